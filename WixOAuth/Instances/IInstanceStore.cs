@@ -1,0 +1,94 @@
+namespace WixOAuth.Instances;
+
+/// <summary>An instance as it was read, with what a later write of it is checked against.</summary>
+/// <param name="Instance">The instance.</param>
+/// <param name="ETag">The version that was read.</param>
+public sealed record StoredInstance(Instance Instance, string ETag);
+
+/// <summary>An instance that the sweep has to look at.</summary>
+/// <param name="Id">Which.</param>
+/// <param name="DueAt">Since when.</param>
+public sealed record DueInstance(InstanceId Id, DateTimeOffset DueAt);
+
+/// <summary>
+/// Where instances and redeemed states are kept. Every implementation passes the same conformance tests.
+/// </summary>
+/// <remarks>
+/// Any method raises <see cref="StorageUnavailableException"/> when the storage could not be reached or did not do
+/// as asked for a reason of its own; a write may then have landed or not. <see cref="OperationCanceledException"/>
+/// is raised only for the caller's own token.
+/// </remarks>
+public interface IInstanceStore
+{
+    /// <summary>Makes what has to be there before anything else works. May be called again.</summary>
+    Task InitializeAsync(CancellationToken cancellationToken);
+
+    /// <summary>Reads an instance; null when it is not known.</summary>
+    Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Writes an instance together with its rows in the due index and the status index, in one transaction.
+    /// </summary>
+    /// <param name="previous">What the change was made from; null when the instance was not known.</param>
+    /// <param name="instance">What it is to become.</param>
+    /// <param name="cancellationToken">Ends the wait; the write may have landed all the same.</param>
+    /// <returns>
+    /// What is now stored; null when <paramref name="previous"/> is no longer what is stored. Null is also answered
+    /// when the write itself had landed and only its answer was lost, so read again and look at
+    /// <see cref="Lease.Owner"/> or <see cref="Instance.CommitId"/>.
+    /// </returns>
+    Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The instances that are due, the longest due of each shard first. Reads due rows only, so what it costs depends
+    /// on how many are due and not on how many there are.
+    /// </summary>
+    IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken);
+
+    /// <summary>Removes a row of the due index that no instance stands behind any more. Gone already is fine.</summary>
+    Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Writes down that a state is being redeemed.
+    /// </summary>
+    /// <returns>False when its nonce was written down before, by anyone.</returns>
+    Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken);
+
+    /// <summary>Reads what is known of a redeemed state; null when it never was redeemed.</summary>
+    Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
+
+    /// <summary>Replaces what is known of a redeemed state by how the redemption ended.</summary>
+    Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken);
+
+    /// <summary>Removes redemptions of states issued before <paramref name="before"/>, at most <paramref name="limit"/>.</summary>
+    /// <returns>How many were removed.</returns>
+    Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
+
+    /// <summary>When an instance was last asked for; null when never.</summary>
+    Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken);
+
+    /// <summary>Writes down when an instance was last asked for, without touching its ETag.</summary>
+    Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken);
+}
+
+/// <summary>The storage could not be reached, or refused for a reason of its own. Holds no secret.</summary>
+public sealed class StorageUnavailableException : Exception
+{
+    /// <summary>Raised without a known reason.</summary>
+    public StorageUnavailableException()
+        : this("The storage is not available.")
+    {
+    }
+
+    /// <summary>Raised for <paramref name="message"/>.</summary>
+    public StorageUnavailableException(string message)
+        : base(message)
+    {
+    }
+
+    /// <summary>Raised for <paramref name="innerException"/>.</summary>
+    public StorageUnavailableException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+}

@@ -1,0 +1,159 @@
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Instances;
+
+/// <summary>How an instance stands, as <c>status</c> of the contract.</summary>
+public enum InstanceStatus
+{
+    /// <summary>Installed; its tokens are kept fresh.</summary>
+    Active,
+
+    /// <summary>Wix has rejected its tokens for good: only a new consent by the site's owner helps.</summary>
+    ReinstallRequired,
+
+    /// <summary>The app was removed from the site, or forgotten here: a tombstone without tokens.</summary>
+    Removed,
+}
+
+/// <summary>How an instance's access tokens are had.</summary>
+public enum Grant
+{
+    /// <summary>With the refresh token of the owner's consent (RFC 6749 §6, wix-protocol §5).</summary>
+    RefreshToken,
+
+    /// <summary>With the app's own credentials and the instance's id (RFC 6749 §4.4, wix-protocol §8).</summary>
+    ClientCredentials,
+}
+
+/// <summary>Why the last attempt to have a token failed. A class, never Wix's own words: a body may hold anything.</summary>
+public enum TokenError
+{
+    /// <summary>Wix refused the refresh token or the app's credentials.</summary>
+    Rejected,
+
+    /// <summary>Wix could not be reached, was too slow, or asked to try later.</summary>
+    WixUnavailable,
+
+    /// <summary>Wix answered what cannot be understood.</summary>
+    UnexpectedAnswer,
+
+    /// <summary>The stored tokens cannot be decrypted with any key that is to be had.</summary>
+    Undecryptable,
+
+    /// <summary>The app secret or the protection key could not be read from Key Vault.</summary>
+    SecretUnavailable,
+}
+
+/// <summary>The site as Wix describes it (wix-protocol §6). Text from outside: show it as text only.</summary>
+/// <param name="Id">Wix's id of the site.</param>
+/// <param name="Name">The name its owner gave it.</param>
+/// <param name="Url">Its address, if it is published.</param>
+public sealed record Site(string? Id, string? Name, string? Url);
+
+/// <summary>
+/// The right to refresh an instance's tokens for a while. It only saves calls to Wix: what keeps a late writer from
+/// harm is <see cref="Instance.Generation"/>.
+/// </summary>
+/// <param name="Owner">The attempt that holds it.</param>
+/// <param name="Until">When anyone may take it over.</param>
+public sealed record Lease(string Owner, DateTimeOffset Until);
+
+/// <summary>Failed attempts since the last one that succeeded.</summary>
+/// <param name="Count">How many.</param>
+/// <param name="Rejections">How many of them were rejections by Wix.</param>
+/// <param name="FirstRejectedAt">When the first of those was.</param>
+/// <param name="LastAt">When the last failure was.</param>
+/// <param name="LastError">What the last failure was.</param>
+/// <param name="RetryAt">Before then no further attempt is made.</param>
+public sealed record Failures(
+    int Count,
+    int Rejections,
+    DateTimeOffset? FirstRejectedAt,
+    DateTimeOffset LastAt,
+    TokenError LastError,
+    DateTimeOffset? RetryAt);
+
+/// <summary>
+/// All that is known of one installation of the app. Immutable: a change is a new record, written with the ETag of
+/// the one it was made from. Times are by our clock, but for those named as Wix's.
+/// </summary>
+public sealed record Instance
+{
+    /// <summary>Wix's id of the installation.</summary>
+    public required InstanceId Id { get; init; }
+
+    /// <summary>How it stands.</summary>
+    public required InstanceStatus Status { get; init; }
+
+    /// <summary>How its access tokens are had.</summary>
+    public Grant Grant { get; init; }
+
+    /// <summary>Whom of our customers it belongs to, if the install began with a link made for one.</summary>
+    public string? Customer { get; init; }
+
+    /// <summary>The site, as far as Wix has told.</summary>
+    public Site? Site { get; init; }
+
+    /// <summary>The version of the app that was consented to.</summary>
+    public string? AppVersion { get; init; }
+
+    /// <summary>The refresh token, encrypted; none for an instance served by client credentials or removed.</summary>
+    public ProtectedText? RefreshToken { get; init; }
+
+    /// <summary>The access token, encrypted.</summary>
+    public ProtectedText? AccessToken { get; init; }
+
+    /// <summary>From when the access token's life is counted: before its request was sent.</summary>
+    public DateTimeOffset? AccessTokenIssuedAt { get; init; }
+
+    /// <summary>When the access token's life ends.</summary>
+    public DateTimeOffset? AccessTokenExpiresOn { get; init; }
+
+    /// <summary>
+    /// Grows by one with each new set of tokens and with each removal; a write that was prepared for an older
+    /// generation is void. Also part of the tokens' encryption.
+    /// </summary>
+    public required long Generation { get; init; }
+
+    /// <summary>Who is refreshing now, if anyone.</summary>
+    public Lease? Lease { get; init; }
+
+    /// <summary>The attempt that wrote this generation, by which a write whose answer was lost is recognised.</summary>
+    public string? CommitId { get; init; }
+
+    /// <summary>Failed attempts since the last success; none after one.</summary>
+    public Failures? Failures { get; init; }
+
+    /// <summary>When the sweep has to look at it next; null when it has not to.</summary>
+    public DateTimeOffset? DueAt { get; init; }
+
+    /// <summary>When it was first saved here.</summary>
+    public required DateTimeOffset InstalledAt { get; init; }
+
+    /// <summary>When anything of it last changed.</summary>
+    public required DateTimeOffset UpdatedAt { get; init; }
+
+    /// <summary>When its tokens were last had from Wix.</summary>
+    public DateTimeOffset? RefreshedAt { get; init; }
+
+    /// <summary>When it was last asked for, as far as a refresh has written it down.</summary>
+    public DateTimeOffset? LastUsedAt { get; init; }
+
+    /// <summary>When it was removed or forgotten.</summary>
+    public DateTimeOffset? RemovedAt { get; init; }
+
+    /// <summary>Whether it was removed by <c>ForgetInstance</c>: then only a new consent revives it.</summary>
+    public bool Forgotten { get; init; }
+
+    /// <summary>By Wix's clock: the last consent or <c>AppInstalled</c>, by which events are ordered.</summary>
+    public DateTimeOffset? WixInstalledAt { get; init; }
+
+    /// <summary>By Wix's clock: the last <c>AppRemoved</c>.</summary>
+    public DateTimeOffset? WixRemovedAt { get; init; }
+
+    /// <summary>When Wix accepted <c>APP_FINISHED_CONFIGURATION</c> for this installation (wix-protocol §6).</summary>
+    public DateTimeOffset? SetupCompletedAt { get; init; }
+
+    /// <summary>Whether the sweep has still to send <c>APP_FINISHED_CONFIGURATION</c>.</summary>
+    public bool SetupPending { get; init; }
+}

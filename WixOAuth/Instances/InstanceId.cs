@@ -1,0 +1,37 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace WixOAuth.Instances;
+
+/// <summary>
+/// Names one installation of the app on one site (Wix's <c>instanceId</c>, wix-protocol §1): a GUID that stays the
+/// same when the app is installed again on that site. Its text is always the lower-case <c>D</c> form.
+/// </summary>
+public readonly record struct InstanceId
+{
+    private readonly Guid _id;
+
+    /// <summary>Wraps <paramref name="id"/>.</summary>
+    public InstanceId(Guid id) => _id = id;
+
+    /// <summary>
+    /// Reads the one form Wix sends, 36 characters with hyphens, in either case. The empty GUID names no instance.
+    /// </summary>
+    public static bool TryParse([NotNullWhen(true)] string? text, out InstanceId id)
+    {
+        // TryParseExact trims; a name with spaces round it is not one Wix ever made.
+        if (text is { Length: 36 } && Guid.TryParseExact(text, "D", out var guid) && guid != Guid.Empty)
+        {
+            id = new InstanceId(guid);
+            return true;
+        }
+
+        id = default;
+        return false;
+    }
+
+    /// <summary>The lower-case <c>D</c> form.</summary>
+    public override string ToString() => _id.ToString("D");
+
+    /// <summary>The 16 bytes of the GUID in the order of its text.</summary>
+    public byte[] ToByteArray() => _id.ToByteArray(bigEndian: true);
+}

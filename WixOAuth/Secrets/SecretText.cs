@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace WixOAuth.Secrets;
+
+/// <summary>
+/// A text that must never be seen: it prints, logs, formats and serialises as <c>[redacted]</c> or as nothing.
+/// The text itself is had from <see cref="Reveal"/> only, so that every place that uses it can be found by name.
+/// </summary>
+[DebuggerDisplay("[redacted]")]
+public abstract class SecretText : IEquatable<SecretText>
+{
+    private readonly string _text;
+
+    /// <summary>Wraps <paramref name="text"/>.</summary>
+    /// <param name="text">The secret; not empty.</param>
+    /// <exception cref="ArgumentException"><paramref name="text"/> is empty.</exception>
+    protected SecretText(string text)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(text);
+        _text = text;
+    }
+
+    /// <summary>The secret itself. Never log it, put it into an exception or build a logged URL of it.</summary>
+    public string Reveal() => _text;
+
+    /// <summary>The lower-case hexadecimal SHA-256 of the secret's UTF-8 bytes, for comparing without keeping it.</summary>
+    public string Fingerprint() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(_text)));
+
+    /// <summary>Always <c>[redacted]</c>.</summary>
+    public sealed override string ToString() => "[redacted]";
+
+    /// <summary>Compares in a time that does not tell where the two differ. Secrets of different kinds are never equal.</summary>
+    public bool Equals(SecretText? other) =>
+        other is not null
+        && other.GetType() == GetType()
+        && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(_text), Encoding.UTF8.GetBytes(other._text));
+
+    /// <inheritdoc />
+    public sealed override bool Equals(object? obj) => Equals(obj as SecretText);
+
+    /// <inheritdoc />
+    public sealed override int GetHashCode() => string.GetHashCode(_text, StringComparison.Ordinal);
+}
+
+/// <summary>What goes into the <c>Authorization</c> header of calls to Wix, as it is (wix-protocol §6).</summary>
+/// <param name="text">The token as Wix sent it.</param>
+public sealed class AccessToken(string text) : SecretText(text);
+
+/// <summary>What access tokens are had for; never expires while the app is installed (wix-protocol §5).</summary>
+/// <param name="text">The token as Wix sent it.</param>
+public sealed class RefreshToken(string text) : SecretText(text);
+
+/// <summary>What Wix sends to the Redirect URL: valid for 10 minutes, for one use (wix-protocol §4).</summary>
+/// <param name="text">The code as Wix sent it.</param>
+public sealed class AuthorizationCode(string text) : SecretText(text);
+
+/// <summary>The app secret of the Wix app's dashboard: the <c>client_secret</c> of RFC 6749 §2.3.1.</summary>
+/// <param name="text">The secret as shown on the dashboard.</param>
+public sealed class AppSecret(string text) : SecretText(text);

@@ -1,0 +1,183 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.RegularExpressions;
+using Microsoft.Extensions.Configuration;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Settings;
+
+/// <summary>
+/// The settings of the contract: read once, checked together when the program starts.
+/// </summary>
+public sealed partial class ServiceSettings
+{
+    private ServiceSettings(IReadOnlyList<string> problems) => Problems = problems;
+
+    /// <summary><c>Wix__…</c></summary>
+    public WixOptions Wix { get; } = new();
+
+    /// <summary><c>KeyVault__…</c></summary>
+    public KeyVaultOptions KeyVault { get; } = new();
+
+    /// <summary><c>Tables__…</c></summary>
+    public TablesOptions Tables { get; } = new();
+
+    /// <summary><c>Tokens__…</c></summary>
+    public TokensOptions Tokens { get; } = new();
+
+    /// <summary>What is wrong, a line for each bad setting: its name and what it should be, never its value.</summary>
+    public IReadOnlyList<string> Problems { get; }
+
+    /// <summary>Reads every setting; what is wrong is in <see cref="Problems"/>.</summary>
+    public static ServiceSettings Read(IConfiguration configuration)
+    {
+        var reader = new SettingsReader(configuration);
+        var settings = new ServiceSettings(reader.Problems);
+        settings.ReadWix(reader);
+        settings.ReadTables(reader);
+        settings.ReadTokens(reader);
+        settings.ReadSecrets(reader);
+        return settings;
+    }
+
+    private void ReadWix(SettingsReader reader)
+    {
+        Wix.AppId = reader.Text("Wix__AppId", "");
+        if (Wix.AppId.Length == 0 || Wix.AppId.Length > 100 || Wix.AppId.Any(c => !char.IsAsciiLetterOrDigit(c) && c != '-'))
+        {
+            reader.Problem("Wix__AppId", "should be the app's id from Wix's dashboard: letters, digits and hyphens");
+        }
+
+        if (reader.Text("Wix__RedirectUrl") is null)
+        {
+            reader.Problem("Wix__RedirectUrl", "should be the Redirect URL that is registered with Wix: an absolute https URL (http only for localhost)");
+        }
+        else
+        {
+            Wix.RedirectUrl = reader.Url("Wix__RedirectUrl", Wix.RedirectUrl)!;
+        }
+
+        Wix.AppSecretName = SecretName(reader, "Wix__AppSecretName", Wix.AppSecretName);
+        Wix.WebhookPublicKeys = reader.Parse<IReadOnlyList<string>>(
+            "Wix__WebhookPublicKey", [], "should be an RSA public key as PEM, or base64 of one", text => (TryPublicKeys(text, out var keys), keys));
+        Wix.ApiUrl = reader.Url("Wix__ApiUrl", Wix.ApiUrl)!;
+        Wix.InstallerUrl = reader.Url("Wix__InstallerUrl", Wix.InstallerUrl)!;
+        Wix.SetupCompletion = reader.OneOf("Wix__SetupCompletion", Wix.SetupCompletion);
+        Wix.ClientCredentialsFallback = reader.Flag("Wix__ClientCredentialsFallback", Wix.ClientCredentialsFallback);
+    }
+
+    private void ReadTables(SettingsReader reader)
+    {
+        Tables.ServiceUri = reader.Url("Tables__ServiceUri", null);
+        Tables.ConnectionString = reader.Parse(
+            "Tables__ConnectionString",
+            null,
+            "should be a storage connection string, or UseDevelopmentStorage=true",
+            text => (IsConnectionString(text), new ConnectionString(text)));
+        if ((reader.Text("Tables__ServiceUri") is null) == (reader.Text("Tables__ConnectionString") is null))
+        {
+            reader.Problem("Tables__ServiceUri or Tables__ConnectionString", "should be given, and only one of the two");
+        }
+
+        Tables.Name = reader.Parse(
+            "Tables__Name", Tables.Name, "should be 3 to 63 letters and digits, a letter first", text => (TableName().IsMatch(text), text));
+    }
+
+    private void ReadTokens(SettingsReader reader)
+    {
+        Tokens.Lifetime = reader.Span("Tokens__Lifetime", Tokens.Lifetime, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1));
+        Tokens.IdleAfter = reader.Span("Tokens__IdleAfter", Tokens.IdleAfter, TimeSpan.Zero, TimeSpan.FromDays(3650));
+        Tokens.RefreshConcurrency = reader.Number("Tokens__RefreshConcurrency", Tokens.RefreshConcurrency, 1, 1024);
+        Tokens.ProtectionKeyName = SecretName(reader, "Tokens__ProtectionKeyName", Tokens.ProtectionKeyName);
+    }
+
+    private void ReadSecrets(SettingsReader reader)
+    {
+        KeyVault.VaultUri = reader.Url("KeyVault__VaultUri", null);
+        Wix.AppSecret = reader.Text("Wix__AppSecret") is { } secret ? new AppSecret(secret) : null;
+        Tokens.ProtectionKey = reader.Parse(
+            "Tokens__ProtectionKey", null, "should be base64 of 32 random bytes", text => (TryKey(text, out var key), key));
+
+        if (reader.Text("KeyVault__VaultUri") is not null)
+        {
+            Refuse(reader, "Wix__AppSecret", "Wix__AppSecretName");
+            Refuse(reader, "Tokens__ProtectionKey", "Tokens__ProtectionKeyName");
+        }
+        else
+        {
+            Require(reader, "Wix__AppSecret");
+            Require(reader, "Tokens__ProtectionKey");
+        }
+
+        static void Refuse(SettingsReader reader, string name, string inVault)
+        {
+            if (reader.Text(name) is not null)
+            {
+                reader.Problem(name, $"should not be given together with KeyVault__VaultUri: put it into the vault under the name of {inVault}");
+            }
+        }
+
+        static void Require(SettingsReader reader, string name)
+        {
+            if (reader.Text(name) is null)
+            {
+                reader.Problem(name, "should be given, or KeyVault__VaultUri with the vault that holds it");
+            }
+        }
+    }
+
+    private static string SecretName(SettingsReader reader, string name, string otherwise) =>
+        reader.Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
+
+    private static bool IsConnectionString(string text) =>
+        text.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) is { Length: > 0 } parts
+        && parts.All(part => part.IndexOf('=', StringComparison.Ordinal) > 0)
+        && parts.Any(part => part.StartsWith("UseDevelopmentStorage=", StringComparison.OrdinalIgnoreCase)
+            || part.StartsWith("TableEndpoint=", StringComparison.OrdinalIgnoreCase)
+            || part.StartsWith("AccountName=", StringComparison.OrdinalIgnoreCase));
+
+    private static bool TryKey(string text, out ProtectionKey? key)
+    {
+        var bytes = new byte[ProtectionKey.Length];
+        key = Convert.TryFromBase64String(text, bytes, out var length) && length == ProtectionKey.Length
+            ? new ProtectionKey(ProtectionKey.IdOf(bytes), bytes)
+            : null;
+        return key is not null;
+    }
+
+    private static bool TryPublicKeys(string text, out IReadOnlyList<string> keys)
+    {
+        var pem = text.Contains("-----BEGIN", StringComparison.Ordinal) ? text.Replace("\\n", "\n", StringComparison.Ordinal) : FromBase64(text);
+        keys = [.. Pem().Matches(pem).Select(match => match.Value)];
+        return keys.Count > 0 && keys.All(IsPublicKey);
+
+        static string FromBase64(string text)
+        {
+            var bytes = new byte[text.Length];
+            return Convert.TryFromBase64String(text, bytes, out var length) ? Encoding.ASCII.GetString(bytes, 0, length) : "";
+        }
+
+        static bool IsPublicKey(string pem)
+        {
+            try
+            {
+                using var rsa = RSA.Create();
+                rsa.ImportFromPem(pem);
+                return rsa.KeySize >= 2048;
+            }
+            catch (Exception exception) when (exception is ArgumentException or CryptographicException)
+            {
+                return false;
+            }
+        }
+    }
+
+    [GeneratedRegex(@"\A[A-Za-z][A-Za-z0-9]{2,62}\z")]
+    private static partial Regex TableName();
+
+    [GeneratedRegex(@"\A[A-Za-z0-9-]{1,127}\z")]
+    private static partial Regex VaultName();
+
+    [GeneratedRegex(@"-----BEGIN (RSA )?PUBLIC KEY-----[^-]+-----END (RSA )?PUBLIC KEY-----")]
+    private static partial Regex Pem();
+}

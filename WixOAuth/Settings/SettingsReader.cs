@@ -1,0 +1,94 @@
+using System.Globalization;
+using Microsoft.Extensions.Configuration;
+
+namespace WixOAuth.Settings;
+
+/// <summary>
+/// Reads settings and gathers everything that is wrong with them, so that a start that fails names every bad setting
+/// at once. A problem never repeats the value: it may be a secret that was pasted into the wrong place.
+/// </summary>
+internal sealed class SettingsReader(IConfiguration configuration)
+{
+    private readonly List<string> _problems = [];
+
+    public IReadOnlyList<string> Problems => _problems;
+
+    public void Problem(string name, string shouldBe) => _problems.Add($"{name} {shouldBe}.");
+
+    public string? Text(string name)
+    {
+        var value = configuration[name.Replace("__", ":", StringComparison.Ordinal)]?.Trim();
+        return value is "" ? null : value;
+    }
+
+    public string Text(string name, string otherwise) => Text(name) ?? otherwise;
+
+    public T Parse<T>(string name, T otherwise, string shouldBe, Func<string, (bool Good, T Value)> parse)
+    {
+        if (Text(name) is not { } text)
+        {
+            return otherwise;
+        }
+
+        var (good, value) = parse(text);
+        if (!good)
+        {
+            Problem(name, shouldBe);
+            return otherwise;
+        }
+
+        return value;
+    }
+
+    public TimeSpan Span(string name, TimeSpan otherwise, TimeSpan least, TimeSpan most) =>
+        Parse(
+            name,
+            otherwise,
+            $"should be a time as hh:mm:ss from {least:c} to {most:c}",
+            text => (TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out var value) && text.Contains(':', StringComparison.Ordinal)
+                && value >= least && value <= most, value));
+
+    public int Number(string name, int otherwise, int least, int most) =>
+        Parse(
+            name,
+            otherwise,
+            $"should be a whole number from {least} to {most}",
+            text => (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value)
+                && value >= least && value <= most, value));
+
+    public bool Flag(string name, bool otherwise) =>
+        Parse(name, otherwise, "should be true or false", text => (bool.TryParse(text, out var value), value));
+
+    public T OneOf<T>(string name, T otherwise)
+        where T : struct, Enum =>
+        Parse(
+            name,
+            otherwise,
+            $"should be {string.Join(", ", Enum.GetNames<T>()[..^1])} or {Enum.GetNames<T>()[^1]}",
+            text => (!char.IsAsciiDigit(text[0]) && text[0] != '-' && !text.Contains(',', StringComparison.Ordinal)
+                && Enum.TryParse<T>(text, ignoreCase: true, out var value), Enum.TryParse(text, true, out value) ? value : default));
+
+    /// <summary>An absolute https URL without a slash at its end, query or fragment; http only on this machine.</summary>
+    public Uri? Url(string name, Uri? otherwise) =>
+        Parse(
+            name,
+            otherwise,
+            "should be an absolute https URL without query or fragment (http only for localhost)",
+            text => (TryUrl(text, out var url), url));
+
+    private static bool TryUrl(string text, out Uri? url)
+    {
+        if (Uri.TryCreate(text.TrimEnd('/'), UriKind.Absolute, out url)
+            && (url.Scheme == Uri.UriSchemeHttps || (url.Scheme == Uri.UriSchemeHttp && url.IsLoopback))
+            && url.Host.Length > 0
+            && url.UserInfo.Length == 0
+            && url.Query.Length == 0
+            && url.Fragment.Length == 0)
+        {
+            return true;
+        }
+
+        url = null;
+        return false;
+    }
+}

@@ -1,0 +1,90 @@
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Settings;
+
+/// <summary>When Wix is told that an installation is set up (wix-protocol §6).</summary>
+public enum SetupCompletion
+{
+    /// <summary>At once after the install.</summary>
+    OnInstall,
+
+    /// <summary>When our own app says so with <c>CompleteSetup</c>.</summary>
+    ByApp,
+
+    /// <summary>Not at all: for an app that has never sent the event.</summary>
+    Never,
+}
+
+/// <summary>The settings <c>Wix__…</c>.</summary>
+public sealed class WixOptions
+{
+    /// <summary>The app's id: the <c>client_id</c> of RFC 6749.</summary>
+    public string AppId { get; set; } = "";
+
+    /// <summary>The Redirect URL as registered with Wix.</summary>
+    public Uri RedirectUrl { get; set; } = null!;
+
+    /// <summary>The name of the app secret in Key Vault.</summary>
+    public string AppSecretName { get; set; } = "wix-app-secret";
+
+    /// <summary>The app secret itself, for a laptop without Key Vault.</summary>
+    public AppSecret? AppSecret { get; set; }
+
+    /// <summary>The keys that webhooks are checked with, each a PEM.</summary>
+    public IReadOnlyList<string> WebhookPublicKeys { get; set; } = [];
+
+    /// <summary>Where Wix's API is; without a slash at the end.</summary>
+    public Uri ApiUrl { get; set; } = new("https://www.wixapis.com");
+
+    /// <summary>Where Wix's installer is; without a slash at the end.</summary>
+    public Uri InstallerUrl { get; set; } = new("https://www.wix.com/installer");
+
+    /// <summary>When Wix is told that an installation is set up.</summary>
+    public SetupCompletion SetupCompletion { get; set; }
+
+    /// <summary>Whether an instance whose refresh token is rejected is served by the newer grant (wix-protocol §8).</summary>
+    public bool ClientCredentialsFallback { get; set; } = true;
+}
+
+/// <summary>The settings <c>KeyVault__…</c>.</summary>
+public sealed class KeyVaultOptions
+{
+    /// <summary>Where the vault is; none on a laptop.</summary>
+    public Uri? VaultUri { get; set; }
+}
+
+/// <summary>The settings <c>Tables__…</c>: exactly one of the first two is given.</summary>
+public sealed class TablesOptions
+{
+    /// <summary>Where the table service is; signed in to with the app's identity.</summary>
+    public Uri? ServiceUri { get; set; }
+
+    /// <summary>How to reach the table service, with its key: printed nowhere.</summary>
+    public ConnectionString? ConnectionString { get; set; }
+
+    /// <summary>The table's name: 3 to 63 letters and digits, a letter first.</summary>
+    public string Name { get; set; } = "WixInstances";
+}
+
+/// <summary>A storage connection string; holds the account's key.</summary>
+/// <param name="text">The connection string.</param>
+public sealed class ConnectionString(string text) : SecretText(text);
+
+/// <summary>The settings <c>Tokens__…</c>.</summary>
+public sealed class TokensOptions
+{
+    /// <summary>How long an access token lives where Wix does not say (wix-protocol §5); a second at least.</summary>
+    public TimeSpan Lifetime { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>An instance not asked for in so long is only checked once a day; zero keeps all warm.</summary>
+    public TimeSpan IdleAfter { get; set; } = TimeSpan.FromHours(1);
+
+    /// <summary>How many tokens a sweep refreshes at a time; 1 to 1024.</summary>
+    public int RefreshConcurrency { get; set; } = 64;
+
+    /// <summary>The name of the protection key in Key Vault.</summary>
+    public string ProtectionKeyName { get; set; } = "token-protection-key";
+
+    /// <summary>The protection key itself, for a laptop without Key Vault.</summary>
+    public ProtectionKey? ProtectionKey { get; set; }
+}
