@@ -24,7 +24,7 @@ public sealed class ProtectionKey
             throw new ArgumentException($"A protection key has {Length} bytes.", nameof(key));
         }
 
-        if (id is not { Length: 32 } || !id.All(char.IsAsciiHexDigitLower))
+        if (!IsId(id))
         {
             throw new ArgumentException("A protection key's id has 32 lower-case hexadecimal digits.", nameof(id));
         }
@@ -35,6 +35,9 @@ public sealed class ProtectionKey
 
     /// <summary>What tells this key from other versions; no secret.</summary>
     public string Id { get; }
+
+    /// <summary>Whether a text can be a key's id: 32 lower-case hexadecimal digits, as Key Vault's versions are.</summary>
+    public static bool IsId(string? text) => text is { Length: 32 } && text.All(char.IsAsciiHexDigitLower);
 
     /// <summary>The key for one purpose, 32 bytes; the same purpose gives the same key.</summary>
     public byte[] Derive(string purpose) =>

@@ -25,10 +25,17 @@ public interface IProtectionKeySource
     ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken);
 
     /// <summary>
-    /// The key of that id, whatever its age; null when there is none. An unknown id is asked for at the source at
-    /// most a few times a minute, because ids come in states that anybody can make up.
+    /// The key of that id, whatever its age; null when there is none. For ids that come from our own storage. Unknown
+    /// ids are asked for at the source at most a few times a minute; beyond that <see cref="SecretUnavailableException"/>
+    /// is raised rather than null answered, so that nothing of ours is taken for undecryptable.
     /// </summary>
     ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// As <see cref="FindAsync"/>, for ids in what a browser sent, which anybody can make up. They have a limit of
+    /// their own, so that forged ones never keep a key from our own rows; beyond it null is answered.
+    /// </summary>
+    ValueTask<ProtectionKey?> FindClaimedAsync(string id, CancellationToken cancellationToken) => FindAsync(id, cancellationToken);
 }
 
 /// <summary>A secret could not be read from its source, and no earlier value is known. Holds no secret.</summary>
