@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 
 namespace WixOAuth.Secrets;
@@ -94,7 +95,10 @@ public sealed class StateProtector(IProtectionKeySource keys)
         }
 
         var buffer = new byte[Base64Url.GetMaxDecodedLength(text.Length)];
-        if (!Base64Url.TryDecodeFromChars(text, buffer, out var length) || length < HeaderLength + SealedBytes.Overhead || buffer[0] != Version)
+        // Not TryDecodeFromChars, which raises exceptions all the same.
+        if (Base64Url.DecodeFromChars(text, buffer, out _, out var length) != OperationStatus.Done
+            || length < HeaderLength + SealedBytes.Overhead
+            || buffer[0] != Version)
         {
             return null;
         }

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
+using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
 using WixOAuth.Secrets;
 
@@ -54,7 +55,7 @@ public sealed partial class ServiceSettings
         }
         else
         {
-            Wix.RedirectUrl = reader.Url("Wix__RedirectUrl", Wix.RedirectUrl)!;
+            Wix.RedirectUrl = reader.ExactUrl("Wix__RedirectUrl", Wix.RedirectUrl)!;
         }
 
         Wix.AppSecretName = SecretName(reader, "Wix__AppSecretName", Wix.AppSecretName);
@@ -94,9 +95,10 @@ public sealed partial class ServiceSettings
     private void ReadSecrets(SettingsReader reader)
     {
         KeyVault.VaultUri = reader.Url("KeyVault__VaultUri", null);
-        Wix.AppSecret = reader.Text("Wix__AppSecret") is { } secret ? new AppSecret(secret) : null;
-        Tokens.ProtectionKey = reader.Parse(
-            "Tokens__ProtectionKey", null, "should be base64 of 32 random bytes", text => (TryKey(text, out var key), key));
+        if (KeyVault.VaultUri is { AbsolutePath: not "/" })
+        {
+            reader.Problem("KeyVault__VaultUri", "should be the vault's URL without a path, as https://name.vault.azure.net");
+        }
 
         if (reader.Text("KeyVault__VaultUri") is not null)
         {
@@ -107,6 +109,9 @@ public sealed partial class ServiceSettings
         {
             Require(reader, "Wix__AppSecret");
             Require(reader, "Tokens__ProtectionKey");
+            Wix.AppSecret = reader.Text("Wix__AppSecret") is { } secret ? new AppSecret(secret) : null;
+            Tokens.ProtectionKey = reader.Parse(
+                "Tokens__ProtectionKey", null, "should be base64 of 32 random bytes", text => (TryKey(text, out var key), key));
         }
 
         static void Refuse(SettingsReader reader, string name, string inVault)
@@ -129,12 +134,18 @@ public sealed partial class ServiceSettings
     private static string SecretName(SettingsReader reader, string name, string otherwise) =>
         reader.Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 
-    private static bool IsConnectionString(string text) =>
-        text.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) is { Length: > 0 } parts
-        && parts.All(part => part.IndexOf('=', StringComparison.Ordinal) > 0)
-        && parts.Any(part => part.StartsWith("UseDevelopmentStorage=", StringComparison.OrdinalIgnoreCase)
-            || part.StartsWith("TableEndpoint=", StringComparison.OrdinalIgnoreCase)
-            || part.StartsWith("AccountName=", StringComparison.OrdinalIgnoreCase));
+    private static bool IsConnectionString(string text)
+    {
+        try
+        {
+            // The one who will use it knows best; it connects to nothing yet.
+            return new TableServiceClient(text).Uri is not null;
+        }
+        catch (Exception exception) when (exception is FormatException or ArgumentException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
 
     private static bool TryKey(string text, out ProtectionKey? key)
     {

@@ -44,9 +44,10 @@ internal sealed class SettingsReader(IConfiguration configuration)
         Parse(
             name,
             otherwise,
-            $"should be a time as hh:mm:ss from {least:c} to {most:c}",
-            text => (TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out var value) && text.Contains(':', StringComparison.Ordinal)
-                && value >= least && value <= most, value));
+            $"should be a time as hh:mm:ss, or d.hh:mm:ss from a day on, from {least:c} to {most:c}",
+            // The format by name, because TryParse alone takes 48:00:00 for 48 days.
+            text => (TimeSpan.TryParseExact(text, "c", CultureInfo.InvariantCulture, out var value)
+                && text.Contains(':', StringComparison.Ordinal) && value >= least && value <= most, value));
 
     public int Number(string name, int otherwise, int least, int most) =>
         Parse(
@@ -65,11 +66,21 @@ internal sealed class SettingsReader(IConfiguration configuration)
             name,
             otherwise,
             $"should be {string.Join(", ", Enum.GetNames<T>()[..^1])} or {Enum.GetNames<T>()[^1]}",
-            text => (!char.IsAsciiDigit(text[0]) && text[0] != '-' && !text.Contains(',', StringComparison.Ordinal)
-                && Enum.TryParse<T>(text, ignoreCase: true, out var value), Enum.TryParse(text, true, out value) ? value : default));
+            // By name only: Enum.TryParse also takes numbers and lists.
+            text => Enum.GetNames<T>().FirstOrDefault(each => each.Equals(text, StringComparison.OrdinalIgnoreCase)) is { } found
+                ? (true, Enum.Parse<T>(found))
+                : (false, otherwise));
 
-    /// <summary>An absolute https URL without a slash at its end, query or fragment; http only on this machine.</summary>
+    /// <summary>An absolute https URL without query or fragment; http only on this machine. A slash at its end is taken off.</summary>
     public Uri? Url(string name, Uri? otherwise) =>
+        Parse(
+            name,
+            otherwise,
+            "should be an absolute https URL without query or fragment (http only for localhost)",
+            text => (TryUrl(text.TrimEnd('/'), out var url), url));
+
+    /// <summary>As <see cref="Url"/>, but to the last character as it was given: for what others compare.</summary>
+    public Uri? ExactUrl(string name, Uri? otherwise) =>
         Parse(
             name,
             otherwise,
@@ -78,7 +89,7 @@ internal sealed class SettingsReader(IConfiguration configuration)
 
     private static bool TryUrl(string text, out Uri? url)
     {
-        if (Uri.TryCreate(text.TrimEnd('/'), UriKind.Absolute, out url)
+        if (Uri.TryCreate(text, UriKind.Absolute, out url)
             && (url.Scheme == Uri.UriSchemeHttps || (url.Scheme == Uri.UriSchemeHttp && url.IsLoopback))
             && url.Host.Length > 0
             && url.UserInfo.Length == 0

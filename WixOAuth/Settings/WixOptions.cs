@@ -21,7 +21,7 @@ public sealed class WixOptions
     /// <summary>The app's id: the <c>client_id</c> of RFC 6749.</summary>
     public string AppId { get; set; } = "";
 
-    /// <summary>The Redirect URL as registered with Wix.</summary>
+    /// <summary>The Redirect URL as registered with Wix, to the last character in <see cref="Uri.OriginalString"/>.</summary>
     public Uri RedirectUrl { get; set; } = null!;
 
     /// <summary>The name of the app secret in Key Vault.</summary>

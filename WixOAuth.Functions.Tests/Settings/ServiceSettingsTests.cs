@@ -1,0 +1,265 @@
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Extensions.Configuration;
+using WixOAuth.Secrets;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Functions.Tests.Settings;
+
+public sealed class ServiceSettingsTests
+{
+    private static readonly string Pem = MakePem(2048);
+    private static readonly string Key = Convert.ToBase64String(Enumerable.Range(0, 32).Select(i => (byte)i).ToArray());
+
+    private static readonly (string Name, string? Value)[] Laptop =
+    [
+        ("Wix__AppId", "00000000-aaaa-bbbb-cccc-000000000000"),
+        ("Wix__RedirectUrl", "https://apps.example.com/api/redirect"),
+        ("Wix__AppSecret", "the-app-secret"),
+        ("Tokens__ProtectionKey", Key),
+        ("Tables__ConnectionString", "UseDevelopmentStorage=true"),
+    ];
+
+    private static readonly (string Name, string? Value)[] Azure =
+    [
+        ("Wix__AppSecret", null),
+        ("Tokens__ProtectionKey", null),
+        ("Tables__ConnectionString", null),
+        ("KeyVault__VaultUri", "https://name.vault.azure.net/"),
+        ("Tables__ServiceUri", "https://name.table.core.windows.net/"),
+    ];
+
+    [Fact]
+    public void The_defaults_are_those_of_the_contract()
+    {
+        var settings = Read();
+
+        Assert.Empty(settings.Problems);
+        Assert.Equal("wix-app-secret", settings.Wix.AppSecretName);
+        Assert.Empty(settings.Wix.WebhookPublicKeys);
+        Assert.Equal(new Uri("https://www.wixapis.com"), settings.Wix.ApiUrl);
+        Assert.Equal(new Uri("https://www.wix.com/installer"), settings.Wix.InstallerUrl);
+        Assert.Equal(SetupCompletion.OnInstall, settings.Wix.SetupCompletion);
+        Assert.True(settings.Wix.ClientCredentialsFallback);
+        Assert.Null(settings.KeyVault.VaultUri);
+        Assert.Null(settings.Tables.ServiceUri);
+        Assert.Equal("WixInstances", settings.Tables.Name);
+        Assert.Equal(TimeSpan.FromMinutes(5), settings.Tokens.Lifetime);
+        Assert.Equal(TimeSpan.FromHours(1), settings.Tokens.IdleAfter);
+        Assert.Equal(64, settings.Tokens.RefreshConcurrency);
+        Assert.Equal("token-protection-key", settings.Tokens.ProtectionKeyName);
+    }
+
+    [Fact]
+    public void Every_setting_is_read()
+    {
+        var settings = Read(
+            ("Wix__WebhookPublicKey", Pem),
+            ("Wix__ApiUrl", "http://127.0.0.1:8080/wix/"),
+            ("Wix__InstallerUrl", "http://localhost:8080/installer"),
+            ("Wix__SetupCompletion", "byapp"),
+            ("Wix__ClientCredentialsFallback", "False"),
+            ("Tables__Name", "Other1"),
+            ("Tokens__Lifetime", "00:00:01"),
+            ("Tokens__IdleAfter", "00:00:00"),
+            ("Tokens__RefreshConcurrency", "7"));
+
+        Assert.Empty(settings.Problems);
+        Assert.Equal("00000000-aaaa-bbbb-cccc-000000000000", settings.Wix.AppId);
+        Assert.Equal(new Uri("https://apps.example.com/api/redirect"), settings.Wix.RedirectUrl);
+        Assert.Equal("the-app-secret", settings.Wix.AppSecret?.Reveal());
+        Assert.Equal(ProtectionKey.IdOf(Convert.FromBase64String(Key)), settings.Tokens.ProtectionKey?.Id);
+        Assert.Equal("UseDevelopmentStorage=true", settings.Tables.ConnectionString?.Reveal());
+        Assert.Single(settings.Wix.WebhookPublicKeys);
+        Assert.Equal("http://127.0.0.1:8080/wix", settings.Wix.ApiUrl.AbsoluteUri);
+        Assert.Equal(new Uri("http://localhost:8080/installer"), settings.Wix.InstallerUrl);
+        Assert.Equal(SetupCompletion.ByApp, settings.Wix.SetupCompletion);
+        Assert.False(settings.Wix.ClientCredentialsFallback);
+        Assert.Equal("Other1", settings.Tables.Name);
+        Assert.Equal(TimeSpan.FromSeconds(1), settings.Tokens.Lifetime);
+        Assert.Equal(TimeSpan.Zero, settings.Tokens.IdleAfter);
+        Assert.Equal(7, settings.Tokens.RefreshConcurrency);
+    }
+
+    [Fact]
+    public void Azure_needs_names_only()
+    {
+        var settings = Read([.. Azure, ("Wix__AppSecretName", "app-secret-2"), ("Tokens__ProtectionKeyName", "key-2")]);
+
+        Assert.Empty(settings.Problems);
+        Assert.Equal(new Uri("https://name.vault.azure.net"), settings.KeyVault.VaultUri);
+        Assert.Equal(new Uri("https://name.table.core.windows.net"), settings.Tables.ServiceUri);
+        Assert.Equal(("app-secret-2", "key-2"), (settings.Wix.AppSecretName, settings.Tokens.ProtectionKeyName));
+        Assert.Null(settings.Wix.AppSecret);
+        Assert.Null(settings.Tokens.ProtectionKey);
+    }
+
+    public static TheoryData<string, string?, string> Bad => new()
+    {
+        { "Wix__AppId", null, "the app's id" },
+        { "Wix__AppId", "  ", "the app's id" },
+        { "Wix__AppId", "an id!", "letters, digits and hyphens" },
+        { "Wix__AppId", new string('a', 101), "the app's id" },
+        { "Wix__RedirectUrl", null, "an absolute https URL" },
+        { "Wix__RedirectUrl", "/api/redirect", "an absolute https URL" },
+        { "Wix__RedirectUrl", "http://apps.example.com/api/redirect", "https" },
+        { "Wix__RedirectUrl", "http://localhost.example.com/api/redirect", "https" },
+        { "Wix__RedirectUrl", "https://apps.example.com/api/redirect?x=1", "without query" },
+        { "Wix__RedirectUrl", "https://apps.example.com/api/redirect#x", "without query or fragment" },
+        { "Wix__RedirectUrl", "https://user:pass@apps.example.com/api/redirect", "an absolute https URL" },
+        { "Wix__RedirectUrl", "ftp://apps.example.com/", "https" },
+        { "Wix__AppSecret", null, "should be given, or KeyVault__VaultUri" },
+        { "Wix__AppSecretName", "wix_app_secret", "1 to 127 letters, digits and hyphens" },
+        { "Wix__AppSecretName", new string('a', 128), "1 to 127 letters, digits and hyphens" },
+        { "Wix__WebhookPublicKey", "not a key", "PEM, or base64 of one" },
+        { "Wix__WebhookPublicKey", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "RSA public key" },
+        { "Wix__ApiUrl", "www.wixapis.example", "an absolute https URL" },
+        { "Wix__ApiUrl", "http://www.wixapis.example", "http only for localhost" },
+        { "Wix__InstallerUrl", "javascript:alert(1)", "an absolute https URL" },
+        { "Wix__SetupCompletion", "Sometimes", "OnInstall, ByApp or Never" },
+        { "Wix__SetupCompletion", "1", "OnInstall, ByApp or Never" },
+        { "Wix__SetupCompletion", "+1", "OnInstall, ByApp or Never" },
+        { "Wix__SetupCompletion", "OnInstall,Never", "OnInstall, ByApp or Never" },
+        { "Wix__ClientCredentialsFallback", "yes", "true or false" },
+        { "Wix__ClientCredentialsFallback", "1", "true or false" },
+        { "KeyVault__VaultUri", "name.vault.azure.example", "an absolute https URL" },
+        { "Tables__ConnectionString", "a-connection-string", "a storage connection string, or UseDevelopmentStorage=true" },
+        { "Tables__ConnectionString", "DefaultEndpointsProtocol=https;AccountName=some-account", "a storage connection string" },
+        { "Tables__ConnectionString", "AccountName=some-account;AccountKey=!!!", "a storage connection string" },
+        { "Tables__Name", "1Table", "3 to 63 letters and digits, a letter first" },
+        { "Tables__Name", "Wix-Instances", "3 to 63 letters and digits, a letter first" },
+        { "Tables__Name", "ab", "3 to 63 letters and digits, a letter first" },
+        { "Tables__Name", "Table\u0661", "3 to 63 letters and digits, a letter first" },
+        { "Tokens__Lifetime", "00:00:00", "from 00:00:01" },
+        { "Tokens__Lifetime", "-00:05:00", "hh:mm:ss" },
+        { "Tokens__Lifetime", "300", "hh:mm:ss" },
+        { "Tokens__Lifetime", "five minutes", "hh:mm:ss" },
+        { "Tokens__IdleAfter", "-00:00:01", "hh:mm:ss" },
+        { "Tokens__IdleAfter", "48:00:00", "d.hh:mm:ss from a day on" },
+        { "Tokens__RefreshConcurrency", "0", "a whole number from 1 to 1024" },
+        { "Tokens__RefreshConcurrency", "1025", "a whole number from 1 to 1024" },
+        { "Tokens__RefreshConcurrency", "9.5", "a whole number from 1 to 1024" },
+        { "Tokens__RefreshConcurrency", "99999999999", "a whole number from 1 to 1024" },
+        { "Tokens__ProtectionKeyName", "key name", "1 to 127 letters, digits and hyphens" },
+        { "Tokens__ProtectionKey", null, "should be given, or KeyVault__VaultUri" },
+        { "Tokens__ProtectionKey", "not-base64-of-anything", "base64 of 32 random bytes" },
+        { "Tokens__ProtectionKey", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==", "base64 of 32 random bytes" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Bad))]
+    public void A_bad_setting_is_one_line_with_its_name_and_what_it_should_be(string name, string? value, string shouldBe)
+    {
+        var problems = name == "KeyVault__VaultUri" ? Read([.. Azure, (name, value)]).Problems : Read((name, value)).Problems;
+
+        var problem = Assert.Single(problems);
+        Assert.StartsWith(name + " should ", problem, StringComparison.Ordinal);
+        Assert.Contains(shouldBe, problem, StringComparison.Ordinal);
+        Assert.EndsWith(".", problem, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', problem);
+        if (value is { Length: > 6 } and not "00:00:00")
+        {
+            Assert.DoesNotContain(value, problem, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void Several_bad_settings_are_all_listed()
+    {
+        var all = Bad.Select(row => (Name: (string)row[0], Value: (string?)row[1])).Where(row => row.Name != "KeyVault__VaultUri")
+            .DistinctBy(row => row.Name).ToArray();
+
+        var problems = Read(all).Problems;
+
+        Assert.Equal(all.Select(row => row.Name).Order(), problems.Select(problem => problem.Split(' ')[0]).Order());
+    }
+
+    [Fact]
+    public void Nothing_given_names_what_is_required()
+    {
+        var problems = ServiceSettings.Read(new ConfigurationBuilder().Build()).Problems;
+
+        Assert.Equal(
+            ["Tables__ServiceUri", "Tokens__ProtectionKey", "Wix__AppId", "Wix__AppSecret", "Wix__RedirectUrl"],
+            problems.Select(problem => problem.Split(' ')[0]).Order());
+    }
+
+    [Fact]
+    public void A_vault_refuses_the_secrets_themselves()
+    {
+        var problems = Read([.. Azure, ("Wix__AppSecret", "the-app-secret"), ("Tokens__ProtectionKey", "malformed-as-well")]).Problems;
+
+        Assert.Equal(
+            [
+                "Wix__AppSecret should not be given together with KeyVault__VaultUri: put it into the vault under the name of Wix__AppSecretName.",
+                "Tokens__ProtectionKey should not be given together with KeyVault__VaultUri: put it into the vault under the name of Tokens__ProtectionKeyName.",
+            ],
+            problems);
+    }
+
+    [Theory]
+    [InlineData("https://name.table.core.windows.net", "UseDevelopmentStorage=true")]
+    [InlineData(null, null)]
+    public void One_way_to_the_tables_is_given(string? serviceUri, string? connectionString)
+    {
+        var problems = Read(("Tables__ServiceUri", serviceUri), ("Tables__ConnectionString", connectionString)).Problems;
+
+        Assert.Equal("Tables__ServiceUri or Tables__ConnectionString should be given, and only one of the two.", Assert.Single(problems));
+    }
+
+    [Fact]
+    public void A_vault_is_named_without_a_path() =>
+        Assert.Equal(
+            "KeyVault__VaultUri should be the vault's URL without a path, as https://name.vault.azure.net.",
+            Assert.Single(Read([.. Azure, ("KeyVault__VaultUri", "https://other.vault.azure.net/secrets/wix-app-secret")]).Problems));
+
+    [Fact]
+    public void The_redirect_url_stays_as_it_is_registered() =>
+        Assert.Equal(
+            "https://apps.example.com/api/redirect/",
+            Read(("Wix__RedirectUrl", " https://apps.example.com/api/redirect/ ")).Wix.RedirectUrl.OriginalString);
+
+    [Theory]
+    [InlineData("UseDevelopmentStorage=true;")]
+    [InlineData("DefaultEndpointsProtocol=https;AccountName=some;AccountKey=AAAA;EndpointSuffix=core.windows.net")]
+    [InlineData("DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=AAAA;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;")]
+    [InlineData("TableEndpoint=https://some.table.core.windows.net;SharedAccessSignature=sv=2019-02-02&sig=AAAA")]
+    public void Connection_strings_that_Azure_shows_are_taken(string text) =>
+        Assert.Empty(Read(("Tables__ConnectionString", text)).Problems);
+
+    [Fact]
+    public void Every_form_of_public_keys_is_taken()
+    {
+        string[] forms =
+        [
+            Pem,
+            Pem.Replace("\n", "\r\n", StringComparison.Ordinal),
+            Pem.Replace("\n", "\\n", StringComparison.Ordinal),
+            Pem.Replace("\n", " ", StringComparison.Ordinal),
+            Convert.ToBase64String(Encoding.ASCII.GetBytes(Pem)),
+        ];
+
+        Assert.All(forms, form =>
+        {
+            var settings = Read(("Wix__WebhookPublicKey", form));
+            Assert.Empty(settings.Problems);
+            using var key = RSA.Create();
+            key.ImportFromPem(Assert.Single(settings.Wix.WebhookPublicKeys));
+        });
+        Assert.Equal(2, Read(("Wix__WebhookPublicKey", Pem + "\n" + MakePem(2048))).Wix.WebhookPublicKeys.Count);
+        Assert.Single(Read(("Wix__WebhookPublicKey", MakePem(1024))).Problems);
+    }
+
+    private static ServiceSettings Read(params (string Name, string? Value)[] changes)
+    {
+        var values = Laptop.Concat(changes).GroupBy(setting => setting.Name.Replace("__", ":", StringComparison.Ordinal))
+            .ToDictionary(setting => setting.Key, setting => setting.Last().Value);
+        return ServiceSettings.Read(new ConfigurationBuilder().AddInMemoryCollection(values).Build());
+    }
+
+    private static string MakePem(int bits)
+    {
+        using var rsa = RSA.Create(bits);
+        return rsa.ExportSubjectPublicKeyInfoPem();
+    }
+}
