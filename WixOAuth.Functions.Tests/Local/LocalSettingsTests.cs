@@ -1,0 +1,117 @@
+using Microsoft.Extensions.Options;
+using WixOAuth.Local;
+
+namespace WixOAuth.Functions.Tests.Local;
+
+public sealed class LocalSettingsTests : IDisposable
+{
+    private const string Variable = "Wixoauth_Test__Setting";
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose()
+    {
+        Environment.SetEnvironmentVariable(Variable, null);
+        _folder.Dispose();
+    }
+
+    [Fact]
+    public void The_command_line_wins_over_the_environment_and_that_over_the_file()
+    {
+        var file = FileOf($$"""{ "IsEncrypted": false, "Values": { "{{Variable}}": "file" } }""");
+        Assert.Equal("file", LocalSettings.Read([file]).Text(Variable));
+
+        Environment.SetEnvironmentVariable(Variable, "environment");
+        Assert.Equal("environment", LocalSettings.Read([file]).Text(Variable));
+        Assert.Equal("command line", LocalSettings.Read([file, $"--{Variable}=command line"]).Text(Variable));
+        Assert.Equal("command line", LocalSettings.Read([file, "--" + Variable.Replace("__", ":", StringComparison.Ordinal), "command line"]).Text(Variable));
+    }
+
+    [Fact]
+    public void What_is_filled_in_loses_to_everything_but_a_blank()
+    {
+        var settings = LocalSettings.Read([FileOf("""{ "Values": { "Wixoauth_A:B": " ", /* why not */ "Wixoauth_A__C": "file", "Wixoauth_A__D": true, } }""")]);
+        Assert.Equal("filled", settings.Fill("Wixoauth_A__B", () => "filled"));
+        Assert.Equal("filled", settings.Configuration["Wixoauth_A:B"]);
+        Assert.Equal("file", settings.Fill("Wixoauth_A__C", () => "filled"));
+        Assert.Equal("True", settings.Text("Wixoauth_A__D"));
+        Assert.Equal("0 * * * * *", settings.Text("RefreshSchedule"));
+    }
+
+    [Fact]
+    public void A_file_that_is_no_JSON_is_a_line_without_what_is_in_it()
+    {
+        var exception = Assert.Throws<StartFailedException>(() => LocalSettings.Read([FileOf("{\n \"Values\": s3cret }")]));
+        Assert.Contains("is not JSON (line 2)", exception.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("s3cret", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_a_file_the_defaults_hold()
+    {
+        var settings = LocalSettings.Read(["--Local__SettingsFile", Path.Combine(_folder.Path, "none.json")]);
+        Assert.Equal("0 17 3 * * *", settings.Text("HousekeepingSchedule"));
+        Assert.Null(settings.Text(Variable));
+    }
+
+    [Fact]
+    public void The_sample_names_every_setting_and_leaves_open_what_only_its_reader_knows()
+    {
+        var values = LocalSettings.ReadFile(Path.Combine(LocalSettings.Root, "local.settings.sample.json"));
+        Assert.Equal("dotnet-isolated", values["FUNCTIONS_WORKER_RUNTIME"]);
+        foreach (var name in new[] { "Wix:AppId", "Wix:AppSecret", "Tables:ConnectionString", "Tokens:ProtectionKey", "Functions:Key", "KeyVault:VaultUri" })
+        {
+            Assert.Equal("", values[name]);
+        }
+
+        var complete = new Dictionary<string, string?>(values);
+        foreach (var (name, value) in LocalHostFixture.Settings())
+        {
+            complete[name.Replace("__", ":", StringComparison.Ordinal)] = value;
+        }
+
+        Assert.Empty(WixOAuth.Settings.ServiceSettings.Read(LocalSettings.From(complete).Configuration).Problems);
+    }
+
+    [Theory]
+    [InlineData("http://127.0.0.1:0", "http://127.0.0.1:")]
+    [InlineData("http://localhost:0;http://127.0.0.1:0", "http://localhost:")]
+    [InlineData("http://*:0", "http://localhost:")]
+    [InlineData("http://0.0.0.0:0", "http://localhost:")]
+    public void Port_0_becomes_a_free_one_that_a_browser_is_told(string urls, string expected)
+    {
+        var addresses = ListenAddresses.Find(urls);
+        Assert.StartsWith(expected, addresses.BaseUrl, StringComparison.Ordinal);
+        Assert.NotEqual(0, new Uri(addresses.BaseUrl).Port);
+        Assert.All(addresses.Urls, url => Assert.DoesNotMatch(":0$", url));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("localhost")]
+    [InlineData("https://localhost:7071")]
+    [InlineData("http://localhost:7071/api")]
+    [InlineData("http://unix:/tmp/socket")]
+    public void What_is_no_address_is_refused_in_a_line(string urls)
+    {
+        Assert.StartsWith("urls should be", Assert.Throws<StartFailedException>(() => ListenAddresses.Find(urls)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Failures_to_start_are_told_from_faults()
+    {
+        var bad = new OptionsValidationException("", typeof(string), ["Wix__AppId should be …", "Tables__Name should be …"]);
+        Assert.Equal(["Wix__AppId should be …", "Tables__Name should be …"], StartFailure.Explain(bad));
+        Assert.Equal(
+            ["Wix__AppId should be …", "Tables__Name should be …", "no Node"],
+            StartFailure.Explain(new AggregateException(bad, new AggregateException(new AzuriteMissingException("no Node")))));
+        Assert.Null(StartFailure.Explain(new AggregateException(bad, new InvalidOperationException())));
+        Assert.Null(StartFailure.Explain(new IOException("disk")));
+    }
+
+    private string FileOf(string json)
+    {
+        var file = Path.Combine(_folder.Path, "settings.json");
+        File.WriteAllText(file, json);
+        return $"--Local__SettingsFile={file}";
+    }
+}

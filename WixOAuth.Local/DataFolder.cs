@@ -1,0 +1,119 @@
+namespace WixOAuth.Local;
+
+/// <summary>
+/// Where what has to outlive a restart is kept: keys, Azurite's data, the pretend Wix's state. Nothing is made before
+/// it is asked for, so a program that was given all its settings leaves no folder behind.
+/// </summary>
+/// <param name="path">Where it is, or is to be.</param>
+internal sealed class DataFolder(string path)
+{
+    private const UnixFileMode FolderMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+    private const UnixFileMode FileMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    /// <summary>The full path of something in the folder, which exists from now on.</summary>
+    /// <exception cref="StartFailedException">The folder cannot be made.</exception>
+    public string PathOf(string name)
+    {
+        try
+        {
+            if (OperatingSystem.IsWindows())
+            {
+                Directory.CreateDirectory(path);
+            }
+            else
+            {
+                Directory.CreateDirectory(path, FolderMode);
+            }
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StartFailedException($"The data folder {path} cannot be made: {exception.Message}", exception);
+        }
+
+        return Path.Combine(path, name);
+    }
+
+    /// <summary>
+    /// A secret that is made once and then kept. Several programs may ask at the same time: all get the same one.
+    /// </summary>
+    /// <exception cref="StartFailedException">The folder cannot be read or written, or the file is empty.</exception>
+    public string KeepSecret(string name, Func<string> make)
+    {
+        var file = PathOf(name);
+        try
+        {
+            if (!File.Exists(file))
+            {
+                WriteWhole(file, make());
+            }
+
+            var secret = File.ReadAllText(file).Trim();
+            return secret.Length > 0
+                ? secret
+                : throw new StartFailedException($"{file} is empty: put the kept secret back, or remove the file to have a new one.");
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StartFailedException($"{file} cannot be kept: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Takes what only one program at a time may use; it is given back when the answer is disposed or the program ends.</summary>
+    /// <param name="what">What it is, in words: it names the file too.</param>
+    /// <param name="setting">The setting that makes another program do without it.</param>
+    /// <exception cref="StartFailedException">Another program has it.</exception>
+    public IDisposable TakeAlone(string what, string setting)
+    {
+        var file = PathOf(what.ToLowerInvariant().Replace(' ', '-') + ".lock");
+        try
+        {
+            return new FileStream(file, NewFile(System.IO.FileMode.OpenOrCreate));
+        }
+        catch (UnauthorizedAccessException exception)
+        {
+            throw new StartFailedException($"{file} cannot be written: {exception.Message}", exception);
+        }
+        catch (IOException exception)
+        {
+            throw new StartFailedException(
+                $"Another WixOAuth.Local uses {what} in the data folder {path}: stop it, or give this one a Local__DataFolder of its own or {setting}.",
+                exception);
+        }
+    }
+
+    // Under a name of its own until it is whole: a program that is killed here leaves no half secret, and of several
+    // programs the first to move its file wins.
+    private static void WriteWhole(string file, string secret)
+    {
+        var unfinished = $"{file}.{Guid.NewGuid():N}";
+        try
+        {
+            using (var stream = new FileStream(unfinished, NewFile(System.IO.FileMode.CreateNew)))
+            {
+                stream.Write(System.Text.Encoding.UTF8.GetBytes(secret));
+                stream.Flush(flushToDisk: true);
+            }
+
+            File.Move(unfinished, file, overwrite: false);
+        }
+        catch (IOException) when (File.Exists(file))
+        {
+            // Another program's is as good.
+        }
+        finally
+        {
+            File.Delete(unfinished);
+        }
+    }
+
+    private static FileStreamOptions NewFile(System.IO.FileMode mode)
+    {
+        var options = new FileStreamOptions { Mode = mode, Access = FileAccess.ReadWrite, Share = FileShare.None };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = FileMode;
+        }
+
+        return options;
+    }
+}

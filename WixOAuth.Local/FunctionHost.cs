@@ -1,0 +1,124 @@
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.AspNetCore.Routing.Patterns;
+
+namespace WixOAuth.Local;
+
+/// <summary>
+/// Answers requests as the Functions host and its worker would: routes, keys, and what becomes of a function that throws.
+/// </summary>
+internal sealed partial class FunctionHost(FunctionMap map, TimerService timers, FunctionKey key, ILogger<FunctionHost> logger)
+{
+    /// <summary>Maps every function below <paramref name="routePrefix"/>, and the address that fires timers.</summary>
+    public void Map(WebApplication app, string routePrefix)
+    {
+        foreach (var function in map.Http)
+        {
+            var route = $"/{routePrefix}/{function.Trigger.Route ?? function.Name}".Replace("//", "/", StringComparison.Ordinal);
+            var pattern = RoutePatternFactory.Parse(route);
+            Map(app, route, function.Trigger.Methods, FunctionEndpoint.Of(function, pattern, app.Services));
+        }
+
+        Map(app, "/admin/functions/{name}", ["POST"], new FunctionEndpoint("admin", NeedsKey: true, new Lazy<RequestDelegate>(() => FireAsync)));
+        app.UseRouting();
+        app.Run(AnswerAsync);
+    }
+
+    private static void Map(WebApplication app, string route, IReadOnlyList<string> methods, FunctionEndpoint endpoint)
+    {
+        RequestDelegate never = _ => throw new InvalidOperationException("AnswerAsync answers.");
+        var mapped = methods.Count == 0 ? app.Map(route, never) : app.MapMethods(route, methods, never);
+        mapped.WithMetadata(endpoint);
+    }
+
+    private async Task AnswerAsync(HttpContext context)
+    {
+        var response = context.Response;
+        SetHeaders(response);
+
+        // Routing answers a known route's wrong method with an endpoint of its own, a 405; the Functions host says 404.
+        if (context.GetEndpoint()?.Metadata.GetMetadata<FunctionEndpoint>() is not { } endpoint)
+        {
+            response.StatusCode = StatusCodes.Status404NotFound;
+            return;
+        }
+
+        if (endpoint.NeedsKey && !key.IsShownBy(context.Request))
+        {
+            response.StatusCode = StatusCodes.Status401Unauthorized;
+            return;
+        }
+
+        try
+        {
+            await endpoint.Run.Value(context);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // Nobody is there to be answered.
+        }
+        catch (Exception exception)
+        {
+            LogThrown(exception, endpoint.Name);
+            if (response.HasStarted)
+            {
+                context.Abort();
+                return;
+            }
+
+            // As the real worker, unkind as it is: what a test against this host does not see breaks in Azure.
+            response.Clear();
+            SetHeaders(response);
+        }
+    }
+
+    // Before the function runs, so that what it sets itself stands.
+    private static void SetHeaders(HttpResponse response)
+    {
+        var headers = response.Headers;
+        headers.CacheControl = "no-store";
+        headers["Referrer-Policy"] = "no-referrer";
+        headers.XContentTypeOptions = "nosniff";
+    }
+
+    private Task FireAsync(HttpContext context)
+    {
+        var name = (string?)context.GetRouteValue("name");
+        context.Response.StatusCode = timers.TryFire(name) ? StatusCodes.Status202Accepted : StatusCodes.Status404NotFound;
+        return Task.CompletedTask;
+    }
+
+    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "The function {Function} threw; it answers an empty 200, as in Azure.")]
+    private partial void LogThrown(Exception exception, string function);
+}
+
+/// <summary>The function key, as the Functions host asks for it.</summary>
+/// <param name="key">The key.</param>
+internal sealed class FunctionKey(string key)
+{
+    private readonly byte[] _key = Encoding.UTF8.GetBytes(key);
+
+    /// <summary>Whether a request shows the key: in the header, or where there is no header in the query.</summary>
+    public bool IsShownBy(HttpRequest request)
+    {
+        var shown = request.Headers["x-functions-key"];
+        if (shown.Count == 0)
+        {
+            shown = request.Query["code"];
+        }
+
+        return shown is [{ } text] && IsKey(text);
+    }
+
+    // Constant in where two keys of one length differ; the length is no secret.
+    private bool IsKey(string text)
+    {
+        if (text.Length > _key.Length)
+        {
+            return false;
+        }
+
+        Span<byte> bytes = _key.Length <= 256 ? stackalloc byte[256] : new byte[_key.Length];
+        return Encoding.UTF8.TryGetBytes(text, bytes, out var length) && CryptographicOperations.FixedTimeEquals(bytes[..length], _key);
+    }
+}

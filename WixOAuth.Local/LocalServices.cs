@@ -1,0 +1,155 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using WixOAuth.Local.PretendWix;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Local;
+
+/// <summary>
+/// What the service needs around it and was not given: keys, Azurite and the pretend Wix. They fill in the settings
+/// they stand for, and end with this object.
+/// </summary>
+internal sealed class LocalServices : IAsyncDisposable
+{
+    /// <summary>The id of the pretend Wix's app, in the form of a real one.</summary>
+    private const string PretendAppId = "0f0e0d0c-0b0a-4a0b-8c0d-0e0f00000001";
+
+    private readonly List<IDisposable> _taken = [];
+    private PretendWixServer? _wix;
+    private string? _pretendAppSecret;
+    private Azurite? _azurite;
+
+    private LocalServices()
+    {
+    }
+
+    /// <summary>The pretend Wix's page to start an install from; null with a real Wix.</summary>
+    public Uri? InstallPage => _wix?.Url;
+
+    /// <summary>Starts what is missing.</summary>
+    /// <exception cref="StartFailedException">Another program uses the same data folder, or it cannot be used.</exception>
+    /// <exception cref="AzuriteMissingException">Azurite cannot be started.</exception>
+    public static async Task<LocalServices> StartAsync(LocalSettings settings, string apiUrl, CancellationToken cancellationToken)
+    {
+        var folder = settings.DataFolder;
+        var services = new LocalServices();
+        try
+        {
+            FillKeys(settings, folder);
+            services.TakeWhatIsNeeded(settings, folder);
+            var starting = new[]
+            {
+                services.StartAzuriteAsync(settings, folder, cancellationToken),
+                services.StartPretendWixAsync(settings, folder, apiUrl, cancellationToken),
+            };
+            await Task.WhenAll(starting);
+            services.FillSettings(settings, apiUrl);
+            return services;
+        }
+        catch
+        {
+            await services.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_wix is not null)
+        {
+            await _wix.DisposeAsync();
+        }
+
+        if (_azurite is not null)
+        {
+            await _azurite.DisposeAsync();
+        }
+
+        _taken.ForEach(taken => taken.Dispose());
+    }
+
+    private static bool NeedsAzurite(LocalSettings settings) =>
+        settings.Text("Tables__ConnectionString") is null && settings.Text("Tables__ServiceUri") is null;
+
+    // A vault means the real Wix: its app secret could not be had from there for a pretend one.
+    private static bool NeedsPretendWix(LocalSettings settings) =>
+        settings.Text("Wix__ApiUrl") is null && settings.Text("Wix__AppId") is null && settings.Text("KeyVault__VaultUri") is null;
+
+    // The keys may be shared: programs that share one storage have to use the same ones.
+    private static void FillKeys(LocalSettings settings, DataFolder folder)
+    {
+        settings.Fill("Functions__Key", () => folder.KeepSecret("function-key", NewSecret));
+        if (settings.Text("KeyVault__VaultUri") is null)
+        {
+            settings.Fill(
+                "Tokens__ProtectionKey",
+                () => folder.KeepSecret("protection-key", () => Convert.ToBase64String(RandomNumberGenerator.GetBytes(ProtectionKey.Length))));
+        }
+    }
+
+    private static string NewSecret() => Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
+
+    // Before either is started, so that a second program says so at once.
+    private void TakeWhatIsNeeded(LocalSettings settings, DataFolder folder)
+    {
+        if (NeedsAzurite(settings))
+        {
+            _taken.Add(folder.TakeAlone("Azurite", "Tables__ConnectionString"));
+        }
+
+        if (NeedsPretendWix(settings))
+        {
+            _taken.Add(folder.TakeAlone("pretend Wix", "Wix__ApiUrl"));
+        }
+    }
+
+    private async Task StartAzuriteAsync(LocalSettings settings, DataFolder folder, CancellationToken cancellationToken)
+    {
+        if (NeedsAzurite(settings))
+        {
+            _azurite = await Azurite.StartAsync(folder.PathOf("azurite"), cancellationToken);
+        }
+    }
+
+    private async Task StartPretendWixAsync(LocalSettings settings, DataFolder folder, string apiUrl, CancellationToken cancellationToken)
+    {
+        if (NeedsPretendWix(settings))
+        {
+            _pretendAppSecret = settings.Text("Wix__AppSecret") ?? folder.KeepSecret("app-secret", NewSecret);
+            _wix = await PretendWixServer.StartAsync(
+                new PretendWixOptions
+                {
+                    AppId = PretendAppId,
+                    AppSecret = _pretendAppSecret,
+                    AppUrl = new Uri($"{apiUrl}/install"),
+                    RedirectUrl = RedirectUrlOf(settings, apiUrl),
+                    WebhookUrl = new Uri($"{apiUrl}/webhooks"),
+                    StateFile = folder.PathOf("pretend-wix.json"),
+                },
+                cancellationToken);
+        }
+    }
+
+    // A bad one is left to the service, which names it with all other bad settings.
+    private static Uri RedirectUrlOf(LocalSettings settings, string apiUrl) =>
+        Uri.TryCreate(settings.Text("Wix__RedirectUrl"), UriKind.Absolute, out var given) ? given : new Uri($"{apiUrl}/redirect");
+
+    // After both have started: the settings decide what is started, so none may change while that is being done.
+    private void FillSettings(LocalSettings settings, string apiUrl)
+    {
+        if (_azurite is { } azurite)
+        {
+            settings.Fill("Tables__ConnectionString", azurite.ConnectionString.Reveal);
+        }
+
+        if (_wix is { } wix)
+        {
+            settings.Fill("Wix__AppId", () => PretendAppId);
+            settings.Fill("Wix__AppSecret", () => _pretendAppSecret!);
+            settings.Fill("Wix__RedirectUrl", () => $"{apiUrl}/redirect");
+            settings.Fill("Wix__ApiUrl", wix.ApiUrl.ToString);
+            settings.Fill("Wix__InstallerUrl", wix.InstallerUrl.ToString);
+            settings.Fill("Wix__WebhookPublicKey", () => wix.WebhookPublicKeyPem);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+using System.Text.Json;
+using Microsoft.Extensions.Configuration.EnvironmentVariables;
+
+namespace WixOAuth.Local;
+
+/// <summary>
+/// The settings as they were given: the command line wins over the environment, that over local.settings.json. What
+/// was not given is filled in when the program starts what it stands for.
+/// </summary>
+public sealed class LocalSettings
+{
+    private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+
+    private static readonly Dictionary<string, string?> s_defaults = new()
+    {
+        ["urls"] = "http://localhost:7071",
+        ["Local:DataFolder"] = ".data",
+        ["RefreshSchedule"] = "0 * * * * *",
+        ["HousekeepingSchedule"] = "0 17 3 * * *",
+        ["Logging:LogLevel:Default"] = "Information",
+        ["Logging:LogLevel:Microsoft"] = "Warning",
+        ["Logging:LogLevel:Microsoft.AspNetCore"] = "Warning",
+        ["Logging:LogLevel:System.Net.Http"] = "Warning",
+        ["Logging:LogLevel:Azure"] = "Warning",
+        ["Logging:LogLevel:Polly"] = "Warning",
+
+        // It logs a failed start with its stack trace; the program prints a line of its own instead.
+        ["Logging:LogLevel:Microsoft.Extensions.Hosting.Internal.Host"] = "Critical",
+    };
+
+    private LocalSettings(IConfigurationRoot configuration) => Configuration = configuration;
+
+    /// <summary>All settings, with <c>:</c> as the separator.</summary>
+    public IConfigurationRoot Configuration { get; }
+
+    /// <summary>The folder of host.json and local.settings.json.</summary>
+    internal static string Root { get; } = FindRoot();
+
+    /// <summary>The addresses to serve on, as given.</summary>
+    internal string Urls => Text("urls")!;
+
+    internal DataFolder DataFolder => new(Path.GetFullPath(Text("Local__DataFolder")!, Root));
+
+    /// <summary>Reads the command line, the environment and local.settings.json.</summary>
+    /// <exception cref="StartFailedException">One of them cannot be read.</exception>
+    public static LocalSettings Read(string[] args)
+    {
+        var given = new ConfigurationBuilder()
+            .Add(new EnvironmentVariablesConfigurationSource { Prefix = "ASPNETCORE_" })
+            .AddEnvironmentVariables();
+        IConfigurationRoot outside;
+        try
+        {
+            outside = given.AddCommandLine([.. args.Select(WithColons)]).Build();
+        }
+        catch (FormatException exception)
+        {
+            throw new StartFailedException($"The command line cannot be read: {exception.Message}", exception);
+        }
+
+        var file = Path.GetFullPath(outside["Local:SettingsFile"] ?? "local.settings.json", Root);
+        return new LocalSettings(new ConfigurationBuilder()
+            .AddInMemoryCollection(s_defaults)
+            .AddInMemoryCollection(ReadFile(file))
+            .AddConfiguration(outside)
+            .Build());
+    }
+
+    /// <summary>Takes these settings and looks nowhere else, so that a test does not depend on where it runs.</summary>
+    /// <param name="values">Names with <c>__</c> or <c>:</c>.</param>
+    public static LocalSettings From(IEnumerable<KeyValuePair<string, string?>> values) =>
+        new(new ConfigurationBuilder()
+            .AddInMemoryCollection(s_defaults)
+            .AddInMemoryCollection(values.Select(pair => KeyValuePair.Create(Colons(pair.Key), pair.Value)))
+            .Build());
+
+    /// <summary>A setting; null when it was not given or is blank.</summary>
+    internal string? Text(string name) => Configuration[Colons(name)]?.Trim() is { Length: > 0 } text ? text : null;
+
+    /// <summary>Fills in a setting that was not given.</summary>
+    internal string Fill(string name, Func<string> value)
+    {
+        if (Text(name) is { } given)
+        {
+            return given;
+        }
+
+        var filledIn = value();
+        Configuration[Colons(name)] = filledIn;
+        return filledIn;
+    }
+
+    // As the Functions host reads them: the names and texts below "Values", nothing else of the file.
+    internal static Dictionary<string, string?> ReadFile(string file)
+    {
+        var values = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
+        try
+        {
+            if (!File.Exists(file))
+            {
+                return values;
+            }
+
+            using var document = JsonDocument.Parse(File.ReadAllBytes(file), s_lenient);
+            if (document.RootElement.ValueKind == JsonValueKind.Object
+                && document.RootElement.TryGetProperty("Values", out var found)
+                && found.ValueKind == JsonValueKind.Object)
+            {
+                foreach (var value in found.EnumerateObject())
+                {
+                    values[Colons(value.Name)] = value.Value.ToString();
+                }
+            }
+
+            return values;
+        }
+        catch (JsonException exception)
+        {
+            // The message of a JsonException may quote what it stumbled over, which may be a secret.
+            throw new StartFailedException($"{file} is not JSON (line {exception.LineNumber + 1}).", exception);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StartFailedException($"{file} cannot be read: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>The prefix of every route, from host.json.</summary>
+    internal static string ReadRoutePrefix(string hostJson)
+    {
+        if (!File.Exists(hostJson))
+        {
+            return "api";
+        }
+
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(hostJson), s_lenient);
+            return document.RootElement.TryGetProperty("extensions", out var extensions)
+                && extensions.TryGetProperty("http", out var http)
+                && http.TryGetProperty("routePrefix", out var prefix)
+                ? prefix.GetString()!.Trim('/')
+                : "api";
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            throw new StartFailedException($"{hostJson} is not what a host.json should be.", exception);
+        }
+    }
+
+    private static string Colons(string name) => name.Replace("__", ":", StringComparison.Ordinal);
+
+    private static string WithColons(string argument)
+    {
+        var equals = argument.IndexOf('=', StringComparison.Ordinal);
+        return equals < 0
+            ? argument.StartsWith('-') ? Colons(argument) : argument
+            : Colons(argument[..equals]) + argument[equals..];
+    }
+
+    // Above the program's own folder first: a copy of host.json lies beside the program too.
+    private static string FindRoot()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory).Parent; folder is not null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, "host.json")))
+            {
+                return folder.FullName;
+            }
+        }
+
+        return AppContext.BaseDirectory;
+    }
+}
