@@ -75,7 +75,7 @@ internal static class PageStyle
         .back{margin:1.25rem 0 0}
         td time,td.number{font-variant-numeric:tabular-nums}
         td time{color:var(--muted);white-space:nowrap}
-        .choices{display:grid;gap:.5rem;margin:1.25rem 0}
+        .choices{display:grid;gap:.5rem;margin:1.25rem 0 0}
         .choices a{display:flex;align-items:center;gap:.9rem;padding:.6rem .75rem;border:1px solid var(--line);border-radius:12px;color:inherit;text-decoration:none;
         font-weight:560}
         .choices a:hover{border-color:var(--accent)}
