@@ -22,6 +22,7 @@ internal sealed class Ledger
 {
     private readonly ConcurrentDictionary<Guid, Site> _sites = new();
     private readonly ConcurrentQueue<Site> _namedSites = new();
+    private readonly ConcurrentDictionary<Guid, Site> _changedSeeds = new();
     private readonly ConcurrentDictionary<string, long> _usedCodes = new(StringComparer.Ordinal);
     private readonly Lock _usedCodesPruning = new();
     private readonly PretendWixControl _control;
@@ -142,7 +143,7 @@ internal sealed class Ledger
                 site.SetupComplete = false;
             }
 
-            site.Touched = true;
+            Touch(site);
         }
 
         Save();
@@ -195,7 +196,7 @@ internal sealed class Ledger
                 {
                     site.Epoch++;
                     site.OldestValidSerial = site.Serial + 1;
-                    site.Touched = true;
+                    Touch(site);
                 }
             }
 
@@ -278,7 +279,7 @@ internal sealed class Ledger
             site.Epoch++;
             site.OldestValidSerial = site.Serial + 1;
             site.RefreshRejected = false;
-            site.Touched = true;
+            Touch(site);
         }
 
         Save();
@@ -290,7 +291,7 @@ internal sealed class Ledger
         lock (site.Gate)
         {
             site.SetupComplete = true;
-            site.Touched = true;
+            Touch(site);
         }
 
         Save();
@@ -301,7 +302,7 @@ internal sealed class Ledger
         lock (site.Gate)
         {
             site.RefreshRejected = rejected;
-            site.Touched = true;
+            Touch(site);
         }
 
         Save();
@@ -345,7 +346,7 @@ internal sealed class Ledger
     private string NextRefreshToken(Site site)
     {
         site.Serial++;
-        site.Touched = true;
+        Touch(site);
         site.RefreshRejected = false;
         if (!_control.Switches.OldRefreshTokensStayValid)
         {
@@ -372,6 +373,15 @@ internal sealed class Ledger
         var id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
         var ticket = new Ticket(kind, site.InstanceId, epoch, 0, id, now.ToUnixTimeMilliseconds(), (now + lifetime).ToUnixTimeMilliseconds());
         return _tickets.Write(ticket, length, withExp);
+    }
+
+    // A seeded site can be made again from its number: only a changed one need lie in the file.
+    private void Touch(Site site)
+    {
+        if (site.Seeded)
+        {
+            _changedSeeds[site.InstanceId] = site;
+        }
     }
 
     private void PruneUsedCodes()
@@ -412,7 +422,11 @@ internal sealed class Ledger
         {
             var restored = site.Restore();
             _sites[restored.InstanceId] = restored;
-            if (!restored.Seeded)
+            if (restored.Seeded)
+            {
+                Touch(restored);
+            }
+            else
             {
                 _namedSites.Enqueue(restored);
             }
@@ -429,7 +443,7 @@ internal sealed class Ledger
         TicketKey = _ticketKey,
         WebhookKeyPem = _file.WebhookKeyPem ??= _webhookKey.IsValueCreated ? _webhookKey.Value.ExportPkcs8PrivateKeyPem() : null,
         Seeded = Volatile.Read(ref _seeded),
-        Sites = [.. _namedSites.Concat(Volatile.Read(ref _seeded) > 0 ? _sites.Values.Where(site => site.Seeded && site.Touched) : []).Select(SavedSite.Of)],
+        Sites = [.. _namedSites.Concat(_changedSeeds.Values).Select(SavedSite.Of)],
         UsedCodes = _usedCodes.Where(code => code.Value > _time.GetUtcNow().ToUnixTimeMilliseconds()).ToDictionary(),
     });
 }

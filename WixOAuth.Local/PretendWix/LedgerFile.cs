@@ -55,7 +55,6 @@ internal sealed record SavedSite(
         Name = Name,
         OriginInstanceId = OriginInstanceId,
         Seeded = Seeded,
-        Touched = true,
         Status = Status,
         Epoch = Epoch,
         Serial = Serial,

@@ -83,9 +83,7 @@ public sealed class PretendWixControl
     /// <summary>Awaited after an endpoint has acted, before it answers.</summary>
     public Func<string, CancellationToken, Task>? GateAfter { get; set; }
 
-    /// <summary>
-    /// Whether <see cref="IssuedSecrets"/> is kept. Turn it off under load.
-    /// </summary>
+    /// <summary>Whether <see cref="IssuedSecrets"/> is kept. Turn it off under load.</summary>
     public bool RemembersSecrets { get; set; } = true;
 
     /// <summary>Every code and token ever issued: a log that holds one of them leaks. Never sent over HTTP.</summary>

@@ -19,10 +19,8 @@ internal sealed class Site
 
     public Guid? OriginInstanceId { get; init; }
 
-    /// <summary>Made by seeding: such a site can be made again from its number, so the file need not hold it.</summary>
+    /// <summary>Made by seeding, from its number alone.</summary>
     public bool Seeded { get; init; }
-
-    public bool Touched { get; set; }
 
     public PretendSiteStatus Status { get; set; }
 
