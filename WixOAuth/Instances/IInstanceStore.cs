@@ -16,7 +16,9 @@ public sealed record DueInstance(InstanceId Id, DateTimeOffset DueAt);
 /// <remarks>
 /// Any method raises <see cref="StorageUnavailableException"/> when the storage could not be reached or did not do
 /// as asked for a reason of its own; a write may then have landed or not. <see cref="OperationCanceledException"/>
-/// is raised only for the caller's own token.
+/// is raised only for the caller's own token. A row that this version cannot read raises
+/// <see cref="InvalidDataException"/> where it is looked for by its id or nonce: that row's own trouble, which must
+/// not keep a sweep from the others.
 /// </remarks>
 public interface IInstanceStore
 {

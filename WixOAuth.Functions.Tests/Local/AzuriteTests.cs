@@ -1,0 +1,72 @@
+using WixOAuth.Local;
+using WixOAuth.Settings;
+using WixOAuth.Storage;
+using static WixOAuth.Functions.Tests.Storage.Samples;
+
+namespace WixOAuth.Functions.Tests.Local;
+
+public sealed class AzuriteTests : IDisposable
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("wixoauth-azurite-");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    [Fact]
+    public async Task WhatWasWrittenIsThereAfterAStop()
+    {
+        var instance = NewInstance();
+        await using (var azurite = await Azurite.StartAsync(_folder.FullName, None))
+        {
+            var store = Open(azurite);
+            await store.InitializeAsync(None);
+            Assert.NotNull(await store.TryWriteAsync(null, instance, None));
+        }
+
+        await using (var azurite = await Azurite.StartAsync(_folder.FullName, None))
+        {
+            Assert.Equal(instance, (await Open(azurite).FindAsync(instance.Id, None))!.Instance);
+        }
+    }
+
+    [Fact]
+    public async Task AFolderIsUsedByOneOnly()
+    {
+        await using (await Azurite.StartAsync(_folder.FullName, None))
+        {
+            var raised = await Assert.ThrowsAsync<AzuriteMissingException>(() => Azurite.StartAsync(_folder.FullName, None));
+            Assert.Contains("in use", raised.Message, StringComparison.Ordinal);
+        }
+
+        await using var again = await Azurite.StartAsync(_folder.FullName, None);
+        Assert.NotNull(again.ConnectionString);
+    }
+
+    [Fact]
+    public async Task WhatItSaidWhenItEndedAtTheStartIsTold()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_folder.FullName, "__azurite_db_table__.json"), "this is no database", None);
+
+        var raised = await Assert.ThrowsAsync<AzuriteMissingException>(() => Azurite.StartAsync(_folder.FullName, None));
+
+        Assert.Contains("JSON", raised.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', raised.Message);
+    }
+
+    [Fact]
+    public async Task ACallerWhoDoesNotWaitLeavesNothingBehind()
+    {
+        using var gone = new CancellationTokenSource();
+        var start = Azurite.StartAsync(_folder.FullName, gone.Token);
+        await gone.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => start);
+
+        await using var again = await Azurite.StartAsync(_folder.FullName, None);
+        Assert.NotNull(again.ConnectionString);
+    }
+
+    private static TableInstanceStore Open(Azurite azurite) =>
+        new(TableConnection.Open(new TablesOptions { ConnectionString = azurite.ConnectionString }, null));
+}

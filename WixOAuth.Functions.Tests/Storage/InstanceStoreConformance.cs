@@ -1,0 +1,433 @@
+using System.Reflection;
+using CsCheck;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+using static WixOAuth.Functions.Tests.Storage.Samples;
+
+namespace WixOAuth.Functions.Tests.Storage;
+
+/// <summary>What every store of instances has to do.</summary>
+public abstract class InstanceStoreConformance
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    /// <summary>A new, empty store.</summary>
+    protected abstract Task<IInstanceStore> CreateAsync();
+
+    [Fact]
+    public async Task InitializingTwiceLosesNothing()
+    {
+        var store = await CreateAsync();
+        var stored = await store.TryWriteAsync(null, NewInstance(), None);
+
+        await store.InitializeAsync(None);
+
+        Assert.Equal(stored, await store.FindAsync(stored!.Instance.Id, None));
+    }
+
+    [Fact]
+    public async Task AnUnknownInstanceIsNull()
+    {
+        var store = await CreateAsync();
+
+        Assert.Null(await store.FindAsync(NewId(), None));
+        Assert.Null(await store.FindLastUseAsync(NewId(), None));
+        Assert.Null(await store.FindRedemptionAsync(NewRedemption().Nonce, Noon, None));
+    }
+
+    [Fact]
+    public async Task EveryPropertyOfAnInstanceComesBackAndNoneIsTakenForAnother()
+    {
+        var store = await CreateAsync();
+        var full = NewInstance();
+        foreach (var property in PropertiesOf<Instance>().Where(property => property.Name != nameof(Instance.Id)))
+        {
+            var alone = NewInstance();
+            var value = ValueOf(property.Name, property.PropertyType);
+            property.SetValue(alone, value);
+            property.SetValue(full, value);
+
+            await store.TryWriteAsync(null, alone, None);
+            Assert.Equal(alone, (await store.FindAsync(alone.Id, None))!.Instance);
+        }
+
+        await store.TryWriteAsync(null, full, None);
+        var found = (await store.FindAsync(full.Id, None))!.Instance;
+        Assert.All(PropertiesOf<Instance>(), property => Assert.Equal(property.GetValue(full), property.GetValue(found)));
+    }
+
+    [Fact]
+    public async Task EveryStatusGrantAndErrorComesBack()
+    {
+        var store = await CreateAsync();
+        foreach (var status in Enum.GetValues<InstanceStatus>())
+        {
+            foreach (var grant in Enum.GetValues<Grant>())
+            {
+                foreach (var error in Enum.GetValues<TokenError>())
+                {
+                    var instance = NewInstance() with { Status = status, Grant = grant, Failures = new Failures(1, 0, null, Noon, error, null) };
+                    await store.TryWriteAsync(null, instance, None);
+                    Assert.Equal(instance, (await store.FindAsync(instance.Id, None))!.Instance);
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public async Task WhatIsNoLongerSetIsGone()
+    {
+        var store = await CreateAsync();
+        var full = NewInstance();
+        foreach (var property in PropertiesOf<Instance>().Where(property => property.Name != nameof(Instance.Id)))
+        {
+            property.SetValue(full, ValueOf(property.Name, property.PropertyType));
+        }
+
+        var stored = await store.TryWriteAsync(null, full, None);
+        var tombstone = NewInstance(full.Id) with { Status = InstanceStatus.Removed, Generation = 7 };
+        Assert.NotNull(await store.TryWriteAsync(stored, tombstone, None));
+
+        Assert.Equal(tombstone, (await store.FindAsync(full.Id, None))!.Instance);
+        Assert.Empty(await DueAsync(store, DateTimeOffset.MaxValue));
+    }
+
+    [Fact]
+    public async Task WhatAWriteAnswersIsWhatIsFound()
+    {
+        var store = await CreateAsync();
+        var first = await store.TryWriteAsync(null, NewInstance(), None);
+        Assert.Equal(first, await store.FindAsync(first!.Instance.Id, None));
+
+        var second = await store.TryWriteAsync(first, first.Instance with { CommitId = "second" }, None);
+        Assert.Equal(second, await store.FindAsync(first.Instance.Id, None));
+        Assert.NotEqual(first.ETag, second!.ETag);
+
+        var third = await store.TryWriteAsync(second, first.Instance with { CommitId = "third", DueAt = Noon }, None);
+        Assert.Equal(third, await store.FindAsync(first.Instance.Id, None));
+        Assert.NotEqual(second.ETag, third!.ETag);
+    }
+
+    [Fact]
+    public async Task AnInstanceIsInsertedOnce()
+    {
+        var store = await CreateAsync();
+        var first = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+
+        Assert.Null(await store.TryWriteAsync(null, first!.Instance with { DueAt = Noon.AddHours(1), Status = InstanceStatus.Removed }, None));
+
+        Assert.Equal(first, await store.FindAsync(first.Instance.Id, None));
+        Assert.Equal([new DueInstance(first.Instance.Id, Noon)], await DueAsync(store, DateTimeOffset.MaxValue));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task AWriteMadeFromAnOldStateChangesNothing(bool moves)
+    {
+        var store = await CreateAsync();
+        var old = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+        var current = await store.TryWriteAsync(old, old!.Instance with { Generation = 2 }, None);
+
+        var late = moves ? old.Instance with { DueAt = Noon.AddHours(1), Status = InstanceStatus.Removed } : old.Instance with { CommitId = "late" };
+        Assert.Null(await store.TryWriteAsync(old, late, None));
+
+        Assert.Equal(current, await store.FindAsync(old.Instance.Id, None));
+        Assert.Equal([new DueInstance(old.Instance.Id, Noon)], await DueAsync(store, DateTimeOffset.MaxValue));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task AWriteMadeFromAStateOfAnotherStoreChangesNothing(bool moves)
+    {
+        var store = await CreateAsync();
+        var elsewhere = (await (await CreateAsync()).TryWriteAsync(null, NewInstance(), None))!;
+
+        Assert.Null(await store.TryWriteAsync(elsewhere, elsewhere.Instance with { DueAt = moves ? Noon : null }, None));
+
+        Assert.Null(await store.FindAsync(elsewhere.Instance.Id, None));
+        Assert.Empty(await DueAsync(store, DateTimeOffset.MaxValue));
+    }
+
+    [Fact]
+    public async Task AnInstanceIsNotMadeFromAnother()
+    {
+        var store = await CreateAsync();
+        var stored = await store.TryWriteAsync(null, NewInstance(), None);
+
+        await Assert.ThrowsAsync<ArgumentException>(() => store.TryWriteAsync(stored, NewInstance(), None));
+    }
+
+    [Fact]
+    public async Task OfFiftyWritersFromOneStateOneWins()
+    {
+        var store = await CreateAsync();
+        var stored = (await store.TryWriteAsync(null, NewInstance(), None))!;
+        for (var round = 1; round <= 2; round++)
+        {
+            var start = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            var writers = Enumerable.Range(0, 50).Select(async number =>
+            {
+                await start.Task;
+                return await store.TryWriteAsync(stored, stored.Instance with { CommitId = $"{number}", DueAt = Noon.AddTicks(number) }, None);
+            }).ToArray();
+            start.SetResult();
+
+            var winner = Assert.Single(await Task.WhenAll(writers), written => written is not null)!;
+            Assert.Equal(winner, await store.FindAsync(stored.Instance.Id, None));
+            Assert.Equal([new DueInstance(stored.Instance.Id, winner.Instance.DueAt!.Value)], await DueAsync(store, DateTimeOffset.MaxValue));
+            stored = winner;
+        }
+    }
+
+    [Fact]
+    public async Task AnInstanceIsDueOnceAndWhenItSays()
+    {
+        var store = await CreateAsync();
+        var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+        var id = stored!.Instance.Id;
+        Assert.Empty(await DueAsync(store, Noon.AddTicks(-1)));
+        Assert.Equal([new DueInstance(id, Noon)], await DueAsync(store, Noon));
+
+        var later = Noon.AddTicks(1);
+        stored = await store.TryWriteAsync(stored, stored.Instance with { DueAt = later }, None);
+        Assert.Empty(await DueAsync(store, Noon));
+        Assert.Equal([new DueInstance(id, later)], await DueAsync(store, later));
+
+        stored = await store.TryWriteAsync(stored, stored!.Instance with { DueAt = null }, None);
+        Assert.Empty(await DueAsync(store, DateTimeOffset.MaxValue));
+
+        Assert.NotNull(await store.TryWriteAsync(stored, stored!.Instance with { DueAt = Noon }, None));
+        Assert.Equal([new DueInstance(id, Noon)], await DueAsync(store, Noon));
+    }
+
+    [Fact]
+    public async Task ARowOfTheDueIndexThatHasGoneKeepsNobodyFromWriting()
+    {
+        var store = await CreateAsync();
+        var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+        var due = new DueInstance(stored!.Instance.Id, Noon);
+        await store.RemoveDueAsync(due, None);
+        await store.RemoveDueAsync(due, None);
+        Assert.Empty(await DueAsync(store, Noon));
+
+        var moved = await store.TryWriteAsync(stored, stored.Instance with { DueAt = Noon.AddHours(1), Status = InstanceStatus.ReinstallRequired }, None);
+
+        Assert.Equal(moved, await store.FindAsync(due.Id, None));
+        Assert.Equal([due with { DueAt = Noon.AddHours(1) }], await DueAsync(store, DateTimeOffset.MaxValue));
+    }
+
+    [Fact]
+    public async Task AllThatAreDueAreReadInOrderHoweverManyAndNoOthers()
+    {
+        var store = await CreateAsync();
+        var shard = InstanceRows.ShardOf(NewId());
+        var instances = Ids().Where(id => InstanceRows.ShardOf(id) == shard).Take(1_200)
+            .Select((id, number) => NewInstance(id) with { DueAt = Noon.AddSeconds(-(number * 7919 % 1_200)) })
+            .ToList();
+        var others = Ids().Take(20).Select(id => NewInstance(id) with { DueAt = Noon.AddTicks(1) });
+        await Parallel.ForEachAsync(
+            instances.Concat(others),
+            new ParallelOptions { MaxDegreeOfParallelism = 16 },
+            async (instance, _) => Assert.NotNull(await store.TryWriteAsync(null, instance, None)));
+
+        var due = await DueAsync(store, Noon);
+
+        Assert.Equal(instances.OrderBy(instance => instance.DueAt).Select(instance => new DueInstance(instance.Id, instance.DueAt!.Value)), due);
+
+        static IEnumerable<InstanceId> Ids()
+        {
+            while (true)
+            {
+                yield return NewId();
+            }
+        }
+    }
+
+    [Fact]
+    public async Task TheSweepMayWriteWhileItReads()
+    {
+        var store = await CreateAsync();
+        for (var number = 0; number < 40; number++)
+        {
+            await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+        }
+
+        var seen = new List<InstanceId>();
+        await foreach (var due in store.ReadDueAsync(Noon, None))
+        {
+            seen.Add(due.Id);
+            var stored = await store.FindAsync(due.Id, None);
+            Assert.NotNull(await store.TryWriteAsync(stored, stored!.Instance with { DueAt = Noon.AddHours(1) }, None));
+        }
+
+        Assert.Equal(40, seen.Distinct().Count());
+        Assert.Equal(40, seen.Count);
+        Assert.Empty(await DueAsync(store, Noon));
+    }
+
+    [Fact]
+    public async Task ARedemptionIsWrittenDownOnce()
+    {
+        var store = await CreateAsync();
+        var redemption = NewRedemption();
+        Assert.True(await store.TryAddRedemptionAsync(redemption, None));
+
+        Assert.False(await store.TryAddRedemptionAsync(redemption with { InstanceId = NewId(), AttemptId = "another" }, None));
+
+        Assert.Equal(redemption, await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+    }
+
+    [Fact]
+    public async Task EveryPropertyOfARedemptionComesBackWhenItIsSaved()
+    {
+        var store = await CreateAsync();
+        foreach (var outcome in Enum.GetValues<RedemptionOutcome>())
+        {
+            var redemption = NewRedemption();
+            await store.TryAddRedemptionAsync(redemption, None);
+            foreach (var property in PropertiesOf<Redemption>().Where(property => property.Name is not (nameof(Redemption.Nonce) or nameof(Redemption.IssuedAt))))
+            {
+                property.SetValue(redemption, ValueOf(property.Name, property.PropertyType));
+            }
+
+            var ended = redemption with { Outcome = outcome };
+            await store.SaveRedemptionAsync(ended, None);
+
+            var found = await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None);
+            Assert.All(PropertiesOf<Redemption>(), property => Assert.Equal(property.GetValue(ended), property.GetValue(found)));
+        }
+    }
+
+    [Fact]
+    public async Task OnlyOldRedemptionsAreRemovedAndNoMoreThanAsked()
+    {
+        var store = await CreateAsync();
+        var old = Enumerable.Range(0, 60).Select(number => NewRedemption(Noon.AddTicks(-1 - number))).ToList();
+        var kept = NewRedemption(Noon);
+        foreach (var redemption in old.Append(kept))
+        {
+            Assert.True(await store.TryAddRedemptionAsync(redemption, None));
+        }
+
+        Assert.Equal(0, await store.RemoveRedemptionsAsync(Noon, 0, None));
+        Assert.Equal(25, await store.RemoveRedemptionsAsync(Noon, 25, None));
+        Assert.Equal(35, await store.RemoveRedemptionsAsync(Noon, 100, None));
+        Assert.Equal(0, await store.RemoveRedemptionsAsync(Noon, 100, None));
+
+        foreach (var redemption in old)
+        {
+            Assert.Null(await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+        }
+
+        Assert.Equal(kept, await store.FindRedemptionAsync(kept.Nonce, kept.IssuedAt, None));
+    }
+
+    [Fact]
+    public async Task TheLastUseIsKeptBesideTheInstance()
+    {
+        var store = await CreateAsync();
+        var stored = await store.TryWriteAsync(null, NewInstance(), None);
+        var id = stored!.Instance.Id;
+
+        await store.SaveLastUseAsync(id, Noon, None);
+        Assert.Equal(Noon, await store.FindLastUseAsync(id, None));
+        await store.SaveLastUseAsync(id, Noon.AddTicks(1), None);
+        Assert.Equal(Noon.AddTicks(1), await store.FindLastUseAsync(id, None));
+
+        Assert.Equal(stored, await store.FindAsync(id, None));
+    }
+
+    [Fact]
+    public async Task ACallerWhoHasGoneIsToldSo()
+    {
+        var store = await CreateAsync();
+        var gone = new CancellationToken(canceled: true);
+        var redemption = NewRedemption();
+        Func<Task>[] calls =
+        [
+            () => store.InitializeAsync(gone),
+            () => store.FindAsync(NewId(), gone),
+            () => store.TryWriteAsync(null, NewInstance(), gone),
+            async () => await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
+            () => store.RemoveDueAsync(new DueInstance(NewId(), Noon), gone),
+            () => store.TryAddRedemptionAsync(redemption, gone),
+            () => store.FindRedemptionAsync(redemption.Nonce, Noon, gone),
+            () => store.SaveRedemptionAsync(redemption, gone),
+            () => store.RemoveRedemptionsAsync(Noon, 1, gone),
+            () => store.FindLastUseAsync(NewId(), gone),
+            () => store.SaveLastUseAsync(NewId(), Noon, gone),
+        ];
+        Assert.Equal(typeof(IInstanceStore).GetMethods(BindingFlags.Instance | BindingFlags.Public).Length, calls.Length);
+
+        foreach (var call in calls)
+        {
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(call);
+        }
+    }
+
+    /// <summary>Any sequence of writes, from any state that was ever seen, does what it does to a dictionary and a set.</summary>
+    [Fact]
+    public async Task AnySequenceOfWritesDoesWhatItDoesToAModel()
+    {
+        var status = Gen.Enum<InstanceStatus>();
+        var due = Gen.Int[-1, 3].Select(hours => hours < 0 ? (DateTimeOffset?)null : Noon.AddHours(hours));
+        var step = Gen.Select(Gen.Int[0, 1], Gen.Int[0, 4], status, due, Gen.Int[0, 9]);
+        await step.Array[1, 20].SampleAsync(
+            async steps =>
+            {
+                var store = await CreateAsync();
+                InstanceId[] ids = [NewId(), NewId()];
+                var seen = ids.ToDictionary(id => id, _ => new List<StoredInstance>());
+                var index = new HashSet<DueInstance>();
+                foreach (var (who, age, toStatus, toDue, action) in steps)
+                {
+                    var (id, states) = (ids[who], seen[ids[who]]);
+                    var current = states.LastOrDefault();
+                    if (action == 0 && current?.Instance.DueAt is { } gone)
+                    {
+                        await store.RemoveDueAsync(new DueInstance(id, gone), None);
+                        index.Remove(new DueInstance(id, gone));
+                        continue;
+                    }
+
+                    // Mostly the newest state, sometimes an older one, sometimes none.
+                    var previous = age == 4 ? null : states.ElementAtOrDefault(states.Count - 1 - (age / 3));
+                    var instance = NewInstance(id) with { Status = toStatus, DueAt = toDue, Generation = states.Count, CommitId = $"{action}" };
+                    var written = await store.TryWriteAsync(previous, instance, None);
+                    Assert.Equal(previous == current, written is not null);
+                    if (written is not null)
+                    {
+                        states.Add(written);
+                        if (current?.Instance.DueAt != toDue)
+                        {
+                            index.RemoveWhere(row => row == new DueInstance(id, current?.Instance.DueAt ?? default));
+                            index.UnionWith(toDue is { } at ? [new DueInstance(id, at)] : []);
+                        }
+                    }
+
+                    Assert.Equal(states.LastOrDefault(), await store.FindAsync(id, None));
+                }
+
+                Assert.Equal(index.OrderBy(Key), (await DueAsync(store, DateTimeOffset.MaxValue)).OrderBy(Key));
+                Assert.Equal(
+                    index.Where(row => row.DueAt <= Noon.AddHours(1)).OrderBy(Key),
+                    (await DueAsync(store, Noon.AddHours(1))).OrderBy(Key));
+            },
+            iter: 25);
+
+        static string Key(DueInstance due) => $"{due.DueAt.UtcTicks} {due.Id}";
+    }
+
+    private static async Task<List<DueInstance>> DueAsync(IInstanceStore store, DateTimeOffset now)
+    {
+        var all = new List<DueInstance>();
+        await foreach (var due in store.ReadDueAsync(now, None))
+        {
+            all.Add(due);
+        }
+
+        return all;
+    }
+}

@@ -1,0 +1,9 @@
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Functions.Tests.Storage;
+
+public sealed class MemoryInstanceStoreTests : InstanceStoreConformance
+{
+    protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());
+}

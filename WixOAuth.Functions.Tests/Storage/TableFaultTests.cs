@@ -1,0 +1,286 @@
+using System.Net;
+using System.Net.Sockets;
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+using WixOAuth.Settings;
+using WixOAuth.Storage;
+using static WixOAuth.Functions.Tests.Storage.Samples;
+
+namespace WixOAuth.Functions.Tests.Storage;
+
+/// <summary>What the table store makes of a network and a service that fail, and what it costs when they do not.</summary>
+[Collection(AzuriteFixture.Name)]
+public sealed class TableFaultTests(AzuriteFixture azurite)
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    /// <summary>Ways in which the answer to a request that was carried out is lost.</summary>
+    public static TheoryData<string> Losses => ["500", "503", "reset", "timeout"];
+
+    [Fact]
+    public async Task EachOperationCostsWhatItShould()
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        var stored = await wire.CostsAsync(1, () => store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None));
+        await wire.CostsAsync(1, () => store.FindAsync(stored!.Instance.Id, None));
+        await wire.CostsAsync(1, () => store.FindAsync(NewId(), None));
+
+        stored = await wire.CostsAsync(1, () => store.TryWriteAsync(stored, stored!.Instance with { Lease = new Lease("me", Noon) }, None));
+        Assert.EndsWith(")", wire.LastPath, StringComparison.Ordinal);
+        stored = await wire.CostsAsync(1, () => store.TryWriteAsync(stored, stored!.Instance with { DueAt = Noon.AddMinutes(1) }, None));
+        Assert.EndsWith("/$batch", wire.LastPath, StringComparison.Ordinal);
+        stored = await wire.CostsAsync(1, () => store.TryWriteAsync(stored, stored!.Instance with { Status = InstanceStatus.Removed, DueAt = null }, None));
+        Assert.Null(await wire.CostsAsync(1, () => store.TryWriteAsync(null, stored!.Instance, None)));
+
+        var redemption = NewRedemption();
+        Assert.True(await wire.CostsAsync(1, () => store.TryAddRedemptionAsync(redemption, None)));
+        Assert.False(await wire.CostsAsync(1, () => store.TryAddRedemptionAsync(redemption, None)));
+        await wire.CostsAsync(1, () => store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+        await wire.CostsAsync(1, async () =>
+        {
+            await store.SaveRedemptionAsync(redemption, None);
+            return true;
+        });
+        await wire.CostsAsync(1, async () =>
+        {
+            await store.SaveLastUseAsync(redemption.InstanceId, Noon, None);
+            return true;
+        });
+        await wire.CostsAsync(16, () => store.ReadDueAsync(Noon.AddDays(1), None).CountAsync().AsTask());
+        Assert.Equal(1, await wire.CostsAsync(17, () => store.RemoveRedemptionsAsync(Noon.AddDays(1), 100, None)));
+    }
+
+    [Theory]
+    [MemberData(nameof(Losses))]
+    public async Task AWriteWhoseAnswerIsLostIsFoundByItsCommitId(string loss)
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+
+        wire.LoseNext(loss);
+        Assert.Null(await store.TryWriteAsync(stored, stored!.Instance with { CommitId = "mine", DueAt = Noon.AddHours(1) }, None));
+
+        var found = await store.FindAsync(stored.Instance.Id, None);
+        Assert.Equal("mine", found!.Instance.CommitId);
+        Assert.Equal([new DueInstance(stored.Instance.Id, Noon.AddHours(1))], await store.ReadDueAsync(DateTimeOffset.MaxValue, None).ToListAsync());
+    }
+
+    [Theory]
+    [MemberData(nameof(Losses))]
+    public async Task ALeaseWhoseAnswerIsLostIsFoundByItsOwner(string loss)
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        var stored = await store.TryWriteAsync(null, NewInstance(), None);
+
+        wire.LoseNext(loss);
+        Assert.Null(await store.TryWriteAsync(stored, stored!.Instance with { Lease = new Lease("me", Noon) }, None));
+
+        Assert.Equal("me", (await store.FindAsync(stored.Instance.Id, None))!.Instance.Lease!.Owner);
+    }
+
+    [Theory]
+    [MemberData(nameof(Losses))]
+    public async Task AnInsertWhoseAnswerIsLostIsFoundByItsAttempt(string loss)
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        var (instance, redemption) = (NewInstance() with { CommitId = "mine" }, NewRedemption());
+
+        wire.LoseNext(loss);
+        Assert.Null(await store.TryWriteAsync(null, instance, None));
+        wire.LoseNext(loss);
+        Assert.False(await store.TryAddRedemptionAsync(redemption, None));
+
+        Assert.Equal(instance, (await store.FindAsync(instance.Id, None))!.Instance);
+        Assert.Equal(redemption, await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+    }
+
+    [Fact]
+    public async Task RedemptionsThatSomebodyElseRemovesAreLeftToThem()
+    {
+        using var wire = new Wire();
+        var (store, table) = await azurite.CreateAsync(wire);
+        await store.TryAddRedemptionAsync(NewRedemption(), None);
+
+        // The SDK tries again and finds them gone, as it would if another sweep had been faster.
+        wire.LoseNextOf("$batch", "500");
+        Assert.Equal(0, await store.RemoveRedemptionsAsync(Noon.AddDays(1), 100, None));
+
+        Assert.Empty(await table.QueryAsync<TableEntity>().ToListAsync());
+    }
+
+    [Theory]
+    [MemberData(nameof(Losses))]
+    public async Task AServiceThatGoesOnFailingIsUnavailable(string loss)
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+
+        wire.LoseAll(loss);
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
+    }
+
+    [Fact]
+    public async Task AnAnswerThatIsNotTheServicesIsUnavailable()
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+
+        wire.LoseAll("portal");
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
+    }
+
+    [Theory]
+    [InlineData("403")]
+    [InlineData("400")]
+    public async Task ARefusalIsUnavailableAndIsNotTriedAgain(string status)
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        wire.LoseAll(status);
+
+        var raised = await wire.CostsAsync(1, () => Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None)));
+
+        Assert.Contains(status, raised.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("404")]
+    [InlineData("409")]
+    [InlineData("412")]
+    public async Task ARefusalThatNothingAskedForIsUnavailable(string status)
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        wire.LoseAll(status);
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveLastUseAsync(NewId(), Noon, None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveRedemptionAsync(NewRedemption(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
+    }
+
+    [Fact]
+    public async Task AServiceThatIsNotThereIsUnavailable()
+    {
+        var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        listener.Stop();
+        var nowhere = new TablesOptions
+        {
+            ConnectionString = new ConnectionString($"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=AAAA;TableEndpoint=http://127.0.0.1:{port}/a;"),
+        };
+        var store = new TableInstanceStore(TableConnection.Open(nowhere, null));
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
+    }
+
+    [Fact]
+    public async Task ATableThatIsMissingIsUnavailableAndNotEmpty()
+    {
+        var store = new TableInstanceStore(TableConnection.Open(azurite.NewTable(), null));
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryAddRedemptionAsync(NewRedemption(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
+
+        await store.InitializeAsync(None);
+        Assert.Null(await store.FindAsync(NewId(), None));
+    }
+
+    [Fact]
+    public async Task ACallerWhoGoesWhileTheServiceIsAskedIsToldSo()
+    {
+        using var gone = new CancellationTokenSource();
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        wire.LoseAll("hang", gone.Cancel);
+
+        var raised = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.TryWriteAsync(null, NewInstance(), gone.Token));
+
+        Assert.True(gone.IsCancellationRequested);
+        Assert.IsNotType<StorageUnavailableException>(raised);
+    }
+
+    [Fact]
+    public async Task WhatIsRaisedHoldsNoSecret()
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        wire.LoseAll("403");
+        var secret = new Secrets.ProtectedText("key", "a-token-that-must-not-be-seen"u8.ToArray());
+
+        var raised = await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance() with { RefreshToken = secret }, None));
+
+        Assert.DoesNotContain(Convert.ToBase64String(secret.Data.Span), raised.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("AccountKey", raised.ToString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>The wire between the store and Azurite: counts requests, and loses answers after Azurite has done its part.</summary>
+    private sealed class Wire : DelegatingHandler
+    {
+        private int _requests;
+        private int _left;
+        private string _loss = "";
+        private string _path = "";
+        private Action? _before;
+
+        public Wire()
+            : base(new SocketsHttpHandler())
+        {
+        }
+
+        public string LastPath { get; private set; } = "";
+
+        public void LoseNext(string loss) => (_left, _loss, _path) = (1, loss, "");
+
+        public void LoseNextOf(string path, string loss) => (_left, _loss, _path) = (1, loss, path);
+
+        public void LoseAll(string loss, Action? before = null) => (_left, _loss, _path, _before) = (int.MaxValue, loss, "", before);
+
+        public async Task<T> CostsAsync<T>(int requests, Func<Task<T>> call)
+        {
+            var before = _requests;
+            var result = await call();
+            Assert.Equal(requests, _requests - before);
+            return result;
+        }
+
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            Interlocked.Increment(ref _requests);
+            LastPath = request.RequestUri!.AbsolutePath;
+            var answer = await base.SendAsync(request, cancellationToken);
+            if (_left == 0 || !LastPath.Contains(_path, StringComparison.Ordinal))
+            {
+                return answer;
+            }
+
+            _left--;
+            _before?.Invoke();
+            answer.Dispose();
+            switch (_loss)
+            {
+                case "reset":
+                    throw new HttpRequestException("The connection was reset.", new IOException("reset"));
+                case "timeout":
+                    throw new TaskCanceledException("The network was too slow.");
+                case "hang":
+                    await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
+                    throw new InvalidOperationException("Nobody ended the wait.");
+                case "portal":
+                    return new HttpResponseMessage(HttpStatusCode.OK) { RequestMessage = request, Content = new StringContent("<html>Sign in to the Wi-Fi</html>") };
+                default:
+                    return new HttpResponseMessage(Enum.Parse<HttpStatusCode>(_loss)) { RequestMessage = request };
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+using static WixOAuth.Functions.Tests.Storage.Samples;
+
+namespace WixOAuth.Functions.Tests.Storage;
+
+[Collection(AzuriteFixture.Name)]
+public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceStoreConformance
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
+
+    [Fact]
+    public async Task TheRowsOfAnInstanceMoveTogether()
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var id = NewId();
+        var stored = await store.TryWriteAsync(null, NewInstance(id) with { DueAt = Noon }, None);
+        Assert.Equal([$"d|{Noon.UtcTicks:D19}|{id}", $"i|{id}", $"s|active|{id}"], await RowsAsync(table));
+
+        var later = Noon.AddMinutes(1);
+        stored = await store.TryWriteAsync(stored, stored!.Instance with { Status = InstanceStatus.ReinstallRequired, DueAt = later }, None);
+        Assert.Equal([$"d|{later.UtcTicks:D19}|{id}", $"i|{id}", $"s|reinstall_required|{id}"], await RowsAsync(table));
+
+        stored = await store.TryWriteAsync(stored, stored!.Instance with { Status = InstanceStatus.Removed, DueAt = null }, None);
+        Assert.Equal([$"i|{id}", $"s|removed|{id}"], await RowsAsync(table));
+
+        await store.SaveLastUseAsync(id, Noon, None);
+        Assert.Equal([$"i|{id}", $"s|removed|{id}", $"u|{id}"], await RowsAsync(table));
+        Assert.Single(await table.QueryAsync<TableEntity>().Select(row => row.PartitionKey).Distinct().ToListAsync());
+    }
+
+    [Fact]
+    public async Task ARefusedWriteMovesNoRow()
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var old = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+        await store.TryWriteAsync(old, old!.Instance with { Generation = 2 }, None);
+        var before = await RowsAsync(table);
+
+        Assert.Null(await store.TryWriteAsync(old, old.Instance with { Status = InstanceStatus.Removed, DueAt = Noon.AddHours(1) }, None));
+        Assert.Null(await store.TryWriteAsync(null, old.Instance with { Status = InstanceStatus.Removed, DueAt = Noon.AddHours(1) }, None));
+
+        Assert.Equal(before, await RowsAsync(table));
+    }
+
+    [Fact]
+    public async Task RowsOfBothIndexesThatHaveGoneKeepNobodyFromWriting()
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+        var id = stored!.Instance.Id;
+        await table.DeleteEntityAsync(InstanceRows.ShardOf(id), InstanceRows.DueKey(Noon, id));
+        await table.DeleteEntityAsync(InstanceRows.ShardOf(id), InstanceRows.StatusKey(InstanceStatus.Active, id));
+
+        var written = await store.TryWriteAsync(stored, stored.Instance with { Status = InstanceStatus.Removed, DueAt = null }, None);
+
+        Assert.Equal(written, await store.FindAsync(id, None));
+        Assert.Equal([$"i|{id}", $"s|removed|{id}"], await RowsAsync(table));
+    }
+
+    [Fact]
+    public async Task AnInstanceThatHasGoneIsNotMistakenForARowOfAnIndex()
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+        var id = stored!.Instance.Id;
+        foreach (var row in await RowsAsync(table))
+        {
+            await table.DeleteEntityAsync(InstanceRows.ShardOf(id), row);
+        }
+
+        Assert.Null(await store.TryWriteAsync(stored, stored.Instance with { DueAt = Noon.AddHours(1) }, None));
+
+        Assert.Empty(await RowsAsync(table));
+    }
+
+    [Fact]
+    public async Task WhatANewerVersionAddsIsPassedOver()
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var stored = await store.TryWriteAsync(null, NewInstance(), None);
+        var (shard, rowKey) = KeyOf(stored!.Instance.Id);
+        await table.UpdateEntityAsync(new TableEntity(shard, rowKey) { ["Tomorrow"] = Guid.NewGuid() }, Azure.ETag.All);
+
+        var found = await store.FindAsync(stored.Instance.Id, None);
+
+        Assert.Equal(stored.Instance, found!.Instance);
+        Assert.NotNull(await store.TryWriteAsync(found, found.Instance with { Generation = 2 }, None));
+    }
+
+    [Theory]
+    [InlineData("Status", "not-a-status")]
+    [InlineData("Status", 42)]
+    [InlineData("Generation", "not-a-number")]
+    [InlineData("InstalledAt", "not-a-time")]
+    [InlineData("Forgotten", "not-a-flag")]
+    [InlineData("RefreshToken", "not-binary")]
+    public async Task ARowThatCannotBeReadIsItsOwnTroubleOnly(string property, object value)
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var bad = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!.Instance.Id;
+        var good = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+        var (shard, rowKey) = KeyOf(bad);
+        await table.UpdateEntityAsync(new TableEntity(shard, rowKey) { [property] = value }, Azure.ETag.All);
+
+        var raised = await Assert.ThrowsAsync<InvalidDataException>(() => store.FindAsync(bad, None));
+
+        Assert.Contains(bad.ToString(), raised.Message, StringComparison.Ordinal);
+        Assert.Contains(property, raised.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain($"{value}", raised.Message, StringComparison.Ordinal);
+        Assert.Equal(good, await store.FindAsync(good!.Instance.Id, None));
+        Assert.Equal(2, await store.ReadDueAsync(Noon, None).CountAsync());
+    }
+
+    [Fact]
+    public async Task AnInstanceWithoutAnEssentialPropertyIsNotGuessed()
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var id = NewId();
+        var (shard, rowKey) = KeyOf(id);
+        await table.AddEntityAsync(new TableEntity(shard, rowKey) { ["Status"] = "active" });
+
+        await Assert.ThrowsAsync<InvalidDataException>(() => store.FindAsync(id, None));
+    }
+
+    [Theory]
+    [InlineData("d|0000000000000000000|not-an-id")]
+    [InlineData("d|0000000000000000000")]
+    [InlineData("d|0|11111111-1111-1111-1111-111111111111")]
+    [InlineData("d|00000000000000000-1|11111111-1111-1111-1111-111111111111")]
+    public async Task ADueRowThatCannotBeReadIsPassedOver(string rowKey)
+    {
+        var (store, table) = await azurite.CreateAsync();
+        await table.AddEntityAsync(new TableEntity("00", rowKey));
+        var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+
+        Assert.Equal([new DueInstance(stored!.Instance.Id, Noon)], await store.ReadDueAsync(Noon, None).ToListAsync());
+    }
+
+    [Fact]
+    public async Task TheShardsTakeTurns()
+    {
+        var (store, _) = await azurite.CreateAsync();
+        for (var number = 0; number < 100; number++)
+        {
+            await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
+        }
+
+        var shards = await store.ReadDueAsync(Noon, None).Select(due => InstanceRows.ShardOf(due.Id)).ToListAsync();
+
+        var all = shards.Distinct().Count();
+        Assert.True(all > 10, $"100 instances lie in {all} shards only.");
+        Assert.Equal(all, shards.Take(all).Distinct().Count());
+    }
+
+    [Fact]
+    public async Task MoreRedemptionsOfAShardThanATransactionHoldsAreRemoved()
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var shard = InstanceRows.RedemptionKey(NewRedemption().Nonce, Noon).Shard;
+        var rows = new List<TableEntity>();
+        while (rows.Count < 250)
+        {
+            var row = InstanceRows.ToRow(NewRedemption(Noon));
+            if (row.PartitionKey == shard)
+            {
+                rows.Add(row);
+            }
+        }
+
+        foreach (var some in rows.Chunk(100))
+        {
+            await table.SubmitTransactionAsync(some.Select(row => new TableTransactionAction(TableTransactionActionType.Add, row)));
+        }
+
+        Assert.Equal(130, await store.RemoveRedemptionsAsync(Noon.AddTicks(1), 130, None));
+        Assert.Equal(120, (await RowsAsync(table)).Count);
+        Assert.Equal(120, await store.RemoveRedemptionsAsync(Noon.AddTicks(1), 1_000, None));
+        Assert.Empty(await RowsAsync(table));
+    }
+
+    [Fact]
+    public async Task ARedemptionLiesWhereItsNonceSaysWhateverInstanceItNames()
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var nonce = NewRedemption().Nonce;
+        Assert.True(await store.TryAddRedemptionAsync(NewRedemption(nonce: nonce), None));
+        for (var number = 0; number < 40; number++)
+        {
+            Assert.False(await store.TryAddRedemptionAsync(NewRedemption(nonce: nonce), None));
+        }
+
+        Assert.Single(await RowsAsync(table));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("0123456789ABCDEF0123456789ABCDEF")]
+    [InlineData("0123456789abcdef/#?\\456789abcdef")]
+    public async Task WhatIsNoNonceNeverReachesTheTable(string nonce)
+    {
+        var (store, table) = await azurite.CreateAsync();
+
+        await Assert.ThrowsAsync<ArgumentException>(() => store.TryAddRedemptionAsync(NewRedemption(nonce: nonce), None));
+        await Assert.ThrowsAsync<ArgumentException>(() => store.FindRedemptionAsync(nonce, Noon, None));
+
+        Assert.Empty(await RowsAsync(table));
+    }
+
+    [Fact]
+    public async Task ATimeThatAzureWouldRefuseNeverReachesTheTable()
+    {
+        var (store, table) = await azurite.CreateAsync();
+
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() =>
+            store.TryWriteAsync(null, NewInstance() with { AccessTokenExpiresOn = DateTimeOffset.MinValue }, None));
+
+        Assert.Empty(await RowsAsync(table));
+    }
+
+    // Known answers: another hash would lose every row that is stored already.
+    [Theory]
+    [InlineData("00000001-0000-0000-0000-000000000000", "12")]
+    [InlineData("a1b2c3d4-e5f6-4711-8899-aabbccddeeff", "01")]
+    [InlineData("ffffffff-ffff-ffff-ffff-ffffffffffff", "10")]
+    public void AnInstanceStaysInItsShardForEver(string id, string shard)
+    {
+        Assert.True(InstanceId.TryParse(id, out var instance));
+        Assert.Equal(shard, InstanceRows.ShardOf(instance));
+    }
+
+    private static (string Shard, string RowKey) KeyOf(InstanceId id) => (InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id));
+
+    private static async Task<List<string>> RowsAsync(TableClient table) =>
+        await table.QueryAsync<TableEntity>().Select(row => row.RowKey).Order(StringComparer.Ordinal).ToListAsync();
+}

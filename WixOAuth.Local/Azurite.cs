@@ -1,0 +1,160 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Globalization;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Local;
+
+/// <summary>
+/// Azurite's table service as a child process on a free port of the loopback address. It ends with this object, and
+/// with this process however that ends: the child watches its standard input.
+/// </summary>
+/// <remarks>
+/// Data survives both, but not a kill of the child itself: Azurite saves every 5 seconds and when it ends.
+/// </remarks>
+public sealed class Azurite : IAsyncDisposable
+{
+    // The account that every emulator of Azure Storage has; Microsoft publishes its key.
+    private const string Account = "devstoreaccount1";
+    private const string Key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+    private static readonly TimeSpan s_startsWithin = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_endsWithin = TimeSpan.FromSeconds(10);
+
+    private readonly Process _process;
+    private readonly FileStream _lock;
+
+    private Azurite(Process process, FileStream @lock, int port)
+    {
+        _process = process;
+        _lock = @lock;
+        ConnectionString = new ConnectionString(
+            $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={Key};TableEndpoint=http://127.0.0.1:{port}/{Account};");
+    }
+
+    /// <summary>Reaches this Azurite, and no other.</summary>
+    public ConnectionString ConnectionString { get; }
+
+    /// <summary>Starts Azurite and waits until it answers.</summary>
+    /// <param name="dataFolder">Where its data is kept; made if missing. One Azurite at a time can use it.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <exception cref="AzuriteMissingException">Node or Azurite is not installed, or it ended or did not answer within a minute.</exception>
+    public static async Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken)
+    {
+        var script = FindScript();
+        var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
+        Process? process = null;
+        try
+        {
+            process = Start(script, dataFolder);
+            var port = await ReadPortAsync(process, cancellationToken);
+            return new Azurite(process, @lock, port);
+        }
+        catch
+        {
+            if (process is not null)
+            {
+                await StopAsync(process);
+            }
+
+            await @lock.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Has the data saved and the process end; kills it when that takes longer than 10 seconds.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(_process);
+        await _lock.DisposeAsync();
+    }
+
+    // Upwards from the program, so that no path of the machine it was built on is part of it.
+    private static string FindScript()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            var script = Path.Combine(folder.FullName, "tools", "azurite", "run.mjs");
+            if (File.Exists(script))
+            {
+                return File.Exists(Path.Combine(Path.GetDirectoryName(script)!, "node_modules", "azurite", "package.json"))
+                    ? script
+                    : throw new AzuriteMissingException("Azurite is not installed: install Node 20 or newer and run 'npm ci' in tools/azurite.");
+            }
+        }
+
+        throw new AzuriteMissingException("Azurite is not here: this program looks for tools/azurite in the folders above its own.");
+    }
+
+    // Two of them on one folder would overwrite each other's data without a word.
+    private static FileStream Lock(string dataFolder)
+    {
+        try
+        {
+            return new FileStream(Path.Combine(dataFolder, "azurite.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException exception)
+        {
+            throw new AzuriteMissingException("Azurite's data folder is in use by another run of this program, or cannot be written to.", exception);
+        }
+    }
+
+    private static Process Start(string script, string dataFolder)
+    {
+        var start = new ProcessStartInfo("node")
+        {
+            ArgumentList = { script, Path.GetFullPath(dataFolder) },
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        try
+        {
+            return Process.Start(start)!;
+        }
+        catch (Win32Exception exception)
+        {
+            throw new AzuriteMissingException("Node is not installed, which Azurite runs on: install Node 20 or newer.", exception);
+        }
+    }
+
+    private static async Task<int> ReadPortAsync(Process process, CancellationToken cancellationToken)
+    {
+        var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
+        try
+        {
+            while (await process.StandardOutput.ReadLineAsync(cancellationToken).AsTask().WaitAsync(s_startsWithin, cancellationToken) is { } line)
+            {
+                if (line.StartsWith("listening ", StringComparison.Ordinal))
+                {
+                    // A pipe that nobody reads fills up and stops the one who writes to it.
+                    _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
+                    return int.Parse(line.AsSpan("listening ".Length), NumberStyles.None, CultureInfo.InvariantCulture);
+                }
+            }
+        }
+        catch (TimeoutException exception)
+        {
+            throw new AzuriteMissingException("Azurite did not start within a minute.", exception);
+        }
+
+        var words = string.Join(' ', (await errors).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        throw new AzuriteMissingException($"Azurite ended as soon as it was started: {words}");
+    }
+
+    private static async Task StopAsync(Process process)
+    {
+        using (process)
+        {
+            process.StandardInput.Close();
+            try
+            {
+                await process.WaitForExitAsync(CancellationToken.None).WaitAsync(s_endsWithin);
+            }
+            catch (TimeoutException)
+            {
+                process.Kill(entireProcessTree: true);
+            }
+        }
+    }
+}

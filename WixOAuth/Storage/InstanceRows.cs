@@ -1,0 +1,230 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Storage;
+
+/// <summary>
+/// The layout of the table: the only place that knows which rows there are and what they are made of.
+/// </summary>
+/// <remarks>
+/// <code>
+/// partition  one of 16 shards "00" to "15", by a hash of the instance id (of the nonce for n-rows)
+/// i|id               the instance
+/// d|due|id           the due index: no properties
+/// s|status|id        the status index: no properties; for whoever looks at the table, nothing here reads it
+/// u|id               the last use
+/// n|issued|nonce     a redeemed state
+/// </code>
+/// Times in keys are UTC ticks of 19 digits, which sort as text. Properties that are not known are ignored, so that
+/// an older version can read what a newer one wrote; it drops them when it writes.
+/// </remarks>
+internal static class InstanceRows
+{
+    public const int ShardCount = 16;
+
+    // The earliest time a property of Azure's may hold; Azurite takes any.
+    private static readonly DateTimeOffset s_earliest = new(1601, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    public static IEnumerable<string> Shards { get; } = [.. Enumerable.Range(0, ShardCount).Select(Shard)];
+
+    public static string ShardOf(InstanceId id) => ShardOf(id.ToByteArray());
+
+    public static string InstanceKey(InstanceId id) => $"i|{id}";
+
+    public static string StatusKey(InstanceStatus status, InstanceId id) => $"s|{Words.Of(status)}|{id}";
+
+    public static string LastUseKey(InstanceId id) => $"u|{id}";
+
+    public static string DueKey(DateTimeOffset due, InstanceId id) => $"d|{Ticks(due)}|{id}";
+
+    /// <summary>A range of the due index: all that was due at <paramref name="now"/>.</summary>
+    public static string DueFilter(string shard, DateTimeOffset now) => Range(shard, "d|", $"d|{Ticks(now, 1)}");
+
+    /// <summary>A range of redeemed states: all that were issued before <paramref name="before"/>.</summary>
+    public static string RedemptionFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
+
+    /// <summary>Reads a key of the due index; null for one that is not of this layout.</summary>
+    public static DueInstance? ReadDueKey(string rowKey) =>
+        rowKey.Split('|') is ["d", { Length: 19 } due, var id]
+        && long.TryParse(due, NumberStyles.None, CultureInfo.InvariantCulture, out var ticks)
+        && ticks <= DateTimeOffset.MaxValue.Ticks
+        && InstanceId.TryParse(id, out var instance)
+            ? new DueInstance(instance, new DateTimeOffset(ticks, TimeSpan.Zero))
+            : null;
+
+    /// <summary>Where a redeemed state is kept.</summary>
+    /// <exception cref="ArgumentException">
+    /// The nonce is not 32 lower-case hexadecimal digits: Azure has keys that it refuses, Azurite takes any.
+    /// </exception>
+    public static (string Shard, string RowKey) RedemptionKey(string nonce, DateTimeOffset issuedAt) =>
+        nonce is { Length: 32 } && nonce.All(char.IsAsciiHexDigitLower)
+            ? (ShardOf(Convert.FromHexString(nonce)), $"n|{Ticks(issuedAt)}|{nonce}")
+            : throw new ArgumentException("A nonce has 32 lower-case hexadecimal digits.", nameof(nonce));
+
+    public static TableEntity ToRow(Instance instance)
+    {
+        var row = new TableEntity(ShardOf(instance.Id), InstanceKey(instance.Id));
+        Put(row, "Status", Words.Of(instance.Status));
+        Put(row, "Grant", Words.Of(instance.Grant));
+        Put(row, "Customer", instance.Customer);
+        Put(row, "SiteId", instance.Site?.Id);
+        Put(row, "SiteName", instance.Site?.Name);
+        Put(row, "SiteUrl", instance.Site?.Url);
+        Put(row, "AppVersion", instance.AppVersion);
+        Put(row, "RefreshToken", instance.RefreshToken);
+        Put(row, "AccessToken", instance.AccessToken);
+        Put(row, "AccessTokenIssuedAt", instance.AccessTokenIssuedAt);
+        Put(row, "AccessTokenExpiresOn", instance.AccessTokenExpiresOn);
+        row["Generation"] = instance.Generation;
+        Put(row, "LeaseOwner", instance.Lease?.Owner);
+        Put(row, "LeaseUntil", instance.Lease?.Until);
+        Put(row, "CommitId", instance.CommitId);
+        if (instance.Failures is { } failures)
+        {
+            row["FailureCount"] = failures.Count;
+            row["Rejections"] = failures.Rejections;
+            Put(row, "FirstRejectedAt", failures.FirstRejectedAt);
+            Put(row, "FailedAt", failures.LastAt);
+            Put(row, "LastError", Words.Of(failures.LastError));
+            Put(row, "RetryAt", failures.RetryAt);
+        }
+
+        Put(row, "DueAt", instance.DueAt);
+        Put(row, "InstalledAt", instance.InstalledAt);
+        Put(row, "UpdatedAt", instance.UpdatedAt);
+        Put(row, "RefreshedAt", instance.RefreshedAt);
+        Put(row, "LastUsedAt", instance.LastUsedAt);
+        Put(row, "RemovedAt", instance.RemovedAt);
+        row["Forgotten"] = instance.Forgotten;
+        Put(row, "WixInstalledAt", instance.WixInstalledAt);
+        Put(row, "WixRemovedAt", instance.WixRemovedAt);
+        Put(row, "SetupCompletedAt", instance.SetupCompletedAt);
+        row["SetupPending"] = instance.SetupPending;
+        return row;
+    }
+
+    public static Instance ToInstance(InstanceId id, TableEntity row)
+    {
+        var from = new RowReader(row);
+        return new Instance
+        {
+            Id = id,
+            Status = from.RequiredWord<InstanceStatus>("Status"),
+            Grant = from.Word<Grant>("Grant") ?? default,
+            Customer = from.Text("Customer"),
+            Site = ReadSite(from),
+            AppVersion = from.Text("AppVersion"),
+            RefreshToken = from.Protected("RefreshToken"),
+            AccessToken = from.Protected("AccessToken"),
+            AccessTokenIssuedAt = from.Time("AccessTokenIssuedAt"),
+            AccessTokenExpiresOn = from.Time("AccessTokenExpiresOn"),
+            Generation = from.Required<long>("Generation"),
+            Lease = from.Text("LeaseOwner") is { } owner ? new Lease(owner, from.Required<DateTimeOffset>("LeaseUntil")) : null,
+            CommitId = from.Text("CommitId"),
+            Failures = ReadFailures(from),
+            DueAt = from.Time("DueAt"),
+            InstalledAt = from.Required<DateTimeOffset>("InstalledAt"),
+            UpdatedAt = from.Required<DateTimeOffset>("UpdatedAt"),
+            RefreshedAt = from.Time("RefreshedAt"),
+            LastUsedAt = from.Time("LastUsedAt"),
+            RemovedAt = from.Time("RemovedAt"),
+            Forgotten = from.Flag("Forgotten"),
+            WixInstalledAt = from.Time("WixInstalledAt"),
+            WixRemovedAt = from.Time("WixRemovedAt"),
+            SetupCompletedAt = from.Time("SetupCompletedAt"),
+            SetupPending = from.Flag("SetupPending"),
+        };
+    }
+
+    public static TableEntity ToRow(Redemption redemption)
+    {
+        var (shard, rowKey) = RedemptionKey(redemption.Nonce, redemption.IssuedAt);
+        var row = new TableEntity(shard, rowKey);
+        Put(row, "AttemptId", redemption.AttemptId);
+        Put(row, "CodeFingerprint", redemption.CodeFingerprint);
+        Put(row, "InstanceId", redemption.InstanceId.ToString());
+        Put(row, "Outcome", Words.Of(redemption.Outcome));
+        Put(row, "AccessTokenExpiresOn", redemption.AccessTokenExpiresOn);
+        return row;
+    }
+
+    public static Redemption ToRedemption(string nonce, DateTimeOffset issuedAt, TableEntity row)
+    {
+        var from = new RowReader(row);
+        return new Redemption
+        {
+            Nonce = nonce,
+            IssuedAt = issuedAt,
+            AttemptId = from.RequiredText("AttemptId"),
+            CodeFingerprint = from.RequiredText("CodeFingerprint"),
+            InstanceId = InstanceId.TryParse(from.Text("InstanceId"), out var id) ? id : throw from.Unreadable("InstanceId"),
+            Outcome = from.RequiredWord<RedemptionOutcome>("Outcome"),
+            AccessTokenExpiresOn = from.Time("AccessTokenExpiresOn"),
+        };
+    }
+
+    public static TableEntity ToLastUseRow(InstanceId id, DateTimeOffset usedAt)
+    {
+        var row = new TableEntity(ShardOf(id), LastUseKey(id));
+        Put(row, "UsedAt", usedAt);
+        return row;
+    }
+
+    public static DateTimeOffset ToLastUse(TableEntity row) => new RowReader(row).Required<DateTimeOffset>("UsedAt");
+
+    private static Site? ReadSite(RowReader from)
+    {
+        var site = new Site(from.Text("SiteId"), from.Text("SiteName"), from.Text("SiteUrl"));
+        return site is { Id: null, Name: null, Url: null } ? null : site;
+    }
+
+    private static Failures? ReadFailures(RowReader from) =>
+        from.Has("FailureCount")
+            ? new Failures(
+                from.Required<int>("FailureCount"),
+                from.Required<int>("Rejections"),
+                from.Time("FirstRejectedAt"),
+                from.Required<DateTimeOffset>("FailedAt"),
+                from.RequiredWord<TokenError>("LastError"),
+                from.Time("RetryAt"))
+            : null;
+
+    private static void Put(TableEntity row, string name, string? text)
+    {
+        if (text is not null)
+        {
+            row[name] = text;
+        }
+    }
+
+    private static void Put(TableEntity row, string name, ProtectedText? text)
+    {
+        if (text is not null)
+        {
+            row[name] = text.Data.ToArray();
+            row[name + "KeyId"] = text.KeyId;
+        }
+    }
+
+    private static void Put(TableEntity row, string name, DateTimeOffset? time)
+    {
+        if (time is { } known)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(known, s_earliest, name);
+            row[name] = known.ToUniversalTime();
+        }
+    }
+
+    private static string ShardOf(byte[] key) => Shard(SHA256.HashData(key)[0] % ShardCount);
+
+    private static string Shard(int number) => number.ToString("D2", CultureInfo.InvariantCulture);
+
+    private static string Ticks(DateTimeOffset time, long more = 0) =>
+        (time.UtcTicks + more).ToString("D19", CultureInfo.InvariantCulture);
+
+    private static string Range(string shard, string from, string below) =>
+        $"PartitionKey eq '{shard}' and RowKey ge '{from}' and RowKey lt '{below}'";
+}

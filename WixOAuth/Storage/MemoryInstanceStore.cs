@@ -1,0 +1,128 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Storage;
+
+/// <summary>
+/// Keeps instances in memory, for tests and for a laptop without Azurite: all is lost when the program ends. Safe for
+/// concurrent use.
+/// </summary>
+public sealed class MemoryInstanceStore : IInstanceStore
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<InstanceId, StoredInstance> _instances = [];
+    private readonly SortedSet<(DateTimeOffset DueAt, string Id)> _due = [];
+    private readonly Dictionary<(string Nonce, DateTimeOffset IssuedAt), Redemption> _redemptions = [];
+    private readonly Dictionary<InstanceId, DateTimeOffset> _lastUses = [];
+    private long _version;
+
+    /// <inheritdoc />
+    public Task InitializeAsync(CancellationToken cancellationToken) => Locked(() => true, cancellationToken);
+
+    /// <inheritdoc />
+    public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
+        Locked(() => _instances.GetValueOrDefault(id), cancellationToken);
+
+    /// <inheritdoc />
+    public Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(instance);
+        if (previous is not null && previous.Instance.Id != instance.Id)
+        {
+            throw new ArgumentException("An instance is made from an earlier state of its own.", nameof(previous));
+        }
+
+        return Locked(Write, cancellationToken);
+
+        StoredInstance? Write()
+        {
+            if (_instances.GetValueOrDefault(instance.Id)?.ETag != previous?.ETag)
+            {
+                return null;
+            }
+
+            if (previous?.Instance.DueAt != instance.DueAt)
+            {
+                MoveDue(previous?.Instance.DueAt);
+            }
+
+            return _instances[instance.Id] = new StoredInstance(instance, (++_version).ToString(CultureInfo.InvariantCulture));
+        }
+
+        void MoveDue(DateTimeOffset? from)
+        {
+            if (from is { } before)
+            {
+                _due.Remove((before, instance.Id.ToString()));
+            }
+
+            if (instance.DueAt is { } due)
+            {
+                _due.Add((due, instance.Id.ToString()));
+            }
+        }
+    }
+
+    /// <inheritdoc />
+    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var (dueAt, id) in await Locked(() => _due.TakeWhile(due => due.DueAt <= now).ToList(), cancellationToken))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            yield return new DueInstance(new InstanceId(Guid.ParseExact(id, "D")), dueAt);
+        }
+    }
+
+    /// <inheritdoc />
+    public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(due);
+        return Locked(() => _due.Remove((due.DueAt, due.Id.ToString())), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(redemption);
+        return Locked(() => _redemptions.TryAdd((redemption.Nonce, redemption.IssuedAt), redemption), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        Locked(() => _redemptions.GetValueOrDefault((nonce, issuedAt)), cancellationToken);
+
+    /// <inheritdoc />
+    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(redemption);
+        return Locked(() => _redemptions[(redemption.Nonce, redemption.IssuedAt)] = redemption, cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        Locked(
+            () => _redemptions.Keys.Where(key => key.IssuedAt < before).Take(limit).ToList().Count(key => _redemptions.Remove(key)),
+            cancellationToken);
+
+    /// <inheritdoc />
+    public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
+        Locked(() => _lastUses.TryGetValue(id, out var usedAt) ? usedAt : (DateTimeOffset?)null, cancellationToken);
+
+    /// <inheritdoc />
+    public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>
+        Locked(() => _lastUses[id] = usedAt, cancellationToken);
+
+    private Task<T> Locked<T>(Func<T> work, CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return Task.FromCanceled<T>(cancellationToken);
+        }
+
+        lock (_lock)
+        {
+            return Task.FromResult(work());
+        }
+    }
+}

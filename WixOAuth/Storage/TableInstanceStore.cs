@@ -1,0 +1,325 @@
+using System.Runtime.CompilerServices;
+using Azure;
+using Azure.Data.Tables;
+using Azure.Data.Tables.Models;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Storage;
+
+/// <summary>
+/// Keeps instances in Azure Table Storage; see <see cref="InstanceRows"/> for the layout. Safe for concurrent use.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Finding, writing, and adding or saving a redemption are one storage request each. A write is two when the row of
+/// the due index it would move has gone.
+/// </para>
+/// <para>
+/// An instance or redemption that this version cannot read raises <see cref="InvalidDataException"/>, which names row
+/// and property and never a value: it is the trouble of that one row, so whoever walks over many goes on with the
+/// next. Reading the due index never raises it.
+/// </para>
+/// <para>A site of which nothing at all is known is read as none.</para>
+/// </remarks>
+/// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
+public sealed class TableInstanceStore(TableClient table) : IInstanceStore
+{
+    // Azure's limit for one transaction.
+    private const int TransactionLimit = 100;
+
+    // A transaction names each row once, so no more than both deletes of a write can be in the way.
+    private const int MostDeletes = 2;
+
+    private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
+
+    /// <inheritdoc />
+    /// <remarks>The role Storage Table Data Contributor suffices.</remarks>
+    public Task InitializeAsync(CancellationToken cancellationToken) =>
+        AskAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+
+    /// <inheritdoc />
+    public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
+        await FindRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is { } row
+            ? new StoredInstance(InstanceRows.ToInstance(id, row), row.ETag.ToString())
+            : null;
+
+    /// <inheritdoc />
+    public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(instance);
+        if (previous is not null && previous.Instance.Id != instance.Id)
+        {
+            throw new ArgumentException("An instance is made from an earlier state of its own.", nameof(previous));
+        }
+
+        var write = Write(previous, instance);
+        try
+        {
+            var etag = write is [{ Entity: var row, ETag: var match }]
+                ? (await AskAsync(() => table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken)).Headers.ETag
+                : await SubmitWriteAsync(write, cancellationToken);
+            return new StoredInstance(instance, etag?.ToString() ?? throw new StorageUnavailableException("The table service answered a write without an ETag."));
+        }
+        catch (StorageUnavailableException exception) when (IsConflict(exception))
+        {
+            return null;
+        }
+    }
+
+    /// <inheritdoc />
+    /// <remarks>
+    /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
+    /// passed over.
+    /// </remarks>
+    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var shards = new Queue<IAsyncEnumerator<TableEntity>>(InstanceRows.Shards.Select(shard =>
+            QueryKeys(InstanceRows.DueFilter(shard, now), null, cancellationToken).GetAsyncEnumerator(cancellationToken)));
+        try
+        {
+            while (shards.TryPeek(out var shard))
+            {
+                if (!await AskAsync(() => shard.MoveNextAsync().AsTask(), cancellationToken))
+                {
+                    await shards.Dequeue().DisposeAsync();
+                    continue;
+                }
+
+                shards.Enqueue(shards.Dequeue());
+                if (InstanceRows.ReadDueKey(shard.Current.RowKey) is { } due)
+                {
+                    yield return due;
+                }
+            }
+        }
+        finally
+        {
+            foreach (var shard in shards)
+            {
+                await shard.DisposeAsync();
+            }
+        }
+    }
+
+    /// <inheritdoc />
+    public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(due);
+        var (shard, rowKey) = (InstanceRows.ShardOf(due.Id), InstanceRows.DueKey(due.DueAt, due.Id));
+        return AskAsync(() => table.DeleteEntityAsync(shard, rowKey, ETag.All, cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public async Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(redemption);
+        var row = InstanceRows.ToRow(redemption);
+        try
+        {
+            await AskAsync(() => table.AddEntityAsync(row, cancellationToken), cancellationToken);
+            return true;
+        }
+        catch (StorageUnavailableException exception) when (IsConflict(exception))
+        {
+            return false;
+        }
+    }
+
+    /// <inheritdoc />
+    public async Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
+    {
+        var (shard, rowKey) = InstanceRows.RedemptionKey(nonce, issuedAt);
+        return await FindRowAsync(shard, rowKey, cancellationToken) is { } row
+            ? InstanceRows.ToRedemption(nonce, issuedAt, row)
+            : null;
+    }
+
+    /// <inheritdoc />
+    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(redemption);
+        var row = InstanceRows.ToRow(redemption);
+        return AskAsync(() => table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    /// <remarks>
+    /// The shards take turns by the hundred, in random order, so that a low limit starves none. Where somebody else is
+    /// removing the same ones, the rest of that shard is left to them.
+    /// </remarks>
+    public async Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)
+    {
+        var shards = new Queue<string>(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()));
+        var removed = 0;
+        while (removed < limit && shards.TryDequeue(out var shard))
+        {
+            var most = Math.Min(limit - removed, TransactionLimit);
+            var rows = await AskAsync(() => FirstAsync(InstanceRows.RedemptionFilter(shard, before), most, cancellationToken), cancellationToken);
+            if (rows.Count == 0)
+            {
+                continue;
+            }
+
+            try
+            {
+                await SubmitAsync([.. rows.Select(row => new TableTransactionAction(TableTransactionActionType.Delete, row, ETag.All))], cancellationToken);
+                removed += rows.Count;
+            }
+            catch (StorageUnavailableException exception) when (IsConflict(exception))
+            {
+                continue;
+            }
+
+            if (rows.Count == TransactionLimit)
+            {
+                shards.Enqueue(shard);
+            }
+        }
+
+        return removed;
+    }
+
+    /// <inheritdoc />
+    public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
+        await FindRowAsync(InstanceRows.ShardOf(id), InstanceRows.LastUseKey(id), cancellationToken) is { } row
+            ? InstanceRows.ToLastUse(row)
+            : null;
+
+    /// <inheritdoc />
+    /// <remarks>
+    /// The last to write wins, without a look at what is there: two processes that write at about the same time may
+    /// set it back by the little that their clocks and requests differ.
+    /// </remarks>
+    public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken)
+    {
+        var row = InstanceRows.ToLastUseRow(id, usedAt);
+        return AskAsync(() => table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+    }
+
+    // The instance comes first: what its answer says is what decides.
+    private static List<TableTransactionAction> Write(StoredInstance? previous, Instance instance)
+    {
+        var (id, row) = (instance.Id, InstanceRows.ToRow(instance));
+        List<TableTransactionAction> write =
+        [
+            previous is null
+                ? new(TableTransactionActionType.Add, row)
+                : new(TableTransactionActionType.UpdateReplace, row, new ETag(previous.ETag)),
+        ];
+        Move(previous is null ? null : InstanceRows.StatusKey(previous.Instance.Status, id), InstanceRows.StatusKey(instance.Status, id));
+        Move(DueKey(previous?.Instance), DueKey(instance));
+        return write;
+
+        static string? DueKey(Instance? instance) => instance?.DueAt is { } due ? InstanceRows.DueKey(due, instance.Id) : null;
+
+        void Move(string? from, string? to)
+        {
+            if (from == to)
+            {
+                return;
+            }
+
+            if (to is not null)
+            {
+                write.Add(new(TableTransactionActionType.UpsertReplace, new TableEntity(row.PartitionKey, to)));
+            }
+
+            if (from is not null)
+            {
+                write.Add(new(TableTransactionActionType.Delete, new TableEntity(row.PartitionKey, from), ETag.All));
+            }
+        }
+    }
+
+    // A row of an index that has gone already must not keep the instance from being written: its delete is left out.
+    private async Task<ETag?> SubmitWriteAsync(List<TableTransactionAction> write, CancellationToken cancellationToken)
+    {
+        for (var tries = 0; ; tries++)
+        {
+            try
+            {
+                return (await SubmitAsync(write, cancellationToken))[0].Headers.ETag;
+            }
+            catch (StorageUnavailableException exception) when (
+                tries < MostDeletes
+                && exception.InnerException is TableTransactionFailedException { Status: 404, FailedTransactionActionIndex: { } index }
+                && write[index].ActionType == TableTransactionActionType.Delete)
+            {
+                write.RemoveAt(index);
+            }
+        }
+    }
+
+    private async Task<IReadOnlyList<Response>> SubmitAsync(List<TableTransactionAction> actions, CancellationToken cancellationToken)
+    {
+        // Azure would refuse it; Azurite, and so the tests, would not.
+        if (actions.Count > TransactionLimit || actions.Any(action => action.Entity.PartitionKey != actions[0].Entity.PartitionKey))
+        {
+            throw new InvalidOperationException($"A transaction has at most {TransactionLimit} rows, all of one partition.");
+        }
+
+        return (await AskAsync(() => table.SubmitTransactionAsync(actions, cancellationToken), cancellationToken)).Value;
+    }
+
+    private async Task<TableEntity?> FindRowAsync(string shard, string rowKey, CancellationToken cancellationToken)
+    {
+        try
+        {
+            // Not GetEntityIfExists: to that, a table that is missing is only a row that is missing.
+            return (await AskAsync(() => table.GetEntityAsync<TableEntity>(shard, rowKey, cancellationToken: cancellationToken), cancellationToken)).Value;
+        }
+        catch (StorageUnavailableException exception) when (IsConflict(exception))
+        {
+            return null;
+        }
+    }
+
+    private AsyncPageable<TableEntity> QueryKeys(string filter, int? pageSize, CancellationToken cancellationToken) =>
+        table.QueryAsync<TableEntity>(filter, pageSize, s_keysOnly, cancellationToken);
+
+    private async Task<List<TableEntity>> FirstAsync(string filter, int count, CancellationToken cancellationToken)
+    {
+        var rows = new List<TableEntity>();
+        await foreach (var row in QueryKeys(filter, count, cancellationToken))
+        {
+            rows.Add(row);
+            if (rows.Count == count)
+            {
+                break;
+            }
+        }
+
+        return rows;
+    }
+
+    // Somebody else was there first; as opposed to a table that is missing or is being deleted.
+    private static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException refused
+        && refused.Status switch
+        {
+            404 => refused.ErrorCode != TableErrorCode.TableNotFound,
+            409 => refused.ErrorCode != TableErrorCode.TableBeingDeleted,
+            412 => true,
+            _ => false,
+        };
+
+    // The SDK ends a call with whatever it met last: its own exception, several in one when it tried several times, one
+    // of the network's, of the credential's, or of a reader that was given something else than the service's answer.
+    private static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await ask();
+        }
+        catch (Exception exception)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw new StorageUnavailableException(Describe(exception), exception);
+        }
+    }
+
+    private static string Describe(Exception exception) => exception switch
+    {
+        RequestFailedException { Status: > 0 } refused => $"The table service refused with {refused.Status} {refused.ErrorCode}.",
+        _ => "The table service could not be asked.",
+    };
+}

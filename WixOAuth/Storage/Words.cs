@@ -1,0 +1,25 @@
+using System.Text.Json;
+
+namespace WixOAuth.Storage;
+
+/// <summary>How the table writes a choice: <c>ReinstallRequired</c> as <c>reinstall_required</c>, as the contract does.</summary>
+internal static class Words
+{
+    public static string Of<T>(T value)
+        where T : struct, Enum =>
+        Table<T>.Texts.TryGetValue(value, out var text) ? text : throw new ArgumentOutOfRangeException(nameof(value), value, null);
+
+    public static T? Parse<T>(string text)
+        where T : struct, Enum =>
+        Table<T>.Values.TryGetValue(text, out var value) ? value : null;
+
+    private static class Table<T>
+        where T : struct, Enum
+    {
+        public static readonly Dictionary<T, string> Texts =
+            Enum.GetValues<T>().ToDictionary(value => value, value => JsonNamingPolicy.SnakeCaseLower.ConvertName(value.ToString()));
+
+        public static readonly Dictionary<string, T> Values =
+            Texts.ToDictionary(pair => pair.Value, pair => pair.Key, StringComparer.Ordinal);
+    }
+}

@@ -1,0 +1,46 @@
+// Runs Azurite's table service, and nothing else of it, for as long as standard input is open: however the program
+// that started it ends, even killed, the pipe closes, the data is saved and this process is gone.
+//
+//   node run.mjs <folder>     prints "listening <port>" as soon as requests are answered
+//
+// Azurite's own command line is not used because it cannot tell which free port it was given.
+import { mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const azurite = createRequire(import.meta.url);
+const { AzuriteTelemetryClient } = azurite('azurite/dist/src/common/Telemetry');
+const TableConfiguration = azurite('azurite/dist/src/table/TableConfiguration').default;
+const TableServer = azurite('azurite/dist/src/table/TableServer').default;
+
+const folder = process.argv[2];
+if (!folder) {
+  throw new Error('Name the folder to keep the data in.');
+}
+
+mkdirSync(folder, { recursive: true });
+AzuriteTelemetryClient.init(folder, false);
+
+const server = new TableServer(new TableConfiguration(
+  '127.0.0.1',
+  0, // any free port
+  undefined, // keep connections alive as long as Azurite likes
+  join(folder, '__azurite_db_table__.json'),
+  false, // no debug log
+  false, // no access log: it prints the keys of rows
+  undefined,
+  undefined,
+  false, // not loose: what Azure would refuse is refused
+  true)); // skipApiVersionCheck: the SDK may know a newer version than Azurite
+
+// Ends even while a connection is open: by then the data is saved, and nobody is left to answer.
+let closing;
+const close = () => (closing ??= server.close().then(() => process.exit(0)));
+
+// Ctrl+C reaches this process too, but the program that started it may still have something to save.
+process.on('SIGINT', () => process.stdin.isTTY && close());
+process.on('SIGTERM', close);
+
+await server.start();
+process.stdin.on('end', close).on('error', close).resume();
+console.log(`listening ${new URL(server.getHttpServerAddress()).port}`);
