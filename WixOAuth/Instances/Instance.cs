@@ -77,7 +77,7 @@ public sealed record Failures(
 /// All that is known of one installation of the app. Immutable: a change is a new record, written with the ETag of
 /// the one it was made from. Times are by our clock, but for those named as Wix's.
 /// </summary>
-public sealed record Instance
+public sealed partial record Instance
 {
     /// <summary>Wix's id of the installation.</summary>
     public required InstanceId Id { get; init; }
@@ -129,6 +129,9 @@ public sealed record Instance
 
     /// <summary>When it was first saved here.</summary>
     public required DateTimeOffset InstalledAt { get; init; }
+
+    /// <summary>When the site's owner last consented, here at the Redirect URL.</summary>
+    public DateTimeOffset? ConsentedAt { get; init; }
 
     /// <summary>When anything of it last changed.</summary>
     public required DateTimeOffset UpdatedAt { get; init; }

@@ -94,6 +94,7 @@ internal static class InstanceRows
 
         Put(row, "DueAt", instance.DueAt);
         Put(row, "InstalledAt", instance.InstalledAt);
+        Put(row, "ConsentedAt", instance.ConsentedAt);
         Put(row, "UpdatedAt", instance.UpdatedAt);
         Put(row, "RefreshedAt", instance.RefreshedAt);
         Put(row, "LastUsedAt", instance.LastUsedAt);
@@ -127,6 +128,7 @@ internal static class InstanceRows
             Failures = ReadFailures(from),
             DueAt = from.Time("DueAt"),
             InstalledAt = from.Required<DateTimeOffset>("InstalledAt"),
+            ConsentedAt = from.Time("ConsentedAt"),
             UpdatedAt = from.Required<DateTimeOffset>("UpdatedAt"),
             RefreshedAt = from.Time("RefreshedAt"),
             LastUsedAt = from.Time("LastUsedAt"),

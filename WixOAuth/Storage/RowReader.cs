@@ -1,4 +1,5 @@
 using Azure.Data.Tables;
+using WixOAuth.Instances;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Storage;

@@ -1,8 +1,8 @@
 using System.Text.Json;
 
-namespace WixOAuth.Storage;
+namespace WixOAuth.Instances;
 
-/// <summary>How the table writes a choice: <c>ReinstallRequired</c> as <c>reinstall_required</c>, as the contract does.</summary>
+/// <summary>How the contract and the table write a choice: <c>ReinstallRequired</c> as <c>reinstall_required</c>.</summary>
 internal static class Words
 {
     public static string Of<T>(T value)

@@ -1,0 +1,179 @@
+using System.Net.Http.Headers;
+using System.Text.Json;
+using Microsoft.AspNetCore.WebUtilities;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Functions.Tests.Secrets;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Hosting;
+using WixOAuth.Local;
+using WixOAuth.Local.PretendWix;
+
+namespace WixOAuth.Functions.Tests.EndToEnd;
+
+/// <summary>The whole program over real HTTP, with the pretend Wix and a table of its own in the real Azurite.</summary>
+public sealed class TestBed : IAsyncDisposable
+{
+    public const string AppId = "11111111-2222-4333-8444-555555555555";
+    public const string AppSecret = "the-app-secret-of-the-tests";
+    public const string FunctionKey = "the-function-key-of-the-tests";
+    public const string ProtectionKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    private readonly HttpClient _http = new();
+    private readonly Dictionary<string, string?> _settings;
+    private readonly Action<IServiceCollection>? _overrides;
+
+    private TestBed(PretendWixServer wix, Dictionary<string, string?> settings, Action<IServiceCollection>? overrides, OffsetClock clock, CapturedLogs logs) =>
+        (Wix, _settings, _overrides, Clock, Logs) = (wix, settings, overrides, clock, logs);
+
+    public PretendWixServer Wix { get; }
+
+    public LocalHost Host { get; private set; } = null!;
+
+    public OffsetClock Clock { get; }
+
+    public CapturedLogs Logs { get; }
+
+    public Uri Api => new(Host.Url, "/api/");
+
+    public static async Task<TestBed> StartAsync(
+        AzuriteFixture azurite, Action<IServiceCollection>? overrides = null, params (string Name, string Value)[] settings)
+    {
+        var clock = new OffsetClock();
+        var table = azurite.NewTable();
+        var wix = await PretendWixServer.StartAsync(
+            new PretendWixOptions { AppId = AppId, AppSecret = AppSecret, TimeProvider = clock }, CancellationToken.None);
+        var values = new Dictionary<string, string?>
+        {
+            ["urls"] = $"http://127.0.0.1:{FreePort.Next()}",
+            ["Wix__AppId"] = AppId,
+            ["Wix__AppSecret"] = AppSecret,
+            ["Wix__ApiUrl"] = wix.ApiUrl.ToString(),
+            ["Wix__InstallerUrl"] = wix.InstallerUrl.ToString(),
+            ["Tables__ConnectionString"] = table.ConnectionString!.Reveal(),
+            ["Tables__Name"] = table.Name,
+            ["Tokens__ProtectionKey"] = ProtectionKey,
+            ["Functions__Key"] = FunctionKey,
+            ["Functions__DisableTimers"] = "true",
+        };
+        values["Wix__RedirectUrl"] = $"{values["urls"]}/api/redirect";
+        foreach (var (name, value) in settings)
+        {
+            values[name] = value;
+        }
+
+        var bed = new TestBed(wix, values, overrides, clock, new CapturedLogs());
+        wix.AppUrl = new Uri($"{values["urls"]}/api/install");
+        wix.RedirectUrl = new Uri(values["Wix__RedirectUrl"]!);
+        wix.Control.Switches = wix.Control.Switches with { SendWebhooks = false };
+        await bed.StartHostAsync();
+        return bed;
+    }
+
+    /// <summary>Stops the program and starts it again, on the same storage.</summary>
+    public async Task RestartAsync()
+    {
+        await Host.DisposeAsync();
+        await StartHostAsync();
+    }
+
+    /// <summary>The program's settings, for starting another one beside it.</summary>
+    public IReadOnlyDictionary<string, string?> Settings => _settings;
+
+    /// <summary>Walks an install from the site's page up to Wix's redirect, which is answered but not followed.</summary>
+    public async Task<Uri> WalkToRedirectAsync(TestBrowser browser, Guid instanceId)
+    {
+        var appUrl = TestBrowser.LocationOf(await browser.GetAsync(new Uri(Wix.Url, $"/sites/{instanceId}/open")));
+        var consent = TestBrowser.LocationOf(await browser.GetAsync(appUrl));
+        return TestBrowser.LocationOf(await browser.PostAsync(consent, ("decision", "agree")));
+    }
+
+    /// <summary>A whole install; answers the instance.</summary>
+    public async Task<Guid> InstallAsync(string siteName = "Ann's Café")
+    {
+        using var browser = new TestBrowser();
+        var site = Wix.CreateSite(siteName);
+        var response = await browser.GetAsync(await WalkToRedirectAsync(browser, site.InstanceId));
+        Assert.Equal("/installer/close-window", TestBrowser.LocationOf(response).AbsolutePath);
+        await SettleAsync();
+        return site.InstanceId;
+    }
+
+    /// <summary>Waits for what goes on after answers.</summary>
+    public Task SettleAsync() => Host.Services.GetRequiredService<BackgroundWork>().WhenIdleAsync(CancellationToken.None);
+
+    public async Task<HttpResponseMessage> CallAsync(HttpMethod method, string path, HttpContent? content = null, string? key = FunctionKey)
+    {
+        using var request = new HttpRequestMessage(method, new Uri(Api, path)) { Content = content };
+        if (key is not null)
+        {
+            request.Headers.Add("x-functions-key", key);
+        }
+
+        return await _http.SendAsync(request);
+    }
+
+    public Task<HttpResponseMessage> GetTokenAsync(Guid instanceId, string query = "") =>
+        CallAsync(HttpMethod.Get, $"instances/{instanceId}/token{query}");
+
+    public async Task<JsonElement> GetInstanceAsync(Guid instanceId) =>
+        await ReadJsonAsync(await CallAsync(HttpMethod.Get, $"instances/{instanceId}"));
+
+    /// <summary>Runs a timer's function and waits for its end.</summary>
+    public async Task SweepAsync()
+    {
+        await Host.Services.GetRequiredService<WixOAuth.Tokens.RefreshSweep>().RunAsync(CancellationToken.None);
+        await SettleAsync();
+    }
+
+    public static async Task<JsonElement> ReadJsonAsync(HttpResponseMessage response)
+    {
+        var text = await response.Content.ReadAsStringAsync();
+        return JsonSerializer.Deserialize<JsonElement>(text);
+    }
+
+    public static async Task AssertProblemAsync(HttpResponseMessage response, int status, string code)
+    {
+        Assert.Equal(status, (int)response.StatusCode);
+        Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
+        var problem = await ReadJsonAsync(response);
+        Assert.Equal((code, status), (problem.GetProperty("code").GetString(), problem.GetProperty("status").GetInt32()));
+        Assert.False(string.IsNullOrWhiteSpace(problem.GetProperty("title").GetString()));
+        Assert.Equal(status == 503, response.Headers.RetryAfter is RetryConditionHeaderValue { Delta.TotalSeconds: > 0 });
+        AssertCommonHeaders(response);
+    }
+
+    public static void AssertCommonHeaders(HttpResponseMessage response)
+    {
+        Assert.Equal("no-store", response.Headers.CacheControl?.ToString());
+        Assert.Equal("no-referrer", Header(response, "Referrer-Policy"));
+        Assert.Equal("nosniff", Header(response, "X-Content-Type-Options"));
+    }
+
+    public static string? Header(HttpResponseMessage response, string name) =>
+        response.Headers.TryGetValues(name, out var values) || response.Content.Headers.TryGetValues(name, out values)
+            ? string.Join(", ", values)
+            : null;
+
+    public static Dictionary<string, string> QueryOf(Uri url) =>
+        QueryHelpers.ParseQuery(url.Query).ToDictionary(pair => pair.Key, pair => pair.Value.Single()!);
+
+    public async ValueTask DisposeAsync()
+    {
+        _http.Dispose();
+        await Host.DisposeAsync();
+        await Wix.DisposeAsync();
+    }
+
+    private async Task StartHostAsync() => Host = await LocalHost.StartAsync(
+        LocalSettings.From(_settings),
+        services =>
+        {
+            services.Replace(ServiceDescriptor.Singleton<TimeProvider>(Clock));
+            services.AddSingleton<ILoggerProvider>(Logs);
+            services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Trace).AddFilter<CapturedLogs>(null, LogLevel.Trace));
+            _overrides?.Invoke(services);
+        },
+        CancellationToken.None);
+}

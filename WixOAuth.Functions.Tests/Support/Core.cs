@@ -1,0 +1,152 @@
+using System.Security.Cryptography;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+using WixOAuth.Hosting;
+using WixOAuth.Install;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Settings;
+using WixOAuth.Storage;
+using WixOAuth.Tokens;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Functions.Tests.Support;
+
+/// <summary>The core put together by hand, on a clock, a store and a Wix that the test owns.</summary>
+public sealed class Core : IDisposable
+{
+    public static readonly byte[] Key = RandomNumberGenerator.GetBytes(ProtectionKey.Length);
+
+    public Core(IInstanceStore? store = null, FakeTimeProvider? clock = null, IAppSecretSource? appSecret = null, params (string, string)[] settings)
+    {
+        Clock = clock ?? TestClock.New();
+        Settings = Read(settings);
+        Store = store ?? new MemoryInstanceStore();
+        var secrets = new ConfiguredSecrets(Settings.Wix.AppSecret!, Settings.Tokens.ProtectionKey!);
+        Http = new HttpClient(Wix) { Timeout = Timeout.InfiniteTimeSpan };
+        Client = new WixClient(Http, Http, Settings, Clock);
+        Protector = new TokenProtector(secrets);
+        Memory = new TokenMemory(Clock);
+        Schedule = new TokenSchedule(Settings);
+        Writer = new InstanceWriter(Store, Clock);
+        Background = new BackgroundWork(NullLogger<BackgroundWork>.Instance);
+        Trust = new AppSecretTrust(Clock);
+        var source = appSecret ?? secrets;
+        Keeper = new TokenKeeper(
+            Store,
+            Writer,
+            new TokenGrants(Client, source, Trust, Settings),
+            Protector,
+            Memory,
+            Schedule,
+            Trust,
+            source,
+            Background,
+            Clock,
+            NullLogger<TokenKeeper>.Instance);
+        Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Clock, NullLogger<SetupCompleter>.Instance);
+        Sweep = new RefreshSweep(Store, Writer, Keeper, Schedule, Setup, Settings, Clock, NullLogger<RefreshSweep>.Instance);
+        Tickets = new InstallTickets(new StateProtector(secrets), Clock);
+        Flow = new InstallFlow(
+            Tickets,
+            Store,
+            Writer,
+            new TokenGrants(Client, source, Trust, Settings),
+            Client,
+            Protector,
+            Keeper,
+            Schedule,
+            Setup,
+            Background,
+            Settings,
+            Clock,
+            NullLogger<InstallFlow>.Instance);
+    }
+
+    public FakeTimeProvider Clock { get; }
+
+    public StubWix Wix { get; } = new();
+
+    public ServiceSettings Settings { get; }
+
+    public IInstanceStore Store { get; }
+
+    public HttpClient Http { get; }
+
+    public WixClient Client { get; }
+
+    public TokenProtector Protector { get; }
+
+    public TokenMemory Memory { get; }
+
+    public TokenSchedule Schedule { get; }
+
+    public InstanceWriter Writer { get; }
+
+    public BackgroundWork Background { get; }
+
+    public AppSecretTrust Trust { get; }
+
+    public TokenKeeper Keeper { get; }
+
+    public SetupCompleter Setup { get; }
+
+    public RefreshSweep Sweep { get; }
+
+    public InstallTickets Tickets { get; }
+
+    public InstallFlow Flow { get; }
+
+    public static ServiceSettings Read(params (string Name, string Value)[] more)
+    {
+        var values = new Dictionary<string, string?>
+        {
+            ["Wix:AppId"] = "11111111-2222-4333-8444-555555555555",
+            ["Wix:AppSecret"] = "the-app-secret",
+            ["Wix:RedirectUrl"] = "https://tokens.example.com/api/redirect",
+            ["Tables:ConnectionString"] = "UseDevelopmentStorage=true",
+            ["Tokens:ProtectionKey"] = Convert.ToBase64String(Key),
+        };
+        foreach (var (name, value) in more)
+        {
+            values[name.Replace("__", ":", StringComparison.Ordinal)] = value;
+        }
+
+        var settings = ServiceSettings.Read(new ConfigurationBuilder().AddInMemoryCollection(values).Build());
+        Assert.Empty(settings.Problems);
+        return settings;
+    }
+
+    /// <summary>Saves an instance with tokens, as if it had just been installed.</summary>
+    public async Task<StoredInstance> InstallAsync(InstanceId id, string access = "access-1", string refresh = "refresh-1", TimeSpan? lifetime = null)
+    {
+        var now = Clock.GetUtcNow();
+        var granted = new TokenAnswer.Granted(new AccessToken(access), new RefreshToken(refresh), now, now + (lifetime ?? TimeSpan.FromMinutes(5)));
+        var tokens = await Protector.ProtectAsync(id, 1, granted, granted.RefreshToken);
+        var instance = Instance.Consented(null, id, new Consent(null, null, null, null, false), tokens, Guid.NewGuid().ToString("N"), now);
+        return (await Store.TryWriteAsync(null, instance with { DueAt = Schedule.DueAt(instance, now) }, CancellationToken.None))!;
+    }
+
+    public async Task<Instance> ReadAsync(InstanceId id) => (await Store.FindAsync(id, CancellationToken.None))!.Instance;
+
+    public async Task<string?> RefreshTokenOfAsync(InstanceId id)
+    {
+        var instance = await ReadAsync(id);
+        return instance.RefreshToken is { } text
+            ? (await Protector.UnprotectRefreshTokenAsync(id, instance.Generation, text, CancellationToken.None))?.Reveal()
+            : null;
+    }
+
+    public Task<TokenResult> GetAsync(InstanceId id, TokenDemand? demand = null) =>
+        Keeper.GetTokenAsync(id, demand ?? TokenDemand.Default, CancellationToken.None).AsTask();
+
+    public static InstanceId NewId() => new(Guid.NewGuid());
+
+    public void Dispose()
+    {
+        Memory.Dispose();
+        Http.Dispose();
+        Wix.Dispose();
+    }
+}

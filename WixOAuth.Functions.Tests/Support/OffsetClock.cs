@@ -1,0 +1,11 @@
+namespace WixOAuth.Functions.Tests.Support;
+
+/// <summary>The real clock, put forward by what a test says: pauses pass by themselves, hours do at once.</summary>
+public sealed class OffsetClock : TimeProvider
+{
+    private long _offset;
+
+    public void Advance(TimeSpan by) => Interlocked.Add(ref _offset, by.Ticks);
+
+    public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + TimeSpan.FromTicks(Interlocked.Read(ref _offset));
+}

@@ -1,0 +1,19 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+using WixOAuth.Http;
+
+namespace WixOAuth.Functions;
+
+/// <summary>The URLs that Wix opens in a site owner's browser.</summary>
+public sealed class InstallFunctions(InstallEndpoints endpoints)
+{
+    [Function(nameof(AppUrl))]
+    public Task<IResult> AppUrl(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "install")] HttpRequest request, CancellationToken cancellationToken) =>
+        endpoints.AppUrl(request, cancellationToken);
+
+    [Function(nameof(Redirect))]
+    public Task<IResult> Redirect(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "redirect")] HttpRequest request, CancellationToken cancellationToken) =>
+        endpoints.Redirect(request, cancellationToken);
+}

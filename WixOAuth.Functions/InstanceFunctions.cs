@@ -1,0 +1,33 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+using WixOAuth.Http;
+
+namespace WixOAuth.Functions;
+
+/// <summary>Installations, for our own apps and operators.</summary>
+public sealed class InstanceFunctions(InstanceEndpoints endpoints, HealthEndpoint health)
+{
+    [Function(nameof(GetInstance))]
+    public Task<IResult> GetInstance(
+        [HttpTrigger(AuthorizationLevel.Function, "get", Route = "instances/{instanceId}")] HttpRequest request,
+        string instanceId,
+        CancellationToken cancellationToken) =>
+        endpoints.GetInstance(instanceId, cancellationToken);
+
+    [Function(nameof(CompleteSetup))]
+    public Task<IResult> CompleteSetup(
+        [HttpTrigger(AuthorizationLevel.Function, "post", Route = "instances/{instanceId}/setup")] HttpRequest request,
+        string instanceId,
+        CancellationToken cancellationToken) =>
+        endpoints.CompleteSetup(instanceId, cancellationToken);
+
+    [Function(nameof(CreateInstallLink))]
+    public Task<IResult> CreateInstallLink(
+        [HttpTrigger(AuthorizationLevel.Function, "post", Route = "install-links")] HttpRequest request, CancellationToken cancellationToken) =>
+        endpoints.CreateInstallLink(request, cancellationToken);
+
+    [Function(nameof(Health))]
+    public Task<IResult> Health(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "health")] HttpRequest request, CancellationToken cancellationToken) =>
+        health.Health(cancellationToken);
+}

@@ -1,0 +1,16 @@
+using Microsoft.Azure.Functions.Worker;
+using WixOAuth.Http;
+
+namespace WixOAuth.Functions;
+
+/// <summary>What runs by the clock.</summary>
+public sealed class Timers(TimerEndpoints endpoints)
+{
+    [Function(nameof(RefreshTokens))]
+    public Task RefreshTokens([TimerTrigger("%RefreshSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
+        endpoints.RefreshTokens(cancellationToken);
+
+    [Function(nameof(Housekeeping))]
+    public Task Housekeeping([TimerTrigger("%HousekeepingSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
+        endpoints.Housekeeping(cancellationToken);
+}

@@ -1,0 +1,62 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace WixOAuth.Hosting;
+
+/// <summary>
+/// What goes on after a request was answered. It is waited for when the program stops, so that a stop loses nothing
+/// that a little patience would have saved.
+/// </summary>
+public sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : IHostedService
+{
+    private readonly ConcurrentDictionary<Task, byte> _running = new();
+
+    /// <summary>Starts work that nobody waits for. Whatever it throws is logged, by its kind only.</summary>
+    public void Start(string name, Func<Task> work)
+    {
+        var task = RunAsync(name, work);
+        if (!task.IsCompleted)
+        {
+            _running.TryAdd(task, 0);
+            task.ContinueWith(done => _running.TryRemove(done, out _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+    }
+
+    /// <summary>Waits until nothing runs any more that runs now.</summary>
+    public Task WhenIdleAsync(CancellationToken cancellationToken) => Task.WhenAll(_running.Keys).WaitAsync(cancellationToken);
+
+    /// <inheritdoc />
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <inheritdoc />
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await WhenIdleAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            Abandoned(_running.Count);
+        }
+    }
+
+    private async Task RunAsync(string name, Func<Task> work)
+    {
+        try
+        {
+            await work();
+        }
+        catch (Exception exception)
+        {
+            Failed(name, exception.GetType().Name);
+        }
+    }
+
+    [LoggerMessage(501, LogLevel.Error, "Background work {Name} failed: {Error}")]
+    private partial void Failed(string name, string error);
+
+    [LoggerMessage(502, LogLevel.Warning, "The program stops while {Count} background tasks still run")]
+    private partial void Abandoned(int count);
+}

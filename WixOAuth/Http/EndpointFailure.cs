@@ -1,0 +1,44 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Http;
+
+/// <summary>
+/// Turns whatever is thrown into an answer, because a function that throws answers an empty 200. The kind and the
+/// stack are logged, never the message: it may repeat what came in.
+/// </summary>
+internal static partial class EndpointFailure
+{
+    /// <summary>Nobody reads this answer.</summary>
+    public const int ClientClosedRequest = StatusCodes.Status499ClientClosedRequest;
+
+    public static async Task<IResult> GuardAsync(this ILogger logger, Func<Task<IResult>> answer)
+    {
+        try
+        {
+            return await answer();
+        }
+        catch (OperationCanceledException)
+        {
+            return new EmptyAnswer(ClientClosedRequest);
+        }
+        catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
+        {
+            logger.Unavailable(exception.GetType().Name);
+            return Problems.StorageUnavailable(TimeSpan.FromSeconds(5));
+        }
+        catch (Exception exception)
+        {
+            logger.Unexpected(exception.GetType().Name, exception.StackTrace);
+            return Problems.Unexpected();
+        }
+    }
+
+    [LoggerMessage(301, LogLevel.Error, "A request could not be served: {Error}")]
+    public static partial void Unavailable(this ILogger logger, string error);
+
+    [LoggerMessage(302, LogLevel.Error, "A request failed unexpectedly: {Error} {Stack}")]
+    public static partial void Unexpected(this ILogger logger, string error, string? stack);
+}

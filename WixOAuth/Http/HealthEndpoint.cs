@@ -1,0 +1,69 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Http;
+
+/// <summary>Whether what we depend on is there, as HTTP. Its findings are kept for 10 seconds, since anybody may ask.</summary>
+public sealed class HealthEndpoint(
+    IInstanceStore store, IAppSecretSource appSecret, IProtectionKeySource protectionKeys, TimeProvider time, ILogger<HealthEndpoint> logger)
+{
+    private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan LongestCheck = TimeSpan.FromSeconds(5);
+    private readonly Lock _lock = new();
+    private (DateTimeOffset At, Task<HealthBody> Finding)? _last;
+
+    /// <summary><c>GET /api/health</c>: see the contract's <c>Health</c>.</summary>
+    public Task<IResult> Health(CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    {
+        var finding = await FindAsync().WaitAsync(cancellationToken);
+        return new JsonAnswer<HealthBody>(finding.Status == Healthy ? 200 : 503, finding, Json.Default.HealthBody);
+    });
+
+    private const string Healthy = "healthy";
+    private const string Unhealthy = "unhealthy";
+
+    private Task<HealthBody> FindAsync()
+    {
+        lock (_lock)
+        {
+            var now = time.GetUtcNow();
+            if (_last is not { } last || now - last.At >= KeptFor || now < last.At)
+            {
+                _last = last = (now, CheckAsync());
+            }
+
+            return last.Finding;
+        }
+    }
+
+    private async Task<HealthBody> CheckAsync()
+    {
+        // No instance has the empty id: reading it is the cheapest question that the storage has to answer.
+        var storage = CheckAsync(async cancellationToken => await store.FindAsync(default, cancellationToken));
+        var secrets = CheckAsync(async cancellationToken =>
+        {
+            await appSecret.GetAsync(cancellationToken);
+            await protectionKeys.GetCurrentAsync(cancellationToken);
+        });
+        var (storageStatus, secretsStatus) = (await storage, await secrets);
+        return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus);
+    }
+
+    private async Task<string> CheckAsync(Func<CancellationToken, Task> check)
+    {
+        using var inTime = new CancellationTokenSource(LongestCheck, time);
+        try
+        {
+            await Task.Yield();
+            await check(inTime.Token);
+            return Healthy;
+        }
+        catch (Exception exception)
+        {
+            logger.Unavailable(exception.GetType().Name);
+            return Unhealthy;
+        }
+    }
+}

@@ -1,0 +1,47 @@
+using System.Text.Json.Serialization;
+
+namespace WixOAuth.Http;
+
+internal sealed record ProblemBody(string Type, string Title, int Status, string Code);
+
+internal sealed record TokenBody(string InstanceId, string AccessToken, long ExpiresIn, DateTimeOffset ExpiresOn)
+{
+    // Holds a token.
+    public override string ToString() => InstanceId;
+}
+
+internal sealed record HealthBody(string Status, string Storage, string Secrets);
+
+internal sealed record LinkRequestBody(string? Customer);
+
+internal sealed record LinkBody(string Url, DateTimeOffset ExpiresOn)
+{
+    // Whoever has the link is taken for the customer.
+    public override string ToString() => "[redacted]";
+}
+
+internal sealed record SiteBody(string? Id, string? Name, string? Url);
+
+internal sealed record TokenStateBody(
+    DateTimeOffset? ExpiresOn, DateTimeOffset? RefreshedAt, long Generation, int Failures, string? LastError);
+
+internal sealed record InstanceBody(
+    string InstanceId,
+    string Status,
+    DateTimeOffset? SetupCompletedAt,
+    string Grant,
+    string? Customer,
+    SiteBody? Site,
+    string? AppVersion,
+    DateTimeOffset InstalledAt,
+    DateTimeOffset UpdatedAt,
+    TokenStateBody Token);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(ProblemBody))]
+[JsonSerializable(typeof(TokenBody))]
+[JsonSerializable(typeof(HealthBody))]
+[JsonSerializable(typeof(LinkRequestBody))]
+[JsonSerializable(typeof(LinkBody))]
+[JsonSerializable(typeof(InstanceBody))]
+internal sealed partial class Json : JsonSerializerContext;

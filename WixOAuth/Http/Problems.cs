@@ -1,0 +1,32 @@
+using Microsoft.AspNetCore.Http;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Http;
+
+/// <summary>The contract's errors, each in one place.</summary>
+internal static class Problems
+{
+    public static IResult InvalidRequest(string title) => new ProblemAnswer(400, "invalid_request", title);
+
+    public static IResult UnknownInstance() => new ProblemAnswer(404, "unknown_instance", "No such instance is installed.");
+
+    public static IResult StorageUnavailable(TimeSpan retryAfter) =>
+        new ProblemAnswer(503, "storage_unavailable", "The token storage is not available at the moment.", retryAfter);
+
+    public static IResult WixUnavailable(TimeSpan retryAfter) =>
+        new ProblemAnswer(503, "wix_unavailable", "Wix gives no token at the moment.", retryAfter);
+
+    public static IResult Unexpected() => new ProblemAnswer(500, "internal_error", "Something went wrong here.");
+
+    /// <summary>The problem that a result without a token is.</summary>
+    public static IResult Of(TokenResult result) => result switch
+    {
+        TokenResult.Unknown => UnknownInstance(),
+        TokenResult.Removed => new ProblemAnswer(410, "app_removed", "The app was removed from this site."),
+        TokenResult.ReinstallRequired => new ProblemAnswer(
+            409, "reinstall_required", "Wix no longer accepts this installation: the site's owner has to install the app again."),
+        TokenResult.StorageUnavailable storage => StorageUnavailable(storage.RetryAfter),
+        TokenResult.WixUnavailable wix => WixUnavailable(wix.RetryAfter),
+        _ => Unexpected(),
+    };
+}

@@ -1,0 +1,23 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Install;
+
+/// <summary>What is logged of installs: instances and outcomes; never a code, a state, a token or a customer.</summary>
+internal static partial class InstallLog
+{
+    [LoggerMessage(201, LogLevel.Information, "Redirect for instance {InstanceId} ended: {Outcome}")]
+    public static partial void RedirectEnded(this ILogger logger, InstanceId instanceId, RedemptionOutcome outcome);
+
+    [LoggerMessage(202, LogLevel.Warning, "Redirect for instance {InstanceId}: its outcome {Outcome} could not be written down")]
+    public static partial void OutcomeNotRecorded(this ILogger logger, InstanceId instanceId, RedemptionOutcome outcome);
+
+    [LoggerMessage(203, LogLevel.Warning, "Redirect naming instance {InstanceId}: a state was used again with another code or instance")]
+    public static partial void StateReplayed(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(204, LogLevel.Information, "Instance {InstanceId}: Wix was told that its set-up is complete")]
+    public static partial void SetupCompleted(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(205, LogLevel.Warning, "Instance {InstanceId}: Wix could not be told that its set-up is complete ({Delivery})")]
+    public static partial void SetupNotCompleted(this ILogger logger, InstanceId instanceId, Wix.Delivery delivery);
+}

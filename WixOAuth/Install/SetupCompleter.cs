@@ -1,0 +1,73 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Tokens;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Install;
+
+/// <summary>
+/// Tells Wix that an installation's set-up is complete (wix-protocol §6). Telling twice does no harm, so the note that
+/// it was told is written after.
+/// </summary>
+public sealed class SetupCompleter(
+    WixClient wix,
+    IInstanceStore store,
+    InstanceWriter writer,
+    TokenKeeper keeper,
+    TokenSchedule schedule,
+    TimeProvider time,
+    ILogger<SetupCompleter> logger)
+{
+    /// <summary>Tells Wix for an instance whose token is at hand; what fails stays pending for the sweep.</summary>
+    /// <exception cref="StorageUnavailableException">Wix was told, but it could not be noted.</exception>
+    public async Task<Delivery> SendAsync(StoredInstance stored, AccessToken accessToken)
+    {
+        var id = stored.Instance.Id;
+        var delivery = await wix.SendSetupCompletedAsync(accessToken, CancellationToken.None);
+        if (delivery != Delivery.Accepted)
+        {
+            logger.SetupNotCompleted(id, delivery);
+            return delivery;
+        }
+
+        await writer.CommitAsync(
+            id,
+            stored,
+            current =>
+            {
+                // A reinstall in the meantime waits for an event of its own.
+                if (current is null
+                    || current.Status == InstanceStatus.Removed
+                    || current.SetupCompletedAt is not null
+                    || current.ConsentedAt != stored.Instance.ConsentedAt)
+                {
+                    return new ValueTask<Instance?>(current);
+                }
+
+                var now = time.GetUtcNow();
+                var completed = current.SetupCompleted(now);
+                return new ValueTask<Instance?>(completed with { DueAt = schedule.DueAt(completed, now) });
+            },
+            isMine: _ => false);
+        logger.SetupCompleted(id);
+        return delivery;
+    }
+
+    /// <summary>Tells Wix for an instance that our own app says is set up; done already is fine.</summary>
+    /// <returns>
+    /// The token it was done with, or why it could not be done; <see cref="Delivery.Accepted"/> also when it was
+    /// done before.
+    /// </returns>
+    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
+    public async Task<(TokenResult Token, Delivery Delivery)> CompleteAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        var result = await keeper.GetTokenAsync(id, TokenDemand.Default, cancellationToken);
+        if (result is not TokenResult.Token token || await store.FindAsync(id, cancellationToken) is not { } stored)
+        {
+            return (result, Delivery.Unavailable);
+        }
+
+        return (result, stored.Instance.SetupCompletedAt is not null ? Delivery.Accepted : await SendAsync(stored, token.AccessToken));
+    }
+}

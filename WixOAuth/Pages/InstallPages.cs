@@ -1,0 +1,71 @@
+using WixOAuth.Install;
+
+namespace WixOAuth.Pages;
+
+/// <summary>
+/// What the site's owner reads when an install does not go on by itself. No page repeats anything that came in.
+/// </summary>
+internal static class InstallPages
+{
+    // In a window of its own: there the cookie works even for browsers that block it inside a frame. The App URL is the
+    // neighbour of the Redirect URL, wherever both are.
+    private const string StartAgain = """<p><a class="go" href="install" target="_blank" rel="noopener">Start again</a></p>""";
+    private const string NothingChanged = """<p class="dim">Nothing was changed on your site.</p>""";
+
+    private static readonly Dictionary<InstallProblem, string> Problems = new()
+    {
+        [InstallProblem.BadRequest] = Retry(
+            "This address is not complete",
+            "Something in the address was repeated or far too long. This happens when a link is copied only in part."),
+        [InstallProblem.BadLink] = Page.Render(
+            "This link is no longer good",
+            """
+            <p>The link you opened has expired, or was not copied whole. Links like this one work for an hour.</p>
+            <p>Please ask for a new link where you got this one.</p>
+            """ + NothingChanged),
+        [InstallProblem.NotConsented] = Retry(
+            "The app was not connected",
+            "Wix did not send us your permission. If you pressed “Cancel”, all is as it was. If you did not mean to, start again."),
+        [InstallProblem.ForeignState] = Retry(
+            "We could not match this install to your browser",
+            "Either the install was started in another browser, or your browser did not keep our cookie. To protect your site, we stopped."),
+        [InstallProblem.ExpiredState] = Retry(
+            "That took a little too long",
+            "For your site’s safety an install has to be finished within ten minutes."),
+        [InstallProblem.ReplayedState] = Retry(
+            "This install was used before",
+            "Each install works once, and this one has already been used with other details. To protect your site, we stopped."),
+        [InstallProblem.BadInstance] = Retry(
+            "Wix did not say which site this is",
+            "The answer from Wix did not name your site, so we could not connect it."),
+        [InstallProblem.Rejected] = Retry(
+            "Wix did not accept this install",
+            "Wix declined the permission it had given for this site. It may have expired or been used before."),
+        [InstallProblem.WixUnavailable] = Retry(
+            "We could not reach Wix",
+            "Wix did not answer clearly, so we cannot tell whether your site was connected. It is safe to start again."),
+        [InstallProblem.StorageUnavailable] = Retry(
+            "We are having trouble at our end",
+            "Your site could not be connected just now. Please try again in a few minutes; it is safe to start again."),
+    };
+
+    /// <summary>The install was finished before.</summary>
+    public static string Connected { get; } = Page.Render(
+        "You are connected",
+        """
+        <p>Your site and the app are connected. You can close this window.</p>
+        """);
+
+    /// <summary>Something that should not happen.</summary>
+    public static string Unexpected { get; } = Retry("Something went wrong here", "The fault is ours. It is safe to start again.");
+
+    /// <summary>The page of a problem.</summary>
+    public static string Of(InstallProblem problem) => Problems[problem];
+
+    private static string Retry(string title, string text) => Page.Render(
+        title,
+        $"""
+        <p>{text}</p>
+        {StartAgain}
+        """);
+}

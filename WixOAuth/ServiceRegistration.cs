@@ -1,0 +1,134 @@
+using Azure.Core;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+using WixOAuth.Hosting;
+using WixOAuth.Http;
+using WixOAuth.Install;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Settings;
+using WixOAuth.Storage;
+using WixOAuth.Tokens;
+using WixOAuth.Wix;
+
+namespace WixOAuth;
+
+/// <summary>What a host calls to have the whole service.</summary>
+public static class ServiceRegistration
+{
+    private const string WixHttp = "Wix";
+    private const string WixExchangeHttp = "Wix exchange";
+
+    /// <summary>Registers the service with the settings of <paramref name="configuration"/>.</summary>
+    /// <exception cref="OptionsValidationException">Settings are bad; its failures name each one and what it should be.</exception>
+    public static IServiceCollection AddWixOAuth(this IServiceCollection services, IConfiguration configuration)
+    {
+        var settings = ServiceSettings.Read(configuration);
+        if (settings.Problems.Count > 0)
+        {
+            throw new OptionsValidationException("WixOAuth", typeof(ServiceSettings), settings.Problems);
+        }
+
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(settings);
+        services.AddSecrets(settings);
+        services.AddStorage(settings);
+        services.AddWixClient();
+
+        services.AddSingleton<BackgroundWork>();
+        services.AddHostedService(provider => provider.GetRequiredService<BackgroundWork>());
+
+        services.AddSingleton<InstanceWriter>();
+        services.AddSingleton<TokenMemory>();
+        services.AddSingleton<TokenSchedule>();
+        services.AddSingleton<AppSecretTrust>();
+        services.AddSingleton<TokenGrants>();
+        services.AddSingleton<TokenKeeper>();
+        services.AddSingleton<RefreshSweep>();
+        services.AddSingleton<Housekeeping>();
+        services.AddSingleton<InstallTickets>();
+        services.AddSingleton<SetupCompleter>();
+        services.AddSingleton<InstallFlow>();
+
+        services.AddSingleton<InstallEndpoints>();
+        services.AddSingleton<TokenEndpoints>();
+        services.AddSingleton<InstanceEndpoints>();
+        services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<TimerEndpoints>();
+        return services;
+    }
+
+    private static void AddStorage(this IServiceCollection services, ServiceSettings settings)
+    {
+        if (settings.Tables.ServiceUri is not null)
+        {
+            services.AddAzureIdentity();
+        }
+
+        services.AddSingleton<IInstanceStore>(provider => new TableInstanceStore(TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
+        services.AddHostedService<StorageInitializer>();
+    }
+
+    private static void AddWixClient(this IServiceCollection services)
+    {
+        services.AddHttpClient(WixHttp)
+            .ConfigurePrimaryHttpMessageHandler(() => Handler(TimeSpan.FromMinutes(5)))
+            .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
+            .ConfigureHttpClient(Configure)
+            .RemoveAllLoggers();
+        services.AddHttpClient(WixExchangeHttp)
+            .ConfigurePrimaryHttpMessageHandler(() => Handler(TimeSpan.Zero))
+            .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
+            .ConfigureHttpClient(Configure)
+            .RemoveAllLoggers();
+        services.AddSingleton(provider =>
+        {
+            var clients = provider.GetRequiredService<IHttpClientFactory>();
+            return new WixClient(
+                clients.CreateClient(WixHttp),
+                clients.CreateClient(WixExchangeHttp),
+                provider.GetRequiredService<ServiceSettings>(),
+                provider.GetRequiredService<TimeProvider>());
+        });
+
+        static void Configure(HttpClient client)
+        {
+            // The client bounds each attempt itself, by the clock that tests own.
+            client.Timeout = Timeout.InfiniteTimeSpan;
+            client.MaxResponseContentBufferSize = 256 * 1024;
+            client.DefaultRequestHeaders.UserAgent.ParseAdd("WixOAuth");
+        }
+
+        static SocketsHttpHandler Handler(TimeSpan connectionLifetime) => new()
+        {
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            PooledConnectionLifetime = connectionLifetime,
+            ConnectTimeout = TimeSpan.FromSeconds(4),
+            ActivityHeadersPropagator = null,
+        };
+    }
+
+    /// <summary>Makes the table while the program starts, so that the first install does not pay for it.</summary>
+    private sealed class StorageInitializer(IInstanceStore store, Microsoft.Extensions.Logging.ILogger<StorageInitializer> logger) : BackgroundService
+    {
+        protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+        {
+            try
+            {
+                await store.InitializeAsync(stoppingToken);
+            }
+            catch (StorageUnavailableException exception)
+            {
+                // A storage that is away for a moment must not keep the program from starting: Health tells of it.
+                logger.Unavailable(exception.GetType().Name);
+            }
+            catch (OperationCanceledException)
+            {
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>What is logged of tokens. Instances are named, tokens never.</summary>
+internal static partial class TokenLog
+{
+    [LoggerMessage(401, LogLevel.Information, "Instance {InstanceId}: generation {Generation} had from Wix by {Grant} in {Milliseconds:F0} ms")]
+    public static partial void Refreshed(this ILogger logger, InstanceId instanceId, long generation, Grant grant, double milliseconds);
+
+    [LoggerMessage(402, LogLevel.Warning, "Instance {InstanceId}: no token from Wix ({Error}, failure {Count}), now {Status}")]
+    public static partial void RefreshFailed(this ILogger logger, InstanceId instanceId, TokenError error, int count, InstanceStatus status);
+
+    [LoggerMessage(403, LogLevel.Error, "Instance {InstanceId}: its new tokens could not be written down; they are used from memory until the storage is back")]
+    public static partial void CommitFailed(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(404, LogLevel.Information, "Instance {InstanceId}: another attempt was first, its generation {Generation} is used")]
+    public static partial void WinnerAdopted(this ILogger logger, InstanceId instanceId, long generation);
+
+    [LoggerMessage(405, LogLevel.Information, "Instance {InstanceId}: took over a lease whose owner did not come back")]
+    public static partial void LeaseTakenOver(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(406, LogLevel.Error, "Instance {InstanceId}: the refresh token cannot be decrypted with protection key {KeyId}")]
+    public static partial void Undecryptable(this ILogger logger, InstanceId instanceId, string keyId);
+
+    [LoggerMessage(407, LogLevel.Error, "Instance {InstanceId}: the storage is not available")]
+    public static partial void StorageUnavailable(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(408, LogLevel.Error, "Instance {InstanceId}: the app secret or the protection key is not available")]
+    public static partial void SecretUnavailable(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(409, LogLevel.Error, "Instance {InstanceId}: the sweep could not look after it: {Error}")]
+    public static partial void SweepFailed(this ILogger logger, InstanceId instanceId, string error);
+
+    [LoggerMessage(410, LogLevel.Information, "Sweep: {Due} due, {Refreshed} refreshed, {Skipped} skipped, {Failed} failed in {Milliseconds:F0} ms")]
+    public static partial void Swept(this ILogger logger, int due, int refreshed, int skipped, int failed, double milliseconds);
+
+    [LoggerMessage(411, LogLevel.Critical, "Instance {InstanceId}: its row cannot be read by this version of the program: {Problem}")]
+    public static partial void Unreadable(this ILogger logger, InstanceId instanceId, string problem);
+}

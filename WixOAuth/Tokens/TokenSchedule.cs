@@ -1,0 +1,89 @@
+using System.Buffers.Binary;
+using WixOAuth.Instances;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>
+/// When an instance is to be looked at next. Margins are parts of a token's life, never fixed times: a fixed margin
+/// longer than the life would refresh on every call (wix-protocol §11).
+/// </summary>
+public sealed class TokenSchedule(ServiceSettings settings)
+{
+    /// <summary>A token is refreshed ahead when less than this part of its life is left…</summary>
+    private const double AheadPart = 0.40;
+
+    /// <summary>…less up to this part, by instance, so that sites installed together are not due together for ever.</summary>
+    private const double Spread = 0.05;
+
+    private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
+
+    /// <summary>When a token is to be refreshed though it still lives.</summary>
+    public static DateTimeOffset AheadAt(InstanceId id, DateTimeOffset issuedAt, DateTimeOffset expiresOn) =>
+        expiresOn - ((expiresOn - issuedAt) * (AheadPart - (Spread * JitterOf(id))));
+
+    /// <summary>When the sweep has to look at an instance next; null for one that is gone.</summary>
+    public DateTimeOffset? DueAt(Instance instance, DateTimeOffset now)
+    {
+        if (instance.Status == InstanceStatus.Removed)
+        {
+            return null;
+        }
+
+        var due = TokenDueAt(instance, now);
+        return instance.SetupPending && SetupDueAt(instance, now) is var setup && setup < due ? setup : due;
+    }
+
+    /// <summary>How long nobody tries again after a failure.</summary>
+    /// <param name="failuresBefore">How many attempts had failed before this one.</param>
+    /// <param name="rejected">Whether Wix said no, rather than nothing.</param>
+    /// <param name="retryAfter">When Wix asked to be tried again.</param>
+    public static TimeSpan Cooldown(int failuresBefore, bool rejected, TimeSpan? retryAfter)
+    {
+        var (first, most) = rejected
+            ? (TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(15))
+            : (TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(2));
+        var backoff = TimeSpan.FromTicks(Math.Min(most.Ticks, first.Ticks << Math.Min(failuresBefore, 10)));
+        var spread = backoff * (0.75 + (0.5 * Random.Shared.NextDouble()));
+        return retryAfter > spread ? retryAfter.Value : spread;
+    }
+
+    private DateTimeOffset TokenDueAt(Instance instance, DateTimeOffset now)
+    {
+        if (instance.Status == InstanceStatus.ReinstallRequired)
+        {
+            return now + Daily;
+        }
+
+        if (instance.Failures?.RetryAt is { } retryAt)
+        {
+            return retryAt;
+        }
+
+        if (instance is not { AccessTokenIssuedAt: { } issuedAt, AccessTokenExpiresOn: { } expiresOn })
+        {
+            return now;
+        }
+
+        return IsIdle(instance, now) ? now + (Daily * (1 - (0.1 * JitterOf(instance.Id)))) : AheadAt(instance.Id, issuedAt, expiresOn);
+    }
+
+    private bool IsIdle(Instance instance, DateTimeOffset now) =>
+        settings.Tokens.IdleAfter > TimeSpan.Zero && instance.LastUsedAt is { } lastUsedAt && now - lastUsedAt > settings.Tokens.IdleAfter;
+
+    // The next try after half of the time that has already passed: quick at first, daily in the end, and no counter.
+    private static DateTimeOffset SetupDueAt(Instance instance, DateTimeOffset now)
+    {
+        var wait = (now - (instance.ConsentedAt ?? instance.InstalledAt)) / 2;
+        return now + TimeSpan.FromTicks(Math.Clamp(wait.Ticks, TimeSpan.TicksPerMinute, Daily.Ticks));
+    }
+
+    /// <summary>From 0 up to 1, always the same for one instance.</summary>
+    private static double JitterOf(InstanceId id)
+    {
+        // Not HashCode: that differs from process to process. Multiplied, because ids may be alike but for a digit.
+        var bytes = id.ToByteArray();
+        var folded = BinaryPrimitives.ReadUInt64BigEndian(bytes) ^ BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(8));
+        return ((folded * 0x9E3779B97F4A7C15) >> 32) / (uint.MaxValue + 1.0);
+    }
+}

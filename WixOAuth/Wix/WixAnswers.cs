@@ -1,0 +1,54 @@
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Wix;
+
+/// <summary>What Wix answered to a request for tokens (wix-protocol §5 and §8).</summary>
+public abstract record TokenAnswer
+{
+    private TokenAnswer()
+    {
+    }
+
+    /// <summary>Tokens. The access token's life is counted from before its request was sent.</summary>
+    /// <param name="AccessToken">The access token.</param>
+    /// <param name="RefreshToken">The refresh token, where one came: keep the old one otherwise.</param>
+    /// <param name="IssuedAt">From when the life is counted.</param>
+    /// <param name="ExpiresOn">When it ends.</param>
+    public sealed record Granted(AccessToken AccessToken, RefreshToken? RefreshToken, DateTimeOffset IssuedAt, DateTimeOffset ExpiresOn)
+        : TokenAnswer;
+
+    /// <summary>Wix said no: 400, 401, 403 or 404. One such answer does not prove that the site is gone.</summary>
+    public sealed record Rejected : TokenAnswer;
+
+    /// <summary>Nothing was had for now: no connection, a timeout, 408, 429, 5xx, or an answer that makes no sense.</summary>
+    /// <param name="Error">Which of these.</param>
+    /// <param name="RetryAfter">When Wix asked to be tried again, if it did.</param>
+    public sealed record Unavailable(TokenError Error, TimeSpan? RetryAfter) : TokenAnswer;
+}
+
+/// <summary>What token-info tells of an access token (wix-protocol §8). What Wix left out is null.</summary>
+/// <param name="Active">Whether the token is good.</param>
+/// <param name="ClientId">The app it belongs to.</param>
+/// <param name="InstanceId">The instance it belongs to.</param>
+/// <param name="IssuedAt">By Wix's clock.</param>
+public sealed record TokenInfo(bool? Active, string? ClientId, InstanceId? InstanceId, DateTimeOffset? IssuedAt);
+
+/// <summary>What Get App Instance tells (wix-protocol §6). What Wix left out is null.</summary>
+/// <param name="InstanceId">The instance the access token belongs to.</param>
+/// <param name="AppVersion">The installed version of the app.</param>
+/// <param name="Site">Its site.</param>
+public sealed record AppInstance(InstanceId? InstanceId, string? AppVersion, Site? Site);
+
+/// <summary>How a call that only says something to Wix ended.</summary>
+public enum Delivery
+{
+    /// <summary>Wix took it.</summary>
+    Accepted,
+
+    /// <summary>Wix refused it; saying it again at once does not help.</summary>
+    Rejected,
+
+    /// <summary>Wix could not be reached or asked to try later.</summary>
+    Unavailable,
+}
