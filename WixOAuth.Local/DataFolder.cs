@@ -42,6 +42,8 @@ internal sealed class DataFolder(string path)
         var file = PathOf(name);
         try
         {
+            // Moving without overwriting is no atomic step on every system, so of several programs one goes first.
+            using var turn = new Turn(file);
             if (!File.Exists(file))
             {
                 WriteWhole(file, make());
@@ -81,8 +83,7 @@ internal sealed class DataFolder(string path)
         }
     }
 
-    // Under a name of its own until it is whole: a program that is killed here leaves no half secret, and of several
-    // programs the first to move its file wins.
+    // Under a name of its own until it is whole: a program that is killed here leaves no half secret.
     private static void WriteWhole(string file, string secret)
     {
         var unfinished = $"{file}.{Guid.NewGuid():N}";
@@ -95,10 +96,6 @@ internal sealed class DataFolder(string path)
             }
 
             File.Move(unfinished, file, overwrite: false);
-        }
-        catch (IOException) when (File.Exists(file))
-        {
-            // Another program's is as good.
         }
         finally
         {
@@ -115,5 +112,31 @@ internal sealed class DataFolder(string path)
         }
 
         return options;
+    }
+
+    /// <summary>Lets one program of this machine at a time do something with a file.</summary>
+    private sealed class Turn : IDisposable
+    {
+        private readonly Mutex _mutex;
+
+        public Turn(string file)
+        {
+            var name = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(Path.GetFullPath(file))), 0, 16);
+            _mutex = new Mutex(initiallyOwned: false, $"wixoauth-{name}");
+            try
+            {
+                _mutex.WaitOne();
+            }
+            catch (AbandonedMutexException)
+            {
+                // Who had it was killed, and leaves either the whole file or none.
+            }
+        }
+
+        public void Dispose()
+        {
+            _mutex.ReleaseMutex();
+            _mutex.Dispose();
+        }
     }
 }
