@@ -56,6 +56,7 @@ public sealed class TestBed : IAsyncDisposable
             ["Tokens__ProtectionKey"] = ProtectionKey,
             ["Functions__Key"] = FunctionKey,
             ["Functions__DisableTimers"] = "true",
+            ["Logging__LogLevel__Default"] = "Trace",
         };
         values["Wix__RedirectUrl"] = $"{values["urls"]}/api/redirect";
         foreach (var (name, value) in settings)
@@ -172,7 +173,6 @@ public sealed class TestBed : IAsyncDisposable
         {
             services.Replace(ServiceDescriptor.Singleton<TimeProvider>(Clock));
             services.AddSingleton<ILoggerProvider>(Logs);
-            services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Trace).AddFilter<CapturedLogs>(null, LogLevel.Trace));
             _overrides?.Invoke(services);
         },
         CancellationToken.None);
