@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
+using WixOAuth.Http;
 using WixOAuth.Local;
 using WixOAuth.Local.PretendWix;
 
@@ -121,10 +122,10 @@ public sealed class TestBed : IAsyncDisposable
     public async Task<JsonElement> GetInstanceAsync(Guid instanceId) =>
         await ReadJsonAsync(await CallAsync(HttpMethod.Get, $"instances/{instanceId}"));
 
-    /// <summary>Runs a timer's function and waits for its end.</summary>
+    /// <summary>Runs what the timer RefreshTokens runs, and waits for its end.</summary>
     public async Task SweepAsync()
     {
-        await Host.Services.GetRequiredService<WixOAuth.Tokens.RefreshSweep>().RunAsync(CancellationToken.None);
+        await Host.Services.GetRequiredService<TimerEndpoints>().RefreshTokens(CancellationToken.None);
         await SettleAsync();
     }
 
