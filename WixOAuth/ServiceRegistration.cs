@@ -2,7 +2,6 @@ using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
@@ -110,25 +109,5 @@ public static class ServiceRegistration
             ConnectTimeout = TimeSpan.FromSeconds(4),
             ActivityHeadersPropagator = null,
         };
-    }
-
-    /// <summary>Makes the table while the program starts, so that the first install does not pay for it.</summary>
-    private sealed class StorageInitializer(IInstanceStore store, Microsoft.Extensions.Logging.ILogger<StorageInitializer> logger) : BackgroundService
-    {
-        protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-        {
-            try
-            {
-                await store.InitializeAsync(stoppingToken);
-            }
-            catch (StorageUnavailableException exception)
-            {
-                // A storage that is away for a moment must not keep the program from starting: Health tells of it.
-                logger.Unavailable(exception.GetType().Name);
-            }
-            catch (OperationCanceledException)
-            {
-            }
-        }
     }
 }

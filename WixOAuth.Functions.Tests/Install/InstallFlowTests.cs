@@ -131,6 +131,27 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
+    public async Task A_browser_that_leaves_while_the_state_is_redeemed_stops_nothing_either()
+    {
+        var request = await BeginAsync();
+        using var leaving = new CancellationTokenSource();
+        _store.Redeeming = leaving.CancelAsync;
+
+        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, leaving.Token));
+    }
+
+    [Fact]
+    public async Task A_row_that_cannot_be_read_is_trouble_at_our_end_and_is_noted()
+    {
+        var request = await BeginAsync();
+        _store.Unreadable = true;
+
+        Assert.Equal(new InstallStep.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.Equal(new InstallStep.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.Single(_core.Wix.Calls, call => call.Path == "/oauth/access");
+    }
+
+    [Fact]
     public async Task A_reinstall_while_the_set_up_event_is_under_way_waits_for_an_event_of_its_own()
     {
         var request = await BeginAsync();
@@ -190,9 +211,14 @@ public sealed class InstallFlowTests : IDisposable
 
         public bool FailOutcomes { get; set; }
 
+        public Func<Task> Redeeming { get; set; } = () => Task.CompletedTask;
+
+        public bool Unreadable { get; set; }
+
         public Task InitializeAsync(CancellationToken cancellationToken) => _store.InitializeAsync(cancellationToken);
 
-        public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) => _store.FindAsync(id, cancellationToken);
+        public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
+            Unreadable ? throw new InvalidDataException("of the future") : _store.FindAsync(id, cancellationToken);
 
         public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
         {
@@ -210,8 +236,12 @@ public sealed class InstallFlowTests : IDisposable
 
         public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _store.RemoveDueAsync(due, cancellationToken);
 
-        public async Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
-            await _store.TryAddRedemptionAsync(redemption, cancellationToken) && !LoseRedemption;
+        public async Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+        {
+            await Redeeming();
+            cancellationToken.ThrowIfCancellationRequested();
+            return await _store.TryAddRedemptionAsync(redemption, cancellationToken) && !LoseRedemption;
+        }
 
         public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
             _store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);

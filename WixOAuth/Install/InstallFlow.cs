@@ -98,7 +98,8 @@ public sealed class InstallFlow(
             return new InstallStep.Stopped(InstallProblem.BadInstance);
         }
 
-        // 2. Redeem the state, once. That this write succeeds also shows that the tokens can be saved.
+        // 2. Redeem the state, once. That this write succeeds also shows that the tokens can be saved. A browser that
+        // leaves now does not stop it: its reload could not tell whether the row that landed has anyone behind it.
         var redemption = new Redemption
         {
             Nonce = Convert.ToHexStringLower(nonce),
@@ -107,7 +108,7 @@ public sealed class InstallFlow(
             CodeFingerprint = code.Fingerprint(),
             InstanceId = id,
         };
-        if (!await store.TryAddRedemptionAsync(redemption, cancellationToken)
+        if (!await store.TryAddRedemptionAsync(redemption, CancellationToken.None)
             && await RepeatAsync(redemption, cancellationToken) is { } repeated)
         {
             return repeated;
@@ -154,12 +155,9 @@ public sealed class InstallFlow(
 
             return (RedemptionOutcome.Connected, new InstallStep.CloseWindow(CloseWindowUrl(granted.AccessToken)), granted.ExpiresOn);
         }
-        catch (StorageUnavailableException)
+        catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
         {
-            return Stopped(RedemptionOutcome.StorageUnavailable);
-        }
-        catch (SecretUnavailableException)
-        {
+            logger.NotSaved(id, exception.GetType().Name);
             return Stopped(RedemptionOutcome.StorageUnavailable);
         }
 
