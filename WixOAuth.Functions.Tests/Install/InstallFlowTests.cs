@@ -206,6 +206,11 @@ public sealed class InstallFlowTests : IDisposable
             return LoseWrites-- > 0 ? null : written;
         }
 
+        public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _store.TryRemoveAsync(previous, cancellationToken);
+
+        public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+            _store.ReadByStatusAsync(status, cancellationToken);
+
         public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _store.ReadDueAsync(now, cancellationToken);
 
         public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _store.RemoveDueAsync(due, cancellationToken);
