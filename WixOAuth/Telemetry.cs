@@ -33,6 +33,7 @@ public sealed class Telemetry : IDisposable
     private const string OutcomeTag = "outcome";
     private const string GrantTag = "wix.grant";
     private const string EndpointTag = "wix.endpoint";
+    private const string SourceTag = "source";
     private const string Ok = "ok";
 
     private static readonly string[] s_sources = [.. Enum.GetValues<TokenSource>().Select(Words.Of)];
@@ -89,11 +90,19 @@ public sealed class Telemetry : IDisposable
     public Activity? Trace(string name, ActivityKind kind = ActivityKind.Internal) => Source.StartActivity(name, kind);
 
     /// <summary>A token was handed out, or refused. Allocates nothing.</summary>
-    public void Answered(TokenResult result, TokenSource source) => _tokenRequests.Add(
-        1, new(OutcomeTag, WordOf(result)), new("source", s_sources[(int)source]));
+    public void Answered(TokenResult result, TokenSource source, Activity? activity = null)
+    {
+        var (outcome, from) = (WordOf(result), s_sources[(int)source]);
+        if (activity is not null)
+        {
+            End(activity.SetTag(SourceTag, from), outcome, failed: result is not TokenResult.Token);
+        }
+
+        _tokenRequests.Add(1, new(OutcomeTag, outcome), new(SourceTag, from));
+    }
 
     /// <summary>A caller left before it had an answer.</summary>
-    public void Left() => _tokenRequests.Add(1, new(OutcomeTag, "cancelled"), new("source", s_sources[(int)TokenSource.Storage]));
+    public void Left() => _tokenRequests.Add(1, new(OutcomeTag, "cancelled"), new(SourceTag, "none"));
 
     /// <summary>A refresh ended.</summary>
     /// <param name="activity">Its trace.</param>

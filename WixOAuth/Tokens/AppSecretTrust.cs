@@ -60,7 +60,8 @@ public sealed class AppSecretTrust(Telemetry telemetry, TimeProvider time, ILogg
                 _lastSuccess = (secretVersion, id, now);
             }
 
-            _seen[id] = new Outcome(now, rejected ? now : _seen.GetValueOrDefault(id).RejectedAt);
+            var before = _seen.GetValueOrDefault(id);
+            _seen[id] = new Outcome(now, rejected, rejected || before.Rejected ? now : before.DoubtedAt);
             if (_seen.Count > MostSeen)
             {
                 _seen.Remove(_seen.MinBy(seen => seen.Value.At).Key);
@@ -87,7 +88,7 @@ public sealed class AppSecretTrust(Telemetry telemetry, TimeProvider time, ILogg
             if (now - outcome.At < Window)
             {
                 seen++;
-                doubtful += now - outcome.RejectedAt < Window ? 1 : 0;
+                doubtful += now - outcome.DoubtedAt < Window ? 1 : 0;
             }
         }
 
@@ -109,5 +110,5 @@ public sealed class AppSecretTrust(Telemetry telemetry, TimeProvider time, ILogg
         return suspect;
     }
 
-    private readonly record struct Outcome(DateTimeOffset At, DateTimeOffset? RejectedAt);
+    private readonly record struct Outcome(DateTimeOffset At, bool Rejected, DateTimeOffset? DoubtedAt);
 }

@@ -28,6 +28,8 @@ public sealed class LastUses(
     private readonly ConcurrentQueue<(InstanceId Id, Use Use)> _waiting = new();
     private int _writing;
 
+    internal int Count => _uses.Count;
+
     /// <summary>Notes that an instance is asked for now. Allocates nothing for one that was noted before.</summary>
     public void Note(InstanceId id, DateTimeOffset now)
     {

@@ -97,13 +97,13 @@ public sealed class RefreshSweep(
 
             // From here on nothing is cancelled: what is spent at Wix is to be written down.
             untilStop.ThrowIfCancellationRequested();
-            var result = await keeper.RefreshDueAsync(stored);
+            var (result, source) = await keeper.RefreshDueAsync(stored);
             if (result is not TokenResult.Token token)
             {
                 return result is TokenResult.Unknown or TokenResult.Removed ? Care.Skipped : Care.Failed;
             }
 
-            var refreshed = token.Generation > stored.Instance.Generation;
+            var refreshed = source == TokenSource.Refresh && token.Generation > stored.Instance.Generation;
             var settled = stored.Instance.SetupPending
                 && !untilStop.IsCancellationRequested
                 && await setup.SendAsync(stored, token.AccessToken) == Delivery.Accepted;

@@ -60,8 +60,8 @@ public sealed class TokenKeeper(
     /// For the sweep: refreshes an instance whose row it has just read, unless it turns out to need none. Whatever this
     /// process remembers, the row decides.
     /// </summary>
-    internal async Task<TokenResult> RefreshDueAsync(StoredInstance read) =>
-        (await WaitForTokenAsync(read.Instance.Id, TokenDemand.Ahead, read, CancellationToken.None)).Result;
+    internal Task<(TokenResult Result, TokenSource Source)> RefreshDueAsync(StoredInstance read) =>
+        WaitForTokenAsync(read.Instance.Id, TokenDemand.Ahead, read, CancellationToken.None);
 
     /// <summary>Remembers the tokens of a consent that was just saved.</summary>
     public void Remember(StoredInstance stored, AccessToken accessToken) =>
@@ -73,7 +73,7 @@ public sealed class TokenKeeper(
         try
         {
             var (result, source) = await WaitForTokenAsync(id, demand, null, cancellationToken);
-            telemetry.Answered(result, source);
+            telemetry.Answered(result, source, activity);
             return result;
         }
         catch (OperationCanceledException)

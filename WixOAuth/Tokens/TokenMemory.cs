@@ -66,7 +66,7 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
         now >= token.ReadAt
         && now - token.ReadAt < BelievedFor
         && now < token.ExpiresOn
-        && token.IssuedAt - ClockSkew <= now
+        && token.IssuedAt <= now + ClockSkew
         && token.Lifetime <= LongestLife;
 
     private sealed class Clock(TimeProvider time) : ISystemClock
