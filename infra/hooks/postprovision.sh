@@ -20,6 +20,9 @@ if [ -n "${VAULT_OFFICER_PRINCIPAL_ID:-}" ] && [ "$VAULT_OFFICER_PRINCIPAL_ID" !
   exit 0
 fi
 
+# Without it the pipe below would carry an empty key, and its end would not notice.
+command -v openssl >/dev/null || { echo "openssl is missing." >&2; exit 1; }
+
 # A role takes minutes to reach the vault, which meanwhile answers 403: only an answer that there is none means so.
 attempt=1
 until answer=$(az keyvault secret show --vault-name "$AZURE_KEY_VAULT_NAME" --name "$name" --query id --output tsv 2>&1); do
