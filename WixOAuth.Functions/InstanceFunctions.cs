@@ -14,6 +14,18 @@ public sealed class InstanceFunctions(InstanceEndpoints endpoints, HealthEndpoin
         CancellationToken cancellationToken) =>
         endpoints.GetInstance(instanceId, cancellationToken);
 
+    [Function(nameof(ListInstances))]
+    public Task<IResult> ListInstances(
+        [HttpTrigger(AuthorizationLevel.Function, "get", Route = "instances")] HttpRequest request, CancellationToken cancellationToken) =>
+        endpoints.ListInstances(request, cancellationToken);
+
+    [Function(nameof(ForgetInstance))]
+    public Task<IResult> ForgetInstance(
+        [HttpTrigger(AuthorizationLevel.Function, "delete", Route = "instances/{instanceId}")] HttpRequest request,
+        string instanceId,
+        CancellationToken cancellationToken) =>
+        endpoints.ForgetInstance(instanceId, cancellationToken);
+
     [Function(nameof(CompleteSetup))]
     public Task<IResult> CompleteSetup(
         [HttpTrigger(AuthorizationLevel.Function, "post", Route = "instances/{instanceId}/setup")] HttpRequest request,

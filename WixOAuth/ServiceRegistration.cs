@@ -12,6 +12,7 @@ using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
+using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth;
@@ -47,12 +48,15 @@ public static class ServiceRegistration
         services.AddSingleton<AppSecretTrust>();
         services.AddSingleton<TokenGrants>();
         services.AddSingleton<TokenKeeper>();
+        services.AddSingleton<InstanceLife>();
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
         services.AddSingleton<InstallTickets>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
 
+        services.AddSingleton<WebhookReader>();
+        services.AddSingleton<WebhookEndpoint>();
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();

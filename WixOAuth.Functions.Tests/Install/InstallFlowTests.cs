@@ -206,6 +206,9 @@ public sealed class InstallFlowTests : IDisposable
             return LoseWrites-- > 0 ? null : written;
         }
 
+        public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+            _store.ListAsync(status, after, limit, cancellationToken);
+
         public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _store.ReadDueAsync(now, cancellationToken);
 
         public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _store.RemoveDueAsync(due, cancellationToken);

@@ -340,6 +340,94 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
+    public async Task AnEmptyListHasOnePage()
+    {
+        var store = await CreateAsync();
+        foreach (var status in Enum.GetValues<InstanceStatus>().Cast<InstanceStatus?>().Append(null))
+        {
+            var page = await store.ListAsync(status, null, 1, None);
+            Assert.Empty(page.Instances);
+            Assert.Null(page.Last);
+        }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(201)]
+    public async Task APageHasABoundedSize(int limit)
+    {
+        var store = await CreateAsync();
+
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => store.ListAsync(null, null, limit, None));
+    }
+
+    [Fact]
+    public async Task PagesShowEachOf1200InstancesOnceAndOnlyThoseOfTheStatus()
+    {
+        var store = await CreateAsync();
+        var all = Enumerable.Range(0, 1_200).Select(number => NewInstance() with
+        {
+            Status = number % 100 == 0 ? InstanceStatus.ReinstallRequired : number % 3 == 0 ? InstanceStatus.Removed : InstanceStatus.Active,
+            Customer = $"{number}",
+            DueAt = number % 2 == 0 ? Noon : null,
+        }).ToList();
+        await Parallel.ForEachAsync(
+            all, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (instance, _) => await store.TryWriteAsync(null, instance, None));
+        await store.SaveLastUseAsync(all[0].Id, Noon, None);
+        await store.TryAddRedemptionAsync(NewRedemption(), None);
+
+        foreach (var (status, limit) in new (InstanceStatus?, int)[]
+        {
+            (null, 200), (null, 7), (InstanceStatus.Active, 200), (InstanceStatus.Active, 33), (InstanceStatus.Removed, 50), (InstanceStatus.ReinstallRequired, 1),
+        })
+        {
+            var wanted = all.Where(instance => instance.Status == (status ?? instance.Status)).ToList();
+            var (listed, pages) = await ListAsync(store, status, limit);
+
+            Assert.Equal(wanted.OrderBy(Key), listed.OrderBy(Key));
+            Assert.Equal((wanted.Count + limit - 1) / limit, pages);
+            Assert.Equal(listed, (await ListAsync(store, status, limit)).All);
+        }
+
+        static string Key(Instance instance) => instance.Id.ToString();
+    }
+
+    [Fact]
+    public async Task APageGoesOnAfterAnInstanceThatHasChangedSince()
+    {
+        var store = await CreateAsync();
+        for (var number = 0; number < 30; number++)
+        {
+            await store.TryWriteAsync(null, NewInstance(), None);
+        }
+
+        var first = await store.ListAsync(InstanceStatus.Active, null, 10, None);
+        var last = await store.FindAsync(first.Last!.Value, None);
+        await store.TryWriteAsync(last, last!.Instance with { Status = InstanceStatus.Removed }, None);
+        var rest = await store.ListAsync(InstanceStatus.Active, first.Last, 200, None);
+
+        Assert.Equal((10, 20), (first.Instances.Count, rest.Instances.Count));
+        Assert.Equal(30, first.Instances.Concat(rest.Instances).Select(instance => instance.Id).Distinct().Count());
+        Assert.Null(rest.Last);
+    }
+
+    private static async Task<(List<Instance> All, int Pages)> ListAsync(IInstanceStore store, InstanceStatus? status, int limit)
+    {
+        var (all, pages, last) = (new List<Instance>(), 0, (InstanceId?)null);
+        do
+        {
+            var page = await store.ListAsync(status, last, limit, None);
+            Assert.InRange(page.Instances.Count, 0, limit);
+            all.AddRange(page.Instances);
+            last = page.Last;
+            pages++;
+        }
+        while (last is not null);
+        return (all, pages);
+    }
+
+    [Fact]
     public async Task ACallerWhoHasGoneIsToldSo()
     {
         var store = await CreateAsync();
@@ -350,6 +438,7 @@ public abstract class InstanceStoreConformance
             () => store.InitializeAsync(gone),
             () => store.FindAsync(NewId(), gone),
             () => store.TryWriteAsync(null, NewInstance(), gone),
+            () => store.ListAsync(null, null, 1, gone),
             async () => await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.RemoveDueAsync(new DueInstance(NewId(), Noon), gone),
             () => store.TryAddRedemptionAsync(redemption, gone),

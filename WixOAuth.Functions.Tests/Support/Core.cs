@@ -45,6 +45,7 @@ public sealed class Core : IDisposable
             Background,
             Clock,
             NullLogger<TokenKeeper>.Instance);
+        Life = new InstanceLife(Writer, Memory, Settings, Clock, NullLogger<InstanceLife>.Instance);
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Clock, NullLogger<SetupCompleter>.Instance);
         Sweep = new RefreshSweep(Store, Writer, Keeper, Schedule, Setup, Settings, Clock, NullLogger<RefreshSweep>.Instance);
         Tickets = new InstallTickets(new StateProtector(secrets), Clock);
@@ -89,6 +90,8 @@ public sealed class Core : IDisposable
     public AppSecretTrust Trust { get; }
 
     public TokenKeeper Keeper { get; }
+
+    public InstanceLife Life { get; }
 
     public SetupCompleter Setup { get; }
 

@@ -43,7 +43,9 @@ public sealed class TokenKeeper(
     public ValueTask<TokenResult> GetTokenAsync(InstanceId id, TokenDemand demand, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
-        if (demand.Rejected is null && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
+
+        // The sweep comes because of what is stored, which may be another reason than the token's age.
+        if (demand is { Rejected: null, IsAhead: false } && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
         {
             RefreshAheadIfDue(held, now);
             return new ValueTask<TokenResult>(held);
@@ -167,13 +169,16 @@ public sealed class TokenKeeper(
             var now = time.GetUtcNow();
             if (instance.Status == InstanceStatus.Removed)
             {
-                memory.Forget(id);
+                memory.Forget(id, instance.Generation);
                 return new TokenResult.Removed();
             }
 
             var token = await OpenAsync(instance);
             generationAtStart ??= instance.Generation;
-            if (token is not null && (demand.IsMetBy(token, now) || (demand.IsNew && instance.Generation > generationAtStart)))
+
+            // Whoever is in no hurry finds out whether a removal that was noted is true: only a refresh can tell.
+            var isDoubted = demand.IsAhead && instance.RemovalNotedAt is not null;
+            if (token is not null && !isDoubted && (demand.IsMetBy(token, now) || (demand.IsNew && instance.Generation > generationAtStart)))
             {
                 return token;
             }
@@ -294,6 +299,11 @@ public sealed class TokenKeeper(
                     var now = time.GetUtcNow();
                     var tokens = await protector.ProtectAsync(id, generation + 1, granted, refreshToken);
                     var refreshed = current.Refreshed(grant, tokens, attemptId, now);
+                    if (current.IsDoubtedAs(leased.Instance))
+                    {
+                        refreshed = refreshed.RemovalRefuted();
+                    }
+
                     return refreshed with { DueAt = schedule.DueAt(refreshed, now) };
                 },
                 current => current.CommitId == attemptId);
@@ -310,8 +320,8 @@ public sealed class TokenKeeper(
             case null:
                 memory.Forget(id);
                 return new TokenResult.Unknown();
-            case { Status: InstanceStatus.Removed }:
-                memory.Forget(id);
+            case { Status: InstanceStatus.Removed } tombstone:
+                memory.Forget(id, tombstone.Generation);
                 return new TokenResult.Removed();
             case { } mine when mine.CommitId == attemptId:
                 logger.Refreshed(id, mine.Generation, grant, time.GetElapsedTime(startedAt).TotalMilliseconds);
@@ -341,6 +351,11 @@ public sealed class TokenKeeper(
                 }
 
                 var now = time.GetUtcNow();
+                if (error == TokenError.Rejected && current.IsDoubtedAs(leased.Instance))
+                {
+                    return new ValueTask<Instance?>(current.RemovalConfirmed(now));
+                }
+
                 var cooldown = TokenSchedule.Cooldown(current.Failures?.Count ?? 0, error == TokenError.Rejected, retryAfter);
                 var failed = current.Failed(error, now + cooldown, now);
                 if (IsFinal(failed, secretVersion, now))
@@ -355,6 +370,11 @@ public sealed class TokenKeeper(
         if (stored is null || stored.Instance.Generation != generation)
         {
             // Somebody else had more luck, or the instance was removed.
+            if (stored?.Instance.Status == InstanceStatus.Removed)
+            {
+                memory.Forget(id, stored.Instance.Generation);
+            }
+
             return stored switch
             {
                 null => new TokenResult.Unknown(),
