@@ -1,0 +1,72 @@
+using System.Net.Http.Json;
+using Microsoft.Playwright;
+using WixOAuth.Functions.Tests;
+using WixOAuth.Functions.Tests.EndToEnd;
+
+namespace WixOAuth.Browser.Tests;
+
+/// <summary>What comes from a site's owner or from a customer is text on every page, whatever it looks like.</summary>
+public sealed class HostileNameTests(AzuriteFixture azurite, BrowserFixture chromium) : BrowserTest(azurite, chromium)
+{
+    private static readonly (string Kind, string Name)[] Hostile =
+    [
+        ("script", "<script>document.title='x'</script><img src=x onerror=alert(1)>"),
+        ("quotes", "\"><h1 autofocus onfocus=alert(1) x='</h1></title></style></form><form action=\"//evil.example"),
+        ("entities", "&lt;b&gt; &#60;b> {{7*7}} ${7*7} <!-- <![CDATA["),
+        ("right-to-left", "invoice\u202Egpj.exe \u2066\u2067left open"),
+        ("emoji", "👩‍👩‍👧‍👦🏳️‍🌈 Ȩ̸̛͕͖͗v̶͈̎i̷̺͝l̵̗͠"),
+        ("long", new('W', 200)),
+    ];
+
+    [SkippableFact]
+    public async Task A_hostile_name_changes_no_page()
+    {
+        var plain = await WalkAsync(Bed, "plain", "Plain");
+        Assert.Equal(6, plain.Count);
+
+        foreach (var (kind, name) in Hostile)
+        {
+            await using var bed = await StartAsync();
+            Assert.Equal(plain, await WalkAsync(bed, kind, name));
+        }
+    }
+
+    /// <summary>The outline of each page that a site's name is on, seen in an install for a customer of the same name.</summary>
+    private async Task<List<string>> WalkAsync(TestBed bed, string kind, string name)
+    {
+        var outlines = new List<string>();
+        var site = bed.Wix.CreateSite(name);
+        await Page.GotoAsync(bed.Wix.Url.ToString());
+        await LookAsync();
+
+        using var content = JsonContent.Create(new { customer = name });
+        using var link = await bed.CallAsync(HttpMethod.Post, "install-links", content);
+        await Page.GotoAsync((await TestBed.ReadJsonAsync(link)).GetProperty("url").GetString()!);
+        await LookAsync();
+
+        await Page.GetByText(name, new() { Exact = true }).ClickAsync();
+        await LookAsync();
+
+        await AgreeButton(Page).ClickAsync();
+        await AssertHeadingAsync(Page, "Installation finished");
+        await bed.SettleAsync();
+        await Page.ReloadAsync();
+        await LookAsync();
+        Assert.Equal(name, (await bed.GetInstanceAsync(site.InstanceId)).GetProperty("customer").GetString());
+
+        await Page.GotoAsync(bed.Wix.Url.ToString());
+        await LookAsync();
+
+        await Page.GotoAsync($"{bed.Wix.Url}sites/{site.InstanceId}/frame");
+        await Assertions.Expect(Page.FrameLocator("iframe").GetByRole(AriaRole.Heading, new() { Level = 1 })).ToBeVisibleAsync();
+        await LookAsync();
+        return outlines;
+
+        async Task LookAsync()
+        {
+            Assert.Equal(name, await Page.GetByText(name, new() { Exact = true }).First.TextContentAsync());
+            outlines.Add(await Outline.OfAsync(Page));
+            await Look.AtAsync(Page, $"hostile-{kind}-{outlines.Count}", Look.Phone);
+        }
+    }
+}
