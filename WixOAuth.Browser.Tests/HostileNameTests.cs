@@ -18,6 +18,15 @@ public sealed class HostileNameTests(AzuriteFixture azurite, BrowserFixture chro
         ("long", new('W', 200)),
     ];
 
+    // Whether the full stop at the paragraph's end is still right of the last letter.
+    private const string ReadsOn = """
+        paragraph => {
+          const text = paragraph.lastChild, end = text.data.trimEnd().length;
+          const left = at => { const range = new Range(); range.setStart(text, at); range.setEnd(text, at + 1); return range.getBoundingClientRect().left; };
+          return left(end - 1) > left(end - 2);
+        }
+        """;
+
     [SkippableFact]
     public async Task A_hostile_name_changes_no_page()
     {
@@ -60,6 +69,7 @@ public sealed class HostileNameTests(AzuriteFixture azurite, BrowserFixture chro
         await Page.GotoAsync($"{bed.Wix.Url}sites/{site.InstanceId}/frame");
         await Assertions.Expect(Page.FrameLocator("iframe").GetByRole(AriaRole.Heading, new() { Level = 1 })).ToBeVisibleAsync();
         await LookAsync();
+        Assert.True(await Page.Locator(".lede").EvaluateAsync<bool>(ReadsOn), $"A name ({kind}) turned around what stands behind it.");
         return outlines;
 
         async Task LookAsync()
