@@ -11,11 +11,14 @@ public sealed class BrowserFixture : IAsyncLifetime
 {
     public const string Name = "Browser";
 
-    // The first three are for containers, where Chromium runs as root and has no GPU; the others keep it from calling home.
+    // The first three are for containers, where Chromium runs as root and has no GPU; the next keep it from calling home.
+    // The last one blocks the cookies of third parties, as more and more browsers do by themselves: only partitioned
+    // ones are kept in a frame.
     private static readonly string[] Flags =
     [
         "--no-sandbox", "--disable-gpu", "--disable-quic",
         "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--test-third-party-cookie-phaseout",
     ];
 
     private static readonly string? Chromium = FindChromium();
