@@ -33,6 +33,8 @@ public static class ServiceRegistration
 
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(settings);
+        services.AddMetrics();
+        services.AddSingleton<Telemetry>();
         services.AddSecrets(settings);
         services.AddStorage(settings);
         services.AddWixClient();
@@ -44,6 +46,7 @@ public static class ServiceRegistration
         services.AddSingleton<TokenMemory>();
         services.AddSingleton<TokenSchedule>();
         services.AddSingleton<AppSecretTrust>();
+        services.AddSingleton<LastUses>();
         services.AddSingleton<TokenGrants>();
         services.AddSingleton<TokenKeeper>();
         services.AddSingleton<RefreshSweep>();
@@ -90,6 +93,7 @@ public static class ServiceRegistration
                 clients.CreateClient(WixHttp),
                 clients.CreateClient(WixExchangeHttp),
                 provider.GetRequiredService<ServiceSettings>(),
+                provider.GetRequiredService<Telemetry>(),
                 provider.GetRequiredService<TimeProvider>());
         });
 

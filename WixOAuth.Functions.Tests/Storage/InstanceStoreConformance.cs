@@ -267,6 +267,81 @@ public abstract class InstanceStoreConformance
         Assert.Empty(await DueAsync(store, Noon));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task ARemovedInstanceIsGoneWithAllThatBelongedToIt(bool indexed)
+    {
+        var store = await CreateAsync();
+        var kept = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon, Status = InstanceStatus.Removed }, None);
+        var stored = (await store.TryWriteAsync(null, NewInstance() with { DueAt = indexed ? Noon : null, Status = InstanceStatus.Removed }, None))!;
+        var id = stored.Instance.Id;
+        if (indexed)
+        {
+            await store.SaveLastUseAsync(id, Noon, None);
+        }
+
+        Assert.True(await store.TryRemoveAsync(stored, None));
+        Assert.False(await store.TryRemoveAsync(stored, None));
+
+        Assert.Null(await store.FindAsync(id, None));
+        Assert.Null(await store.FindLastUseAsync(id, None));
+        Assert.Equal([kept!.Instance.Id], await store.ReadByStatusAsync(InstanceStatus.Removed, None).ToListAsync());
+        Assert.Equal([new DueInstance(kept.Instance.Id, Noon)], await DueAsync(store, DateTimeOffset.MaxValue));
+        Assert.NotNull(await store.TryWriteAsync(null, NewInstance(id), None));
+    }
+
+    [Fact]
+    public async Task AnInstanceThatHasGoneWithoutItsIndexesIsRemovedAllTheSame()
+    {
+        var store = await CreateAsync();
+        var stored = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!;
+        await store.RemoveDueAsync(new DueInstance(stored.Instance.Id, Noon), None);
+
+        Assert.True(await store.TryRemoveAsync(stored, None));
+
+        Assert.Null(await store.FindAsync(stored.Instance.Id, None));
+    }
+
+    [Fact]
+    public async Task AnInstanceThatWasWrittenSinceIsNotRemoved()
+    {
+        var store = await CreateAsync();
+        var old = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!;
+        await store.SaveLastUseAsync(old.Instance.Id, Noon, None);
+        var current = await store.TryWriteAsync(old, old.Instance with { Generation = 2 }, None);
+
+        Assert.False(await store.TryRemoveAsync(old, None));
+
+        Assert.Equal(current, await store.FindAsync(old.Instance.Id, None));
+        Assert.Equal(Noon, await store.FindLastUseAsync(old.Instance.Id, None));
+        Assert.Single(await DueAsync(store, Noon));
+    }
+
+    [Fact]
+    public async Task TheInstancesOfAStatusAreThoseThatHaveItNow()
+    {
+        var store = await CreateAsync();
+        foreach (var status in Enum.GetValues<InstanceStatus>())
+        {
+            for (var number = 0; number < 20; number++)
+            {
+                await store.TryWriteAsync(null, NewInstance() with { Status = status, DueAt = Noon }, None);
+            }
+        }
+
+        var moved = (await store.FindAsync(await store.ReadByStatusAsync(InstanceStatus.Active, None).FirstAsync(), None))!;
+        await store.TryWriteAsync(moved, moved.Instance with { Status = InstanceStatus.Removed }, None);
+
+        foreach (var (status, count) in new[] { (InstanceStatus.Active, 19), (InstanceStatus.ReinstallRequired, 20), (InstanceStatus.Removed, 21) })
+        {
+            var ids = await store.ReadByStatusAsync(status, None).ToListAsync();
+            Assert.Equal(count, ids.Distinct().Count());
+            Assert.Equal(count, ids.Count);
+            Assert.Equal(status == InstanceStatus.Removed, ids.Contains(moved.Instance.Id));
+        }
+    }
+
     [Fact]
     public async Task ARedemptionIsWrittenDownOnce()
     {
@@ -351,6 +426,8 @@ public abstract class InstanceStoreConformance
             () => store.FindAsync(NewId(), gone),
             () => store.TryWriteAsync(null, NewInstance(), gone),
             async () => await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
+            () => store.TryRemoveAsync(new StoredInstance(NewInstance(), "any"), gone),
+            async () => await store.ReadByStatusAsync(InstanceStatus.Removed, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.RemoveDueAsync(new DueInstance(NewId(), Noon), gone),
             () => store.TryAddRedemptionAsync(redemption, gone),
             () => store.FindRedemptionAsync(redemption.Nonce, Noon, gone),

@@ -42,6 +42,23 @@ public interface IInstanceStore
     Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken);
 
     /// <summary>
+    /// Removes an instance for good, with its rows in the due and the status index and its last use, in one transaction.
+    /// </summary>
+    /// <param name="previous">What was read.</param>
+    /// <param name="cancellationToken">Ends the wait; the removal may have landed all the same.</param>
+    /// <returns>
+    /// False when <paramref name="previous"/> is no longer what is stored; also when the removal itself had landed and
+    /// only its answer was lost.
+    /// </returns>
+    Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The instances of a status, in no order that means anything. An instance that changes its status while this is
+    /// read may be missed.
+    /// </summary>
+    IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken);
+
+    /// <summary>
     /// The instances that are due, the longest due of each shard first. Reads due rows only, so what it costs depends
     /// on how many are due and not on how many there are.
     /// </summary>

@@ -14,7 +14,7 @@ namespace WixOAuth.Storage;
 /// partition  one of 16 shards "00" to "15", by a hash of the instance id (of the nonce for n-rows)
 /// i|id               the instance
 /// d|due|id           the due index: no properties
-/// s|status|id        the status index: no properties; for whoever looks at the table, nothing here reads it
+/// s|status|id        the status index: no properties
 /// u|id               the last use
 /// n|issued|nonce     a redeemed state
 /// </code>
@@ -45,6 +45,13 @@ internal static class InstanceRows
 
     /// <summary>A range of redeemed states: all that were issued before <paramref name="before"/>.</summary>
     public static string RedemptionFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
+
+    /// <summary>A range of the status index.</summary>
+    public static string StatusFilter(string shard, InstanceStatus status) => Range(shard, $"s|{Words.Of(status)}|", $"s|{Words.Of(status)}}}");
+
+    /// <summary>Reads a key of the status index; null for one that is not of this layout.</summary>
+    public static InstanceId? ReadStatusKey(string rowKey) =>
+        rowKey.Split('|') is ["s", _, var id] && InstanceId.TryParse(id, out var instance) ? instance : null;
 
     /// <summary>Reads a key of the due index; null for one that is not of this layout.</summary>
     public static DueInstance? ReadDueKey(string rowKey) =>

@@ -65,6 +65,43 @@ public sealed class MemoryInstanceStore : IInstanceStore
     }
 
     /// <inheritdoc />
+    public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(previous);
+        return Locked(Remove, cancellationToken);
+
+        bool Remove()
+        {
+            var instance = previous.Instance;
+            if (_instances.GetValueOrDefault(instance.Id)?.ETag != previous.ETag)
+            {
+                return false;
+            }
+
+            if (instance.DueAt is { } due)
+            {
+                _due.Remove((due, instance.Id.ToString()));
+            }
+
+            _lastUses.Remove(instance.Id);
+            return _instances.Remove(instance.Id);
+        }
+    }
+
+    /// <inheritdoc />
+    public async IAsyncEnumerable<InstanceId> ReadByStatusAsync(
+        InstanceStatus status, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var id in await Locked(
+            () => _instances.Values.Where(stored => stored.Instance.Status == status).Select(stored => stored.Instance.Id).ToList(),
+            cancellationToken))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            yield return id;
+        }
+    }
+
+    /// <inheritdoc />
     public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         foreach (var (dueAt, id) in await Locked(() => _due.TakeWhile(due => due.DueAt <= now).ToList(), cancellationToken))

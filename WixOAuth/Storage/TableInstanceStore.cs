@@ -27,8 +27,8 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
 
-    // A transaction names each row once, so no more than both deletes of a write can be in the way.
-    private const int MostDeletes = 2;
+    // A transaction names each row once, so no more than the deletes beside the instance's own row can be in the way.
+    private const int MostDeletes = 3;
 
     private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
@@ -67,39 +67,55 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
     }
 
     /// <inheritdoc />
+    /// <remarks>One request more for each row that should be there and is not.</remarks>
+    public async Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(previous);
+        var (id, shard) = (previous.Instance.Id, InstanceRows.ShardOf(previous.Instance.Id));
+        List<TableTransactionAction> removal =
+        [
+            new(TableTransactionActionType.Delete, new TableEntity(shard, InstanceRows.InstanceKey(id)), new ETag(previous.ETag)),
+            Delete(InstanceRows.StatusKey(previous.Instance.Status, id)),
+            Delete(InstanceRows.LastUseKey(id)),
+        ];
+        if (previous.Instance.DueAt is { } due)
+        {
+            removal.Add(Delete(InstanceRows.DueKey(due, id)));
+        }
+
+        try
+        {
+            await SubmitWriteAsync(removal, cancellationToken);
+            return true;
+        }
+        catch (StorageUnavailableException exception) when (IsConflict(exception))
+        {
+            return false;
+        }
+
+        TableTransactionAction Delete(string rowKey) => new(TableTransactionActionType.Delete, new TableEntity(shard, rowKey), ETag.All);
+    }
+
+    /// <inheritdoc />
+    /// <remarks>
+    /// The shards take turns in random order, so that whoever does not read to the end does not always see the same
+    /// ones. A key that is not of this layout is passed over.
+    /// </remarks>
+    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+        ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status), cancellationToken)
+            .Select(InstanceRows.ReadStatusKey)
+            .Where(id => id is not null)
+            .Select(id => id!.Value);
+
+    /// <inheritdoc />
     /// <remarks>
     /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
     /// passed over.
     /// </remarks>
-    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        var shards = new Queue<IAsyncEnumerator<TableEntity>>(InstanceRows.Shards.Select(shard =>
-            QueryKeys(InstanceRows.DueFilter(shard, now), null, cancellationToken).GetAsyncEnumerator(cancellationToken)));
-        try
-        {
-            while (shards.TryPeek(out var shard))
-            {
-                if (!await AskAsync(() => shard.MoveNextAsync().AsTask(), cancellationToken))
-                {
-                    await shards.Dequeue().DisposeAsync();
-                    continue;
-                }
-
-                shards.Enqueue(shards.Dequeue());
-                if (InstanceRows.ReadDueKey(shard.Current.RowKey) is { } due)
-                {
-                    yield return due;
-                }
-            }
-        }
-        finally
-        {
-            foreach (var shard in shards)
-            {
-                await shard.DisposeAsync();
-            }
-        }
-    }
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadKeysAsync(InstanceRows.Shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
+            .Select(InstanceRows.ReadDueKey)
+            .OfType<DueInstance>();
 
     /// <inheritdoc />
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
@@ -242,7 +258,7 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
             }
             catch (StorageUnavailableException exception) when (
                 tries < MostDeletes
-                && exception.InnerException is TableTransactionFailedException { Status: 404, FailedTransactionActionIndex: { } index }
+                && exception.InnerException is TableTransactionFailedException { Status: 404, FailedTransactionActionIndex: { } index and > 0 }
                 && write[index].ActionType == TableTransactionActionType.Delete)
             {
                 write.RemoveAt(index);
@@ -271,6 +287,34 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
         catch (StorageUnavailableException exception) when (IsConflict(exception))
         {
             return null;
+        }
+    }
+
+    private async IAsyncEnumerable<string> ReadKeysAsync(
+        IEnumerable<string> inShards, Func<string, string> filter, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var shards = new Queue<IAsyncEnumerator<TableEntity>>(inShards.Select(shard =>
+            QueryKeys(filter(shard), null, cancellationToken).GetAsyncEnumerator(cancellationToken)));
+        try
+        {
+            while (shards.TryPeek(out var shard))
+            {
+                if (!await AskAsync(() => shard.MoveNextAsync().AsTask(), cancellationToken))
+                {
+                    await shards.Dequeue().DisposeAsync();
+                    continue;
+                }
+
+                shards.Enqueue(shards.Dequeue());
+                yield return shard.Current.RowKey;
+            }
+        }
+        finally
+        {
+            foreach (var shard in shards)
+            {
+                await shard.DisposeAsync();
+            }
         }
     }
 
