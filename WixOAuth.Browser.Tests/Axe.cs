@@ -15,12 +15,13 @@ public static class Axe
     /// <summary>Skips the test, saying why, where axe-core could not be installed.</summary>
     public static void Require() => Skip.IfNot(File.Exists(Script), "axe-core is not installed: run 'npm ci' in tools/axe to see why.");
 
-    /// <summary>In light and dark, on a desk and on a phone: no violation, frames included.</summary>
+    /// <summary>In light and dark and on a phone: no violation, frames included. Pictures stay.</summary>
     public static async Task AssertAccessibleAsync(IPage page, string name)
     {
         foreach (var look in Look.All)
         {
-            await Look.AtAsync(page, name, look);
+            await look.AtAsync(page);
+            await look.KeepPictureAsync(page, name);
             foreach (var frame in page.Frames)
             {
                 var violations = await ViolationsAsync(frame);
@@ -28,8 +29,7 @@ public static class Axe
             }
         }
 
-        await page.EmulateMediaAsync(new() { ColorScheme = ColorScheme.Light });
-        await page.SetViewportSizeAsync(Look.Desk.Width, Look.Desk.Height);
+        await Look.Desk.AtAsync(page);
     }
 
     /// <summary>What axe-core finds in one frame. Its script comes through the debugger: the pages' policy would not let it in.</summary>

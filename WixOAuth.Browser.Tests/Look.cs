@@ -7,17 +7,22 @@ public sealed record Look(string Name, ColorScheme Scheme, int Width, int Height
 {
     public static readonly Look Desk = new("light", ColorScheme.Light, 1000, 750);
     public static readonly Look Phone = new("phone", ColorScheme.Light, 390, 844);
-    public static readonly IReadOnlyList<Look> All =
-        [Desk, new("dark", ColorScheme.Dark, 1000, 750), Phone, new("phone-dark", ColorScheme.Dark, 390, 844)];
+    public static readonly IReadOnlyList<Look> All = [Desk, new("dark", ColorScheme.Dark, 1000, 750), Phone];
 
-    /// <summary>Looks at the page so. There must be nothing to scroll sideways for; a picture stays in artifacts/screenshots.</summary>
-    public static async Task AtAsync(IPage page, string name, Look look)
+    /// <summary>Looks at the page so: there must be nothing to scroll sideways for.</summary>
+    public async Task AtAsync(IPage page)
     {
-        await page.EmulateMediaAsync(new() { ColorScheme = look.Scheme });
-        await page.SetViewportSizeAsync(look.Width, look.Height);
-        await page.ScreenshotAsync(new() { Path = Repository.File("artifacts", "screenshots", $"{name}-{look.Name}.png"), FullPage = true });
+        await page.EmulateMediaAsync(new() { ColorScheme = Scheme });
+        await page.SetViewportSizeAsync(Width, Height);
         Assert.True(
             await page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= document.documentElement.clientWidth"),
-            $"{name} ({look.Name}) is wider than the window.");
+            $"{page.Url} is wider than the window ({Name}).");
     }
+
+    /// <summary>Leaves a picture in artifacts/screenshots.</summary>
+    public Task KeepPictureAsync(IPage page, string name) => page.ScreenshotAsync(new()
+    {
+        Path = Repository.File("artifacts", "screenshots", $"{name}-{Name}.png"),
+        FullPage = true,
+    });
 }
