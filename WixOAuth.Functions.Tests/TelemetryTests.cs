@@ -41,8 +41,16 @@ public sealed partial class TelemetryTests : IDisposable
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
         await _core.GetAsync(Id);
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(
-            () => _core.Keeper.GetTokenAsync(Id, TokenDemand.Default, new CancellationToken(canceled: true)).AsTask());
+        var other = Core.NewId();
+        await _core.InstallAsync(other);
+        _core.Clock.Advance(TimeSpan.FromMinutes(10));
+        var gate = new TaskCompletionSource<HttpResponseMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _core.Wix.Answer = (_, _, _) => gate.Task;
+        using var leaving = new CancellationTokenSource();
+        var left = _core.Keeper.GetTokenAsync(other, TokenDemand.Default, leaving.Token).AsTask();
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
+        gate.SetResult(StubWix.Tokens("too-late"));
 
         Assert.Equal(
             new()

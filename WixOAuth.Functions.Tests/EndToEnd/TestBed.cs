@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using Microsoft.AspNetCore.WebUtilities;
@@ -78,6 +79,33 @@ public sealed class TestBed : IAsyncDisposable
     {
         await Host.DisposeAsync();
         await StartHostAsync();
+    }
+
+    /// <summary>Puts the program into a process of its own, which can be killed; <see cref="StartHostAsync"/> puts it back.</summary>
+    public async Task<Process> MoveToProcessAsync()
+    {
+        await Host.DisposeAsync();
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "WixOAuth.Local.dll")])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            Environment = { ["Local__SettingsFile"] = "none" },
+        };
+        foreach (var (name, value) in _settings)
+        {
+            start.Environment[name] = value;
+        }
+
+        var process = Process.Start(start)!;
+        while (await process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            if (line.StartsWith("GetToken:", StringComparison.Ordinal))
+            {
+                return process;
+            }
+        }
+
+        throw new InvalidOperationException(await process.StandardError.ReadToEndAsync());
     }
 
     /// <summary>The program's settings, for starting another one beside it.</summary>
@@ -168,7 +196,7 @@ public sealed class TestBed : IAsyncDisposable
         await Wix.DisposeAsync();
     }
 
-    private async Task StartHostAsync() => Host = await LocalHost.StartAsync(
+    public async Task StartHostAsync() => Host = await LocalHost.StartAsync(
         LocalSettings.From(_settings),
         services =>
         {

@@ -157,6 +157,23 @@ public sealed class AppSecretTrustTests : IDisposable
         Assert.False(_core.Trust.IsSuspect);
     }
 
+    [Fact]
+    public void A_site_that_recovered_stays_in_doubt_for_a_while()
+    {
+        var ids = Enumerable.Range(0, 5).Select(_ => Core.NewId()).ToList();
+        ids.ForEach(id => _core.Trust.Saw(id, "1", new TokenAnswer.Rejected()));
+        _core.Clock.Advance(AppSecretTrust.Window - TimeSpan.FromMinutes(1));
+        for (var minute = 0; minute < 20; minute++)
+        {
+            ids.ForEach(id => _core.Trust.Saw(id, "1", Granted()));
+            Assert.True(_core.Trust.IsSuspect);
+            _core.Clock.Advance(TimeSpan.FromMinutes(1));
+        }
+
+        ids.ForEach(id => _core.Trust.Saw(id, "1", Granted()));
+        Assert.False(_core.Trust.IsSuspect);
+    }
+
     private void See(int sites, TokenAnswer answer)
     {
         for (var number = 0; number < sites; number++)

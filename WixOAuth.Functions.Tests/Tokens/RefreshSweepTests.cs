@@ -265,6 +265,19 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
+    public async Task While_the_token_lives_a_set_up_event_is_sent_ever_more_seldom()
+    {
+        var stored = await _core.InstallAsync(Core.NewId(), lifetime: TimeSpan.FromHours(4));
+        var pending = stored.Instance with { SetupPending = true };
+        await _store.TryWriteAsync(stored, pending with { DueAt = _core.Schedule.DueAt(pending, _core.Clock.GetUtcNow()) }, None);
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(401));
+
+        await SweepEveryMinuteAsync(TimeSpan.FromMinutes(60));
+
+        Assert.InRange(_core.Wix.CallsTo("/apps/v1/bi-event"), 5, 12);
+    }
+
+    [Fact]
     public async Task A_marked_site_is_tried_again_once_a_day_and_is_well_when_Wix_says_so()
     {
         var id = Core.NewId();

@@ -26,7 +26,8 @@ public sealed class LastUses(
     private readonly long _writeEvery = Math.Min(TimeSpan.TicksPerHour, settings.Tokens.IdleAfter.Ticks / 2);
     private readonly ConcurrentDictionary<InstanceId, Use> _uses = new();
     private readonly ConcurrentQueue<(InstanceId Id, Use Use)> _waiting = new();
-    private int _writing;
+    private int _writers;
+    private int _held;
 
     internal int Count => _uses.Count;
 
@@ -40,9 +41,11 @@ public sealed class LastUses(
 
         if (!_uses.TryGetValue(id, out var use))
         {
-            if (_uses.Count >= Capacity)
+            // Counted here: the dictionary's own count takes all of its locks. Two threads may count one instance twice.
+            if (Interlocked.Increment(ref _held) > Capacity)
             {
                 _uses.Clear();
+                Volatile.Write(ref _held, 1);
             }
 
             use = _uses.GetOrAdd(id, new Use());
@@ -74,52 +77,52 @@ public sealed class LastUses(
         }
 
         _waiting.Enqueue((id, use));
-        if (Interlocked.CompareExchange(ref _writing, 1, 0) == 0)
+        if (TryTakeSeat())
         {
-            background.Start("last uses", WriteAllAsync);
+            background.Start("last uses", WriteAsync);
         }
     }
 
-    private async Task WriteAllAsync()
+    private async Task WriteAsync()
     {
         // Whoever asks for a token does not wait for this.
         await Task.Yield();
+        var failed = 0;
         do
         {
-            var failed = 0;
-            await Parallel.ForEachAsync(
-                TakeAll(),
-                new ParallelOptions { MaxDegreeOfParallelism = Writers },
-                async (waiting, cancellationToken) =>
-                {
-                    if (!await TryWriteAsync(waiting.Id, waiting.Use, cancellationToken))
-                    {
-                        Interlocked.Increment(ref failed);
-                    }
-                });
-            if (failed > 0)
+            while (_waiting.TryDequeue(out var waiting))
             {
-                logger.LastUsesNotWritten(failed);
+                failed += await TryWriteAsync(waiting.Id, waiting.Use) ? 0 : 1;
             }
 
-            Volatile.Write(ref _writing, 0);
+            Interlocked.Decrement(ref _writers);
         }
-        while (!_waiting.IsEmpty && Interlocked.CompareExchange(ref _writing, 1, 0) == 0);
-    }
+        while (!_waiting.IsEmpty && TryTakeSeat());
 
-    private IEnumerable<(InstanceId Id, Use Use)> TakeAll()
-    {
-        while (_waiting.TryDequeue(out var waiting))
+        if (failed > 0)
         {
-            yield return waiting;
+            logger.LastUsesNotWritten(failed);
         }
     }
 
-    private async Task<bool> TryWriteAsync(InstanceId id, Use use, CancellationToken cancellationToken)
+    private bool TryTakeSeat()
+    {
+        for (var taken = Volatile.Read(ref _writers); taken < Writers; taken = Volatile.Read(ref _writers))
+        {
+            if (Interlocked.CompareExchange(ref _writers, taken + 1, taken) == taken)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private async Task<bool> TryWriteAsync(InstanceId id, Use use)
     {
         try
         {
-            await store.SaveLastUseAsync(id, new DateTimeOffset(Volatile.Read(ref use.At), TimeSpan.Zero), cancellationToken);
+            await store.SaveLastUseAsync(id, new DateTimeOffset(Volatile.Read(ref use.At), TimeSpan.Zero), CancellationToken.None);
             telemetry.WroteLastUse(written: true);
             return true;
         }
