@@ -11,6 +11,7 @@ using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
+using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth;
@@ -49,16 +50,22 @@ public static class ServiceRegistration
         services.AddSingleton<LastUses>();
         services.AddSingleton<TokenGrants>();
         services.AddSingleton<TokenKeeper>();
+        services.AddSingleton<InstanceLife>();
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
         services.AddSingleton<InstallTickets>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
 
+        services.AddSingleton<WebhookReader>();
+        services.AddSingleton<WebhookEndpoint>();
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
         services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<InstanceOverview>();
+        services.AddSingleton<RefreshHistory>();
+        services.AddSingleton<StatusEndpoint>();
         services.AddSingleton<TimerEndpoints>();
         return services;
     }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net.Http.Headers;
 using System.Text.Json;
+using Azure.Data.Tables;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -39,8 +40,16 @@ public sealed class TestBed : IAsyncDisposable
 
     public Uri Api => new(Host.Url, "/api/");
 
-    public static async Task<TestBed> StartAsync(
-        AzuriteFixture azurite, Action<IServiceCollection>? overrides = null, params (string Name, string Value)[] settings)
+    public static Task<TestBed> StartAsync(
+        AzuriteFixture azurite, Action<IServiceCollection>? overrides = null, params (string Name, string Value)[] settings) =>
+        StartAsync(azurite, overrides, webhooks: false, settings);
+
+    /// <summary>As <see cref="StartAsync(AzuriteFixture, Action{IServiceCollection}?, ValueTuple{string, string}[])"/>, and Wix sends webhooks.</summary>
+    public static Task<TestBed> StartWithWebhooksAsync(AzuriteFixture azurite, params (string Name, string Value)[] settings) =>
+        StartAsync(azurite, overrides: null, webhooks: true, settings);
+
+    private static async Task<TestBed> StartAsync(
+        AzuriteFixture azurite, Action<IServiceCollection>? overrides, bool webhooks, (string Name, string Value)[] settings)
     {
         var clock = new OffsetClock();
         var table = azurite.NewTable();
@@ -61,6 +70,12 @@ public sealed class TestBed : IAsyncDisposable
             ["Logging__LogLevel__Default"] = "Trace",
         };
         values["Wix__RedirectUrl"] = $"{values["urls"]}/api/redirect";
+        if (webhooks)
+        {
+            values["Wix__WebhookPublicKey"] = wix.WebhookPublicKeyPem;
+            wix.WebhookUrl = new Uri($"{values["urls"]}/api/webhooks");
+        }
+
         foreach (var (name, value) in settings)
         {
             values[name] = value;
@@ -69,7 +84,7 @@ public sealed class TestBed : IAsyncDisposable
         var bed = new TestBed(wix, values, overrides, clock, new CapturedLogs());
         wix.AppUrl = new Uri($"{values["urls"]}/api/install");
         wix.RedirectUrl = new Uri(values["Wix__RedirectUrl"]!);
-        wix.Control.Switches = wix.Control.Switches with { SendWebhooks = false };
+        wix.Control.Switches = wix.Control.Switches with { SendWebhooks = webhooks };
         await bed.StartHostAsync();
         return bed;
     }
@@ -149,6 +164,17 @@ public sealed class TestBed : IAsyncDisposable
 
     public async Task<JsonElement> GetInstanceAsync(Guid instanceId) =>
         await ReadJsonAsync(await CallAsync(HttpMethod.Get, $"instances/{instanceId}"));
+
+    /// <summary>Posts a webhook as Wix does.</summary>
+    public async Task<HttpResponseMessage> PostWebhookAsync(string body) =>
+        await CallAsync(HttpMethod.Post, "webhooks", new StringContent(body, System.Text.Encoding.UTF8, "text/plain"), key: null);
+
+    /// <summary>The rows of the table that are about an instance.</summary>
+    public async Task<List<TableEntity>> RowsOfAsync(Guid instanceId) =>
+        await new TableClient(_settings["Tables__ConnectionString"], _settings["Tables__Name"])
+            .QueryAsync<TableEntity>()
+            .Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))
+            .ToListAsync();
 
     /// <summary>Runs what the timer RefreshTokens runs, and waits for its end.</summary>
     public async Task SweepAsync()

@@ -66,21 +66,9 @@ public sealed class ProtectionKeyHookTests : IDisposable
         string answer, params (string Name, string Value)[] environment)
     {
         Skip.If(OperatingSystem.IsWindows(), "The hook is a shell script; Windows has its own.");
-        var (calls, key, az) = (In("calls"), In("key"), In("az"));
+        var (calls, key) = (In("calls"), In("key"));
         await File.WriteAllTextAsync(calls, "");
         await File.WriteAllTextAsync(key, "");
-        await File.WriteAllTextAsync(az, """
-            #!/bin/sh
-            echo "$*" >> "$CALLS"
-            if [ "$3" = set ]; then cat > "$KEY"; exit 0; fi
-            if [ -n "$ANSWER" ]; then echo "$ANSWER" >&2; exit 3; fi
-            echo https://name.vault.azure.net/secrets/token-protection-key/1
-            """);
-        if (!OperatingSystem.IsWindows())
-        {
-            File.SetUnixFileMode(az, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        }
-
         var start = new ProcessStartInfo("sh", [Path.Combine(Bicep.Folder, "hooks", "postprovision.sh")])
         {
             RedirectStandardOutput = true,
@@ -88,7 +76,7 @@ public sealed class ProtectionKeyHookTests : IDisposable
         };
         (string Name, string Value)[] needed =
         [
-            ("PATH", $"{_folder.FullName}:{Environment.GetEnvironmentVariable("PATH")}"), ("CALLS", calls), ("KEY", key), ("ANSWER", answer),
+            ("PATH", $"{Path.Combine(Bicep.Root, "WixOAuth.Functions.Tests", "Infra", "fake")}:{Environment.GetEnvironmentVariable("PATH")}"), ("CALLS", calls), ("KEY", key), ("ANSWER", answer),
             ("ATTEMPTS", "2"), ("SECONDS_BETWEEN", "0"), ("AZURE_KEY_VAULT_NAME", "kv"), ("AZURE_PRINCIPAL_ID", "me"),
             ("APP_URL", "https://app/api/install"), ("REDIRECT_URL", "https://app/api/redirect"), ("WEBHOOK_URL", "https://app/api/webhooks"),
         ];

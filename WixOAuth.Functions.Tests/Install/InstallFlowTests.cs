@@ -237,6 +237,11 @@ public sealed class InstallFlowTests : IDisposable
         public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
             _store.ReadByStatusAsync(status, cancellationToken);
 
+        public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _store.ReadGlancesAsync(cancellationToken);
+
+        public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+            _store.ListAsync(status, after, limit, cancellationToken);
+
         public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _store.ReadDueAsync(now, cancellationToken);
 
         public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _store.RemoveDueAsync(due, cancellationToken);

@@ -53,8 +53,10 @@ public sealed class Core : IDisposable
             source,
             Background,
             Telemetry,
+            new RefreshHistory(Clock),
             Clock,
             Logs.For<TokenKeeper>());
+        Life = new InstanceLife(Writer, Memory, Settings, Clock, NullLogger<InstanceLife>.Instance);
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, NullLogger<SetupCompleter>.Instance);
         Sweep = new RefreshSweep(
             Store, Writer, Keeper, Schedule, Uses, Setup, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
@@ -112,6 +114,8 @@ public sealed class Core : IDisposable
     public Housekeeping Housekeeping { get; }
 
     public TokenKeeper Keeper { get; }
+
+    public InstanceLife Life { get; }
 
     public SetupCompleter Setup { get; }
 

@@ -10,6 +10,11 @@ public sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
 
     public bool Fails { get; init; }
 
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+        store.ListAsync(status, after, limit, cancellationToken);
+
+    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => store.ReadGlancesAsync(cancellationToken);
+
     public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         if (Fails)

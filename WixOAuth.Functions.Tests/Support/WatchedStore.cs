@@ -41,6 +41,11 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         store.ReadByStatusAsync(status, cancellationToken);
 
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+        store.ListAsync(status, after, limit, cancellationToken);
+
+    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => store.ReadGlancesAsync(cancellationToken);
+
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.ReadDueAsync(now, cancellationToken);
 
     public async Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)

@@ -30,6 +30,8 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
     // A transaction names each row once, so no more than the deletes beside the instance's own row can be in the way.
     private const int MostDeletes = 3;
 
+    private const int ReadsAtOnce = 16;
+
     private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
     /// <inheritdoc />
@@ -108,6 +110,68 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
             .Select(id => id!.Value);
 
     /// <inheritdoc />
+    /// <remarks>One request for each thousand instances, and three of their properties.</remarks>
+    public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var shard in InstanceRows.Shards)
+        {
+            await using var rows = table
+                .QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), null, InstanceRows.GlanceProperties, cancellationToken)
+                .GetAsyncEnumerator(cancellationToken);
+            while (await AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
+            {
+                if (InstanceRows.ReadGlance(rows.Current) is { } glance)
+                {
+                    yield return glance;
+                }
+            }
+        }
+    }
+
+    /// <inheritdoc />
+    /// <remarks>
+    /// <para>
+    /// Shard by shard, in each by id. Without a status a page is one request for each shard that it reaches into. With
+    /// one, the status index tells which instances, and a second request for each shard reads them together with what
+    /// lies between them; where they lie so thin that this would read more than twice as many, the rest is read one by
+    /// one. Nothing that is asked for grows with the table.
+    /// </para>
+    /// <para>A row that this version cannot read is left out.</para>
+    /// </remarks>
+    public async Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
+        var (found, last, left) = (new List<Instance>(), after, limit);
+        var first = after is { } id ? InstanceRows.ShardOf(id) : "";
+        foreach (var shard in InstanceRows.Shards.Where(shard => string.CompareOrdinal(shard, first) >= 0))
+        {
+            var from = shard == first ? after : null;
+            var filter = status is { } only ? InstanceRows.StatusFilter(shard, only, from) : InstanceRows.InstanceFilter(shard, from);
+
+            // One more than asked for tells whether there is more.
+            var rows = await AskAsync(() => FirstAsync(filter, left + 1, status is null ? null : s_keysOnly, cancellationToken), cancellationToken);
+            var page = rows.Take(left).ToList();
+            var ids = page.Select(row => InstanceRows.ReadId(row.RowKey)).OfType<InstanceId>().ToList();
+            if (status is not null && ids.Count > 0)
+            {
+                page = await ReadAsync(shard, ids, cancellationToken);
+            }
+
+            found.AddRange(page.Select(ReadOrNull).OfType<Instance>().Where(instance => instance.Status == (status ?? instance.Status)));
+            last = ids.Count > 0 ? ids[^1] : last;
+            if (rows.Count > left)
+            {
+                return new InstancePage(found, last);
+            }
+
+            left -= rows.Count;
+        }
+
+        return new InstancePage(found, null);
+    }
+
+    /// <inheritdoc />
     /// <remarks>
     /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
     /// passed over.
@@ -170,7 +234,8 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
         while (removed < limit && shards.TryDequeue(out var shard))
         {
             var most = Math.Min(limit - removed, TransactionLimit);
-            var rows = await AskAsync(() => FirstAsync(InstanceRows.RedemptionFilter(shard, before), most, cancellationToken), cancellationToken);
+            var rows = await AskAsync(
+                () => FirstAsync(InstanceRows.RedemptionFilter(shard, before), most, s_keysOnly, cancellationToken), cancellationToken);
             if (rows.Count == 0)
             {
                 continue;
@@ -321,10 +386,42 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
     private AsyncPageable<TableEntity> QueryKeys(string filter, int? pageSize, CancellationToken cancellationToken) =>
         table.QueryAsync<TableEntity>(filter, pageSize, s_keysOnly, cancellationToken);
 
-    private async Task<List<TableEntity>> FirstAsync(string filter, int count, CancellationToken cancellationToken)
+    // The rows of instances of one shard, whose ids are given in order. One that has gone is left out.
+    private async Task<List<TableEntity>> ReadAsync(string shard, List<InstanceId> ids, CancellationToken cancellationToken)
+    {
+        var dense = await AskAsync(
+            () => FirstAsync(InstanceRows.InstanceFilter(shard, ids[0], ids[^1]), ids.Count * 2, null, cancellationToken), cancellationToken);
+        var rows = dense.ToDictionary(row => row.RowKey);
+        foreach (var some in ids.Select(InstanceRows.InstanceKey).Where(key => !rows.ContainsKey(key)).Chunk(ReadsAtOnce))
+        {
+            foreach (var row in await Task.WhenAll(some.Select(key => FindRowAsync(shard, key, cancellationToken))))
+            {
+                if (row is not null)
+                {
+                    rows[row.RowKey] = row;
+                }
+            }
+        }
+
+        return [.. ids.Select(id => rows.GetValueOrDefault(InstanceRows.InstanceKey(id))).OfType<TableEntity>()];
+    }
+
+    private static Instance? ReadOrNull(TableEntity row)
+    {
+        try
+        {
+            return InstanceRows.ReadId(row.RowKey) is { } id ? InstanceRows.ToInstance(id, row) : null;
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+
+    private async Task<List<TableEntity>> FirstAsync(string filter, int count, string[]? properties, CancellationToken cancellationToken)
     {
         var rows = new List<TableEntity>();
-        await foreach (var row in QueryKeys(filter, count, cancellationToken))
+        await foreach (var row in table.QueryAsync<TableEntity>(filter, count, properties, cancellationToken))
         {
             rows.Add(row);
             if (rows.Count == count)

@@ -24,6 +24,7 @@ public sealed class TokenKeeper(
     IAppSecretSource appSecret,
     BackgroundWork background,
     Telemetry telemetry,
+    RefreshHistory history,
     TimeProvider time,
     ILogger<TokenKeeper> logger)
 {
@@ -45,7 +46,9 @@ public sealed class TokenKeeper(
     public ValueTask<TokenResult> GetTokenAsync(InstanceId id, TokenDemand demand, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
-        if (demand.Rejected is null && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
+
+        // The sweep comes because of what is stored, which may be another reason than the token's age.
+        if (demand is { Rejected: null, IsAhead: false } && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
         {
             RefreshAheadIfDue(held, now);
             uses.Note(id, now);
@@ -200,7 +203,7 @@ public sealed class TokenKeeper(
             var now = time.GetUtcNow();
             if (instance.Status == InstanceStatus.Removed)
             {
-                memory.Forget(id);
+                memory.Forget(id, instance.Generation);
                 return new TokenResult.Removed();
             }
 
@@ -211,7 +214,10 @@ public sealed class TokenKeeper(
 
             var token = await OpenAsync(instance);
             generationAtStart ??= instance.Generation;
-            if (token is not null && (demand.IsMetBy(token, now) || (demand.IsNew && instance.Generation > generationAtStart)))
+
+            // Whoever is in no hurry finds out whether a removal that was noted is true: only a refresh can tell.
+            var isDoubted = demand.IsAhead && instance.RemovalNotedAt is not null;
+            if (token is not null && !isDoubted && (demand.IsMetBy(token, now) || (demand.IsNew && instance.Generation > generationAtStart)))
             {
                 return token;
             }
@@ -306,12 +312,14 @@ public sealed class TokenKeeper(
             var kept = grant == Grant.RefreshToken ? granted.RefreshToken ?? refreshToken : null;
             var result = await CommitAsync(leased, grant, granted, kept, attemptId, startedAt);
             telemetry.Refreshed(activity, grant, null, time.GetElapsedTime(startedAt));
+            history.Add(succeeded: true);
             return result;
         }
 
         var unavailable = answer as TokenAnswer.Unavailable;
         var error = unavailable?.Error ?? TokenError.Rejected;
         telemetry.Refreshed(activity, grant, error, time.GetElapsedTime(startedAt));
+        history.Add(succeeded: false);
         return await RecordFailureAsync(leased, error, unavailable?.RetryAfter, oldToken, demand, attemptId);
 
         async Task<bool> IsStillCurrentAsync() =>
@@ -343,6 +351,11 @@ public sealed class TokenKeeper(
                     var now = time.GetUtcNow();
                     var tokens = await protector.ProtectAsync(id, generation + 1, granted, refreshToken);
                     var refreshed = current.Refreshed(grant, tokens, attemptId, now) with { LastUsedAt = uses.Newest(id, current.LastUsedAt) };
+                    if (current.IsDoubtedAs(leased.Instance))
+                    {
+                        refreshed = refreshed.RemovalRefuted();
+                    }
+
                     return refreshed with { DueAt = schedule.DueAt(refreshed, now) };
                 },
                 current => current.CommitId == attemptId);
@@ -359,8 +372,8 @@ public sealed class TokenKeeper(
             case null:
                 memory.Forget(id);
                 return new TokenResult.Unknown();
-            case { Status: InstanceStatus.Removed }:
-                memory.Forget(id);
+            case { Status: InstanceStatus.Removed } tombstone:
+                memory.Forget(id, tombstone.Generation);
                 return new TokenResult.Removed();
             case { } mine when mine.CommitId == attemptId:
                 logger.Refreshed(id, mine.Generation, grant, time.GetElapsedTime(startedAt).TotalMilliseconds);
@@ -390,6 +403,11 @@ public sealed class TokenKeeper(
                 }
 
                 var now = time.GetUtcNow();
+                if (error == TokenError.Rejected && current.IsDoubtedAs(leased.Instance))
+                {
+                    return new ValueTask<Instance?>(current.RemovalConfirmed(now));
+                }
+
                 var cooldown = TokenSchedule.Cooldown(current.Failures?.Count ?? 0, error == TokenError.Rejected, retryAfter);
                 var failed = current.Failed(error, now + cooldown, now);
                 if (IsFinal(failed, secretVersion, now))
@@ -404,6 +422,11 @@ public sealed class TokenKeeper(
         if (stored is null || stored.Instance.Generation != generation)
         {
             // Somebody else had more luck, or the instance was removed.
+            if (stored?.Instance.Status == InstanceStatus.Removed)
+            {
+                memory.Forget(id, stored.Instance.Generation);
+            }
+
             return stored switch
             {
                 null => new TokenResult.Unknown(),

@@ -7,7 +7,8 @@ namespace WixOAuth.Tokens;
 /// <summary>
 /// The tokens this process has seen, so that GetToken needs no I/O. Bounded in number, and each is believed for five
 /// minutes at most, however long it lives: so long can another process's change (a forgotten instance, a new consent)
-/// stay unseen here. A token whose times make no sense is never handed out. Safe for concurrent use.
+/// stay unseen here. A removal in this process is seen at once, also by those who read the token before it. A token
+/// whose times make no sense is never handed out. Safe for concurrent use.
 /// </summary>
 public sealed class TokenMemory(TimeProvider time) : IDisposable
 {
@@ -28,9 +29,9 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
 
     /// <summary>The token of an instance, if one is held and still to be believed.</summary>
     public TokenResult.Token? Find(InstanceId id, DateTimeOffset now) =>
-        _tokens.TryGetValue(id, out TokenResult.Token? token) && token is not null && IsToBeBelieved(token, now) ? token : null;
+        _tokens.Get(id) is TokenResult.Token token && IsToBeBelieved(token, now) ? token : null;
 
-    /// <summary>Holds a token that the storage has just confirmed, unless a newer one is held or its times make no sense.</summary>
+    /// <summary>Holds a token that the storage has just confirmed, unless a newer one is held, it was forgotten since, or its times make no sense.</summary>
     public void Remember(TokenResult.Token token)
     {
         ArgumentNullException.ThrowIfNull(token);
@@ -43,7 +44,12 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
         // Else a late one, seen before the newest, could take its place between the look and the write.
         lock (_remembering)
         {
-            if (Find(token.InstanceId, now)?.Generation > token.Generation)
+            if (_tokens.Get(token.InstanceId) switch
+            {
+                TokenResult.Token held => held.Generation > token.Generation && IsToBeBelieved(held, now),
+                Tombstone tombstone => tombstone.Generation > token.Generation,
+                _ => false,
+            })
             {
                 return;
             }
@@ -59,6 +65,24 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
     /// <summary>Drops what is held of an instance.</summary>
     public void Forget(InstanceId id) => _tokens.Remove(id);
 
+    /// <summary>
+    /// Drops what is held of a removed instance, and for a while takes no token of it that is older than
+    /// <paramref name="generation"/>: a request that read one before the removal may still be under way.
+    /// </summary>
+    public void Forget(InstanceId id, long generation)
+    {
+        lock (_remembering)
+        {
+            if (_tokens.Get(id) is not TokenResult.Token held || held.Generation < generation)
+            {
+                _tokens.Set(
+                    id,
+                    new Tombstone(generation),
+                    new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = BelievedFor });
+            }
+        }
+    }
+
     /// <inheritdoc />
     public void Dispose() => _tokens.Dispose();
 
@@ -68,6 +92,8 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
         && now < token.ExpiresOn
         && token.IssuedAt <= now + ClockSkew
         && token.Lifetime <= LongestLife;
+
+    private sealed record Tombstone(long Generation);
 
     private sealed class Clock(TimeProvider time) : ISystemClock
     {

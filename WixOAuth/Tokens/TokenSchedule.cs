@@ -67,6 +67,11 @@ public sealed class TokenSchedule(ServiceSettings settings)
             return retryAt;
         }
 
+        if (instance.RemovalNotedAt is not null)
+        {
+            return now;
+        }
+
         if (instance is not { AccessTokenIssuedAt: { } issuedAt, AccessTokenExpiresOn: { } expiresOn })
         {
             return now;

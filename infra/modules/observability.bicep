@@ -59,7 +59,7 @@ var alerts = [
     minutes: 5
     query: loadTextContent('../queries/due-lag.kql')
     operator: 'GreaterThan'
-    threshold: 180
+    threshold: 120
     outOf: 2
   }
   {
