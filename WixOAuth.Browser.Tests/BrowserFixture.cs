@@ -36,6 +36,8 @@ public sealed class BrowserFixture : IAsyncLifetime
     {
         if (Chromium is not null)
         {
+            // For a machine that is busy with other tests.
+            Assertions.SetDefaultExpectTimeout(20_000);
             _playwright = await Playwright.CreateAsync();
             _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = Flags });
         }

@@ -19,8 +19,8 @@ public sealed class HostileNameTests(AzuriteFixture azurite, BrowserFixture chro
         new('W', 200),
     ];
 
-    // Whether the full stop at the paragraph's end is still right of the last letter.
-    private const string ReadsOn = """
+    /// <summary>Whether the full stop at the paragraph's end is still right of the last letter.</summary>
+    internal const string ReadsOn = """
         paragraph => {
           const text = paragraph.lastChild, end = text.data.trimEnd().length;
           const left = at => { const range = new Range(); range.setStart(text, at); range.setEnd(text, at + 1); return range.getBoundingClientRect().left; };
