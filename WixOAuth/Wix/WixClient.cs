@@ -189,7 +189,8 @@ public sealed class WixClient
     private static InstanceId? ReadInstanceId(JsonElement body) =>
         InstanceId.TryParse(body.Text("instanceId"), out var id) ? id : null;
 
-    private static string? Short(string? text) => text is { Length: > 1_000 } ? text[..1_000] : text;
+    // Never between the two halves of a character: what is left would be no text.
+    private static string? Short(string? text) => text is { Length: > 1_000 } ? text[..(char.IsHighSurrogate(text[999]) ? 999 : 1_000)] : text;
 
     private void WriteGrant(Utf8JsonWriter json, string grantType, AppSecret secret, string name, string value)
     {
