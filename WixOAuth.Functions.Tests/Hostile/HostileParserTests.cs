@@ -20,14 +20,10 @@ public sealed class HostileParserTests : IDisposable
     private static readonly CancellationToken None = CancellationToken.None;
     private static readonly string[] s_redemptionProperties = ["AttemptId", "CodeFingerprint", "InstanceId", "Outcome", "AccessTokenExpiresOn"];
 
+    private static readonly RSA s_key = RSA.Create(2048);
     private readonly Core _core = new();
-    private readonly RSA _key = RSA.Create(2048);
 
-    public void Dispose()
-    {
-        _core.Dispose();
-        _key.Dispose();
-    }
+    public void Dispose() => _core.Dispose();
 
     [Fact]
     public async Task States_links_and_cookies_open_only_as_what_they_were_made_for()
@@ -55,7 +51,7 @@ public sealed class HostileParserTests : IDisposable
     [Fact]
     public Task Webhooks_are_read_as_one_of_the_kinds_that_there_are()
     {
-        var reader = new WebhookReader(Core.Read(("Wix__WebhookPublicKey", _key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
+        var reader = new WebhookReader(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
         var signed = Gen.Select(HostileJson.Object(HostileJson.Object(HostileJson.Text)), Gen.OneOf(HostileJson.Text, Gen.Const("""{"alg":"RS256"}""")), Gen.Bool)
             .Select((claims, header, alive) => Sign(header, alive ? $"{claims[..^1]}{(claims == "{}" ? "" : ",")}\"exp\":4000000000}}" : claims));
         return Gen.OneOf(HostileText.Body, signed).TryAsync(1_000, async body =>
@@ -78,7 +74,7 @@ public sealed class HostileParserTests : IDisposable
     [InlineData("eyJcdWQ4MDAiOjEsImFsZyI6IlJTMjU2In0.e30.AAAA")] // {"\ud800":1,"alg":"RS256"}
     public async Task A_webhook_that_is_no_text_is_refused(string body)
     {
-        var reader = new WebhookReader(Core.Read(("Wix__WebhookPublicKey", _key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
+        var reader = new WebhookReader(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
 
         Assert.True(await reader.ReadAsync(Encoding.ASCII.GetBytes(body)) is Webhook.Malformed or Webhook.Untrusted);
     }
@@ -240,10 +236,13 @@ public sealed class HostileParserTests : IDisposable
         new UTF8Encoding(false, throwOnInvalidBytes: true).GetByteCount(text ?? "");
     }
 
-    private byte[] Sign(string header, string claims)
+    private static byte[] Sign(string header, string claims)
     {
         var signed = $"{Base64Url.EncodeToString(Encoding.UTF8.GetBytes(header))}.{Base64Url.EncodeToString(Encoding.UTF8.GetBytes(claims))}";
-        var signature = _key.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
-        return Encoding.ASCII.GetBytes($"{signed}.{Base64Url.EncodeToString(signature)}");
+        lock (s_key)
+        {
+            var signature = s_key.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+            return Encoding.ASCII.GetBytes($"{signed}.{Base64Url.EncodeToString(signature)}");
+        }
     }
 }

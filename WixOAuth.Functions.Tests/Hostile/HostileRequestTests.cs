@@ -22,7 +22,7 @@ namespace WixOAuth.Functions.Tests.Hostile;
 /// neither the storage nor Wix is bothered by what is refused.
 /// </summary>
 [Collection(AzuriteFixture.Name)]
-public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime, IDisposable
+public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
 {
     private static readonly string[] s_ownHeaders =
     [
@@ -36,7 +36,10 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     private static readonly string[] s_parameters =
         ["token", "start", "code", "state", "instanceId", "error", "error_description", "Code", "STATE", "code[]", "%63ode", "access_token", "", "redirectUrl", "appId"];
 
-    private readonly RSA _wixKey = RSA.Create(2048);
+    private static readonly string[] s_keyedParameters = ["min_ttl", "rejected", "status", "limit", "cursor", "search", "x"];
+
+    private static readonly RSA s_wixKey = RSA.Create(2048);
+
     private TestBed _bed = null!;
     private WatchedStore _store = null!;
 
@@ -46,13 +49,11 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
             azurite,
             services => services.Replace(ServiceDescriptor.Singleton<IInstanceStore>(provider =>
                 _store = new WatchedStore(new TableInstanceStore(TableConnection.Open(provider.GetRequiredService<ServiceSettings>().Tables, null))))),
-            ("Wix__WebhookPublicKey", _wixKey.ExportSubjectPublicKeyInfoPem()));
+            ("Wix__WebhookPublicKey", s_wixKey.ExportSubjectPublicKeyInfoPem()));
         Assert.NotNull(_store);
     }
 
     public async Task DisposeAsync() => await _bed.DisposeAsync();
-
-    public void Dispose() => _wixKey.Dispose();
 
     [Fact]
     public async Task The_App_URL_sends_on_or_refuses_and_nothing_else()
@@ -215,6 +216,46 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
         await CheckAsync(new HostileRequest("GET", "/api/install", "token=t", $"Cookie: {cookies}\r\n", null), AssertConsent);
     }
 
+    [Theory]
+    [InlineData("/api/webhooks", "Transfer-Encoding: chunked\r\n", "zz\r\n")]
+    [InlineData("/api/webhooks", "Transfer-Encoding: chunked\r\n", "5\r\nab")]
+    [InlineData("/api/webhooks", "Content-Length: 500\r\n", "ab")]
+    [InlineData("/api/install-links", "Transfer-Encoding: chunked\r\n", "zz\r\n")]
+    [InlineData("/api/install-links", "Transfer-Encoding: chunked\r\n", "5\r\nab")]
+    [InlineData("/api/install-links", "Content-Length: 500\r\n", "ab")]
+    public async Task A_body_that_breaks_off_is_the_senders_fault(string path, string header, string body)
+    {
+        var request = $"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nx-functions-key: {TestBed.FunctionKey}\r\n{header}\r\n{body}";
+
+        // A chunk that is none is noticed at once; a body that is too short only when nothing more comes.
+        var isNone = body.StartsWith("zz", StringComparison.Ordinal);
+        var answer = await RawHttp.SendAsync(_bed.Host.Url, Encoding.ASCII.GetBytes(request), endsThere: !isNone);
+
+        Assert.True(isNone ? answer?.Status == 400 : answer is null or { Status: < 500 }, $"{answer?.Status}");
+        await AssertNothingHappenedAsync();
+    }
+
+    [Fact]
+    public async Task Who_has_the_key_makes_it_fail_as_little()
+    {
+        var key = $"x-functions-key: {TestBed.FunctionKey}\r\n";
+        var paths = Gen.OneOf("/api/instances/{0}/token", "/api/instances/{0}", "/api/instances", "/api/status");
+        var read = Gen.Select(paths, HostileText.InQuery, Query(s_keyedParameters)).Select((path, id, query) => new HostileRequest(
+            "GET", path.Replace("{0}", id.Replace("?", "", StringComparison.Ordinal).Replace("/", "", StringComparison.Ordinal), StringComparison.Ordinal), query, key, null));
+        var written = HostileText.Body.Select(body => Post("/api/install-links", "", key, body));
+        var named = Gen.Select(HostileJson.Text, HostileText.InHeader)
+            .Select((json, name) => Post("/api/install-links", "", key, Encoding.UTF8.GetBytes($"{{\"x\":{json},\"customer\":{json},\"\\ud800\":\"{name}\"}}")));
+        await Gen.OneOf(read, written, named).TryAsync(1_500, async request =>
+        {
+            // Some of these paths are none at all to the server.
+            var answer = await RawHttp.SendAsync(_bed.Host.Url, request.ToBytes());
+            Assert.NotNull(answer);
+            Assert.InRange(answer.Status, 200, 499);
+        });
+        Assert.Empty(_bed.Logs.Lines(LogLevel.Error));
+        Assert.Equal(0, await new TableClient(_bed.Settings["Tables__ConnectionString"], _bed.Settings["Tables__Name"]).QueryAsync<TableEntity>().CountAsync());
+    }
+
     private async Task CheckAsync(HostileRequest request, Action<RawAnswer> check)
     {
         var answer = await RawHttp.SendAsync(_bed.Host.Url, request.ToBytes());
@@ -341,10 +382,13 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
 
     private static HostileRequest Post(string path, string query, string headers, byte[] body) => new("POST", path, query, headers, body);
 
-    private string Sign(string header, string claims)
+    private static string Sign(string header, string claims)
     {
         var signed = $"{Encode(header)}.{Encode(claims)}";
-        return $"{signed}.{Base64Url.EncodeToString(_wixKey.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1))}";
+        lock (s_wixKey)
+        {
+            return $"{signed}.{Base64Url.EncodeToString(s_wixKey.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1))}";
+        }
     }
 
     private static string Encode(string json) => Base64Url.EncodeToString(Encoding.UTF8.GetBytes(json));
