@@ -22,12 +22,13 @@ public sealed class WixClient
     /// <summary>The longest one attempt may take.</summary>
     public static readonly TimeSpan AttemptTimeout = TimeSpan.FromSeconds(8);
 
+    // Before what is made of it: fields are initialized in the order of the text.
+    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(2);
+
     /// <summary>
     /// The longest a refresh or a mint may take, attempts and pauses together: leases have to last longer.
     /// </summary>
     public static readonly TimeSpan LongestTokenCall = (AttemptTimeout * 2) + MaxPause;
-
-    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(2);
 
     private readonly HttpClient _http;
     private readonly HttpClient _exchangeHttp;
