@@ -18,7 +18,12 @@ public sealed class Core : IDisposable
 {
     public static readonly byte[] Key = RandomNumberGenerator.GetBytes(ProtectionKey.Length);
 
-    public Core(IInstanceStore? store = null, FakeTimeProvider? clock = null, IAppSecretSource? appSecret = null, params (string, string)[] settings)
+    public Core(
+        IInstanceStore? store = null,
+        FakeTimeProvider? clock = null,
+        IAppSecretSource? appSecret = null,
+        IProtectionKeySource? keys = null,
+        params (string, string)[] settings)
     {
         Clock = clock ?? TestClock.New();
         Settings = Read(settings);
@@ -26,7 +31,7 @@ public sealed class Core : IDisposable
         var secrets = new ConfiguredSecrets(Settings.Wix.AppSecret!, Settings.Tokens.ProtectionKey!);
         Http = new HttpClient(Wix) { Timeout = Timeout.InfiniteTimeSpan };
         Client = new WixClient(Http, Http, Settings, Clock);
-        Protector = new TokenProtector(secrets);
+        Protector = new TokenProtector(keys ?? secrets);
         Memory = new TokenMemory(Clock);
         Schedule = new TokenSchedule(Settings);
         Writer = new InstanceWriter(Store, Clock);
@@ -41,10 +46,9 @@ public sealed class Core : IDisposable
             Memory,
             Schedule,
             Trust,
-            source,
             Background,
             Clock,
-            NullLogger<TokenKeeper>.Instance);
+            Breakages);
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Clock, NullLogger<SetupCompleter>.Instance);
         Sweep = new RefreshSweep(Store, Writer, Keeper, Schedule, Setup, Settings, Clock, NullLogger<RefreshSweep>.Instance);
         Tickets = new InstallTickets(new StateProtector(secrets), Clock);
@@ -67,6 +71,8 @@ public sealed class Core : IDisposable
     public FakeTimeProvider Clock { get; }
 
     public StubWix Wix { get; } = new();
+
+    public Breakages Breakages { get; } = new();
 
     public ServiceSettings Settings { get; }
 
@@ -138,8 +144,9 @@ public sealed class Core : IDisposable
             : null;
     }
 
-    public Task<TokenResult> GetAsync(InstanceId id, TokenDemand? demand = null) =>
-        Keeper.GetTokenAsync(id, demand ?? TokenDemand.Default, CancellationToken.None).AsTask();
+    // On the pool, as a host calls it: the test framework's own threads would not be seen to be busy.
+    public Task<TokenResult> GetAsync(InstanceId id, TokenDemand? demand = null, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Keeper.GetTokenAsync(id, demand ?? TokenDemand.Default, cancellationToken).AsTask(), CancellationToken.None);
 
     public static InstanceId NewId() => new(Guid.NewGuid());
 

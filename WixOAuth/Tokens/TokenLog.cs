@@ -12,8 +12,8 @@ internal static partial class TokenLog
     [LoggerMessage(402, LogLevel.Warning, "Instance {InstanceId}: no token from Wix ({Error}, failure {Count}), now {Status}")]
     public static partial void RefreshFailed(this ILogger logger, InstanceId instanceId, TokenError error, int count, InstanceStatus status);
 
-    [LoggerMessage(403, LogLevel.Error, "Instance {InstanceId}: its new tokens could not be written down; they are used from memory until the storage is back")]
-    public static partial void CommitFailed(this ILogger logger, InstanceId instanceId);
+    [LoggerMessage(403, LogLevel.Error, "Instance {InstanceId}: its new tokens could not be written down ({Error}); they are used from memory and tried again")]
+    public static partial void CommitFailed(this ILogger logger, InstanceId instanceId, string error);
 
     [LoggerMessage(404, LogLevel.Information, "Instance {InstanceId}: another attempt was first, its generation {Generation} is used")]
     public static partial void WinnerAdopted(this ILogger logger, InstanceId instanceId, long generation);
@@ -38,4 +38,10 @@ internal static partial class TokenLog
 
     [LoggerMessage(411, LogLevel.Critical, "Instance {InstanceId}: its row cannot be read by this version of the program: {Problem}")]
     public static partial void Unreadable(this ILogger logger, InstanceId instanceId, string problem);
+
+    [LoggerMessage(412, LogLevel.Critical, "Instance {InstanceId}: its new tokens could not be written down for too long and are lost")]
+    public static partial void TokensLost(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(413, LogLevel.Error, "Instance {InstanceId}: an attempt to have a token failed unexpectedly: {Error} {Stack}")]
+    public static partial void RefreshBroke(this ILogger logger, InstanceId instanceId, string error, string? stack);
 }
