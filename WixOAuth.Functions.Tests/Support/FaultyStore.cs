@@ -32,7 +32,11 @@ public sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous
 /// <summary>A store whose calls a test can hold, fail, and look at once they are done.</summary>
 public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
 {
+    private static readonly AsyncLocal<string?> s_attempt = new();
     private int _underWay;
+
+    /// <summary>The attempt that the code which asks this belongs to: the owner of the lease it wrote last.</summary>
+    public static string? Attempt => s_attempt.Value;
 
     /// <summary>Asked before each call.</summary>
     public Func<StoreCall, Task<StoreFault>> Before { get; set; } = _ => Task.FromResult(StoreFault.None);
@@ -72,6 +76,12 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
             { Lease: { } lease } when lease != before.Lease => StoreStep.Lease,
             _ => StoreStep.Other,
         };
+        if (step == StoreStep.Lease)
+        {
+            // Not in an async method, so that it stays set for the caller.
+            s_attempt.Value = instance.Lease!.Owner;
+        }
+
         return AskAsync(
             new StoreCall(step, instance.Id, before, instance), () => inner.TryWriteAsync(previous, instance, cancellationToken), onConflict: null);
     }
