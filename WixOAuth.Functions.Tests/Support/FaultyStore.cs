@@ -86,6 +86,16 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
             new StoreCall(step, instance.Id, before, instance), () => inner.TryWriteAsync(previous, instance, cancellationToken), onConflict: null);
     }
 
+    public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => inner.TryRemoveAsync(previous, cancellationToken);
+
+    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+        inner.ReadByStatusAsync(status, cancellationToken);
+
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+        inner.ListAsync(status, after, limit, cancellationToken);
+
+    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => inner.ReadGlancesAsync(cancellationToken);
+
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
         inner.ReadDueAsync(now, cancellationToken);
 
@@ -124,8 +134,9 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
             throw new StorageUnavailableException();
         }
 
-        Interlocked.Increment(ref _underWay);
         T answer;
+        Task answering;
+        Interlocked.Increment(ref _underWay);
         try
         {
             answer = await ask();
@@ -133,13 +144,15 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
             {
                 Done(call);
             }
+
+            answering = Answering(call);
         }
         finally
         {
             Interlocked.Decrement(ref _underWay);
         }
 
-        await Answering(call);
+        await answering;
         return fault switch
         {
             StoreFault.AnswerLost => throw new StorageUnavailableException(),

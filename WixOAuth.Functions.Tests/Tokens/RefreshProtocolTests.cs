@@ -14,6 +14,8 @@ namespace WixOAuth.Functions.Tests.Tokens;
 /// </summary>
 public abstract class RefreshProtocolTests : IAsyncLifetime
 {
+    private const int RefreshBroke = 418;
+
     private static readonly TimeSpan Stale = TimeSpan.FromMinutes(10);
 
     private readonly InstanceId _id = Core.NewId();
@@ -34,7 +36,6 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        await Quiet.WarmUpAsync();
         _shared = await CreateAsync();
         _one = Start(("Wix__ClientCredentialsFallback", "false"));
     }
@@ -42,7 +43,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public Task DisposeAsync()
     {
         _processes.ForEach(process => process.Core.Dispose());
-        Assert.Equal(_foreseen, string.Join('\n', _processes.SelectMany(process => process.Core.Breakages.Seen)));
+        Assert.Equal(_foreseen, string.Join('\n', _processes.SelectMany(process => process.Core.Logs.Of(RefreshBroke))));
         return Task.CompletedTask;
     }
 
@@ -105,8 +106,8 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
         Assert.Contains(await Task.WhenAll(callers), result => result is TokenResult.StorageUnavailable);
         Assert.Equal("access-2", await TokenAsync());
-        Assert.Contains(nameof(InvalidOperationException), Assert.Single(Keeper.Breakages.Seen), StringComparison.Ordinal);
-        _foreseen = Keeper.Breakages.Seen.Single();
+        Assert.Contains(nameof(InvalidOperationException), Assert.Single(Keeper.Logs.Of(RefreshBroke)), StringComparison.Ordinal);
+        _foreseen = Keeper.Logs.Of(RefreshBroke).Single();
     }
 
     [Fact]
@@ -189,7 +190,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         var two = Start();
         var rejected = TokenDemand.LivingFor(TokenDemand.DefaultMinTtl, new AccessToken("access-1").Fingerprint());
 
-        var asking = Task.WhenAll(Enumerable.Range(0, 100).Select(i => Task.Run(() => (i % 2 == 0 ? _one : two).Core.GetAsync(_id, rejected))));
+        var asking = Task.WhenAll(Enumerable.Range(0, 100).Select(i => (i % 2 == 0 ? _one : two).Core.GetAsync(_id, rejected)));
 
         Assert.All(await LetTimePassAsync(asking), result => Assert.Equal("access-2", Revealed(result)));
         Assert.Equal(1, _wix.Refreshes);
@@ -871,7 +872,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         return (await _shared.TryWriteAsync(stored, change(stored.Instance), CancellationToken.None))!;
     }
 
-    private Task<StoredInstance> RemoveAsync() => ChangeAsync(instance => instance.Tombstone());
+    private Task<StoredInstance> RemoveAsync() => ChangeAsync(instance => Instance.Forget(instance, _id, _clock.GetUtcNow()));
 
     private async Task ConsentAsync(string? access = null, string? refresh = null, TimeSpan? lifetime = null)
     {
@@ -930,7 +931,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         };
     }
 
-    private Task SettleAsync() => Quiet.SettleAsync(() => _processes.Any(process => process.Store.IsBusy));
+    private Task SettleAsync() => Turns.SettleAsync(() => _processes.Any(process => process.Store.IsBusy));
 
     private async Task PassAsync(TimeSpan time)
     {
@@ -1017,13 +1018,13 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 }
 
-[Collection(Quiet.Name)]
+[Collection(AzuriteFixture.Name)]
 public sealed class RefreshProtocolInMemoryTests : RefreshProtocolTests
 {
     protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());
 }
 
-[Collection(Quiet.Name)]
+[Collection(AzuriteFixture.Name)]
 public sealed class RefreshProtocolInTablesTests(AzuriteFixture azurite) : RefreshProtocolTests
 {
     protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;

@@ -15,11 +15,17 @@ namespace WixOAuth.Functions.Tests.Tokens;
 /// </summary>
 internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fallback) : IDisposable
 {
+    private const int TokensLost = 417;
+    private const int RefreshBroke = 418;
+
     private static readonly TimeSpan LongestBelievableLease = TokenKeeper.LeaseTime * 2;
+
+    private static readonly TimeSpan LongestStep = TimeSpan.FromSeconds(2);
 
     private readonly InstanceId _id = Core.NewId();
     private readonly FakeTimeProvider _clock = TestClock.New();
     private readonly Lock _lock = new();
+    private readonly Turns _turns = new();
     private readonly List<Process> _processes = [];
     private readonly List<Parked> _parked = [];
     private readonly List<Caller> _callers = [];
@@ -57,7 +63,9 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             StartProcess();
         }
 
+        _processes[0].IsFree = true;
         await _processes[0].Core.InstallAsync(_id, "access-0", NewChain());
+        _processes[0].IsFree = false;
         try
         {
             foreach (var choice in schedule)
@@ -77,7 +85,11 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
         }
     }
 
-    public void Dispose() => _processes.ForEach(process => process.Core.Dispose());
+    public void Dispose()
+    {
+        _processes.ForEach(process => process.Core.Dispose());
+        _turns.Dispose();
+    }
 
     private async Task StepAsync(int kind, int pick)
     {
@@ -113,10 +125,10 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
                 Crash(process, landing: more % 2 == 0);
                 break;
             case < 94:
-                Advance(TimeSpan.FromMilliseconds(50 << (more % 10)));
+                await AdvanceAsync(TimeSpan.FromMilliseconds(50 << (more % 10)));
                 break;
             case < 98:
-                Advance(TimeSpan.FromSeconds(60 * (1 + (more % 6))));
+                await AdvanceAsync(TimeSpan.FromSeconds(60 * (1 + (more % 6))));
                 break;
             case 98:
                 _jumped = true;
@@ -131,15 +143,20 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
                 break;
         }
 
-        await Task.CompletedTask;
     }
 
-    private static Task SettleAsync() => Quiet.SettleAsync();
+    private Task SettleAsync() => Turns.SettleAsync(() => _processes.Any(process => process.Store.IsBusy));
 
-    private void Advance(TimeSpan by)
+    // In steps, as it does in life: what has to happen at a certain time has its chance to.
+    private async Task AdvanceAsync(TimeSpan by)
     {
         Tell($"+{by}");
-        _clock.Advance(by);
+        for (var left = by; left > TimeSpan.Zero; left -= LongestStep)
+        {
+            _timeBeforeThisStep = _clock.GetUtcNow();
+            _clock.Advance(left < LongestStep ? left : LongestStep);
+            await SettleAsync();
+        }
     }
 
     /// <summary>From now on all goes well: everyone who waits is answered soon, and the site is well again.</summary>
@@ -261,7 +278,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             var stored = await core.Writer.UpdateAsync(
                 _id,
                 known: null,
-                current => new ValueTask<Instance?>(current is null or { Status: InstanceStatus.Removed } ? current : current.Tombstone()),
+                current => new ValueTask<Instance?>(current is null or { Status: InstanceStatus.Removed } ? current : Instance.Forget(current, _id, _clock.GetUtcNow())),
                 isMine: _ => false,
                 CancellationToken.None);
             if (stored is { Instance.Status: InstanceStatus.Removed })
@@ -285,7 +302,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
     {
         var store = new FaultyStore(shared);
         var core = new Core(store, _clock, settings: ("Wix__ClientCredentialsFallback", fallback ? "true" : "false"));
-        var process = new Process($"P{_processes.Count}", core);
+        var process = new Process($"P{_processes.Count}", core, store);
         store.Before = async call => (StoreFault)(await StopAsync(process, Stop.Store, call.Step.ToString(), CancellationToken.None) switch
         {
             var fault when fault <= 3 => fault,
@@ -310,7 +327,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
         }
 
         Tell($"{process.Name}: {what}");
-        _callers.Add(new Caller(process, Task.Run(() => work(process.Core))));
+        _callers.Add(new Caller(process, _turns.Begin(() => work(process.Core))));
     }
 
     /// <summary>A process ends; what it has under way is done at the last moment or not at all, and never answered.</summary>
@@ -345,7 +362,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             return 0;
         }
 
-        var parked = new Parked(process, stop, what, new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously));
+        var parked = new Parked(process, stop, what, new TaskCompletionSource<int>());
         lock (_lock)
         {
             if (process.Lives)
@@ -404,7 +421,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             Ensure(now.Generation >= (before?.Generation ?? 0), "A generation fell.");
             if (before is { Status: InstanceStatus.Removed } && now.Status != InstanceStatus.Removed)
             {
-                Ensure(now.ConsentedAt != before.ConsentedAt && now.Generation > before.Generation, "A tombstone came to life without a consent.");
+                Ensure(now.CommitId is { } by && !_attempts.ContainsKey(by) && now.Generation > before.Generation, "A tombstone came to life without a consent.");
             }
 
             _removal = now.Status != InstanceStatus.Removed ? null : _removal ?? (_clock.GetUtcNow(), null);
@@ -461,6 +478,10 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             lock (_lock)
             {
                 _lostByAccident.Add(chain.Value);
+                if (FaultyStore.Attempt is { } owner && _attempts.TryGetValue(owner, out var attempt))
+                {
+                    attempt.Unsaved = null;
+                }
             }
 
             throw;
@@ -492,7 +513,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
                     _jumped || other.IsReleased || other.Until <= time + _setBack,
                     $"Two attempts ask for generation {attempt.Generation + 1} at once.");
                 Ensure(
-                    other.Process != process || other.Unsaved is null || process.Core.Breakages.HasLostTokens,
+                    other.Process != process || other.Unsaved is null || process.Core.Logs.Of(TokensLost).Count > 0,
                     "The old refresh token was used while the new one was not saved.");
             }
 
@@ -574,14 +595,14 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
 
     private bool IsLost(Instance stored, int? chain) =>
         (chain is not null && _lostByAccident.Contains(chain.Value))
-        || _processes.Any(process => process.Core.Breakages.HasLostTokens)
+        || _processes.Any(process => process.Core.Logs.Of(TokensLost).Count > 0)
         || (stored.Grant == Grant.ClientCredentials && !fallback);
 
     private void Check()
     {
         lock (_lock)
         {
-            _broken.AddRange(_processes.SelectMany(process => process.Core.Breakages.Seen));
+            _broken.AddRange(_processes.SelectMany(process => process.Core.Logs.Of(RefreshBroke)));
             _broken.AddRange(_callers.Where(caller => caller.Task.IsFaulted).Select(caller => caller.Task.Exception!.InnerException!.ToString()));
             Assert.True(_broken.Count == 0, string.Join('\n', _broken));
         }
@@ -610,9 +631,11 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
         }
     }
 
-    private sealed class Process(string name, Core core)
+    private sealed class Process(string name, Core core, FaultyStore store)
     {
         public string Name => name;
+
+        public FaultyStore Store => store;
 
         public Core Core => core;
 

@@ -20,7 +20,10 @@ public sealed class TokenKeeper(
     TokenMemory memory,
     TokenSchedule schedule,
     AppSecretTrust trust,
+    LastUses uses,
     BackgroundWork background,
+    Telemetry telemetry,
+    RefreshHistory history,
     TimeProvider time,
     ILogger<TokenKeeper> logger)
 {
@@ -41,7 +44,7 @@ public sealed class TokenKeeper(
     private static readonly TimeSpan ShortestTimeToAsk = WixClient.LongestTokenCall / 2;
 
     private static readonly TimeSpan StorageRetryAfter = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(40);
+    private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan DayBetweenTries = TimeSpan.FromDays(1);
 
@@ -55,14 +58,25 @@ public sealed class TokenKeeper(
     public ValueTask<TokenResult> GetTokenAsync(InstanceId id, TokenDemand demand, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
-        if (demand.Rejected is null && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
+
+        // The sweep comes because of what is stored, which may be another reason than the token's age.
+        if (demand is { Rejected: null, IsAhead: false } && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
         {
             RefreshAheadIfDue(held, now);
+            uses.Note(id, now);
+            telemetry.Answered(held, TokenSource.Memory);
             return new ValueTask<TokenResult>(held);
         }
 
-        return new ValueTask<TokenResult>(WaitForTokenAsync(id, demand, cancellationToken));
+        return new ValueTask<TokenResult>(AnswerAsync(id, demand, cancellationToken));
     }
+
+    /// <summary>
+    /// For the sweep: refreshes an instance whose row it has just read, unless it turns out to need none. Whatever this
+    /// process remembers, the row decides.
+    /// </summary>
+    internal Task<(TokenResult Result, TokenSource Source)> RefreshDueAsync(StoredInstance read) =>
+        WaitForTokenAsync(read.Instance.Id, TokenDemand.Ahead, read, CancellationToken.None);
 
     /// <summary>Remembers the tokens of a consent that was just saved.</summary>
     public void Remember(StoredInstance stored, AccessToken accessToken) =>
@@ -77,33 +91,55 @@ public sealed class TokenKeeper(
         _flights.TryRemove(removed.Instance.Id, out _);
     }
 
-    private async Task<TokenResult> WaitForTokenAsync(InstanceId id, TokenDemand demand, CancellationToken cancellationToken)
+    private async Task<TokenResult> AnswerAsync(InstanceId id, TokenDemand demand, CancellationToken cancellationToken)
+    {
+        using var activity = telemetry.Trace("GetToken", id);
+        try
+        {
+            var (result, source) = await WaitForTokenAsync(id, demand, read: null, cancellationToken);
+            telemetry.Answered(result, source, activity);
+            return result;
+        }
+        catch (OperationCanceledException)
+        {
+            telemetry.Left();
+            throw;
+        }
+    }
+
+    private async Task<(TokenResult Result, TokenSource Source)> WaitForTokenAsync(
+        InstanceId id, TokenDemand demand, StoredInstance? read, CancellationToken cancellationToken)
     {
         var askedAt = time.GetUtcNow();
         for (var round = 1; ; round++)
         {
             // In the last round it flies alone, or the lesser flights of others could keep it waiting for ever.
-            var (flight, joined) = round < LastRound ? JoinOrStartFlight(id, demand) : (StartFlight(id, new Flight(demand)), false);
+            var (flight, joined) = round < LastRound
+                ? JoinOrStartFlight(id, demand, read)
+                : (StartFlight(id, new Flight(demand), read: null), false);
             var result = await flight.Landed.WaitAsync(cancellationToken);
             var now = time.GetUtcNow();
             if (result is TokenResult.Token token && !demand.IsAhead)
             {
+                uses.Note(id, now);
                 RefreshAheadIfDue(token, now);
             }
 
             if (IsAnswerTo(demand, result, now))
             {
-                return result;
+                return (result, flight.Source);
             }
 
+            // What was read before that flight is old now.
+            read = null;
             if (demand.Rejected is null && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
             {
-                return held;
+                return (held, flight.Source);
             }
 
             if (round == LastRound)
             {
-                return new TokenResult.WixUnavailable(LongestPoll);
+                return (new TokenResult.WixUnavailable(LongestPoll), flight.Source);
             }
 
             // A flight that others started may have had less to fulfil, or may have begun before we asked; and even our
@@ -121,7 +157,7 @@ public sealed class TokenKeeper(
     private void RefreshAheadIfDue(TokenResult.Token token, DateTimeOffset now)
     {
         // This caller is served; the next ones are to find a fresh one.
-        if (now >= token.AheadAt && JoinOrStartFlight(token.InstanceId, TokenDemand.Ahead) is (var flight, false))
+        if (now >= token.AheadAt && JoinOrStartFlight(token.InstanceId, TokenDemand.Ahead, read: null) is (var flight, false))
         {
             background.Start("refresh ahead", () => PauseUnlessRefreshedAsync(token, flight));
         }
@@ -139,7 +175,7 @@ public sealed class TokenKeeper(
         }
     }
 
-    private (Flight Flight, bool Joined) JoinOrStartFlight(InstanceId id, TokenDemand demand)
+    private (Flight Flight, bool Joined) JoinOrStartFlight(InstanceId id, TokenDemand demand, StoredInstance? read)
     {
         if (_flights.TryGetValue(id, out var flight))
         {
@@ -148,24 +184,24 @@ public sealed class TokenKeeper(
 
         var mine = new Flight(demand);
         flight = _flights.GetOrAdd(id, mine);
-        return flight == mine ? (StartFlight(id, mine), false) : (flight, true);
+        return flight == mine ? (StartFlight(id, mine, read), false) : (flight, true);
     }
 
-    private Flight StartFlight(InstanceId id, Flight flight)
+    private Flight StartFlight(InstanceId id, Flight flight, StoredInstance? read)
     {
-        _ = FlyAsync(id, flight);
+        _ = FlyAsync(id, flight, read);
         return flight;
     }
 
     // No caller's cancellation reaches this: whoever started it may leave, the others still wait. Nor does anything it
     // meets reach them as an exception.
-    private async Task FlyAsync(InstanceId id, Flight flight)
+    private async Task FlyAsync(InstanceId id, Flight flight, StoredInstance? read)
     {
         await Task.Yield();
         TokenResult result = new TokenResult.StorageUnavailable(StorageRetryAfter);
         try
         {
-            result = await RefreshIfNeededAsync(id, flight.Demand);
+            result = await RefreshIfNeededAsync(id, flight, read);
         }
         catch (StorageUnavailableException)
         {
@@ -190,8 +226,9 @@ public sealed class TokenKeeper(
         }
     }
 
-    private async Task<TokenResult> RefreshIfNeededAsync(InstanceId id, TokenDemand demand)
+    private async Task<TokenResult> RefreshIfNeededAsync(InstanceId id, Flight flight, StoredInstance? read)
     {
+        var demand = flight.Demand;
         var attemptId = Guid.NewGuid().ToString("N");
         var startedAt = time.GetTimestamp();
         var poll = ShortestPoll;
@@ -200,7 +237,8 @@ public sealed class TokenKeeper(
 
         while (true)
         {
-            var stored = await store.FindAsync(id, CancellationToken.None);
+            var stored = read ?? await store.FindAsync(id, CancellationToken.None);
+            read = null;
             if (stored is null || stored.Instance.Status == InstanceStatus.Removed)
             {
                 return Gone(id, stored);
@@ -209,9 +247,17 @@ public sealed class TokenKeeper(
             var instance = stored.Instance;
             var token = await OpenAsync(instance);
             var now = time.GetUtcNow();
+            if (!demand.IsAhead)
+            {
+                uses.Note(id, now);
+            }
+
             generationAtStart ??= instance.Generation;
             var isNewer = instance.Generation > generationAtStart;
-            if (token is not null && (demand.IsNew && isNewer ? TokenDemand.Default : demand).IsMetBy(token, now))
+
+            // Whoever is in no hurry finds out whether a removal that was noted is true: only a refresh can tell.
+            var isDoubted = demand.IsAhead && instance.RemovalNotedAt is not null;
+            if (token is not null && !isDoubted && (demand.IsNew && isNewer ? TokenDemand.Default : demand).IsMetBy(token, now))
             {
                 return token;
             }
@@ -233,8 +279,13 @@ public sealed class TokenKeeper(
                     return new TokenResult.WixUnavailable(heldOff);
                 }
 
+                if (poll == ShortestPoll)
+                {
+                    telemetry.WaitsForLease();
+                }
+
                 await Task.Delay(Shorter(poll * (0.75 + (0.5 * Random.Shared.NextDouble())), heldOff), time, CancellationToken.None);
-                poll = Shorter(poll * 1.5, LongestPoll);
+                poll = Shorter(poll * 1.2, LongestPoll);
                 continue;
             }
 
@@ -258,8 +309,10 @@ public sealed class TokenKeeper(
                 if (instance.Lease is { } leftOver && leftOver.Owner != attemptId)
                 {
                     logger.LeaseTakenOver(id);
+                    telemetry.TookOverLease();
                 }
 
+                flight.Source = TokenSource.Refresh;
                 return await RefreshAsync(leased, attemptId, timeToAsk);
             }
 
@@ -314,6 +367,7 @@ public sealed class TokenKeeper(
     {
         var instance = leased.Instance;
         var startedAt = time.GetTimestamp();
+        using var activity = telemetry.Trace("Refresh", instance.Id);
         using var insideLease = new CancellationTokenSource(timeToAsk, time);
 
         TokenAnswer answer;
@@ -336,15 +390,20 @@ public sealed class TokenKeeper(
         if (answer is TokenAnswer.Granted granted)
         {
             var kept = grant == Grant.RefreshToken ? granted.RefreshToken ?? refreshToken : null;
-            return await CommitAsync(
+            var result = await CommitAsync(
                 NewToken(instance.Id, granted, instance.Generation + 1),
                 attemptId,
                 () => SaveAsync(leased, grant, granted, kept, attemptId, startedAt));
+            telemetry.Refreshed(activity, grant, null, time.GetElapsedTime(startedAt));
+            history.Add(succeeded: true);
+            return result;
         }
 
         var unavailable = answer as TokenAnswer.Unavailable;
-        return await RecordFailureAsync(
-            leased, unavailable?.Error ?? TokenError.Rejected, unavailable?.RetryAfter, secretVersion, attemptId);
+        var error = unavailable?.Error ?? TokenError.Rejected;
+        telemetry.Refreshed(activity, grant, error, time.GetElapsedTime(startedAt));
+        history.Add(succeeded: false);
+        return await RecordFailureAsync(leased, error, unavailable?.RetryAfter, secretVersion, attemptId);
 
         async Task<bool> IsStillCurrentAsync() =>
             await store.FindAsync(instance.Id, insideLease.Token) is { } stored
@@ -417,7 +476,12 @@ public sealed class TokenKeeper(
 
                 var now = time.GetUtcNow();
                 var tokens = await protector.ProtectAsync(id, generation + 1, granted, refreshToken);
-                var refreshed = current.Refreshed(grant, tokens, attemptId, now);
+                var refreshed = current.Refreshed(grant, tokens, attemptId, now) with { LastUsedAt = uses.Newest(id, current.LastUsedAt) };
+                if (current.IsDoubtedAs(leased.Instance))
+                {
+                    refreshed = refreshed.RemovalRefuted();
+                }
+
                 return refreshed with { DueAt = schedule.DueAt(refreshed, now) };
             },
             current => current.CommitId == attemptId);
@@ -448,6 +512,11 @@ public sealed class TokenKeeper(
                 }
 
                 var now = time.GetUtcNow();
+                if (error == TokenError.Rejected && current.IsDoubtedAs(leased.Instance))
+                {
+                    return new ValueTask<Instance?>(current.RemovalConfirmed(now));
+                }
+
                 var cooldown = TokenSchedule.Cooldown(current.Failures?.Count ?? 0, error == TokenError.Rejected, retryAfter);
                 var failed = current.Failed(error, now + cooldown, now);
                 if (IsFinal(failed, secretVersion, now))
@@ -496,6 +565,7 @@ public sealed class TokenKeeper(
     private bool IsFinal(Instance failed, string secretVersion, DateTimeOffset now) =>
         failed.Failures is { LastError: TokenError.Rejected, Rejections: >= 3, FirstRejectedAt: { } since }
         && now - since >= TimeSpan.FromMinutes(10)
+        && !trust.IsSuspect
         && (trust.IsProvenSince(since, secretVersion, failed.Id) || now - since >= DayBetweenTries);
 
     private async Task<TokenResult.Token?> OpenAsync(Instance instance)
@@ -549,6 +619,8 @@ public sealed class TokenKeeper(
         private readonly TaskCompletionSource<TokenResult> _landing = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public TokenDemand Demand => demand;
+
+        public TokenSource Source { get; set; } = TokenSource.Storage;
 
         public Task<TokenResult> Landed => _landing.Task;
 
