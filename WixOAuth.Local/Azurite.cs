@@ -35,6 +35,16 @@ public sealed class Azurite : IAsyncDisposable
     /// <summary>Reaches this Azurite, and no other.</summary>
     public ConnectionString ConnectionString { get; }
 
+    /// <summary>The processor time it has used: Azurite does one thing at a time, so a second in a second is its limit.</summary>
+    internal TimeSpan ProcessorTime
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.TotalProcessorTime;
+        }
+    }
+
     /// <summary>Starts Azurite and waits until it answers.</summary>
     /// <param name="dataFolder">Where its data is kept; made if missing. One Azurite at a time can use it.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>

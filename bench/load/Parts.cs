@@ -1,0 +1,476 @@
+using System.Diagnostics;
+using System.Text.RegularExpressions;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging.Abstractions;
+using WixOAuth.Instances;
+using WixOAuth.Processes;
+using WixOAuth.Secrets;
+using WixOAuth.Storage;
+using WixOAuth.Tokens;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Load;
+
+/// <summary>The parts of a run, in the order of the design's table.</summary>
+internal static partial class Parts
+{
+    private const string FromMemory = "GetToken from memory, in process";
+    private const string OverHttp = "GetToken over HTTP from memory, against an empty minimal API";
+    private const string Callers300 = "300 callers in 3 processes on one stale site";
+    private const string Transactions = "storage transactions: memory hit / App URL / redirect / refresh";
+    private const string SweepCost = "sweep: storage transactions for 500 due among 1,000 and among";
+    private const string SweepSpeed = "sweep throughput, Wix at 50 ms, against concurrency ÷ latency";
+    private const string Start = "start to first answer, against an empty minimal API";
+
+    public static IReadOnlyDictionary<string, Func<LoadRun, Task<IReadOnlyList<Measure>>>> All { get; } =
+        new Dictionary<string, Func<LoadRun, Task<IReadOnlyList<Measure>>>>
+        {
+            ["memory"] = InProcessAsync,
+            ["http"] = OverHttpAsync,
+            ["callers"] = CallersAsync,
+            ["transactions"] = TransactionsAsync,
+            ["sweep"] = SweepCostAsync,
+            ["throughput"] = SweepThroughputAsync,
+            ["start"] = StartAsync,
+        };
+
+    private static async Task<IReadOnlyList<Measure>> InProcessAsync(LoadRun run)
+    {
+        var table = Surroundings.NewTableName();
+        var id = new InstanceId((await run.AddStaleAsync(table, 1))[0]);
+        await using var services = BuildServices(run, table, _ => { });
+        var keeper = services.GetRequiredService<TokenKeeper>();
+        await keeper.GetTokenAsync(id, TokenDemand.Default, run.CancellationToken);
+
+        const int Calls = 200_000;
+        var (nanoseconds, bytes) = (new List<double>(), 0L);
+        for (var round = 0; round < 15; round++)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            var startedAt = Stopwatch.GetTimestamp();
+            for (var call = 0; call < Calls; call++)
+            {
+                var asking = keeper.GetTokenAsync(id, TokenDemand.Default, CancellationToken.None);
+                if (!asking.IsCompleted)
+                {
+                    throw new InvalidOperationException("That was not answered from memory.");
+                }
+
+                await asking;
+            }
+
+            nanoseconds.Add(Stopwatch.GetElapsedTime(startedAt).TotalNanoseconds / Calls);
+            bytes = (GC.GetAllocatedBytesForCurrentThread() - before) / Calls;
+        }
+
+        var median = Figures.Median(nanoseconds.Skip(5));
+        return [new(FromMemory, "≤ 500 ns, ≤ 256 B", $"{Figures.Of(median, "F0")} ns, {bytes} B", median <= 500 && bytes <= 256, "a plain loop; precisely: bench/WixOAuth.Benchmarks")];
+    }
+
+    private static async Task<IReadOnlyList<Measure>> OverHttpAsync(LoadRun run)
+    {
+        const int Connections = 16;
+        var (rounds, duration) = run.Quick ? (3, TimeSpan.FromSeconds(1)) : (7, TimeSpan.FromSeconds(3));
+        var table = Surroundings.NewTableName();
+        var id = (await run.AddStaleAsync(table, 1))[0];
+        await using var service = await run.StartServiceAsync(table);
+        await using var empty = EmptyProcess.Launch();
+        await FirstAnswerAsync(empty.Url, Caller.Get(empty.Url, "/"), run.CancellationToken);
+        var (getToken, getNothing) = (Caller.GetToken(service.Url, id), Caller.Get(empty.Url, "/"));
+
+        // Both are compiled for good before anything counts.
+        await ClosedLoop.RunAsync(service.Url, getToken, Connections, duration, run.CancellationToken);
+        await ClosedLoop.RunAsync(empty.Url, getNothing, Connections, duration, run.CancellationToken);
+
+        List<double> rates = [], tails = [], costs = [];
+        for (var round = 1; round <= rounds; round++)
+        {
+            var costBefore = (Empty: empty.ProcessorTime, Service: service.ProcessorTime);
+            var nothing = await ClosedLoop.RunAsync(empty.Url, getNothing, Connections, duration, run.CancellationToken);
+            var token = await ClosedLoop.RunAsync(service.Url, getToken, Connections, duration, run.CancellationToken);
+            rates.Add(token.PerSecond / nothing.PerSecond);
+            tails.Add(token.P99 / nothing.P99);
+            costs.Add((service.ProcessorTime - costBefore.Service) / token.PerSecond / ((empty.ProcessorTime - costBefore.Empty) / nothing.PerSecond));
+            LoadRun.Say($"round {round}: empty {nothing.PerSecond:F0}/s, p99 {Figures.Ms(nothing.P99)}; GetToken {token.PerSecond:F0}/s, p99 {Figures.Ms(token.P99)}");
+        }
+
+        var (rate, tail) = (Figures.Median(rates), Figures.Median(tails));
+        return
+        [
+            new(OverHttp, "≥ 0.85 of its requests/s, p99 ≤ 1.5 ×", $"{Figures.Of(rate)} of its requests/s, p99 {Figures.Of(tail)} ×", rate >= 0.85 && tail <= 1.5,
+                $"median of {rounds} rounds, {Connections} connections; processor time a request {Figures.Of(Figures.Median(costs))} ×; the load shares the {Environment.ProcessorCount} cores"),
+        ];
+    }
+
+    private static async Task<IReadOnlyList<Measure>> CallersAsync(LoadRun run)
+    {
+        const int Callers = 300;
+        const int Latency = 200;
+        var rounds = run.Quick ? 3 : 9;
+        var table = Surroundings.NewTableName();
+        var sites = await run.AddStaleAsync(table, rounds + 4);
+        var services = new List<ServiceProcess>();
+        var callers = new List<(Uri Service, Caller Caller)>();
+        try
+        {
+            for (var i = 0; i < 3; i++)
+            {
+                services.Add(await run.StartServiceAsync(table));
+            }
+
+            for (var i = 0; i < Callers; i++)
+            {
+                var url = services[i % services.Count].Url;
+                callers.Add((url, await Caller.ConnectAsync(url, run.CancellationToken)));
+            }
+
+            // Once each way, and a few thousand hits: what is measured is the protocol, not the first compilation.
+            run.SetLatency(Latency);
+            foreach (var site in sites.Take(3))
+            {
+                await AskAllAsync(callers, site, run.CancellationToken);
+            }
+
+            for (var i = 0; i < 10; i++)
+            {
+                await AskAllAsync(callers, sites[0], run.CancellationToken);
+            }
+
+            var crowd = (await AskAllAsync(callers, sites[0], run.CancellationToken)).Max(answer => answer.Took);
+            var (wixCall, storageCall) = (await TimeWixCallAsync(run), await TimeStorageCallAsync(run, table, sites[0]));
+            var bound = (1.5 * wixCall) + (2 * storageCall);
+            List<double> worsts = [];
+            var (refreshes, different) = (0, 0);
+            foreach (var site in sites.Skip(4))
+            {
+                var answers = await AskAllAsync(callers, site, run.CancellationToken);
+                worsts.Add(answers.Max(answer => answer.Took).TotalMilliseconds);
+                refreshes = Math.Max(refreshes, run.Around.Wix.Control.CountsOf(site).Calls["access"]);
+                different = Math.Max(different, answers.Select(answer => answer.Token).Distinct().Count());
+                LoadRun.Say($"{answers.Count} callers: {run.Around.Wix.Control.CountsOf(site).Calls["access"]} refresh, slowest {Figures.Of(worsts[^1], "F0")} ms");
+            }
+
+            var slowest = Figures.Median(worsts);
+            return
+            [
+                new(Callers300, "exactly 1 refresh at Wix; every caller answered within 1.5 × one Wix call + 2 storage calls",
+                    $"{refreshes} refresh, {different} token; slowest caller {Figures.Of(slowest, "F0")} ms of {Figures.Of(bound.TotalMilliseconds, "F0")} ms",
+                    refreshes == 1 && different == 1 && slowest <= bound.TotalMilliseconds,
+                    $"median of {rounds} rounds (worst {Figures.Of(worsts.Max(), "F0")} ms); Wix call {Figures.Ms(wixCall)}, storage call {Figures.Ms(storageCall)}; 300 answers from memory at once take {Figures.Ms(crowd)} here"),
+            ];
+        }
+        finally
+        {
+            run.SetLatency(0);
+            callers.ForEach(caller => caller.Caller.Dispose());
+            foreach (var service in services)
+            {
+                await service.DisposeAsync();
+            }
+        }
+    }
+
+    private static async Task<IReadOnlyList<Measure>> TransactionsAsync(LoadRun run)
+    {
+        await using var proxy = await CountingProxy.StartAsync(run.Around.Azurite.ConnectionString, run.CancellationToken);
+        var table = Surroundings.NewTableName();
+        var sites = await run.AddStaleAsync(table, 3);
+        await using var service = await run.StartServiceAsync(table, proxy.ConnectionString);
+        using var caller = await Caller.ConnectAsync(service.Url, run.CancellationToken);
+
+        async Task<long> CountAsync(Func<Task> work)
+        {
+            await proxy.WhenQuietAsync(run.CancellationToken);
+            var before = proxy.Count;
+            await work();
+            return proxy.Count - before;
+        }
+
+        var first = await CountAsync(() => caller.AskWellAsync(Caller.GetToken(service.Url, sites[0]), run.CancellationToken));
+        var (refresh, refreshLater) = (0L, 0L);
+        foreach (var site in sites.Skip(1))
+        {
+            refresh = Math.Max(refresh, await CountAsync(() => caller.AskWellAsync(Caller.GetToken(service.Url, site), run.CancellationToken)));
+            refreshLater = await CountAsync(() => proxy.WhenQuietAsync(run.CancellationToken));
+        }
+
+        var hit = await CountAsync(async () =>
+        {
+            for (var i = 0; i < 100; i++)
+            {
+                await caller.AskWellAsync(Caller.GetToken(service.Url, sites[1]), run.CancellationToken);
+            }
+        });
+        var appUrl = await CountAsync(() => caller.AskWellAsync(Caller.Get(service.Url, "/api/install?token=abc"), run.CancellationToken));
+
+        // The event's answer is held back until the browser has its own, so that the two are told apart.
+        var answered = new TaskCompletionSource();
+        run.Around.Wix.Control.Gate = (endpoint, stopping) => endpoint == "bi-event" ? answered.Task.WaitAsync(stopping) : Task.CompletedTask;
+        long redirect, later;
+        try
+        {
+            var newSite = run.Around.Wix.CreateSite("Counted");
+            redirect = await CountAsync(async () =>
+            {
+                var end = await Owner.InstallAsync(run.Around.Wix, service.Url, newSite.InstanceId, run.CancellationToken);
+                if (end != InstallEnd.Closed)
+                {
+                    throw new InvalidOperationException($"The install ended with {end}.");
+                }
+            });
+            later = await CountAsync(async () =>
+            {
+                answered.SetResult();
+                await proxy.WhenQuietAsync(run.CancellationToken);
+            });
+        }
+        finally
+        {
+            run.Around.Wix.Control.Gate = null;
+        }
+
+        return
+        [
+            new(Transactions, "0 / 0 / ≤ 4 / ≤ 3", $"{hit} / {appUrl} / {redirect} / {refresh}", hit == 0 && appUrl == 0 && redirect <= 4 && refresh <= 3,
+                $"100 hits together; redirect until the browser's 302, afterwards {later} for the set-up event; {refreshLater} after a refresh; {first} for the very first call of a process"),
+        ];
+    }
+
+    private static async Task<IReadOnlyList<Measure>> SweepCostAsync(LoadRun run)
+    {
+        const int Due = 500;
+        List<(int Sites, long Transactions, double Milliseconds)> sweeps = [];
+        foreach (var sites in new[] { 1_000, run.Sites })
+        {
+            await using var proxy = await CountingProxy.StartAsync(run.Around.Azurite.ConnectionString, run.CancellationToken);
+            var table = Surroundings.NewTableName();
+            var startedAt = Stopwatch.GetTimestamp();
+            await run.AddStaleAsync(table, Due);
+            await run.SeederOf(table).AddSleepingAsync(sites - Due, run.CancellationToken);
+            LoadRun.Say($"{sites:N0} sites seeded in {Stopwatch.GetElapsedTime(startedAt).TotalSeconds:F0} s");
+            await using var service = await run.StartServiceAsync(table, proxy.ConnectionString, ("Logging__LogLevel__WixOAuth", "Information"));
+            await proxy.WhenQuietAsync(run.CancellationToken);
+            var before = proxy.Count;
+            var (refreshed, milliseconds) = await SweepAsync(service, run.CancellationToken);
+            await proxy.WhenQuietAsync(run.CancellationToken);
+            if (refreshed != Due)
+            {
+                throw new InvalidOperationException($"{refreshed} of {Due} sites were refreshed.");
+            }
+
+            sweeps.Add((sites, proxy.Count - before, milliseconds));
+            LoadRun.Say($"500 due among {sites:N0}: {sweeps[^1].Transactions} transactions in {milliseconds:F0} ms");
+        }
+
+        var (small, large) = (sweeps[0], sweeps[1]);
+        return
+        [
+            new($"{SweepCost} {Figures.Of(run.Sites, "N0")} sites",
+                "equal", $"{small.Transactions} and {large.Transactions}", small.Transactions == large.Transactions,
+                $"16 range queries and {Figures.Of((large.Transactions - 16.0) / Due, "F1")} for each refresh; Azurite's own time grows with the table ({Figures.Of(small.Milliseconds, "F0")} and {Figures.Of(large.Milliseconds, "F0")} ms), Azure's does not"),
+        ];
+    }
+
+    private static async Task<IReadOnlyList<Measure>> SweepThroughputAsync(LoadRun run)
+    {
+        const int Latency = 50;
+        run.SetLatency(Latency);
+        var measures = new List<Measure>();
+        try
+        {
+            foreach (var concurrency in new[] { 8, 16, 32, 64 })
+            {
+                var count = run.Quick ? concurrency * 8 : concurrency * 20;
+                var inMemory = await SweepInMemoryAsync(run, concurrency, count);
+                var table = Surroundings.NewTableName();
+                await run.AddStaleAsync(table, count);
+                await using var service = await run.StartServiceAsync(
+                    table, null, ("Logging__LogLevel__WixOAuth", "Information"), ("Tokens__RefreshConcurrency", Figures.Of(concurrency, "F0")));
+                var warm = await run.AddStaleAsync(table, concurrency);
+                await Task.WhenAll(warm.Select(async site =>
+                {
+                    using var caller = await Caller.ConnectAsync(service.Url, run.CancellationToken);
+                    await caller.AskWellAsync(Caller.GetToken(service.Url, site), run.CancellationToken);
+                }));
+
+                var before = (Azurite: run.Around.Azurite.ProcessorTime, Service: service.ProcessorTime, Own: Environment.CpuUsage.TotalTime);
+                var (refreshed, milliseconds) = await SweepAsync(service, run.CancellationToken);
+                var azurite = (run.Around.Azurite.ProcessorTime - before.Azurite).TotalMilliseconds / milliseconds;
+                var own = (service.ProcessorTime - before.Service).TotalMilliseconds / milliseconds;
+                var load = (Environment.CpuUsage.TotalTime - before.Own).TotalMilliseconds / milliseconds;
+                var ideal = concurrency / (Latency / 1000.0);
+                var rate = refreshed / (milliseconds / 1000);
+                var limit = azurite >= 0.85 ? "Azurite's one thread is the limit"
+                    : azurite + own + load >= 0.85 * Environment.ProcessorCount ? "the processors are the limit"
+                    : "neither Azurite nor the processors are full";
+                LoadRun.Say($"concurrency {concurrency}: {rate:F0}/s of {ideal:F0}/s; busy cores: Azurite {azurite:F2}, service {own:F2}, pretend Wix {load:F2}; with the store in memory {inMemory:F2}");
+                measures.Add(new(
+                    $"{SweepSpeed} ({concurrency})", "≥ 0.8 until Azurite or the CPU is the limit", Figures.Of(rate / ideal), rate / ideal >= 0.8,
+                    $"{rate:F0} sites/s; cores busy: Azurite {Figures.Of(azurite)}, service {Figures.Of(own)}, pretend Wix {Figures.Of(load)}: {limit}; with the store in memory {Figures.Of(inMemory)}"));
+            }
+        }
+        finally
+        {
+            run.SetLatency(0);
+        }
+
+        return measures;
+    }
+
+    private static async Task<IReadOnlyList<Measure>> StartAsync(LoadRun run)
+    {
+        var rounds = run.Quick ? 5 : 15;
+        var table = Surroundings.NewTableName();
+        await run.SeederOf(table).CreateTableAsync(run.CancellationToken);
+        List<double> ratios = [], empties = [], services = [];
+        for (var round = 0; round <= rounds; round++)
+        {
+            var startedAt = Stopwatch.GetTimestamp();
+            await using (var empty = EmptyProcess.Launch())
+            {
+                await FirstAnswerAsync(empty.Url, Caller.Get(empty.Url, "/"), run.CancellationToken);
+                empties.Add(Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds);
+            }
+
+            var url = new Uri($"http://127.0.0.1:{FreePort.Next()}");
+            var settings = run.Around.Settings(table);
+            settings["urls"] = url.GetLeftPart(UriPartial.Authority);
+            startedAt = Stopwatch.GetTimestamp();
+            var starting = ServiceProcess.StartAsync(settings, run.CancellationToken);
+            await FirstAnswerAsync(url, Caller.Get(url, "/api/install?token=abc"), run.CancellationToken);
+            services.Add(Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds);
+            await (await starting).DisposeAsync();
+            ratios.Add(services[^1] / empties[^1]);
+        }
+
+        // The first round fills the disk's cache.
+        var ratio = Figures.Median(ratios.Skip(1));
+        return
+        [
+            new(Start, "≤ 1.5 ×", $"{Figures.Of(ratio)} ×", ratio <= 1.5,
+                $"median of {rounds}; {Figures.Of(Figures.Median(empties.Skip(1)), "F0")} ms and {Figures.Of(Figures.Median(services.Skip(1)), "F0")} ms to the App URL's first 302"),
+        ];
+    }
+
+    private static async Task<(int Refreshed, double Milliseconds)> SweepAsync(ServiceProcess service, CancellationToken cancellationToken)
+    {
+        var from = service.LineCount;
+        using var caller = await Caller.ConnectAsync(service.Url, cancellationToken);
+        await caller.AskWellAsync(Caller.Post(service.Url, "/admin/functions/RefreshTokens"), cancellationToken);
+        var swept = await service.FindAsync(Swept(), from, TimeSpan.FromMinutes(3), cancellationToken);
+        return (int.Parse(swept.Groups["refreshed"].Value, System.Globalization.CultureInfo.InvariantCulture),
+            double.Parse(swept.Groups["ms"].Value, System.Globalization.CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>The same sweep without Azurite, which shows what the sweep itself could do.</summary>
+    private static async Task<double> SweepInMemoryAsync(LoadRun run, int concurrency, int count)
+    {
+        await using var services = BuildServices(
+            run,
+            "unused",
+            settings => settings["Tokens:RefreshConcurrency"] = Figures.Of(concurrency, "F0"),
+            added => added.Replace(ServiceDescriptor.Singleton<IInstanceStore, MemoryInstanceStore>()));
+        var (store, protector, now) = (services.GetRequiredService<IInstanceStore>(), run.Around.Protector, TimeProvider.System.GetUtcNow());
+        foreach (var site in Enumerable.Range(0, count).Select(number => run.Around.Wix.CreateInstall($"In memory {number}").InstanceId))
+        {
+            var id = new InstanceId(site);
+            var granted = new TokenAnswer.Granted(new AccessToken("stale"), null, now - TimeSpan.FromMinutes(10), now - TimeSpan.FromMinutes(5));
+            var tokens = await protector.ProtectAsync(id, 1, granted, new RefreshToken(run.Around.Wix.GetRefreshToken(site)));
+            var consent = new Consent(null, null, null, null, SendSetupCompleted: false);
+            await store.TryWriteAsync(
+                null, Instance.Consented(null, id, consent, tokens, "seed", now) with { DueAt = now - TimeSpan.FromMinutes(6) }, run.CancellationToken);
+        }
+
+        var startedAt = Stopwatch.GetTimestamp();
+        var summary = await services.GetRequiredService<RefreshSweep>().RunAsync(run.CancellationToken);
+        var ideal = concurrency / 0.05;
+        return summary.Refreshed / Stopwatch.GetElapsedTime(startedAt).TotalSeconds / ideal;
+    }
+
+    private static ServiceProvider BuildServices(
+        LoadRun run, string table, Action<Dictionary<string, string?>> change, Action<IServiceCollection>? replace = null)
+    {
+        var settings = run.Around.Settings(table).ToDictionary(pair => pair.Key.Replace("__", ":", StringComparison.Ordinal), pair => (string?)pair.Value);
+        change(settings);
+        var services = new ServiceCollection();
+        services.AddSingleton<ILoggerFactory>(NullLoggerFactory.Instance).AddSingleton(typeof(ILogger<>), typeof(NullLogger<>));
+        services.AddWixOAuth(new ConfigurationBuilder().AddInMemoryCollection(settings).Build());
+        replace?.Invoke(services);
+        return services.BuildServiceProvider();
+    }
+
+    private static async Task<IReadOnlyList<(TimeSpan Took, string Token)>> AskAllAsync(
+        List<(Uri Service, Caller Caller)> callers, Guid site, CancellationToken cancellationToken)
+    {
+        var go = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var asking = callers.Select(async each =>
+        {
+            var request = Caller.GetToken(each.Service, site);
+            await go.Task;
+            var startedAt = Stopwatch.GetTimestamp();
+            await each.Caller.AskWellAsync(request, cancellationToken);
+            return (Stopwatch.GetElapsedTime(startedAt), AccessTokenOf(each.Caller.Body));
+        }).ToList();
+        go.SetResult();
+        return await Task.WhenAll(asking);
+    }
+
+    private static string AccessTokenOf(ReadOnlySpan<byte> body)
+    {
+        var reader = new System.Text.Json.Utf8JsonReader(body);
+        using var document = System.Text.Json.JsonDocument.ParseValue(ref reader);
+        return document.RootElement.GetProperty("access_token").GetString()!;
+    }
+
+    private static async Task<TimeSpan> TimeWixCallAsync(LoadRun run)
+    {
+        await using var services = BuildServices(run, "unused", _ => { });
+        var (client, secret) = (services.GetRequiredService<WixClient>(), await services.GetRequiredService<IAppSecretSource>().GetAsync(run.CancellationToken));
+        var refreshToken = new RefreshToken(run.Around.Wix.Seed(1)[0].RefreshToken);
+        return await MedianTimeAsync(5, () => client.RefreshAsync(refreshToken, secret.Value, run.CancellationToken));
+    }
+
+    private static Task<TimeSpan> TimeStorageCallAsync(LoadRun run, string table, Guid site)
+    {
+        var store = new TableInstanceStore(TableConnection.Open(run.Around.Table(table), null));
+        return MedianTimeAsync(50, () => store.FindAsync(new InstanceId(site), run.CancellationToken));
+    }
+
+    private static async Task<TimeSpan> MedianTimeAsync(int times, Func<Task> work)
+    {
+        await work();
+        var took = new List<double>();
+        for (var i = 0; i < times; i++)
+        {
+            var startedAt = Stopwatch.GetTimestamp();
+            await work();
+            took.Add(Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds);
+        }
+
+        return TimeSpan.FromMilliseconds(Figures.Median(took));
+    }
+
+    /// <summary>Knocks until somebody answers.</summary>
+    private static async Task FirstAnswerAsync(Uri url, byte[] request, CancellationToken cancellationToken)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60), TimeProvider.System);
+        using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, patience.Token);
+        while (true)
+        {
+            try
+            {
+                using var caller = await Caller.ConnectAsync(url, until.Token);
+                await caller.AskWellAsync(request, until.Token);
+                return;
+            }
+            catch (Exception exception) when (exception is System.Net.Sockets.SocketException or IOException)
+            {
+                // Not there yet; a connection that is cut is the program's own look whether the port is free.
+                await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, until.Token);
+            }
+        }
+    }
+
+    [GeneratedRegex(@"Sweep: \d+ due, (?<refreshed>\d+) refreshed.* in (?<ms>\d+) ms")]
+    private static partial Regex Swept();
+}
