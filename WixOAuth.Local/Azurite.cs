@@ -49,14 +49,18 @@ public sealed class Azurite : IAsyncDisposable
     /// <param name="dataFolder">Where its data is kept; made if missing. One Azurite at a time can use it.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
     /// <exception cref="AzuriteMissingException">Node or Azurite is not installed, or it ended or did not answer within a minute.</exception>
-    public static async Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken)
+    public static Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken) =>
+        StartAsync(dataFolder, saves: true, cancellationToken);
+
+    /// <summary>As the other one; with <paramref name="saves"/> off the data ends with Azurite, which then never stands still to save a lot of it.</summary>
+    internal static async Task<Azurite> StartAsync(string dataFolder, bool saves, CancellationToken cancellationToken)
     {
         var script = FindScript();
         var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
         Process? process = null;
         try
         {
-            process = Start(script, dataFolder);
+            process = Start(script, dataFolder, saves);
             var port = await ReadPortAsync(process, cancellationToken);
             return new Azurite(process, @lock, port);
         }
@@ -109,7 +113,7 @@ public sealed class Azurite : IAsyncDisposable
         }
     }
 
-    private static Process Start(string script, string dataFolder)
+    private static Process Start(string script, string dataFolder, bool saves)
     {
         var start = new ProcessStartInfo("node")
         {
@@ -118,6 +122,11 @@ public sealed class Azurite : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        if (!saves)
+        {
+            start.ArgumentList.Add("memory");
+        }
+
         try
         {
             return Process.Start(start)!;

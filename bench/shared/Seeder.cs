@@ -15,7 +15,9 @@ internal sealed class Seeder(TablesOptions options, TokenProtector protector)
     private const int RowsOfInstance = 3;
     private const int TransactionLimit = 100;
 
-    private readonly TableClient _table = TableConnection.Open(options, null);
+    // Patient: Azurite looks through a whole partition for each row, so a large table fills slowly.
+    private readonly TableClient _table = new(
+        options.ConnectionString!.Reveal(), options.Name, new TableClientOptions { Retry = { NetworkTimeout = TimeSpan.FromMinutes(5) } });
 
     public Task CreateTableAsync(CancellationToken cancellationToken) => _table.CreateIfNotExistsAsync(cancellationToken);
 

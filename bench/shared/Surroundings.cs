@@ -34,7 +34,7 @@ internal sealed class Surroundings : IAsyncDisposable
         var surroundings = new Surroundings();
         try
         {
-            surroundings.Azurite = await Azurite.StartAsync(surroundings._folder.FullName, cancellationToken);
+            surroundings.Azurite = await Azurite.StartAsync(surroundings._folder.FullName, saves: false, cancellationToken);
             surroundings.Wix = await PretendWixServer.StartAsync(
                 new PretendWixOptions { AppId = AppId, AppSecret = AppSecret }, cancellationToken);
             surroundings.Wix.Control.RemembersSecrets = false;

@@ -1,7 +1,9 @@
 // Runs Azurite's table service, and nothing else of it, for as long as standard input is open: however the program
 // that started it ends, even killed, the pipe closes, the data is saved and this process is gone.
 //
-//   node run.mjs <folder>     prints "listening <port>" as soon as requests are answered
+//   node run.mjs <folder> [memory]     prints "listening <port>" as soon as requests are answered
+//
+// With "memory" nothing is saved: saving a large table makes Azurite stand still for seconds, every five of them.
 //
 // Azurite's own command line is not used because it cannot tell which free port it was given.
 import { mkdirSync } from 'node:fs';
@@ -13,7 +15,7 @@ const { AzuriteTelemetryClient } = azurite('azurite/dist/src/common/Telemetry');
 const TableConfiguration = azurite('azurite/dist/src/table/TableConfiguration').default;
 const TableServer = azurite('azurite/dist/src/table/TableServer').default;
 
-const folder = process.argv[2];
+const [folder, saving] = process.argv.slice(2);
 if (!folder) {
   throw new Error('Name the folder to keep the data in.');
 }
@@ -31,7 +33,13 @@ const server = new TableServer(new TableConfiguration(
   undefined,
   undefined,
   false, // not loose: what Azure would refuse is refused
-  true)); // skipApiVersionCheck: the SDK may know a newer version than Azurite
+  true, // skipApiVersionCheck: the SDK may know a newer version than Azurite
+  undefined, // no certificate,
+  undefined, // no key,
+  undefined, // no password,
+  undefined, // no OAuth,
+  false, // product-style URLs
+  saving === 'memory'));
 
 // Ends even while a connection is open: by then the data is saved, and nobody is left to answer.
 let closing;
