@@ -50,17 +50,17 @@ public sealed class Azurite : IAsyncDisposable
     /// <param name="cancellationToken">Ends the attempt.</param>
     /// <exception cref="AzuriteMissingException">Node or Azurite is not installed, or it ended or did not answer within a minute.</exception>
     public static Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken) =>
-        StartAsync(dataFolder, saves: true, cancellationToken);
+        StartAsync(dataFolder, savesMeanwhile: true, cancellationToken);
 
-    /// <summary>As the other one; with <paramref name="saves"/> off the data ends with Azurite, which then never stands still to save a lot of it.</summary>
-    internal static async Task<Azurite> StartAsync(string dataFolder, bool saves, CancellationToken cancellationToken)
+    /// <summary>As the other one; may save at its end only, so that it never stands still to save a large table.</summary>
+    internal static async Task<Azurite> StartAsync(string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken)
     {
         var script = FindScript();
         var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
         Process? process = null;
         try
         {
-            process = Start(script, dataFolder, saves);
+            process = Start(script, dataFolder, savesMeanwhile);
             var port = await ReadPortAsync(process, cancellationToken);
             return new Azurite(process, @lock, port);
         }
@@ -84,7 +84,7 @@ public sealed class Azurite : IAsyncDisposable
     }
 
     // Upwards from the program, so that no path of the machine it was built on is part of it.
-    private static string FindScript()
+    internal static string FindScript()
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
@@ -113,7 +113,7 @@ public sealed class Azurite : IAsyncDisposable
         }
     }
 
-    private static Process Start(string script, string dataFolder, bool saves)
+    private static Process Start(string script, string dataFolder, bool savesMeanwhile)
     {
         var start = new ProcessStartInfo("node")
         {
@@ -122,9 +122,9 @@ public sealed class Azurite : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        if (!saves)
+        if (!savesMeanwhile)
         {
-            start.ArgumentList.Add("memory");
+            start.ArgumentList.Add("at-end");
         }
 
         try

@@ -1,3 +1,4 @@
+using WixOAuth.Local;
 using WixOAuth.Processes;
 
 namespace WixOAuth.Load;
@@ -28,17 +29,17 @@ internal sealed record LoadRun(Surroundings Around, bool Quick, int Sites, Cance
     };
 
     /// <summary>Makes stale installations that no other part has.</summary>
-    public async Task<IReadOnlyList<Guid>> AddStaleAsync(string table, int count)
+    public async Task<IReadOnlyList<Guid>> AddStaleAsync(string table, int count, Azurite? azurite = null)
     {
         var seeds = Around.Wix.Seed(_seeded + count).Skip(_seeded).ToList();
         _seeded += count;
-        var seeder = SeederOf(table);
+        var seeder = SeederOf(table, azurite);
         await seeder.CreateTableAsync(CancellationToken);
         await seeder.AddStaleAsync(seeds, CancellationToken);
         return [.. seeds.Select(seed => seed.InstanceId)];
     }
 
-    public Seeder SeederOf(string table) => new(Around.Table(table), Around.Protector);
+    public Seeder SeederOf(string table, Azurite? azurite = null) => new(Around.Table(table, azurite), Around.Protector);
 
     public static void Say(string line) => Console.WriteLine($"  {line}");
 }

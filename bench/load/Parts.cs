@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
+using WixOAuth.Local;
 using WixOAuth.Processes;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
@@ -239,36 +240,72 @@ internal static partial class Parts
     private static async Task<IReadOnlyList<Measure>> SweepCostAsync(LoadRun run)
     {
         const int Due = 500;
-        List<(int Sites, long Transactions, double Milliseconds)> sweeps = [];
+        List<(long Transactions, long Retries, double Milliseconds)> sweeps = [];
         foreach (var sites in new[] { 1_000, run.Sites })
         {
-            await using var proxy = await CountingProxy.StartAsync(run.Around.Azurite.ConnectionString, run.CancellationToken);
-            var table = Surroundings.NewTableName();
-            var startedAt = Stopwatch.GetTimestamp();
-            await run.AddStaleAsync(table, Due);
-            await run.SeederOf(table).AddSleepingAsync(sites - Due, run.CancellationToken);
-            LoadRun.Say($"{sites:N0} sites seeded in {Stopwatch.GetElapsedTime(startedAt).TotalSeconds:F0} s");
-            await using var service = await run.StartServiceAsync(table, proxy.ConnectionString, ("Logging__LogLevel__WixOAuth", "Information"));
-            await proxy.WhenQuietAsync(run.CancellationToken);
-            var before = proxy.Count;
-            var (refreshed, milliseconds) = await SweepAsync(service, run.CancellationToken);
-            await proxy.WhenQuietAsync(run.CancellationToken);
-            if (refreshed != Due)
+            var folder = Directory.CreateTempSubdirectory("wixoauth-bench-");
+            try
             {
-                throw new InvalidOperationException($"{refreshed} of {Due} sites were refreshed.");
-            }
+                var startedAt = Stopwatch.GetTimestamp();
+                var table = await FillAsync(run, folder.FullName, Due, sites);
+                await using var azurite = await Azurite.StartAsync(folder.FullName, savesMeanwhile: false, run.CancellationToken);
+                LoadRun.Say($"{sites:N0} sites made in {Stopwatch.GetElapsedTime(startedAt).TotalSeconds:F0} s");
+                await using var proxy = await CountingProxy.StartAsync(azurite.ConnectionString, run.CancellationToken);
+                await using var service = await run.StartServiceAsync(table, proxy.ConnectionString, ("Logging__LogLevel__WixOAuth", "Information"), ("Tokens__RefreshConcurrency", "4"));
+                await proxy.WhenQuietAsync(run.CancellationToken);
+                var before = (proxy.Count, proxy.Retries);
+                var (refreshed, milliseconds) = await SweepAsync(service, run.CancellationToken);
+                await proxy.WhenQuietAsync(run.CancellationToken);
+                if (refreshed != Due)
+                {
+                    return [new($"{SweepCost} {Figures.Of(run.Sites, "N0")} sites", "equal", "", null, $"Azurite was too slow: {refreshed} of {Due} sites were refreshed within a sweep's time; try fewer with --sites")];
+                }
 
-            sweeps.Add((sites, proxy.Count - before, milliseconds));
-            LoadRun.Say($"500 due among {sites:N0}: {sweeps[^1].Transactions} transactions in {milliseconds:F0} ms");
+                sweeps.Add((proxy.Count - before.Count, proxy.Retries - before.Retries, milliseconds));
+                LoadRun.Say($"{Due} due among {sites:N0}: {sweeps[^1].Transactions} transactions in {milliseconds:F0} ms, {sweeps[^1].Retries} sent once more");
+            }
+            finally
+            {
+                folder.Delete(recursive: true);
+            }
         }
 
         var (small, large) = (sweeps[0], sweeps[1]);
         return
         [
-            new($"{SweepCost} {Figures.Of(run.Sites, "N0")} sites",
-                "equal", $"{small.Transactions} and {large.Transactions}", small.Transactions == large.Transactions,
-                $"16 range queries and {Figures.Of((large.Transactions - 16.0) / Due, "F1")} for each refresh; Azurite's own time grows with the table ({Figures.Of(small.Milliseconds, "F0")} and {Figures.Of(large.Milliseconds, "F0")} ms), Azure's does not"),
+            new($"{SweepCost} {Figures.Of(run.Sites, "N0")} sites", "equal", $"{small.Transactions} and {large.Transactions}", small.Transactions == large.Transactions,
+                $"16 range queries and {Figures.Of((large.Transactions - 16.0) / Due, "F1")} for each site; {small.Retries} and {large.Retries} more were sent again to an Azurite too slow; its own time grows with the table ({Figures.Of(small.Milliseconds, "F0")} and {Figures.Of(large.Milliseconds, "F0")} ms), Azure's does not"),
         ];
+    }
+
+    /// <summary>Has a folder for Azurite filled: the few that count by Azurite itself, the many around them straight in its file.</summary>
+    private static async Task<string> FillAsync(LoadRun run, string folder, int due, int sites)
+    {
+        const int Samples = 100;
+        var table = Surroundings.NewTableName();
+        IReadOnlyList<InstanceId> samples;
+        await using (var azurite = await Azurite.StartAsync(folder, savesMeanwhile: false, run.CancellationToken))
+        {
+            await run.AddStaleAsync(table, due, azurite);
+            samples = await run.SeederOf(table, azurite).AddSleepingAsync(Samples, run.CancellationToken);
+        }
+
+        using var filling = Process.Start(new ProcessStartInfo(
+            "node",
+            [
+                Path.Combine(AppContext.BaseDirectory, "fill.mjs"), Azurite.FindScript(), folder, table, Figures.Of(sites - due - Samples, "F0"),
+                .. samples.Select(sample => sample.ToString()),
+            ]))!;
+        try
+        {
+            await filling.WaitForExitAsync(run.CancellationToken);
+        }
+        finally
+        {
+            filling.Kill();
+        }
+
+        return filling.ExitCode == 0 ? table : throw new InvalidOperationException("Azurite's file could not be filled.");
     }
 
     private static async Task<IReadOnlyList<Measure>> SweepThroughputAsync(LoadRun run)

@@ -15,9 +15,7 @@ internal sealed class Seeder(TablesOptions options, TokenProtector protector)
     private const int RowsOfInstance = 3;
     private const int TransactionLimit = 100;
 
-    // Patient: Azurite looks through a whole partition for each row, so a large table fills slowly.
-    private readonly TableClient _table = new(
-        options.ConnectionString!.Reveal(), options.Name, new TableClientOptions { Retry = { NetworkTimeout = TimeSpan.FromMinutes(5) } });
+    private readonly TableClient _table = TableConnection.Open(options, null);
 
     public Task CreateTableAsync(CancellationToken cancellationToken) => _table.CreateIfNotExistsAsync(cancellationToken);
 
@@ -39,15 +37,17 @@ internal sealed class Seeder(TablesOptions options, TokenProtector protector)
     }
 
     /// <summary>Installations that nothing is to be done for: they only fill the table.</summary>
-    public Task AddSleepingAsync(int count, CancellationToken cancellationToken)
+    /// <returns>Their ids.</returns>
+    public async Task<IReadOnlyList<InstanceId>> AddSleepingAsync(int count, CancellationToken cancellationToken)
     {
         var now = TimeProvider.System.GetUtcNow();
         var text = new ProtectedText(new string('0', 32), new byte[64]);
         var tokens = new ProtectedTokens(1, text, text, now, now + TimeSpan.FromMinutes(5));
-        return AddAsync(
-            Enumerable.Range(0, count).Select(number =>
-                NewInstance(new InstanceId(Guid.NewGuid()), tokens, now) with { DueAt = now + TimeSpan.FromHours(12) + TimeSpan.FromSeconds(number % 3600) }),
-            cancellationToken);
+        var instances = Enumerable.Range(0, count)
+            .Select(_ => NewInstance(new InstanceId(Guid.NewGuid()), tokens, now) with { DueAt = now + TimeSpan.FromHours(12) })
+            .ToList();
+        await AddAsync(instances, cancellationToken);
+        return [.. instances.Select(instance => instance.Id)];
     }
 
     private static Instance NewInstance(InstanceId id, ProtectedTokens tokens, DateTimeOffset now) =>

@@ -34,7 +34,7 @@ internal sealed class Surroundings : IAsyncDisposable
         var surroundings = new Surroundings();
         try
         {
-            surroundings.Azurite = await Azurite.StartAsync(surroundings._folder.FullName, saves: false, cancellationToken);
+            surroundings.Azurite = await Azurite.StartAsync(surroundings._folder.FullName, savesMeanwhile: false, cancellationToken);
             surroundings.Wix = await PretendWixServer.StartAsync(
                 new PretendWixOptions { AppId = AppId, AppSecret = AppSecret }, cancellationToken);
             surroundings.Wix.Control.RemembersSecrets = false;
@@ -50,7 +50,7 @@ internal sealed class Surroundings : IAsyncDisposable
 
     public static string NewTableName() => $"t{Guid.NewGuid():N}";
 
-    public TablesOptions Table(string name) => new() { ConnectionString = Azurite.ConnectionString, Name = name };
+    public TablesOptions Table(string name, Azurite? azurite = null) => new() { ConnectionString = (azurite ?? Azurite).ConnectionString, Name = name };
 
     /// <summary>The settings of a program.</summary>
     /// <param name="table">Its table.</param>

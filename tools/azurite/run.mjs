@@ -1,9 +1,9 @@
 // Runs Azurite's table service, and nothing else of it, for as long as standard input is open: however the program
 // that started it ends, even killed, the pipe closes, the data is saved and this process is gone.
 //
-//   node run.mjs <folder> [memory]     prints "listening <port>" as soon as requests are answered
+//   node run.mjs <folder> [at-end]     prints "listening <port>" as soon as requests are answered
 //
-// With "memory" nothing is saved: saving a large table makes Azurite stand still for seconds, every five of them.
+// With "at-end" data is saved at the end only: for a large table Azurite stands still for seconds, every five of them.
 //
 // Azurite's own command line is not used because it cannot tell which free port it was given.
 import { mkdirSync } from 'node:fs';
@@ -33,13 +33,7 @@ const server = new TableServer(new TableConfiguration(
   undefined,
   undefined,
   false, // not loose: what Azure would refuse is refused
-  true, // skipApiVersionCheck: the SDK may know a newer version than Azurite
-  undefined, // no certificate,
-  undefined, // no key,
-  undefined, // no password,
-  undefined, // no OAuth,
-  false, // product-style URLs
-  saving === 'memory'));
+  true)); // skipApiVersionCheck: the SDK may know a newer version than Azurite
 
 // Ends even while a connection is open: by then the data is saved, and nobody is left to answer.
 let closing;
@@ -50,5 +44,9 @@ process.on('SIGINT', () => process.stdin.isTTY && close());
 process.on('SIGTERM', close);
 
 await server.start();
+if (saving === 'at-end') {
+  server.metadataStore.db.autosaveDisable();
+}
+
 process.stdin.on('end', close).on('error', close).resume();
 console.log(`listening ${new URL(server.getHttpServerAddress()).port}`);
