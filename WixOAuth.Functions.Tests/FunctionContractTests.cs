@@ -17,11 +17,15 @@ public class FunctionContractTests
             "AppUrl get install Anonymous",
             "CompleteSetup post instances/{instanceId}/setup Function",
             "CreateInstallLink post install-links Function",
+            "ForgetInstance delete instances/{instanceId} Function",
             "GetInstance get instances/{instanceId} Function",
             "GetToken get instances/{instanceId}/token Function",
             "Health get health Anonymous",
+            "ListInstances get instances Function",
             "Redirect get redirect Anonymous",
             "RefreshInstance post instances/{instanceId}/refresh Function",
+            "Status get status Function",
+            "WixWebhook post webhooks Anonymous",
         ],
         Functions
             .Select(function => (function.Key, Trigger: Trigger<HttpTriggerAttribute>(function.Value)))

@@ -2,7 +2,6 @@ using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
@@ -12,6 +11,7 @@ using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
+using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth;
@@ -34,6 +34,8 @@ public static class ServiceRegistration
 
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(settings);
+        services.AddMetrics();
+        services.AddSingleton<Telemetry>();
         services.AddSecrets(settings);
         services.AddStorage(settings);
         services.AddWixClient();
@@ -45,18 +47,25 @@ public static class ServiceRegistration
         services.AddSingleton<TokenMemory>();
         services.AddSingleton<TokenSchedule>();
         services.AddSingleton<AppSecretTrust>();
+        services.AddSingleton<LastUses>();
         services.AddSingleton<TokenGrants>();
         services.AddSingleton<TokenKeeper>();
+        services.AddSingleton<InstanceLife>();
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
         services.AddSingleton<InstallTickets>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
 
+        services.AddSingleton<WebhookReader>();
+        services.AddSingleton<WebhookEndpoint>();
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
         services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<InstanceOverview>();
+        services.AddSingleton<RefreshHistory>();
+        services.AddSingleton<StatusEndpoint>();
         services.AddSingleton<TimerEndpoints>();
         return services;
     }
@@ -91,6 +100,7 @@ public static class ServiceRegistration
                 clients.CreateClient(WixHttp),
                 clients.CreateClient(WixExchangeHttp),
                 provider.GetRequiredService<ServiceSettings>(),
+                provider.GetRequiredService<Telemetry>(),
                 provider.GetRequiredService<TimeProvider>());
         });
 
@@ -110,25 +120,5 @@ public static class ServiceRegistration
             ConnectTimeout = TimeSpan.FromSeconds(4),
             ActivityHeadersPropagator = null,
         };
-    }
-
-    /// <summary>Makes the table while the program starts, so that the first install does not pay for it.</summary>
-    private sealed class StorageInitializer(IInstanceStore store, Microsoft.Extensions.Logging.ILogger<StorageInitializer> logger) : BackgroundService
-    {
-        protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-        {
-            try
-            {
-                await store.InitializeAsync(stoppingToken);
-            }
-            catch (StorageUnavailableException exception)
-            {
-                // A storage that is away for a moment must not keep the program from starting: Health tells of it.
-                logger.Unavailable(exception.GetType().Name);
-            }
-            catch (OperationCanceledException)
-            {
-            }
-        }
     }
 }

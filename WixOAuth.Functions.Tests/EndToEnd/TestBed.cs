@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Net.Http.Headers;
 using System.Text.Json;
+using Azure.Data.Tables;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -7,6 +9,7 @@ using Microsoft.Extensions.Logging;
 using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
+using WixOAuth.Http;
 using WixOAuth.Local;
 using WixOAuth.Local.PretendWix;
 
@@ -37,8 +40,16 @@ public sealed class TestBed : IAsyncDisposable
 
     public Uri Api => new(Host.Url, "/api/");
 
-    public static async Task<TestBed> StartAsync(
-        AzuriteFixture azurite, Action<IServiceCollection>? overrides = null, params (string Name, string Value)[] settings)
+    public static Task<TestBed> StartAsync(
+        AzuriteFixture azurite, Action<IServiceCollection>? overrides = null, params (string Name, string Value)[] settings) =>
+        StartAsync(azurite, overrides, webhooks: false, settings);
+
+    /// <summary>As <see cref="StartAsync(AzuriteFixture, Action{IServiceCollection}?, ValueTuple{string, string}[])"/>, and Wix sends webhooks.</summary>
+    public static Task<TestBed> StartWithWebhooksAsync(AzuriteFixture azurite, params (string Name, string Value)[] settings) =>
+        StartAsync(azurite, overrides: null, webhooks: true, settings);
+
+    private static async Task<TestBed> StartAsync(
+        AzuriteFixture azurite, Action<IServiceCollection>? overrides, bool webhooks, (string Name, string Value)[] settings)
     {
         var clock = new OffsetClock();
         var table = azurite.NewTable();
@@ -56,8 +67,15 @@ public sealed class TestBed : IAsyncDisposable
             ["Tokens__ProtectionKey"] = ProtectionKey,
             ["Functions__Key"] = FunctionKey,
             ["Functions__DisableTimers"] = "true",
+            ["Logging__LogLevel__Default"] = "Trace",
         };
         values["Wix__RedirectUrl"] = $"{values["urls"]}/api/redirect";
+        if (webhooks)
+        {
+            values["Wix__WebhookPublicKey"] = wix.WebhookPublicKeyPem;
+            wix.WebhookUrl = new Uri($"{values["urls"]}/api/webhooks");
+        }
+
         foreach (var (name, value) in settings)
         {
             values[name] = value;
@@ -66,7 +84,7 @@ public sealed class TestBed : IAsyncDisposable
         var bed = new TestBed(wix, values, overrides, clock, new CapturedLogs());
         wix.AppUrl = new Uri($"{values["urls"]}/api/install");
         wix.RedirectUrl = new Uri(values["Wix__RedirectUrl"]!);
-        wix.Control.Switches = wix.Control.Switches with { SendWebhooks = false };
+        wix.Control.Switches = wix.Control.Switches with { SendWebhooks = webhooks };
         await bed.StartHostAsync();
         return bed;
     }
@@ -76,6 +94,33 @@ public sealed class TestBed : IAsyncDisposable
     {
         await Host.DisposeAsync();
         await StartHostAsync();
+    }
+
+    /// <summary>Puts the program into a process of its own, which can be killed; <see cref="StartHostAsync"/> puts it back.</summary>
+    public async Task<Process> MoveToProcessAsync()
+    {
+        await Host.DisposeAsync();
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "WixOAuth.Local.dll")])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            Environment = { ["Local__SettingsFile"] = "none" },
+        };
+        foreach (var (name, value) in _settings)
+        {
+            start.Environment[name] = value;
+        }
+
+        var process = Process.Start(start)!;
+        while (await process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            if (line.StartsWith("GetToken:", StringComparison.Ordinal))
+            {
+                return process;
+            }
+        }
+
+        throw new InvalidOperationException(await process.StandardError.ReadToEndAsync());
     }
 
     /// <summary>The program's settings, for starting another one beside it.</summary>
@@ -120,10 +165,21 @@ public sealed class TestBed : IAsyncDisposable
     public async Task<JsonElement> GetInstanceAsync(Guid instanceId) =>
         await ReadJsonAsync(await CallAsync(HttpMethod.Get, $"instances/{instanceId}"));
 
-    /// <summary>Runs a timer's function and waits for its end.</summary>
+    /// <summary>Posts a webhook as Wix does.</summary>
+    public async Task<HttpResponseMessage> PostWebhookAsync(string body) =>
+        await CallAsync(HttpMethod.Post, "webhooks", new StringContent(body, System.Text.Encoding.UTF8, "text/plain"), key: null);
+
+    /// <summary>The rows of the table that are about an instance.</summary>
+    public async Task<List<TableEntity>> RowsOfAsync(Guid instanceId) =>
+        await new TableClient(_settings["Tables__ConnectionString"], _settings["Tables__Name"])
+            .QueryAsync<TableEntity>()
+            .Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))
+            .ToListAsync();
+
+    /// <summary>Runs what the timer RefreshTokens runs, and waits for its end.</summary>
     public async Task SweepAsync()
     {
-        await Host.Services.GetRequiredService<WixOAuth.Tokens.RefreshSweep>().RunAsync(CancellationToken.None);
+        await Host.Services.GetRequiredService<TimerEndpoints>().RefreshTokens(CancellationToken.None);
         await SettleAsync();
     }
 
@@ -166,13 +222,12 @@ public sealed class TestBed : IAsyncDisposable
         await Wix.DisposeAsync();
     }
 
-    private async Task StartHostAsync() => Host = await LocalHost.StartAsync(
+    public async Task StartHostAsync() => Host = await LocalHost.StartAsync(
         LocalSettings.From(_settings),
         services =>
         {
             services.Replace(ServiceDescriptor.Singleton<TimeProvider>(Clock));
             services.AddSingleton<ILoggerProvider>(Logs);
-            services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Trace).AddFilter<CapturedLogs>(null, LogLevel.Trace));
             _overrides?.Invoke(services);
         },
         CancellationToken.None);

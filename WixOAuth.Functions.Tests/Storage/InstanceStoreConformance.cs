@@ -267,6 +267,81 @@ public abstract class InstanceStoreConformance
         Assert.Empty(await DueAsync(store, Noon));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task ARemovedInstanceIsGoneWithAllThatBelongedToIt(bool indexed)
+    {
+        var store = await CreateAsync();
+        var kept = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon, Status = InstanceStatus.Removed }, None);
+        var stored = (await store.TryWriteAsync(null, NewInstance() with { DueAt = indexed ? Noon : null, Status = InstanceStatus.Removed }, None))!;
+        var id = stored.Instance.Id;
+        if (indexed)
+        {
+            await store.SaveLastUseAsync(id, Noon, None);
+        }
+
+        Assert.True(await store.TryRemoveAsync(stored, None));
+        Assert.False(await store.TryRemoveAsync(stored, None));
+
+        Assert.Null(await store.FindAsync(id, None));
+        Assert.Null(await store.FindLastUseAsync(id, None));
+        Assert.Equal([kept!.Instance.Id], await store.ReadByStatusAsync(InstanceStatus.Removed, None).ToListAsync());
+        Assert.Equal([new DueInstance(kept.Instance.Id, Noon)], await DueAsync(store, DateTimeOffset.MaxValue));
+        Assert.NotNull(await store.TryWriteAsync(null, NewInstance(id), None));
+    }
+
+    [Fact]
+    public async Task AnInstanceThatHasGoneWithoutItsIndexesIsRemovedAllTheSame()
+    {
+        var store = await CreateAsync();
+        var stored = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!;
+        await store.RemoveDueAsync(new DueInstance(stored.Instance.Id, Noon), None);
+
+        Assert.True(await store.TryRemoveAsync(stored, None));
+
+        Assert.Null(await store.FindAsync(stored.Instance.Id, None));
+    }
+
+    [Fact]
+    public async Task AnInstanceThatWasWrittenSinceIsNotRemoved()
+    {
+        var store = await CreateAsync();
+        var old = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!;
+        await store.SaveLastUseAsync(old.Instance.Id, Noon, None);
+        var current = await store.TryWriteAsync(old, old.Instance with { Generation = 2 }, None);
+
+        Assert.False(await store.TryRemoveAsync(old, None));
+
+        Assert.Equal(current, await store.FindAsync(old.Instance.Id, None));
+        Assert.Equal(Noon, await store.FindLastUseAsync(old.Instance.Id, None));
+        Assert.Single(await DueAsync(store, Noon));
+    }
+
+    [Fact]
+    public async Task TheInstancesOfAStatusAreThoseThatHaveItNow()
+    {
+        var store = await CreateAsync();
+        foreach (var status in Enum.GetValues<InstanceStatus>())
+        {
+            for (var number = 0; number < 20; number++)
+            {
+                await store.TryWriteAsync(null, NewInstance() with { Status = status, DueAt = Noon }, None);
+            }
+        }
+
+        var moved = (await store.FindAsync(await store.ReadByStatusAsync(InstanceStatus.Active, None).FirstAsync(), None))!;
+        await store.TryWriteAsync(moved, moved.Instance with { Status = InstanceStatus.Removed }, None);
+
+        foreach (var (status, count) in new[] { (InstanceStatus.Active, 19), (InstanceStatus.ReinstallRequired, 20), (InstanceStatus.Removed, 21) })
+        {
+            var ids = await store.ReadByStatusAsync(status, None).ToListAsync();
+            Assert.Equal(count, ids.Distinct().Count());
+            Assert.Equal(count, ids.Count);
+            Assert.Equal(status == InstanceStatus.Removed, ids.Contains(moved.Instance.Id));
+        }
+    }
+
     [Fact]
     public async Task ARedemptionIsWrittenDownOnce()
     {
@@ -340,6 +415,94 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
+    public async Task AnEmptyListHasOnePage()
+    {
+        var store = await CreateAsync();
+        foreach (var status in Enum.GetValues<InstanceStatus>().Cast<InstanceStatus?>().Append(null))
+        {
+            var page = await store.ListAsync(status, null, 1, None);
+            Assert.Empty(page.Instances);
+            Assert.Null(page.Last);
+        }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(201)]
+    public async Task APageHasABoundedSize(int limit)
+    {
+        var store = await CreateAsync();
+
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => store.ListAsync(null, null, limit, None));
+    }
+
+    [Fact]
+    public async Task PagesShowEachOf1200InstancesOnceAndOnlyThoseOfTheStatus()
+    {
+        var store = await CreateAsync();
+        var all = Enumerable.Range(0, 1_200).Select(number => NewInstance() with
+        {
+            Status = number % 100 == 0 ? InstanceStatus.ReinstallRequired : number % 3 == 0 ? InstanceStatus.Removed : InstanceStatus.Active,
+            Customer = $"{number}",
+            DueAt = number % 2 == 0 ? Noon : null,
+        }).ToList();
+        await Parallel.ForEachAsync(
+            all, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (instance, _) => await store.TryWriteAsync(null, instance, None));
+        await store.SaveLastUseAsync(all[0].Id, Noon, None);
+        await store.TryAddRedemptionAsync(NewRedemption(), None);
+
+        foreach (var (status, limit) in new (InstanceStatus?, int)[]
+        {
+            (null, 200), (null, 7), (InstanceStatus.Active, 200), (InstanceStatus.Active, 33), (InstanceStatus.Removed, 50), (InstanceStatus.ReinstallRequired, 1),
+        })
+        {
+            var wanted = all.Where(instance => instance.Status == (status ?? instance.Status)).ToList();
+            var (listed, pages) = await ListAsync(store, status, limit);
+
+            Assert.Equal(wanted.OrderBy(Key), listed.OrderBy(Key));
+            Assert.Equal((wanted.Count + limit - 1) / limit, pages);
+            Assert.Equal(listed, (await ListAsync(store, status, limit)).All);
+        }
+
+        static string Key(Instance instance) => instance.Id.ToString();
+    }
+
+    [Fact]
+    public async Task APageGoesOnAfterAnInstanceThatHasChangedSince()
+    {
+        var store = await CreateAsync();
+        for (var number = 0; number < 30; number++)
+        {
+            await store.TryWriteAsync(null, NewInstance(), None);
+        }
+
+        var first = await store.ListAsync(InstanceStatus.Active, null, 10, None);
+        var last = await store.FindAsync(first.Last!.Value, None);
+        await store.TryWriteAsync(last, last!.Instance with { Status = InstanceStatus.Removed }, None);
+        var rest = await store.ListAsync(InstanceStatus.Active, first.Last, 200, None);
+
+        Assert.Equal((10, 20), (first.Instances.Count, rest.Instances.Count));
+        Assert.Equal(30, first.Instances.Concat(rest.Instances).Select(instance => instance.Id).Distinct().Count());
+        Assert.Null(rest.Last);
+    }
+
+    private static async Task<(List<Instance> All, int Pages)> ListAsync(IInstanceStore store, InstanceStatus? status, int limit)
+    {
+        var (all, pages, last) = (new List<Instance>(), 0, (InstanceId?)null);
+        do
+        {
+            var page = await store.ListAsync(status, last, limit, None);
+            Assert.InRange(page.Instances.Count, 0, limit);
+            all.AddRange(page.Instances);
+            last = page.Last;
+            pages++;
+        }
+        while (last is not null);
+        return (all, pages);
+    }
+
+    [Fact]
     public async Task ACallerWhoHasGoneIsToldSo()
     {
         var store = await CreateAsync();
@@ -350,7 +513,11 @@ public abstract class InstanceStoreConformance
             () => store.InitializeAsync(gone),
             () => store.FindAsync(NewId(), gone),
             () => store.TryWriteAsync(null, NewInstance(), gone),
+            () => store.ListAsync(null, null, 1, gone),
             async () => await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
+            () => store.TryRemoveAsync(new StoredInstance(NewInstance(), "any"), gone),
+            async () => await store.ReadByStatusAsync(InstanceStatus.Removed, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
+            async () => await store.ReadGlancesAsync(gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.RemoveDueAsync(new DueInstance(NewId(), Noon), gone),
             () => store.TryAddRedemptionAsync(redemption, gone),
             () => store.FindRedemptionAsync(redemption.Nonce, Noon, gone),
@@ -365,6 +532,27 @@ public abstract class InstanceStoreConformance
         {
             await Assert.ThrowsAnyAsync<OperationCanceledException>(call);
         }
+    }
+
+    [Fact]
+    public async Task AGlanceTellsWhatAnOverviewCounts()
+    {
+        var store = await CreateAsync();
+        var well = NewInstance() with { Status = InstanceStatus.Active, Failures = null, AccessTokenExpiresOn = Noon };
+        var failing = NewInstance() with { Status = InstanceStatus.Active, AccessTokenExpiresOn = Noon.AddHours(1), Failures = new Failures(1, 0, null, Noon, TokenError.WixUnavailable, null) };
+        var removed = NewInstance() with { Status = InstanceStatus.Removed, Failures = null, AccessTokenExpiresOn = null };
+        foreach (var instance in new[] { well, failing, removed })
+        {
+            await store.TryWriteAsync(null, instance, None);
+        }
+
+        Assert.Equal(
+            [
+                new InstanceGlance(InstanceStatus.Active, Noon, false),
+                new InstanceGlance(InstanceStatus.Active, Noon.AddHours(1), true),
+                new InstanceGlance(InstanceStatus.Removed, null, false),
+            ],
+            (await store.ReadGlancesAsync(None).ToListAsync()).OrderBy(glance => glance.Status).ThenBy(glance => glance.AccessTokenExpiresOn));
     }
 
     /// <summary>Any sequence of writes, from any state that was ever seen, does what it does to a dictionary and a set.</summary>

@@ -51,6 +51,40 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         Assert.Equal(1, await wire.CostsAsync(17, () => store.RemoveRedemptionsAsync(Noon.AddDays(1), 100, None)));
     }
 
+    [Fact]
+    public async Task APageOfTheListCostsFarLessThanARequestForEachInstance()
+    {
+        using var wire = new Wire();
+        var (store, table) = await azurite.CreateAsync(wire);
+
+        // Beside one another in two shards, as the sites of a big table lie.
+        var ids = Enumerable.Range(0, 10_000).Select(_ => NewId()).Where(id => InstanceRows.ShardOf(id) is "03" or "04").Take(500).ToList();
+        foreach (var shard in ids.GroupBy(InstanceRows.ShardOf))
+        {
+            foreach (var some in shard.OrderBy(id => id.ToString(), StringComparer.Ordinal).Select((id, number) => (id, number)).Chunk(50))
+            {
+                await table.SubmitTransactionAsync(some.SelectMany(one =>
+                {
+                    var status = one.number % 25 == 0 ? InstanceStatus.ReinstallRequired : InstanceStatus.Active;
+                    return new[] { InstanceRows.ToRow(NewInstance(one.id) with { Status = status }), new TableEntity(shard.Key, InstanceRows.StatusKey(status, one.id)) };
+                }).Select(row => new TableTransactionAction(TableTransactionActionType.Add, row)));
+            }
+        }
+
+        // Four shards up to the first that has any, and then one request for a page, or two by way of the index.
+        var page = await wire.CostsAsync(4, () => store.ListAsync(null, null, 200, None));
+        Assert.Equal(200, page.Instances.Count);
+        Assert.Equal(100, (await wire.CostsAsync(1, () => store.ListAsync(null, page.Instances[10].Id, 100, None))).Instances.Count);
+        page = await wire.CostsAsync(5, () => store.ListAsync(InstanceStatus.Active, null, 200, None));
+        Assert.Equal(200, page.Instances.Count);
+        Assert.Equal(100, (await wire.CostsAsync(2, () => store.ListAsync(InstanceStatus.Active, page.Instances[10].Id, 100, None))).Instances.Count);
+
+        // One in 25 of each shard, all of them.
+        page = await store.ListAsync(InstanceStatus.ReinstallRequired, null, 200, None);
+        Assert.Equal(ids.GroupBy(InstanceRows.ShardOf).Sum(shard => (shard.Count() + 24) / 25), page.Instances.Count);
+        Assert.Null(page.Last);
+    }
+
     [Theory]
     [MemberData(nameof(Losses))]
     public async Task AWriteWhoseAnswerIsLostIsFoundByItsCommitId(string loss)

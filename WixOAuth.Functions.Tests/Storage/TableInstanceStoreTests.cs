@@ -93,7 +93,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
 
     [Theory]
     [InlineData("Status", "not-a-status")]
-    [InlineData("Status", 42)]
+    [InlineData("Status", 987654321)]
     [InlineData("Generation", "not-a-number")]
     [InlineData("InstalledAt", "not-a-time")]
     [InlineData("Forgotten", "not-a-flag")]
@@ -113,6 +113,8 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
         Assert.DoesNotContain($"{value}", raised.Message, StringComparison.Ordinal);
         Assert.Equal(good, await store.FindAsync(good!.Instance.Id, None));
         Assert.Equal(2, await store.ReadDueAsync(Noon, None).CountAsync());
+        Assert.Equal([good.Instance], (await store.ListAsync(null, null, 200, None)).Instances);
+        Assert.Equal([good.Instance], (await store.ListAsync(InstanceStatus.Active, null, 200, None)).Instances);
     }
 
     [Fact]

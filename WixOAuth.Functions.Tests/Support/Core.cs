@@ -1,5 +1,7 @@
+using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Hosting;
@@ -16,6 +18,8 @@ namespace WixOAuth.Functions.Tests.Support;
 /// <summary>The core put together by hand, on a clock, a store and a Wix that the test owns.</summary>
 public sealed class Core : IDisposable
 {
+    private readonly ServiceProvider _services;
+
     public static readonly byte[] Key = RandomNumberGenerator.GetBytes(ProtectionKey.Length);
 
     public Core(IInstanceStore? store = null, FakeTimeProvider? clock = null, IAppSecretSource? appSecret = null, params (string, string)[] settings)
@@ -25,13 +29,17 @@ public sealed class Core : IDisposable
         Store = store ?? new MemoryInstanceStore();
         var secrets = new ConfiguredSecrets(Settings.Wix.AppSecret!, Settings.Tokens.ProtectionKey!);
         Http = new HttpClient(Wix) { Timeout = Timeout.InfiniteTimeSpan };
-        Client = new WixClient(Http, Http, Settings, Clock);
+        _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        Meters = _services.GetRequiredService<IMeterFactory>();
+        Telemetry = new Telemetry(Meters);
+        Client = new WixClient(Http, Http, Settings, Telemetry, Clock);
         Protector = new TokenProtector(secrets);
         Memory = new TokenMemory(Clock);
         Schedule = new TokenSchedule(Settings);
         Writer = new InstanceWriter(Store, Clock);
         Background = new BackgroundWork(NullLogger<BackgroundWork>.Instance);
-        Trust = new AppSecretTrust(Clock);
+        Trust = new AppSecretTrust(Telemetry, Clock, Logs.For<AppSecretTrust>());
+        Uses = new LastUses(Store, Background, Settings, Telemetry, Clock, Logs.For<LastUses>());
         var source = appSecret ?? secrets;
         Keeper = new TokenKeeper(
             Store,
@@ -41,12 +49,18 @@ public sealed class Core : IDisposable
             Memory,
             Schedule,
             Trust,
+            Uses,
             source,
             Background,
+            Telemetry,
+            new RefreshHistory(Clock),
             Clock,
-            NullLogger<TokenKeeper>.Instance);
-        Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Clock, NullLogger<SetupCompleter>.Instance);
-        Sweep = new RefreshSweep(Store, Writer, Keeper, Schedule, Setup, Settings, Clock, NullLogger<RefreshSweep>.Instance);
+            Logs.For<TokenKeeper>());
+        Life = new InstanceLife(Writer, Memory, Settings, Clock, NullLogger<InstanceLife>.Instance);
+        Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, NullLogger<SetupCompleter>.Instance);
+        Sweep = new RefreshSweep(
+            Store, Writer, Keeper, Schedule, Uses, Setup, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
+        Housekeeping = new Housekeeping(Store, Telemetry, Clock, Logs.For<Housekeeping>());
         Tickets = new InstallTickets(new StateProtector(secrets), Clock);
         Flow = new InstallFlow(
             Tickets,
@@ -60,11 +74,18 @@ public sealed class Core : IDisposable
             Setup,
             Background,
             Settings,
+            Telemetry,
             Clock,
             NullLogger<InstallFlow>.Instance);
     }
 
     public FakeTimeProvider Clock { get; }
+
+    public LogLines Logs { get; } = new();
+
+    public IMeterFactory Meters { get; }
+
+    public Telemetry Telemetry { get; }
 
     public StubWix Wix { get; } = new();
 
@@ -88,7 +109,13 @@ public sealed class Core : IDisposable
 
     public AppSecretTrust Trust { get; }
 
+    public LastUses Uses { get; }
+
+    public Housekeeping Housekeeping { get; }
+
     public TokenKeeper Keeper { get; }
+
+    public InstanceLife Life { get; }
 
     public SetupCompleter Setup { get; }
 
@@ -148,5 +175,7 @@ public sealed class Core : IDisposable
         Memory.Dispose();
         Http.Dispose();
         Wix.Dispose();
+        Telemetry.Dispose();
+        _services.Dispose();
     }
 }

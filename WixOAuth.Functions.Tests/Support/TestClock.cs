@@ -15,15 +15,28 @@ public static class TestClock
     {
         for (var i = 0; !work.IsCompleted && i < steps; i++)
         {
-            // Continuations run on the pool: give them their turn before time passes on.
-            for (var turn = 0; turn < 20 && !work.IsCompleted; turn++)
+            await RestAsync(work);
+            if (!work.IsCompleted)
             {
-                await Task.Yield();
+                clock.Advance(step ?? TimeSpan.FromMilliseconds(50));
             }
-
-            clock.Advance(step ?? TimeSpan.FromMilliseconds(50));
         }
 
         return await work.WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    // Continuations run on the pool: time must not pass on before they had their turn. Tests run one at a time, so a pool
+    // at rest means that all that can happen has happened.
+    private static async Task RestAsync(Task work)
+    {
+        var startedAt = TimeProvider.System.GetTimestamp();
+        for (var quiet = 0; quiet < 10 && !work.IsCompleted; quiet++)
+        {
+            await Task.Run(static () => { }).ConfigureAwait(false);
+            if (ThreadPool.PendingWorkItemCount > 0 && TimeProvider.System.GetElapsedTime(startedAt) < TimeSpan.FromMilliseconds(200))
+            {
+                quiet = -1;
+            }
+        }
     }
 }

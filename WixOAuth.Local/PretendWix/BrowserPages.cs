@@ -60,9 +60,10 @@ internal sealed class BrowserPages(PretendWixServer server, Ledger ledger, Prete
                 """)
             : Html.Of($"""<form method="post" action="/sites/{id}/add"><button class="primary" aria-label="Add to site {name}">Add to site</button></form>""");
         var version = view.Status == PretendSiteStatus.Installed ? Html.Of($" · version {view.AppVersion}") : Html.Empty;
+        var instance = view.Status == PretendSiteStatus.Installed ? Html.Of($"""<p class="muted">Instance <code>{id}</code></p>""") : Html.Empty;
         return Html.Of($"""
             <li class="card site">{Face(name)}
-            <div><h2>{name}</h2><p class="muted">{view.Url.Host}{view.Url.AbsolutePath}{version}</p></div>
+            <div><h2>{name}</h2><p class="muted">{view.Url.Host}{view.Url.AbsolutePath}{version}</p>{instance}</div>
             {StatusPill(view)}
             <div class="actions">{actions}<a class="button plain" href="/sites/{id}/frame" aria-label="Open in a frame for {name}">Open in a frame</a></div></li>
             """);
@@ -333,7 +334,7 @@ internal sealed class BrowserPages(PretendWixServer server, Ledger ledger, Prete
             <div class="card"><div class="mark ok" aria-hidden="true">✓</div>
             <h1>Installation finished</h1>
             <p class="muted">The real Wix would close this window now.</p>
-            <dl><dt>App</dt><dd>{options.AppName} {view.AppVersion}</dd><dt>Site</dt><dd>{view.Name}</dd><dt>State</dt><dd>{StatusPill(view)}</dd></dl>
+            <dl><dt>App</dt><dd>{options.AppName} {view.AppVersion}</dd><dt>Site</dt><dd>{view.Name}</dd><dt>Instance</dt><dd><code>{view.InstanceId}</code></dd><dt>State</dt><dd>{StatusPill(view)}</dd></dl>
             <p class="muted">{(view.SetupComplete
                 ? "Your app reported that it is ready."
                 : "Wix waits for APP_FINISHED_CONFIGURATION. Your app may send it in a moment: reload to see.")}</p>

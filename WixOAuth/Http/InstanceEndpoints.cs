@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -11,9 +12,10 @@ namespace WixOAuth.Http;
 
 /// <summary>Installations as HTTP, for our own apps and operators. Nothing is ever thrown to the host.</summary>
 public sealed class InstanceEndpoints(
-    IInstanceStore store, SetupCompleter setup, InstallTickets tickets, ServiceSettings settings, ILogger<InstanceEndpoints> logger)
+    IInstanceStore store, InstanceLife life, SetupCompleter setup, InstallTickets tickets, ServiceSettings settings, ILogger<InstanceEndpoints> logger)
 {
     private const int MaxLinkRequest = 4_096;
+    private const int DefaultPage = 50;
 
     /// <summary><c>GET /api/instances/{instanceId}</c>: see the contract's <c>GetInstance</c>.</summary>
     public Task<IResult> GetInstance(string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
@@ -26,6 +28,52 @@ public sealed class InstanceEndpoints(
         return await store.FindAsync(id, cancellationToken) is { } stored
             ? new JsonAnswer<InstanceBody>(200, BodyOf(stored.Instance), Json.Default.InstanceBody)
             : Problems.UnknownInstance();
+    });
+
+    /// <summary><c>GET /api/instances</c>: see the contract's <c>ListInstances</c>.</summary>
+    public Task<IResult> ListInstances(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    {
+        if (!Parameters.TryRead(request, ["status", "limit", "cursor"], out var values))
+        {
+            return Problems.InvalidRequest("status, limit and cursor should come once each at most.");
+        }
+
+        var status = values[0] is { } word ? Words.Parse<InstanceStatus>(word) : null;
+        if (status is null && values[0] is not null)
+        {
+            return Problems.InvalidRequest("status should be active, reinstall_required or removed.");
+        }
+
+        var limit = DefaultPage;
+        if (values[1] is { } number
+            && !(int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out limit) && limit is >= 1 and <= IInstanceStore.MaxPage))
+        {
+            return Problems.InvalidRequest($"limit should be a whole number from 1 to {IInstanceStore.MaxPage}.");
+        }
+
+        var last = default(InstanceId);
+        if (values[2] is { } cursor && !ListCursor.TryRead(cursor, status, out last))
+        {
+            return Problems.InvalidRequest("cursor should be one that was answered for the same status.");
+        }
+
+        var page = await store.ListAsync(status, values[2] is null ? null : last, limit, cancellationToken);
+        return new JsonAnswer<InstanceListBody>(
+            200,
+            new InstanceListBody([.. page.Instances.Select(BodyOf)], page.Last is { } end ? ListCursor.Write(status, end) : null),
+            Json.Default.InstanceListBody);
+    });
+
+    /// <summary><c>DELETE /api/instances/{instanceId}</c>: see the contract's <c>ForgetInstance</c>.</summary>
+    public Task<IResult> ForgetInstance(string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    {
+        if (!InstanceId.TryParse(instanceId, out var id))
+        {
+            return Problems.InvalidRequest("The instance id should be a GUID as Wix writes it.");
+        }
+
+        await life.ForgetAsync(id, cancellationToken);
+        return new EmptyAnswer(StatusCodes.Status204NoContent);
     });
 
     /// <summary><c>POST /api/instances/{instanceId}/setup</c>: see the contract's <c>CompleteSetup</c>.</summary>

@@ -37,6 +37,8 @@ internal sealed record InstanceBody(
     DateTimeOffset UpdatedAt,
     TokenStateBody Token);
 
+internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, string? Cursor);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(ProblemBody))]
 [JsonSerializable(typeof(TokenBody))]
@@ -44,4 +46,5 @@ internal sealed record InstanceBody(
 [JsonSerializable(typeof(LinkRequestBody))]
 [JsonSerializable(typeof(LinkBody))]
 [JsonSerializable(typeof(InstanceBody))]
+[JsonSerializable(typeof(InstanceListBody))]
 internal sealed partial class Json : JsonSerializerContext;

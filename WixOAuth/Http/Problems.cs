@@ -8,6 +8,10 @@ internal static class Problems
 {
     public static IResult InvalidRequest(string title) => new ProblemAnswer(400, "invalid_request", title);
 
+    public static IResult TooLarge(string title) => new ProblemAnswer(413, "too_large", title);
+
+    public static IResult Unauthorized(string title) => new ProblemAnswer(401, "unauthorized", title);
+
     public static IResult UnknownInstance() => new ProblemAnswer(404, "unknown_instance", "No such instance is installed.");
 
     public static IResult StorageUnavailable(TimeSpan retryAfter) =>

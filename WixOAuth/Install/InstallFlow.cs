@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
@@ -25,6 +26,7 @@ public sealed class InstallFlow(
     SetupCompleter setup,
     BackgroundWork background,
     ServiceSettings settings,
+    Telemetry telemetry,
     TimeProvider time,
     ILogger<InstallFlow> logger)
 {
@@ -40,6 +42,13 @@ public sealed class InstallFlow(
     /// </summary>
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be had.</exception>
     public async Task<InstallStep> BeginAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    {
+        var step = await FindConsentAsync(request, cancellationToken);
+        telemetry.InstallBegun(step);
+        return step;
+    }
+
+    private async Task<InstallStep> FindConsentAsync(AppUrlRequest request, CancellationToken cancellationToken)
     {
         var (link, customer) = (new byte[16], (string?)null);
         var (inFlight, removed) = await tickets.ReadAllAsync(request.Cookies, cancellationToken);
@@ -72,6 +81,15 @@ public sealed class InstallFlow(
     /// <exception cref="OperationCanceledException">The caller went away before anything was spent.</exception>
     public async Task<InstallStep> CompleteAsync(RedirectRequest request, CancellationToken cancellationToken)
     {
+        var startedAt = time.GetTimestamp();
+        using var activity = telemetry.Trace("Redirect");
+        var step = await RedeemAsync(request, activity, cancellationToken);
+        telemetry.RedirectEnded(activity, step, time.GetElapsedTime(startedAt));
+        return step;
+    }
+
+    private async Task<InstallStep> RedeemAsync(RedirectRequest request, Activity? activity, CancellationToken cancellationToken)
+    {
         // 1. Is it ours to go on with?
         if (request.HasError || request.Code is not { } code)
         {
@@ -98,7 +116,10 @@ public sealed class InstallFlow(
             return new InstallStep.Stopped(InstallProblem.BadInstance);
         }
 
-        // 2. Redeem the state, once. That this write succeeds also shows that the tokens can be saved.
+        activity?.SetInstance(id);
+
+        // 2. Redeem the state, once. That this write succeeds also shows that the tokens can be saved. A browser that
+        // leaves now does not stop it: its reload could not tell whether the row that landed has anyone behind it.
         var redemption = new Redemption
         {
             Nonce = Convert.ToHexStringLower(nonce),
@@ -107,7 +128,7 @@ public sealed class InstallFlow(
             CodeFingerprint = code.Fingerprint(),
             InstanceId = id,
         };
-        if (!await store.TryAddRedemptionAsync(redemption, cancellationToken)
+        if (!await store.TryAddRedemptionAsync(redemption, CancellationToken.None)
             && await RepeatAsync(redemption, cancellationToken) is { } repeated)
         {
             return repeated;
@@ -154,12 +175,9 @@ public sealed class InstallFlow(
 
             return (RedemptionOutcome.Connected, new InstallStep.CloseWindow(CloseWindowUrl(granted.AccessToken)), granted.ExpiresOn);
         }
-        catch (StorageUnavailableException)
+        catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
         {
-            return Stopped(RedemptionOutcome.StorageUnavailable);
-        }
-        catch (SecretUnavailableException)
-        {
+            logger.NotSaved(id, exception.GetType().Name);
             return Stopped(RedemptionOutcome.StorageUnavailable);
         }
 

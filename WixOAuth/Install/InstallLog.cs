@@ -20,4 +20,7 @@ internal static partial class InstallLog
 
     [LoggerMessage(205, LogLevel.Warning, "Instance {InstanceId}: Wix could not be told that its set-up is complete ({Delivery})")]
     public static partial void SetupNotCompleted(this ILogger logger, InstanceId instanceId, Wix.Delivery delivery);
+
+    [LoggerMessage(206, LogLevel.Error, "Redirect for instance {InstanceId}: its tokens could not be saved ({Error}); its owner is asked to start again")]
+    public static partial void NotSaved(this ILogger logger, InstanceId instanceId, string error);
 }

@@ -16,6 +16,7 @@ public sealed class SetupCompleter(
     InstanceWriter writer,
     TokenKeeper keeper,
     TokenSchedule schedule,
+    Telemetry telemetry,
     TimeProvider time,
     ILogger<SetupCompleter> logger)
 {
@@ -25,6 +26,7 @@ public sealed class SetupCompleter(
     {
         var id = stored.Instance.Id;
         var delivery = await wix.SendSetupCompletedAsync(accessToken, CancellationToken.None);
+        telemetry.SentSetupEvent(delivery);
         if (delivery != Delivery.Accepted)
         {
             logger.SetupNotCompleted(id, delivery);

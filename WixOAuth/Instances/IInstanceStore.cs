@@ -5,10 +5,21 @@ namespace WixOAuth.Instances;
 /// <param name="ETag">The version that was read.</param>
 public sealed record StoredInstance(Instance Instance, string ETag);
 
+/// <summary>The little of an instance that an overview counts.</summary>
+/// <param name="Status">How it stands.</param>
+/// <param name="AccessTokenExpiresOn">When its access token's life ends.</param>
+/// <param name="IsFailing">Whether its last refresh failed.</param>
+public readonly record struct InstanceGlance(InstanceStatus Status, DateTimeOffset? AccessTokenExpiresOn, bool IsFailing);
+
 /// <summary>An instance that the sweep has to look at.</summary>
 /// <param name="Id">Which.</param>
 /// <param name="DueAt">Since when.</param>
 public sealed record DueInstance(InstanceId Id, DateTimeOffset DueAt);
+
+/// <summary>A part of a list of instances.</summary>
+/// <param name="Instances">In the list's order; fewer than asked for when some could not be read or have just moved.</param>
+/// <param name="Last">After which one to go on; null at the list's end.</param>
+public sealed record InstancePage(IReadOnlyList<Instance> Instances, InstanceId? Last);
 
 /// <summary>
 /// Where instances and redeemed states are kept. Every implementation passes the same conformance tests.
@@ -22,6 +33,9 @@ public sealed record DueInstance(InstanceId Id, DateTimeOffset DueAt);
 /// </remarks>
 public interface IInstanceStore
 {
+    /// <summary>The most instances that are listed at once.</summary>
+    const int MaxPage = 200;
+
     /// <summary>Makes what has to be there before anything else works. May be called again.</summary>
     Task InitializeAsync(CancellationToken cancellationToken);
 
@@ -40,6 +54,40 @@ public interface IInstanceStore
     /// <see cref="Lease.Owner"/> or <see cref="Instance.CommitId"/>.
     /// </returns>
     Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Removes an instance for good, with its rows in the due and the status index and its last use, in one transaction.
+    /// </summary>
+    /// <param name="previous">What was read.</param>
+    /// <param name="cancellationToken">Ends the wait; the removal may have landed all the same.</param>
+    /// <returns>
+    /// False when <paramref name="previous"/> is no longer what is stored; also when the removal itself had landed and
+    /// only its answer was lost.
+    /// </returns>
+    Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The instances of a status, in no order that means anything. An instance that changes its status while this is
+    /// read may be missed.
+    /// </summary>
+    IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// A part of the list of all instances, or of all with one status, in an order of the store's own that never
+    /// changes: who goes from page to page sees each instance once that is there, and has the status, all the while.
+    /// </summary>
+    /// <param name="status">The status; null for all.</param>
+    /// <param name="after">Where the page before ended; null to begin. It may name an instance that is no longer there.</param>
+    /// <param name="limit">How many; 1 to <see cref="MaxPage"/>.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="limit"/> is out of its range.</exception>
+    Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The little of every instance that an overview counts, in no order that means anything. A row that cannot be read
+    /// is left out.
+    /// </summary>
+    IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken);
 
     /// <summary>
     /// The instances that are due, the longest due of each shard first. Reads due rows only, so what it costs depends

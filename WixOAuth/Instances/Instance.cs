@@ -151,8 +151,20 @@ public sealed partial record Instance
     /// <summary>By Wix's clock: the last consent or <c>AppInstalled</c>, by which events are ordered.</summary>
     public DateTimeOffset? WixInstalledAt { get; init; }
 
-    /// <summary>By Wix's clock: the last <c>AppRemoved</c>.</summary>
+    /// <summary>By Wix's clock: the last <c>AppRemoved</c>, also one that turned out to be no news.</summary>
     public DateTimeOffset? WixRemovedAt { get; init; }
+
+    /// <summary>
+    /// By Wix's clock: an <c>AppRemoved</c> that may be an old one signed anew; the next refresh tells. None when there
+    /// is no such doubt.
+    /// </summary>
+    public DateTimeOffset? RemovalNotedAt { get; init; }
+
+    /// <summary>
+    /// Whether the site may have had the app before this installation, so that an old <c>AppRemoved</c> may still be
+    /// on its way.
+    /// </summary>
+    public bool InstalledBefore { get; init; }
 
     /// <summary>When Wix accepted <c>APP_FINISHED_CONFIGURATION</c> for this installation (wix-protocol §6).</summary>
     public DateTimeOffset? SetupCompletedAt { get; init; }

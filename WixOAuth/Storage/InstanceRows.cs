@@ -14,7 +14,7 @@ namespace WixOAuth.Storage;
 /// partition  one of 16 shards "00" to "15", by a hash of the instance id (of the nonce for n-rows)
 /// i|id               the instance
 /// d|due|id           the due index: no properties
-/// s|status|id        the status index: no properties; for whoever looks at the table, nothing here reads it
+/// s|status|id        the status index: no properties
 /// u|id               the last use
 /// n|issued|nonce     a redeemed state
 /// </code>
@@ -43,8 +43,40 @@ internal static class InstanceRows
     /// <summary>A range of the due index: all that was due at <paramref name="now"/>.</summary>
     public static string DueFilter(string shard, DateTimeOffset now) => Range(shard, "d|", $"d|{Ticks(now, 1)}");
 
+    /// <summary>A range of instances: all after <paramref name="after"/>, or all.</summary>
+    public static string InstanceFilter(string shard, InstanceId? after) => After(shard, "i", after);
+
+    /// <summary>A range of instances: from one to another, both included.</summary>
+    public static string InstanceFilter(string shard, InstanceId first, InstanceId last) =>
+        Range(shard, InstanceKey(first), $"{InstanceKey(last)}|");
+
+    /// <summary>A range of the status index: all after <paramref name="after"/>, or all.</summary>
+    public static string StatusFilter(string shard, InstanceStatus status, InstanceId? after) => After(shard, $"s|{Words.Of(status)}", after);
+
+    /// <summary>The instance that a key of <see cref="InstanceKey"/> or <see cref="StatusKey"/> names; null for one that is not of this layout.</summary>
+    public static InstanceId? ReadId(string rowKey) => InstanceId.TryParse(rowKey.Split('|')[^1], out var id) ? id : null;
+
+    /// <summary>What <see cref="ReadGlance"/> needs of a row.</summary>
+    public static readonly string[] GlanceProperties = ["Status", "AccessTokenExpiresOn", "LastError"];
+
+    /// <summary>Reads a row that has only <see cref="GlanceProperties"/>; null when its status is none of ours.</summary>
+    public static InstanceGlance? ReadGlance(TableEntity row) =>
+        row.TryGetValue("Status", out var word) && word is string text && Words.Parse<InstanceStatus>(text) is { } status
+            ? new InstanceGlance(
+                status,
+                row.TryGetValue("AccessTokenExpiresOn", out var expiresOn) ? expiresOn as DateTimeOffset? : null,
+                row.ContainsKey("LastError") && row["LastError"] is not null)
+            : null;
+
     /// <summary>A range of redeemed states: all that were issued before <paramref name="before"/>.</summary>
     public static string RedemptionFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
+
+    /// <summary>A range of the status index.</summary>
+    public static string StatusFilter(string shard, InstanceStatus status) => Range(shard, $"s|{Words.Of(status)}|", $"s|{Words.Of(status)}}}");
+
+    /// <summary>Reads a key of the status index; null for one that is not of this layout.</summary>
+    public static InstanceId? ReadStatusKey(string rowKey) =>
+        rowKey.Split('|') is ["s", _, var id] && InstanceId.TryParse(id, out var instance) ? instance : null;
 
     /// <summary>Reads a key of the due index; null for one that is not of this layout.</summary>
     public static DueInstance? ReadDueKey(string rowKey) =>
@@ -102,6 +134,8 @@ internal static class InstanceRows
         row["Forgotten"] = instance.Forgotten;
         Put(row, "WixInstalledAt", instance.WixInstalledAt);
         Put(row, "WixRemovedAt", instance.WixRemovedAt);
+        Put(row, "RemovalNotedAt", instance.RemovalNotedAt);
+        row["InstalledBefore"] = instance.InstalledBefore;
         Put(row, "SetupCompletedAt", instance.SetupCompletedAt);
         row["SetupPending"] = instance.SetupPending;
         return row;
@@ -136,6 +170,8 @@ internal static class InstanceRows
             Forgotten = from.Flag("Forgotten"),
             WixInstalledAt = from.Time("WixInstalledAt"),
             WixRemovedAt = from.Time("WixRemovedAt"),
+            RemovalNotedAt = from.Time("RemovalNotedAt"),
+            InstalledBefore = from.Flag("InstalledBefore"),
             SetupCompletedAt = from.Time("SetupCompletedAt"),
             SetupPending = from.Flag("SetupPending"),
         };
@@ -226,6 +262,10 @@ internal static class InstanceRows
 
     private static string Ticks(DateTimeOffset time, long more = 0) =>
         (time.UtcTicks + more).ToString("D19", CultureInfo.InvariantCulture);
+
+    // What comes after a key begins with it and "|", the last character of any here; "}" is the one after that.
+    private static string After(string shard, string kind, InstanceId? after) =>
+        Range(shard, after is { } id ? $"{kind}|{id}|" : $"{kind}|", $"{kind}}}");
 
     private static string Range(string shard, string from, string below) =>
         $"PartitionKey eq '{shard}' and RowKey ge '{from}' and RowKey lt '{below}'";

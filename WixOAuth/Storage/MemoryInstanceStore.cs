@@ -65,6 +65,75 @@ public sealed class MemoryInstanceStore : IInstanceStore
     }
 
     /// <inheritdoc />
+    public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(previous);
+        return Locked(Remove, cancellationToken);
+
+        bool Remove()
+        {
+            var instance = previous.Instance;
+            if (_instances.GetValueOrDefault(instance.Id)?.ETag != previous.ETag)
+            {
+                return false;
+            }
+
+            if (instance.DueAt is { } due)
+            {
+                _due.Remove((due, instance.Id.ToString()));
+            }
+
+            _lastUses.Remove(instance.Id);
+            return _instances.Remove(instance.Id);
+        }
+    }
+
+    /// <inheritdoc />
+    public async IAsyncEnumerable<InstanceId> ReadByStatusAsync(
+        InstanceStatus status, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var id in await Locked(
+            () => _instances.Values.Where(stored => stored.Instance.Status == status).Select(stored => stored.Instance.Id).ToList(),
+            cancellationToken))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            yield return id;
+        }
+    }
+
+    /// <inheritdoc />
+    public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var instance in await Locked(() => _instances.Values.Select(stored => stored.Instance).ToList(), cancellationToken))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            yield return new InstanceGlance(instance.Status, instance.AccessTokenExpiresOn, instance.Failures is not null);
+        }
+    }
+
+    /// <inheritdoc />
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
+        return Locked(
+            () =>
+            {
+                var last = after?.ToString() ?? "";
+                List<Instance> all =
+                [
+                    .. _instances.Values
+                        .Select(stored => stored.Instance)
+                        .Where(instance => instance.Status == (status ?? instance.Status) && string.CompareOrdinal(instance.Id.ToString(), last) > 0)
+                        .OrderBy(instance => instance.Id.ToString(), StringComparer.Ordinal)
+                        .Take(limit + 1),
+                ];
+                return all.Count > limit ? new InstancePage(all[..limit], all[limit - 1].Id) : new InstancePage(all, null);
+            },
+            cancellationToken);
+    }
+
+    /// <inheritdoc />
     public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         foreach (var (dueAt, id) in await Locked(() => _due.TakeWhile(due => due.DueAt <= now).ToList(), cancellationToken))

@@ -27,8 +27,10 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
 
-    // A transaction names each row once, so no more than both deletes of a write can be in the way.
-    private const int MostDeletes = 2;
+    // A transaction names each row once, so no more than the deletes beside the instance's own row can be in the way.
+    private const int MostDeletes = 3;
+
+    private const int ReadsAtOnce = 16;
 
     private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
@@ -67,39 +69,117 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
     }
 
     /// <inheritdoc />
+    /// <remarks>One request more for each row that should be there and is not.</remarks>
+    public async Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(previous);
+        var (id, shard) = (previous.Instance.Id, InstanceRows.ShardOf(previous.Instance.Id));
+        List<TableTransactionAction> removal =
+        [
+            new(TableTransactionActionType.Delete, new TableEntity(shard, InstanceRows.InstanceKey(id)), new ETag(previous.ETag)),
+            Delete(InstanceRows.StatusKey(previous.Instance.Status, id)),
+            Delete(InstanceRows.LastUseKey(id)),
+        ];
+        if (previous.Instance.DueAt is { } due)
+        {
+            removal.Add(Delete(InstanceRows.DueKey(due, id)));
+        }
+
+        try
+        {
+            await SubmitWriteAsync(removal, cancellationToken);
+            return true;
+        }
+        catch (StorageUnavailableException exception) when (IsConflict(exception))
+        {
+            return false;
+        }
+
+        TableTransactionAction Delete(string rowKey) => new(TableTransactionActionType.Delete, new TableEntity(shard, rowKey), ETag.All);
+    }
+
+    /// <inheritdoc />
+    /// <remarks>
+    /// The shards take turns in random order, so that whoever does not read to the end does not always see the same
+    /// ones. A key that is not of this layout is passed over.
+    /// </remarks>
+    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+        ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status), cancellationToken)
+            .Select(InstanceRows.ReadStatusKey)
+            .Where(id => id is not null)
+            .Select(id => id!.Value);
+
+    /// <inheritdoc />
+    /// <remarks>One request for each thousand instances, and three of their properties.</remarks>
+    public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var shard in InstanceRows.Shards)
+        {
+            await using var rows = table
+                .QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), null, InstanceRows.GlanceProperties, cancellationToken)
+                .GetAsyncEnumerator(cancellationToken);
+            while (await AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
+            {
+                if (InstanceRows.ReadGlance(rows.Current) is { } glance)
+                {
+                    yield return glance;
+                }
+            }
+        }
+    }
+
+    /// <inheritdoc />
+    /// <remarks>
+    /// <para>
+    /// Shard by shard, in each by id. Without a status a page is one request for each shard that it reaches into. With
+    /// one, the status index tells which instances, and a second request for each shard reads them together with what
+    /// lies between them; where they lie so thin that this would read more than twice as many, the rest is read one by
+    /// one. Nothing that is asked for grows with the table.
+    /// </para>
+    /// <para>A row that this version cannot read is left out.</para>
+    /// </remarks>
+    public async Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
+        var (found, last, left) = (new List<Instance>(), after, limit);
+        var first = after is { } id ? InstanceRows.ShardOf(id) : "";
+        foreach (var shard in InstanceRows.Shards.Where(shard => string.CompareOrdinal(shard, first) >= 0))
+        {
+            var from = shard == first ? after : null;
+            var filter = status is { } only ? InstanceRows.StatusFilter(shard, only, from) : InstanceRows.InstanceFilter(shard, from);
+
+            // One more than asked for tells whether there is more.
+            var rows = await AskAsync(() => FirstAsync(filter, left + 1, status is null ? null : s_keysOnly, cancellationToken), cancellationToken);
+            var page = rows.Take(left).ToList();
+            var ids = page.Select(row => InstanceRows.ReadId(row.RowKey)).OfType<InstanceId>().ToList();
+            if (status is not null && ids.Count > 0)
+            {
+                page = await ReadAsync(shard, ids, cancellationToken);
+            }
+
+            found.AddRange(page.Select(ReadOrNull).OfType<Instance>().Where(instance => instance.Status == (status ?? instance.Status)));
+            last = ids.Count > 0 ? ids[^1] : last;
+            if (rows.Count > left)
+            {
+                return new InstancePage(found, last);
+            }
+
+            left -= rows.Count;
+        }
+
+        return new InstancePage(found, null);
+    }
+
+    /// <inheritdoc />
     /// <remarks>
     /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
     /// passed over.
     /// </remarks>
-    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        var shards = new Queue<IAsyncEnumerator<TableEntity>>(InstanceRows.Shards.Select(shard =>
-            QueryKeys(InstanceRows.DueFilter(shard, now), null, cancellationToken).GetAsyncEnumerator(cancellationToken)));
-        try
-        {
-            while (shards.TryPeek(out var shard))
-            {
-                if (!await AskAsync(() => shard.MoveNextAsync().AsTask(), cancellationToken))
-                {
-                    await shards.Dequeue().DisposeAsync();
-                    continue;
-                }
-
-                shards.Enqueue(shards.Dequeue());
-                if (InstanceRows.ReadDueKey(shard.Current.RowKey) is { } due)
-                {
-                    yield return due;
-                }
-            }
-        }
-        finally
-        {
-            foreach (var shard in shards)
-            {
-                await shard.DisposeAsync();
-            }
-        }
-    }
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadKeysAsync(InstanceRows.Shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
+            .Select(InstanceRows.ReadDueKey)
+            .OfType<DueInstance>();
 
     /// <inheritdoc />
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
@@ -154,7 +234,8 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
         while (removed < limit && shards.TryDequeue(out var shard))
         {
             var most = Math.Min(limit - removed, TransactionLimit);
-            var rows = await AskAsync(() => FirstAsync(InstanceRows.RedemptionFilter(shard, before), most, cancellationToken), cancellationToken);
+            var rows = await AskAsync(
+                () => FirstAsync(InstanceRows.RedemptionFilter(shard, before), most, s_keysOnly, cancellationToken), cancellationToken);
             if (rows.Count == 0)
             {
                 continue;
@@ -242,7 +323,7 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
             }
             catch (StorageUnavailableException exception) when (
                 tries < MostDeletes
-                && exception.InnerException is TableTransactionFailedException { Status: 404, FailedTransactionActionIndex: { } index }
+                && exception.InnerException is TableTransactionFailedException { Status: 404, FailedTransactionActionIndex: { } index and > 0 }
                 && write[index].ActionType == TableTransactionActionType.Delete)
             {
                 write.RemoveAt(index);
@@ -274,13 +355,73 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
         }
     }
 
+    private async IAsyncEnumerable<string> ReadKeysAsync(
+        IEnumerable<string> inShards, Func<string, string> filter, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var shards = new Queue<IAsyncEnumerator<TableEntity>>(inShards.Select(shard =>
+            QueryKeys(filter(shard), null, cancellationToken).GetAsyncEnumerator(cancellationToken)));
+        try
+        {
+            while (shards.TryPeek(out var shard))
+            {
+                if (!await AskAsync(() => shard.MoveNextAsync().AsTask(), cancellationToken))
+                {
+                    await shards.Dequeue().DisposeAsync();
+                    continue;
+                }
+
+                shards.Enqueue(shards.Dequeue());
+                yield return shard.Current.RowKey;
+            }
+        }
+        finally
+        {
+            foreach (var shard in shards)
+            {
+                await shard.DisposeAsync();
+            }
+        }
+    }
+
     private AsyncPageable<TableEntity> QueryKeys(string filter, int? pageSize, CancellationToken cancellationToken) =>
         table.QueryAsync<TableEntity>(filter, pageSize, s_keysOnly, cancellationToken);
 
-    private async Task<List<TableEntity>> FirstAsync(string filter, int count, CancellationToken cancellationToken)
+    // The rows of instances of one shard, whose ids are given in order. One that has gone is left out.
+    private async Task<List<TableEntity>> ReadAsync(string shard, List<InstanceId> ids, CancellationToken cancellationToken)
+    {
+        var dense = await AskAsync(
+            () => FirstAsync(InstanceRows.InstanceFilter(shard, ids[0], ids[^1]), ids.Count * 2, null, cancellationToken), cancellationToken);
+        var rows = dense.ToDictionary(row => row.RowKey);
+        foreach (var some in ids.Select(InstanceRows.InstanceKey).Where(key => !rows.ContainsKey(key)).Chunk(ReadsAtOnce))
+        {
+            foreach (var row in await Task.WhenAll(some.Select(key => FindRowAsync(shard, key, cancellationToken))))
+            {
+                if (row is not null)
+                {
+                    rows[row.RowKey] = row;
+                }
+            }
+        }
+
+        return [.. ids.Select(id => rows.GetValueOrDefault(InstanceRows.InstanceKey(id))).OfType<TableEntity>()];
+    }
+
+    private static Instance? ReadOrNull(TableEntity row)
+    {
+        try
+        {
+            return InstanceRows.ReadId(row.RowKey) is { } id ? InstanceRows.ToInstance(id, row) : null;
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+
+    private async Task<List<TableEntity>> FirstAsync(string filter, int count, string[]? properties, CancellationToken cancellationToken)
     {
         var rows = new List<TableEntity>();
-        await foreach (var row in QueryKeys(filter, count, cancellationToken))
+        await foreach (var row in table.QueryAsync<TableEntity>(filter, count, properties, cancellationToken))
         {
             rows.Add(row);
             if (rows.Count == count)

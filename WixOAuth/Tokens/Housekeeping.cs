@@ -1,32 +1,129 @@
+using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Tokens;
 
-/// <summary>Removes what is of no use any more, in bounded batches.</summary>
-public sealed class Housekeeping(IInstanceStore store, TimeProvider time)
-{
-    private const int Batch = 1_000;
-    private const int MaxBatches = 1_000;
+/// <summary>What housekeeping removed.</summary>
+/// <param name="Redemptions">States that were redeemed.</param>
+/// <param name="Tombstones">Instances that were removed long ago.</param>
+/// <param name="DueRows">Rows of the due index that no instance stood behind.</param>
+/// <param name="Duration">How long it took.</param>
+public sealed record HousekeepingSummary(int Redemptions, int Tombstones, int DueRows, TimeSpan Duration);
 
-    /// <summary>Removes redeemed states that have expired.</summary>
-    /// <returns>How many were removed.</returns>
+/// <summary>
+/// Removes what is of no use any more, in bounded batches. May overlap itself or be killed at any point: what is left
+/// is removed the next time.
+/// </summary>
+public sealed class Housekeeping(IInstanceStore store, Telemetry telemetry, TimeProvider time, ILogger<Housekeeping> logger)
+{
+    /// <summary>How long a tombstone is kept: so late does no webhook of Wix come.</summary>
+    public static readonly TimeSpan TombstoneLifetime = TimeSpan.FromDays(90);
+
+    /// <summary>It takes up nothing new after this time: hosts end a function after five minutes.</summary>
+    public static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(4);
+
+    private const int RedemptionBatch = 1_000;
+    private const int MaxRedemptionBatches = 1_000;
+    private const int MaxTombstonesRead = 100_000;
+
+    // The sweep removes those it meets, so that only a sample is needed of those that are not due for long.
+    private const int MaxDueRowsRead = 10_000;
+
+    private const int Concurrency = 8;
+
+    /// <summary>
+    /// Removes redeemed states that have expired, tombstones older than <see cref="TombstoneLifetime"/> and rows of the
+    /// due index that no instance stands behind.
+    /// </summary>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
-    public async Task<int> RunAsync(CancellationToken cancellationToken)
+    /// <exception cref="OperationCanceledException">The program stops.</exception>
+    public async Task<HousekeepingSummary> RunAsync(CancellationToken cancellationToken)
+    {
+        var startedAt = time.GetTimestamp();
+        var (redemptions, tombstones, dueRows) = (0, 0, 0);
+        using var inTime = new CancellationTokenSource(LongestRun, time);
+        using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
+        HousekeepingSummary summary;
+        try
+        {
+            await RemoveRedemptionsAsync(count => redemptions += count, until.Token);
+            await EachAsync(
+                store.ReadByStatusAsync(InstanceStatus.Removed, until.Token).Take(MaxTombstonesRead),
+                RemoveTombstoneAsync,
+                () => Interlocked.Increment(ref tombstones),
+                until.Token);
+            await EachAsync(
+                store.ReadDueAsync(DateTimeOffset.MaxValue, until.Token).Take(MaxDueRowsRead),
+                RemoveOrphanAsync,
+                () => Interlocked.Increment(ref dueRows),
+                until.Token);
+        }
+        catch (OperationCanceledException) when (inTime.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            // The rest is for the next time.
+        }
+        finally
+        {
+            summary = new HousekeepingSummary(redemptions, tombstones, dueRows, time.GetElapsedTime(startedAt));
+            telemetry.Removed("redemption", redemptions);
+            telemetry.Removed("tombstone", tombstones);
+            telemetry.Removed("due_row", dueRows);
+            logger.HousekeepingDone(redemptions, tombstones, dueRows, summary.Duration.TotalMilliseconds);
+        }
+
+        return summary;
+    }
+
+    private async Task RemoveRedemptionsAsync(Action<int> removed, CancellationToken cancellationToken)
     {
         // Twice their life, for clocks that differ: a state must never be redeemed again because its row is gone.
         var before = time.GetUtcNow() - (InstallTickets.StateLifetime * 2);
-        var removed = 0;
-        for (var batch = 0; batch < MaxBatches; batch++)
+        for (var batch = 0; batch < MaxRedemptionBatches; batch++)
         {
-            var count = await store.RemoveRedemptionsAsync(before, Batch, cancellationToken);
-            removed += count;
-            if (count < Batch)
+            var count = await store.RemoveRedemptionsAsync(before, RedemptionBatch, cancellationToken);
+            removed(count);
+            if (count < RedemptionBatch)
             {
-                break;
+                return;
             }
         }
-
-        return removed;
     }
+
+    private async Task<bool> RemoveTombstoneAsync(InstanceId id, CancellationToken cancellationToken) =>
+        await store.FindAsync(id, cancellationToken) is { Instance: { Status: InstanceStatus.Removed } tombstone } stored
+        && time.GetUtcNow() - (tombstone.RemovedAt ?? tombstone.UpdatedAt) >= TombstoneLifetime
+        && await store.TryRemoveAsync(stored, cancellationToken);
+
+    private async Task<bool> RemoveOrphanAsync(DueInstance due, CancellationToken cancellationToken)
+    {
+        if ((await store.FindAsync(due.Id, cancellationToken))?.Instance.DueAt == due.DueAt)
+        {
+            return false;
+        }
+
+        await store.RemoveDueAsync(due, cancellationToken);
+        return true;
+    }
+
+    private async Task EachAsync<T>(
+        IAsyncEnumerable<T> items, Func<T, CancellationToken, Task<bool>> tryRemove, Action removed, CancellationToken cancellationToken) =>
+        await Parallel.ForEachAsync(
+            items,
+            new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
+            async (item, token) =>
+            {
+                try
+                {
+                    if (await tryRemove(item, token))
+                    {
+                        removed();
+                    }
+                }
+                catch (InvalidDataException exception)
+                {
+                    // One row's own trouble. It stays for a version that can read it.
+                    logger.RowUnreadable(exception.Message);
+                }
+            });
 }

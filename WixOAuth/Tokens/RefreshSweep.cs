@@ -1,98 +1,127 @@
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Tokens;
 
 /// <summary>What a sweep did.</summary>
-/// <param name="Due">How many instances were due.</param>
-/// <param name="Refreshed">How many have a fresh token now.</param>
-/// <param name="Skipped">How many needed none after all: removed, or somebody else was at it.</param>
-/// <param name="Failed">How many have none.</param>
-public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed);
+/// <param name="Due">How many rows of the due index it took up.</param>
+/// <param name="Refreshed">How many have a new token.</param>
+/// <param name="Skipped">How many needed none after all: removed, idle, or somebody else was at it.</param>
+/// <param name="Failed">How many should have had one and have not.</param>
+/// <param name="Suspect">Whether so many were rejected lately that the app secret is in doubt.</param>
+/// <param name="Duration">How long it took.</param>
+/// <param name="DueLag">How long the longest due one had been due; zero when none was.</param>
+public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed, bool Suspect, TimeSpan Duration, TimeSpan DueLag);
 
 /// <summary>
 /// Looks after every instance that is due: refreshes its tokens ahead of their end and makes up for set-up events that
 /// did not get through. May overlap another sweep or be killed at any point: an instance stays due until it was seen to.
 /// </summary>
+/// <remarks>
+/// A refresh costs three storage transactions (read, lease, commit), and one more where the instance may be idle. An
+/// idle one is checked once a day, by a refresh.
+/// </remarks>
 public sealed class RefreshSweep(
     IInstanceStore store,
     InstanceWriter writer,
     TokenKeeper keeper,
     TokenSchedule schedule,
+    LastUses uses,
     SetupCompleter setup,
+    AppSecretTrust trust,
     ServiceSettings settings,
+    Telemetry telemetry,
     TimeProvider time,
     ILogger<RefreshSweep> logger)
 {
-    /// <summary>A sweep takes up nothing new after this time, so that it ends before the next tick a minute later.</summary>
-    public static readonly TimeSpan LongestSweep = TimeSpan.FromSeconds(45);
+    /// <summary>
+    /// A sweep takes up nothing new after this time, so that what is in flight then ends before the next tick, a minute
+    /// after its own.
+    /// </summary>
+    public static readonly TimeSpan LongestSweep = TimeSpan.FromMinutes(1) - WixClient.LongestTokenCall - TimeSpan.FromSeconds(2);
 
-    /// <summary>Sweeps once. Ends early, without an error, when it is cancelled or has taken <see cref="LongestSweep"/>.</summary>
+    /// <summary>
+    /// Sweeps once. Ends early, without an error, when it is cancelled or has taken <see cref="LongestSweep"/>: what has
+    /// begun is finished, what has not stays due.
+    /// </summary>
     /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
     public async Task<SweepSummary> RunAsync(CancellationToken cancellationToken)
     {
-        var startedAt = time.GetTimestamp();
-        var counts = new int[4];
+        using var activity = telemetry.Trace("Sweep");
+        var run = new Run(time.GetUtcNow(), time.GetTimestamp());
         using var inTime = new CancellationTokenSource(LongestSweep, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
+        SweepSummary summary;
         try
         {
             await Parallel.ForEachAsync(
-                store.ReadDueAsync(time.GetUtcNow(), until.Token),
+                store.ReadDueAsync(run.Now, until.Token),
                 new ParallelOptions { MaxDegreeOfParallelism = settings.Tokens.RefreshConcurrency, CancellationToken = until.Token },
-                async (due, _) =>
-                {
-                    Interlocked.Increment(ref counts[0]);
-                    Interlocked.Increment(ref counts[(int)await LookAfterAsync(due)]);
-                });
+                async (due, _) => run.Count(due, await LookAfterAsync(due, until.Token)));
         }
         catch (OperationCanceledException)
         {
             // What is left is still due, and the next sweep begins with what has been due the longest.
         }
+        finally
+        {
+            summary = run.Sum(trust.IsSuspect, time.GetElapsedTime(run.StartedAt));
+            Report(activity, summary);
+        }
 
-        var summary = new SweepSummary(counts[0], counts[(int)Care.Refreshed], counts[(int)Care.Skipped], counts[(int)Care.Failed]);
-        logger.Swept(summary.Due, summary.Refreshed, summary.Skipped, summary.Failed, time.GetElapsedTime(startedAt).TotalMilliseconds);
         return summary;
     }
 
     [SuppressMessage("Design", "CA1031", Justification = "One instance's failure, whatever it is, must not end the sweep of the others.")]
-    private async Task<Care> LookAfterAsync(DueInstance due)
+    private async Task<Care> LookAfterAsync(DueInstance due, CancellationToken untilStop)
     {
         try
         {
-            var result = await keeper.GetTokenAsync(due.Id, TokenDemand.Ahead, CancellationToken.None);
-            if (result is TokenResult.Unknown)
+            if (await store.FindAsync(due.Id, untilStop) is not { } stored || stored.Instance.DueAt != due.DueAt)
             {
-                await store.RemoveDueAsync(due, CancellationToken.None);
+                await store.RemoveDueAsync(due, untilStop);
                 return Care.Skipped;
             }
 
-            if (await store.FindAsync(due.Id, CancellationToken.None) is not { } stored)
+            stored = await WithLastUseAsync(stored, untilStop);
+            if (!stored.Instance.SetupPending && schedule.DueAt(stored.Instance, time.GetUtcNow()) > time.GetUtcNow())
             {
+                await MoveOnAsync(stored);
                 return Care.Skipped;
             }
 
-            if (stored.Instance.SetupPending && result is TokenResult.Token token)
+            // From here on nothing is cancelled: what is spent at Wix is to be written down.
+            untilStop.ThrowIfCancellationRequested();
+            var (result, source) = await keeper.RefreshDueAsync(stored);
+            if (result is not TokenResult.Token token)
             {
-                await setup.SendAsync(stored, token.AccessToken);
-                stored = await store.FindAsync(due.Id, CancellationToken.None);
+                return result is TokenResult.Unknown or TokenResult.Removed ? Care.Skipped : Care.Failed;
             }
 
-            if (stored is not null)
+            var refreshed = source == TokenSource.Refresh && token.Generation > stored.Instance.Generation;
+            var settled = stored.Instance.SetupPending
+                && !untilStop.IsCancellationRequested
+                && await setup.SendAsync(stored, token.AccessToken) == Delivery.Accepted;
+            if (!refreshed && !settled)
             {
-                await MoveOnAsync(stored, due);
+                await MoveOnAsync(stored);
             }
 
-            return result switch
-            {
-                TokenResult.Token => Care.Refreshed,
-                TokenResult.Removed => Care.Skipped,
-                _ => Care.Failed,
-            };
+            return refreshed ? Care.Refreshed : Care.Skipped;
+        }
+        catch (OperationCanceledException) when (untilStop.IsCancellationRequested)
+        {
+            return Care.Skipped;
+        }
+        catch (InvalidDataException exception)
+        {
+            logger.Unreadable(due.Id, exception.Message);
+            return Care.Failed;
         }
         catch (Exception exception)
         {
@@ -101,34 +130,83 @@ public sealed class RefreshSweep(
         }
     }
 
-    /// <summary>Whatever came of it, the instance must not stay due now, or every sweep would begin with it.</summary>
-    private async Task MoveOnAsync(StoredInstance stored, DueInstance due)
+    /// <summary>
+    /// The row as it was read, with the last use that may be known better elsewhere: the next write of it takes that
+    /// along. The last use's own row is read only where the instance looks idle.
+    /// </summary>
+    private async Task<StoredInstance> WithLastUseAsync(StoredInstance stored, CancellationToken cancellationToken)
     {
-        if (stored.Instance.DueAt != due.DueAt)
+        var id = stored.Instance.Id;
+        var instance = stored.Instance with { LastUsedAt = uses.Newest(id, stored.Instance.LastUsedAt) };
+        if (schedule.IsIdle(instance, time.GetUtcNow())
+            && await store.FindLastUseAsync(id, cancellationToken) is { } usedAt
+            && !(usedAt <= instance.LastUsedAt))
         {
-            await store.RemoveDueAsync(due, CancellationToken.None);
+            instance = instance with { LastUsedAt = usedAt };
         }
 
-        if (stored.Instance.DueAt <= time.GetUtcNow())
+        return stored with { Instance = instance };
+    }
+
+    /// <summary>Nothing was written, but the instance must not stay due now, or every sweep would begin with it.</summary>
+    private Task<StoredInstance?> MoveOnAsync(StoredInstance stored) => writer.UpdateAsync(
+        stored.Instance.Id,
+        stored,
+        current =>
         {
-            await writer.UpdateAsync(
-                due.Id,
-                stored,
-                current =>
-                {
-                    var now = time.GetUtcNow();
-                    return new ValueTask<Instance?>(
-                        current?.DueAt <= now && schedule.DueAt(current, now) is var next && next > now ? current with { DueAt = next } : current);
-                },
-                isMine: _ => false,
-                CancellationToken.None);
-        }
+            var now = time.GetUtcNow();
+            return new ValueTask<Instance?>(
+                current?.DueAt <= now && schedule.DueAt(current, now) is var next && !(next <= now) ? current with { DueAt = next } : current);
+        },
+        isMine: _ => false,
+        CancellationToken.None);
+
+    private void Report(Activity? activity, SweepSummary summary)
+    {
+        telemetry.Swept(activity, summary);
+        logger.Swept(
+            summary.Due,
+            summary.Refreshed,
+            summary.Skipped,
+            summary.Failed,
+            summary.Suspect,
+            summary.Duration.TotalMilliseconds,
+            summary.DueLag.TotalSeconds);
     }
 
     private enum Care
     {
-        Refreshed = 1,
-        Skipped = 2,
-        Failed = 3,
+        Refreshed,
+        Skipped,
+        Failed,
+    }
+
+    /// <summary>The counts of one sweep; many count at once.</summary>
+    private sealed class Run(DateTimeOffset now, long startedAt)
+    {
+        private readonly int[] _counts = new int[3];
+        private long _oldest = now.UtcTicks;
+
+        public DateTimeOffset Now => now;
+
+        public long StartedAt => startedAt;
+
+        public void Count(DueInstance due, Care care)
+        {
+            Interlocked.Increment(ref _counts[(int)care]);
+            for (var oldest = Volatile.Read(ref _oldest); due.DueAt.UtcTicks < oldest; oldest = Volatile.Read(ref _oldest))
+            {
+                Interlocked.CompareExchange(ref _oldest, due.DueAt.UtcTicks, oldest);
+            }
+        }
+
+        public SweepSummary Sum(bool suspect, TimeSpan duration) => new(
+            _counts.Sum(),
+            _counts[(int)Care.Refreshed],
+            _counts[(int)Care.Skipped],
+            _counts[(int)Care.Failed],
+            suspect,
+            duration,
+            TimeSpan.FromTicks(now.UtcTicks - Volatile.Read(ref _oldest)));
     }
 }

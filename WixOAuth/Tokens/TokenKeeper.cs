@@ -20,8 +20,11 @@ public sealed class TokenKeeper(
     TokenMemory memory,
     TokenSchedule schedule,
     AppSecretTrust trust,
+    LastUses uses,
     IAppSecretSource appSecret,
     BackgroundWork background,
+    Telemetry telemetry,
+    RefreshHistory history,
     TimeProvider time,
     ILogger<TokenKeeper> logger)
 {
@@ -36,47 +39,78 @@ public sealed class TokenKeeper(
     private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan DayBetweenTries = TimeSpan.FromDays(1);
 
-    private readonly ConcurrentDictionary<InstanceId, Lazy<Task<TokenResult>>> _flights = new();
+    private readonly ConcurrentDictionary<InstanceId, Flight> _flights = new();
 
     /// <summary>An access token of an instance that meets <paramref name="demand"/>, or why there is none.</summary>
     /// <exception cref="OperationCanceledException">The caller gave up; what it had set going goes on for others.</exception>
     public ValueTask<TokenResult> GetTokenAsync(InstanceId id, TokenDemand demand, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
-        if (demand.Rejected is null && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
+
+        // The sweep comes because of what is stored, which may be another reason than the token's age.
+        if (demand is { Rejected: null, IsAhead: false } && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
         {
             RefreshAheadIfDue(held, now);
+            uses.Note(id, now);
+            telemetry.Answered(held, TokenSource.Memory);
             return new ValueTask<TokenResult>(held);
         }
 
-        return new ValueTask<TokenResult>(WaitForTokenAsync(id, demand, cancellationToken));
+        return new ValueTask<TokenResult>(AnswerAsync(id, demand, cancellationToken));
     }
+
+    /// <summary>
+    /// For the sweep: refreshes an instance whose row it has just read, unless it turns out to need none. Whatever this
+    /// process remembers, the row decides.
+    /// </summary>
+    internal Task<(TokenResult Result, TokenSource Source)> RefreshDueAsync(StoredInstance read) =>
+        WaitForTokenAsync(read.Instance.Id, TokenDemand.Ahead, read, CancellationToken.None);
 
     /// <summary>Remembers the tokens of a consent that was just saved.</summary>
     public void Remember(StoredInstance stored, AccessToken accessToken) =>
         memory.Remember(TokenOf(stored.Instance, accessToken));
 
-    private async Task<TokenResult> WaitForTokenAsync(InstanceId id, TokenDemand demand, CancellationToken cancellationToken)
+    private async Task<TokenResult> AnswerAsync(InstanceId id, TokenDemand demand, CancellationToken cancellationToken)
+    {
+        using var activity = telemetry.Trace("GetToken", id);
+        try
+        {
+            var (result, source) = await WaitForTokenAsync(id, demand, null, cancellationToken);
+            telemetry.Answered(result, source, activity);
+            return result;
+        }
+        catch (OperationCanceledException)
+        {
+            telemetry.Left();
+            throw;
+        }
+    }
+
+    private async Task<(TokenResult Result, TokenSource Source)> WaitForTokenAsync(
+        InstanceId id, TokenDemand demand, StoredInstance? read, CancellationToken cancellationToken)
     {
         for (var round = 1; ; round++)
         {
-            var (flight, joined) = JoinOrStartFlight(id, demand);
-            var result = await flight.WaitAsync(cancellationToken);
+            var (flight, joined) = JoinOrStartFlight(id, demand, read);
+            var result = await flight.Landing.WaitAsync(cancellationToken);
             var now = time.GetUtcNow();
             if (result is TokenResult.Token token && !demand.IsAhead)
             {
+                uses.Note(id, now);
                 RefreshAheadIfDue(token, now);
             }
 
             // A flight that others started may have had less to fulfil, or may have begun before we asked.
             if (!joined || IsAnswerTo(demand, result, round))
             {
-                return result;
+                return (result, flight.Source);
             }
 
+            // What was read before that flight is old now.
+            read = null;
             if (demand.Rejected is null && memory.Find(id, now) is { } held && demand.IsMetBy(held, now))
             {
-                return held;
+                return (held, flight.Source);
             }
         }
     }
@@ -92,7 +126,7 @@ public sealed class TokenKeeper(
 
     private async Task RefreshAheadAsync(TokenResult.Token old)
     {
-        var result = await JoinOrStartFlight(old.InstanceId, TokenDemand.Ahead).Flight;
+        var result = await JoinOrStartFlight(old.InstanceId, TokenDemand.Ahead, null).Flight.Landing;
         var now = time.GetUtcNow();
         if (result is TokenResult.WixUnavailable or TokenResult.StorageUnavailable or TokenResult.Token
             && memory.Find(old.InstanceId, now) is { } held
@@ -111,21 +145,21 @@ public sealed class TokenKeeper(
         _ => round > 1,
     };
 
-    private (Task<TokenResult> Flight, bool Joined) JoinOrStartFlight(InstanceId id, TokenDemand demand)
+    private (Flight Flight, bool Joined) JoinOrStartFlight(InstanceId id, TokenDemand demand, StoredInstance? read)
     {
-        var mine = new Lazy<Task<TokenResult>>(() => FlyAsync(id, demand));
+        var mine = new Flight(flight => FlyAsync(id, demand, read, flight));
         var flight = _flights.GetOrAdd(id, mine);
-        return (flight.Value, flight != mine);
+        return (flight, flight != mine);
     }
 
     // No caller's cancellation reaches this: whoever started it may leave, the others still wait.
-    private async Task<TokenResult> FlyAsync(InstanceId id, TokenDemand demand)
+    private async Task<TokenResult> FlyAsync(InstanceId id, TokenDemand demand, StoredInstance? read, Flight flight)
     {
         // The flight has to be known to others before it can end.
         await Task.Yield();
         try
         {
-            return await RefreshIfNeededAsync(id, demand);
+            return await RefreshIfNeededAsync(id, demand, read, flight);
         }
         catch (StorageUnavailableException)
         {
@@ -148,7 +182,7 @@ public sealed class TokenKeeper(
         }
     }
 
-    private async Task<TokenResult> RefreshIfNeededAsync(InstanceId id, TokenDemand demand)
+    private async Task<TokenResult> RefreshIfNeededAsync(InstanceId id, TokenDemand demand, StoredInstance? read, Flight flight)
     {
         var attemptId = Guid.NewGuid().ToString("N");
         var patientUntil = time.GetUtcNow() + LongestWait;
@@ -157,7 +191,9 @@ public sealed class TokenKeeper(
 
         while (true)
         {
-            if (await store.FindAsync(id, CancellationToken.None) is not { } stored)
+            var known = read;
+            read = null;
+            if ((known ?? await store.FindAsync(id, CancellationToken.None)) is not { } stored)
             {
                 memory.Forget(id);
                 return new TokenResult.Unknown();
@@ -167,13 +203,21 @@ public sealed class TokenKeeper(
             var now = time.GetUtcNow();
             if (instance.Status == InstanceStatus.Removed)
             {
-                memory.Forget(id);
+                memory.Forget(id, instance.Generation);
                 return new TokenResult.Removed();
+            }
+
+            if (!demand.IsAhead)
+            {
+                uses.Note(id, now);
             }
 
             var token = await OpenAsync(instance);
             generationAtStart ??= instance.Generation;
-            if (token is not null && (demand.IsMetBy(token, now) || (demand.IsNew && instance.Generation > generationAtStart)))
+
+            // Whoever is in no hurry finds out whether a removal that was noted is true: only a refresh can tell.
+            var isDoubted = demand.IsAhead && instance.RemovalNotedAt is not null;
+            if (token is not null && !isDoubted && (demand.IsMetBy(token, now) || (demand.IsNew && instance.Generation > generationAtStart)))
             {
                 return token;
             }
@@ -190,6 +234,11 @@ public sealed class TokenKeeper(
                     return (TokenResult?)token ?? new TokenResult.WixUnavailable(Positive(lease.Until - now));
                 }
 
+                if (poll == ShortestPoll)
+                {
+                    telemetry.WaitsForLease();
+                }
+
                 await Task.Delay(Shorter(poll * (0.75 + (0.5 * Random.Shared.NextDouble())), lease.Until - now), time, CancellationToken.None);
                 poll = Shorter(poll * 1.5, LongestPoll);
                 continue;
@@ -203,8 +252,10 @@ public sealed class TokenKeeper(
                 if (instance.Lease is { } leftOver && leftOver.Owner != attemptId)
                 {
                     logger.LeaseTakenOver(id);
+                    telemetry.TookOverLease();
                 }
 
+                flight.Source = TokenSource.Refresh;
                 return await RefreshAsync(leased, token, demand, attemptId);
             }
         }
@@ -236,6 +287,7 @@ public sealed class TokenKeeper(
     {
         var instance = leased.Instance;
         var startedAt = time.GetTimestamp();
+        using var activity = telemetry.Trace("Refresh", instance.Id);
         using var insideLease = new CancellationTokenSource(WixClient.LongestTokenCall, time);
 
         TokenAnswer answer;
@@ -258,12 +310,17 @@ public sealed class TokenKeeper(
         if (answer is TokenAnswer.Granted granted)
         {
             var kept = grant == Grant.RefreshToken ? granted.RefreshToken ?? refreshToken : null;
-            return await CommitAsync(leased, grant, granted, kept, attemptId, startedAt);
+            var result = await CommitAsync(leased, grant, granted, kept, attemptId, startedAt);
+            telemetry.Refreshed(activity, grant, null, time.GetElapsedTime(startedAt));
+            history.Add(succeeded: true);
+            return result;
         }
 
         var unavailable = answer as TokenAnswer.Unavailable;
-        return await RecordFailureAsync(
-            leased, unavailable?.Error ?? TokenError.Rejected, unavailable?.RetryAfter, oldToken, demand, attemptId);
+        var error = unavailable?.Error ?? TokenError.Rejected;
+        telemetry.Refreshed(activity, grant, error, time.GetElapsedTime(startedAt));
+        history.Add(succeeded: false);
+        return await RecordFailureAsync(leased, error, unavailable?.RetryAfter, oldToken, demand, attemptId);
 
         async Task<bool> IsStillCurrentAsync() =>
             await store.FindAsync(instance.Id, insideLease.Token) is { } stored
@@ -293,7 +350,12 @@ public sealed class TokenKeeper(
 
                     var now = time.GetUtcNow();
                     var tokens = await protector.ProtectAsync(id, generation + 1, granted, refreshToken);
-                    var refreshed = current.Refreshed(grant, tokens, attemptId, now);
+                    var refreshed = current.Refreshed(grant, tokens, attemptId, now) with { LastUsedAt = uses.Newest(id, current.LastUsedAt) };
+                    if (current.IsDoubtedAs(leased.Instance))
+                    {
+                        refreshed = refreshed.RemovalRefuted();
+                    }
+
                     return refreshed with { DueAt = schedule.DueAt(refreshed, now) };
                 },
                 current => current.CommitId == attemptId);
@@ -310,8 +372,8 @@ public sealed class TokenKeeper(
             case null:
                 memory.Forget(id);
                 return new TokenResult.Unknown();
-            case { Status: InstanceStatus.Removed }:
-                memory.Forget(id);
+            case { Status: InstanceStatus.Removed } tombstone:
+                memory.Forget(id, tombstone.Generation);
                 return new TokenResult.Removed();
             case { } mine when mine.CommitId == attemptId:
                 logger.Refreshed(id, mine.Generation, grant, time.GetElapsedTime(startedAt).TotalMilliseconds);
@@ -341,6 +403,11 @@ public sealed class TokenKeeper(
                 }
 
                 var now = time.GetUtcNow();
+                if (error == TokenError.Rejected && current.IsDoubtedAs(leased.Instance))
+                {
+                    return new ValueTask<Instance?>(current.RemovalConfirmed(now));
+                }
+
                 var cooldown = TokenSchedule.Cooldown(current.Failures?.Count ?? 0, error == TokenError.Rejected, retryAfter);
                 var failed = current.Failed(error, now + cooldown, now);
                 if (IsFinal(failed, secretVersion, now))
@@ -355,6 +422,11 @@ public sealed class TokenKeeper(
         if (stored is null || stored.Instance.Generation != generation)
         {
             // Somebody else had more luck, or the instance was removed.
+            if (stored?.Instance.Status == InstanceStatus.Removed)
+            {
+                memory.Forget(id, stored.Instance.Generation);
+            }
+
             return stored switch
             {
                 null => new TokenResult.Unknown(),
@@ -379,6 +451,7 @@ public sealed class TokenKeeper(
     private bool IsFinal(Instance failed, string secretVersion, DateTimeOffset now) =>
         failed.Failures is { LastError: TokenError.Rejected, Rejections: >= 3, FirstRejectedAt: { } since }
         && now - since >= TimeSpan.FromMinutes(10)
+        && !trust.IsSuspect
         && (trust.IsProvenSince(since, secretVersion, failed.Id) || now - since >= DayBetweenTries);
 
     private async Task<TokenResult.Token?> OpenAsync(Instance instance)
@@ -425,4 +498,16 @@ public sealed class TokenKeeper(
     private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
     private static TimeSpan Positive(TimeSpan wait) => wait > TimeSpan.Zero ? wait : TimeSpan.FromSeconds(1);
+
+    /// <summary>One look at an instance's row, and a refresh if it needs one, for all who wait for it in this process.</summary>
+    private sealed class Flight
+    {
+        private readonly Lazy<Task<TokenResult>> _landing;
+
+        public Flight(Func<Flight, Task<TokenResult>> fly) => _landing = new(() => fly(this));
+
+        public Task<TokenResult> Landing => _landing.Value;
+
+        public TokenSource Source { get; set; } = TokenSource.Storage;
+    }
 }

@@ -33,9 +33,25 @@ internal static partial class TokenLog
     [LoggerMessage(409, LogLevel.Error, "Instance {InstanceId}: the sweep could not look after it: {Error}")]
     public static partial void SweepFailed(this ILogger logger, InstanceId instanceId, string error);
 
-    [LoggerMessage(410, LogLevel.Information, "Sweep: {Due} due, {Refreshed} refreshed, {Skipped} skipped, {Failed} failed in {Milliseconds:F0} ms")]
-    public static partial void Swept(this ILogger logger, int due, int refreshed, int skipped, int failed, double milliseconds);
+    [LoggerMessage(410, LogLevel.Information, "Sweep: {Due} due, {Refreshed} refreshed, {Skipped} skipped, {Failed} failed, app secret suspect: {Suspect}, in {Milliseconds:F0} ms; the longest had been due for {DueLag:F0} s")]
+    public static partial void Swept(
+        this ILogger logger, int due, int refreshed, int skipped, int failed, bool suspect, double milliseconds, double dueLag);
 
     [LoggerMessage(411, LogLevel.Critical, "Instance {InstanceId}: its row cannot be read by this version of the program: {Problem}")]
     public static partial void Unreadable(this ILogger logger, InstanceId instanceId, string problem);
+
+    [LoggerMessage(412, LogLevel.Critical, "Wix rejects {Rejected} of the {Seen} instances asked for lately: is the app secret right? While it does, no site is marked as to be installed again")]
+    public static partial void SecretSuspect(this ILogger logger, int rejected, int seen);
+
+    [LoggerMessage(413, LogLevel.Information, "Wix takes the app secret again: rejections count as usual")]
+    public static partial void SecretTrusted(this ILogger logger);
+
+    [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be written down: the storage is not available")]
+    public static partial void LastUsesNotWritten(this ILogger logger, int count);
+
+    [LoggerMessage(415, LogLevel.Information, "Housekeeping: {Redemptions} redeemed states, {Tombstones} tombstones and {DueRows} orphaned due rows removed in {Milliseconds:F0} ms")]
+    public static partial void HousekeepingDone(this ILogger logger, int redemptions, int tombstones, int dueRows, double milliseconds);
+
+    [LoggerMessage(416, LogLevel.Critical, "Housekeeping leaves a row that this version of the program cannot read: {Problem}")]
+    public static partial void RowUnreadable(this ILogger logger, string problem);
 }

@@ -7,7 +7,8 @@ namespace WixOAuth.Tokens;
 /// <summary>
 /// The tokens this process has seen, so that GetToken needs no I/O. Bounded in number, and each is believed for five
 /// minutes at most, however long it lives: so long can another process's change (a forgotten instance, a new consent)
-/// stay unseen here.
+/// stay unseen here. A removal in this process is seen at once, also by those who read the token before it. A token
+/// whose times make no sense is never handed out. Safe for concurrent use.
 /// </summary>
 public sealed class TokenMemory(TimeProvider time) : IDisposable
 {
@@ -17,34 +18,82 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
     /// <summary>How long a token is believed without asking the storage.</summary>
     public static readonly TimeSpan BelievedFor = TimeSpan.FromMinutes(5);
 
+    /// <summary>By how much the clocks of two processes may differ.</summary>
+    private static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(1);
+
+    /// <summary>No token of Wix's lives longer (wix-protocol §8: four hours); one that seems to was misread.</summary>
+    private static readonly TimeSpan LongestLife = TimeSpan.FromDays(366);
+
+    private readonly Lock _remembering = new();
     private readonly MemoryCache _tokens = new(new MemoryCacheOptions { SizeLimit = Capacity, Clock = new Clock(time) });
 
     /// <summary>The token of an instance, if one is held and still to be believed.</summary>
     public TokenResult.Token? Find(InstanceId id, DateTimeOffset now) =>
-        _tokens.TryGetValue(id, out TokenResult.Token? token) && token is not null && now - token.ReadAt < BelievedFor && now >= token.ReadAt
-            ? token
-            : null;
+        _tokens.Get(id) is TokenResult.Token token && IsToBeBelieved(token, now) ? token : null;
 
-    /// <summary>Holds a token that the storage has just confirmed, unless a newer one is held.</summary>
+    /// <summary>Holds a token that the storage has just confirmed, unless a newer one is held, it was forgotten since, or its times make no sense.</summary>
     public void Remember(TokenResult.Token token)
     {
-        if (_tokens.TryGetValue(token.InstanceId, out TokenResult.Token? held) && held?.Generation > token.Generation)
+        ArgumentNullException.ThrowIfNull(token);
+        var now = time.GetUtcNow();
+        if (!IsToBeBelieved(token, now))
         {
             return;
         }
 
-        var end = token.ReadAt + BelievedFor;
-        _tokens.Set(
-            token.InstanceId,
-            token,
-            new MemoryCacheEntryOptions { Size = 1, AbsoluteExpiration = end < token.ExpiresOn ? end : token.ExpiresOn });
+        // Else a late one, seen before the newest, could take its place between the look and the write.
+        lock (_remembering)
+        {
+            if (_tokens.Get(token.InstanceId) switch
+            {
+                TokenResult.Token held => held.Generation > token.Generation && IsToBeBelieved(held, now),
+                Tombstone tombstone => tombstone.Generation > token.Generation,
+                _ => false,
+            })
+            {
+                return;
+            }
+
+            var end = token.ReadAt + BelievedFor;
+            _tokens.Set(
+                token.InstanceId,
+                token,
+                new MemoryCacheEntryOptions { Size = 1, AbsoluteExpiration = end < token.ExpiresOn ? end : token.ExpiresOn });
+        }
     }
 
     /// <summary>Drops what is held of an instance.</summary>
     public void Forget(InstanceId id) => _tokens.Remove(id);
 
+    /// <summary>
+    /// Drops what is held of a removed instance, and for a while takes no token of it that is older than
+    /// <paramref name="generation"/>: a request that read one before the removal may still be under way.
+    /// </summary>
+    public void Forget(InstanceId id, long generation)
+    {
+        lock (_remembering)
+        {
+            if (_tokens.Get(id) is not TokenResult.Token held || held.Generation < generation)
+            {
+                _tokens.Set(
+                    id,
+                    new Tombstone(generation),
+                    new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = BelievedFor });
+            }
+        }
+    }
+
     /// <inheritdoc />
     public void Dispose() => _tokens.Dispose();
+
+    private static bool IsToBeBelieved(TokenResult.Token token, DateTimeOffset now) =>
+        now >= token.ReadAt
+        && now - token.ReadAt < BelievedFor
+        && now < token.ExpiresOn
+        && token.IssuedAt <= now + ClockSkew
+        && token.Lifetime <= LongestLife;
+
+    private sealed record Tombstone(long Generation);
 
     private sealed class Clock(TimeProvider time) : ISystemClock
     {

@@ -34,6 +34,13 @@ public sealed class TokenSchedule(ServiceSettings settings)
         return instance.SetupPending && SetupDueAt(instance, now) is var setup && setup < due ? setup : due;
     }
 
+    /// <summary>Whether an instance was not asked for in so long that it is only checked once a day. An install counts as a use.</summary>
+    public bool IsIdle(Instance instance, DateTimeOffset now)
+    {
+        ArgumentNullException.ThrowIfNull(instance);
+        return settings.Tokens.IdleAfter > TimeSpan.Zero && now - (instance.LastUsedAt ?? instance.InstalledAt) > settings.Tokens.IdleAfter;
+    }
+
     /// <summary>How long nobody tries again after a failure.</summary>
     /// <param name="failuresBefore">How many attempts had failed before this one.</param>
     /// <param name="rejected">Whether Wix said no, rather than nothing.</param>
@@ -52,7 +59,7 @@ public sealed class TokenSchedule(ServiceSettings settings)
     {
         if (instance.Status == InstanceStatus.ReinstallRequired)
         {
-            return now + Daily;
+            return (instance.Failures?.LastAt ?? instance.UpdatedAt) + Daily;
         }
 
         if (instance.Failures?.RetryAt is { } retryAt)
@@ -60,16 +67,20 @@ public sealed class TokenSchedule(ServiceSettings settings)
             return retryAt;
         }
 
+        if (instance.RemovalNotedAt is not null)
+        {
+            return now;
+        }
+
         if (instance is not { AccessTokenIssuedAt: { } issuedAt, AccessTokenExpiresOn: { } expiresOn })
         {
             return now;
         }
 
-        return IsIdle(instance, now) ? now + (Daily * (1 - (0.1 * JitterOf(instance.Id)))) : AheadAt(instance.Id, issuedAt, expiresOn);
+        var ahead = AheadAt(instance.Id, issuedAt, expiresOn);
+        var daily = (instance.RefreshedAt ?? issuedAt) + (Daily * (1 - (0.1 * JitterOf(instance.Id))));
+        return IsIdle(instance, now) && daily > ahead ? daily : ahead;
     }
-
-    private bool IsIdle(Instance instance, DateTimeOffset now) =>
-        settings.Tokens.IdleAfter > TimeSpan.Zero && instance.LastUsedAt is { } lastUsedAt && now - lastUsedAt > settings.Tokens.IdleAfter;
 
     // The next try after half of the time that has already passed: quick at first, daily in the end, and no counter.
     private static DateTimeOffset SetupDueAt(Instance instance, DateTimeOffset now)

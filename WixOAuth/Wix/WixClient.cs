@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
@@ -33,6 +34,7 @@ public sealed class WixClient
     private readonly HttpClient _exchangeHttp;
     private readonly WixOptions _wix;
     private readonly TokensOptions _tokens;
+    private readonly Telemetry _telemetry;
     private readonly TimeProvider _time;
     private readonly ResiliencePipeline _attempt;
     private readonly ResiliencePipeline<WixResponse> _whenSurelyNotProcessed;
@@ -45,13 +47,15 @@ public sealed class WixClient
     /// own when the server closes it, and a code must not be sent twice.
     /// </param>
     /// <param name="settings">The app and where Wix is.</param>
+    /// <param name="telemetry">What counts the calls.</param>
     /// <param name="time">The clock.</param>
-    public WixClient(HttpClient http, HttpClient exchangeHttp, ServiceSettings settings, TimeProvider time)
+    public WixClient(HttpClient http, HttpClient exchangeHttp, ServiceSettings settings, Telemetry telemetry, TimeProvider time)
     {
         _http = http;
         _exchangeHttp = exchangeHttp;
         _wix = settings.Wix;
         _tokens = settings.Tokens;
+        _telemetry = telemetry;
         _time = time;
         _attempt = new ResiliencePipelineBuilder { TimeProvider = time }.AddTimeout(AttemptTimeout).Build();
         _whenSurelyNotProcessed = Retry(response => response.SurelyNotProcessed, maxRetries: 2);
@@ -64,6 +68,7 @@ public sealed class WixClient
     /// </summary>
     public Task<TokenAnswer> ExchangeCodeAsync(AuthorizationCode code, AppSecret secret, CancellationToken cancellationToken) =>
         RequestTokenAsync(
+            "exchange",
             _exchangeHttp,
             _whenSurelyNotProcessed,
             "/oauth/access",
@@ -74,6 +79,7 @@ public sealed class WixClient
     /// <summary>Has a new access token for a refresh token (wix-protocol §5; RFC 6749 §6).</summary>
     public Task<TokenAnswer> RefreshAsync(RefreshToken refreshToken, AppSecret secret, CancellationToken cancellationToken) =>
         RequestTokenAsync(
+            "refresh",
             _http,
             _whenUnavailable,
             "/oauth/access",
@@ -84,6 +90,7 @@ public sealed class WixClient
     /// <summary>Has an access token for an instance with the app's own credentials (wix-protocol §8; RFC 6749 §4.4).</summary>
     public Task<TokenAnswer> MintAsync(InstanceId id, AppSecret secret, CancellationToken cancellationToken) =>
         RequestTokenAsync(
+            "mint",
             _http,
             _whenUnavailable,
             "/oauth2/token",
@@ -95,6 +102,7 @@ public sealed class WixClient
     public async Task<TokenInfo?> GetTokenInfoAsync(AccessToken accessToken, CancellationToken cancellationToken)
     {
         var response = await SendAsync(
+            "token_info",
             _http,
             _whenUnavailable,
             () => Post("/oauth2/token-info", json => json.WriteString("token", accessToken.Reveal())),
@@ -108,7 +116,11 @@ public sealed class WixClient
     public async Task<AppInstance?> GetAppInstanceAsync(AccessToken accessToken, CancellationToken cancellationToken)
     {
         var response = await SendAsync(
-            _http, _whenUnavailable, () => Authorized(new HttpRequestMessage(HttpMethod.Get, Url("/apps/v1/instance")), accessToken), cancellationToken);
+            "app_instance",
+            _http,
+            _whenUnavailable,
+            () => Authorized(new HttpRequestMessage(HttpMethod.Get, Url("/apps/v1/instance")), accessToken),
+            cancellationToken);
         if (response.Kind != WixResponseKind.Success || response.Body?.Object("instance") is not { } instance)
         {
             return null;
@@ -122,6 +134,7 @@ public sealed class WixClient
     public async Task<Delivery> SendSetupCompletedAsync(AccessToken accessToken, CancellationToken cancellationToken)
     {
         var response = await SendAsync(
+            "bi_event",
             _http,
             _whenUnavailable,
             () => Authorized(Post("/apps/v1/bi-event", json => json.WriteString("eventName", "APP_FINISHED_CONFIGURATION")), accessToken),
@@ -135,6 +148,7 @@ public sealed class WixClient
     }
 
     private async Task<TokenAnswer> RequestTokenAsync(
+        string endpoint,
         HttpClient http,
         ResiliencePipeline<WixResponse> retry,
         string path,
@@ -142,7 +156,7 @@ public sealed class WixClient
         TimeSpan? longest,
         CancellationToken cancellationToken)
     {
-        var response = await SendAsync(http, retry, () => Post(path, write), cancellationToken);
+        var response = await SendAsync(endpoint, http, retry, () => Post(path, write), cancellationToken);
         return response.Kind switch
         {
             WixResponseKind.Rejected => new TokenAnswer.Rejected(),
@@ -210,8 +224,29 @@ public sealed class WixClient
     }
 
     private async Task<WixResponse> SendAsync(
-        HttpClient http, ResiliencePipeline<WixResponse> retry, Func<HttpRequestMessage> request, CancellationToken cancellationToken) =>
-        await retry.ExecuteAsync(async token => await SendOnceAsync(http, request, token), cancellationToken);
+        string endpoint,
+        HttpClient http,
+        ResiliencePipeline<WixResponse> retry,
+        Func<HttpRequestMessage> request,
+        CancellationToken cancellationToken) =>
+        await retry.ExecuteAsync(async token => await SendMeasuredAsync(endpoint, http, request, token), cancellationToken);
+
+    private async Task<WixResponse> SendMeasuredAsync(
+        string endpoint, HttpClient http, Func<HttpRequestMessage> request, CancellationToken cancellationToken)
+    {
+        using var activity = _telemetry.Trace("Wix " + endpoint, ActivityKind.Client);
+        var startedAt = _time.GetTimestamp();
+        WixResponse? response = null;
+        try
+        {
+            return response = await SendOnceAsync(http, request, cancellationToken);
+        }
+        finally
+        {
+            var outcome = response is null ? "cancelled" : Words.Of(response.Kind);
+            _telemetry.CalledWix(activity, endpoint, outcome, response?.Status, _time.GetElapsedTime(startedAt));
+        }
+    }
 
     private async Task<WixResponse> SendOnceAsync(HttpClient http, Func<HttpRequestMessage> makeRequest, CancellationToken cancellationToken)
     {
@@ -256,6 +291,7 @@ public sealed class WixClient
         response.IsSuccessStatusCode ? WixJson.Parse(body) : null,
         sentAt,
         RetryAfter(response),
+        (int)response.StatusCode,
         response.StatusCode is HttpStatusCode.TooManyRequests or HttpStatusCode.ServiceUnavailable);
 
     private TimeSpan? RetryAfter(HttpResponseMessage response)
@@ -294,9 +330,9 @@ public sealed class WixClient
         Unavailable,
     }
 
-    private sealed record WixResponse(WixResponseKind Kind, JsonElement? Body, DateTimeOffset SentAt, TimeSpan? RetryAfter, bool SurelyNotProcessed)
+    private sealed record WixResponse(WixResponseKind Kind, JsonElement? Body, DateTimeOffset SentAt, TimeSpan? RetryAfter, int? Status, bool SurelyNotProcessed)
     {
-        public static WixResponse Unavailable(DateTimeOffset sentAt) => new(WixResponseKind.Unavailable, null, sentAt, null, false);
+        public static WixResponse Unavailable(DateTimeOffset sentAt) => new(WixResponseKind.Unavailable, null, sentAt, null, null, false);
 
         // The body holds tokens.
         public override string ToString() => Kind.ToString();

@@ -9,7 +9,7 @@ namespace WixOAuth.Wix;
 /// </summary>
 internal static class WixJson
 {
-    /// <summary>The longest text taken over: it has to fit into a header and a table's property.</summary>
+    /// <summary>The longest text taken over to be stored or sent on: it has to fit into a header and a table's property.</summary>
     private const int MaxText = 16_000;
 
     public static JsonElement? Parse(ReadOnlyMemory<byte> body)
@@ -28,7 +28,11 @@ internal static class WixJson
     public static JsonElement? Object(this JsonElement element, string name) =>
         element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Object ? value : null;
 
-    public static string? Text(this JsonElement element, string name)
+    /// <summary>A text of a length to be stored.</summary>
+    public static string? Text(this JsonElement element, string name) => element.LongText(name) is { Length: <= MaxText } text ? text : null;
+
+    /// <summary>A text as long as the body allows.</summary>
+    public static string? LongText(this JsonElement element, string name)
     {
         if (!element.TryGetProperty(name, out var value))
         {
@@ -45,7 +49,7 @@ internal static class WixJson
                 JsonValueKind.False => "false",
                 _ => null,
             };
-            return text is { Length: > 0 and <= MaxText } ? text : null;
+            return text is { Length: > 0 } ? text : null;
         }
         catch (InvalidOperationException)
         {

@@ -1,0 +1,114 @@
+using System.Net;
+using System.Text.RegularExpressions;
+
+namespace WixOAuth.Functions.Tests.EndToEnd;
+
+/// <summary>The operators' page as it comes over HTTP; for what it does in a browser see the browser tests.</summary>
+[Collection(AzuriteFixture.Name)]
+public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
+{
+    private TestBed _bed = null!;
+
+    public async Task InitializeAsync() => _bed = await TestBed.StartAsync(azurite);
+
+    public async Task DisposeAsync() => await _bed.DisposeAsync();
+
+    [Fact]
+    public async Task It_shows_how_the_sites_stand_and_is_never_framed()
+    {
+        var id = await _bed.InstallAsync("Ann's Café");
+
+        using var answer = await _bed.CallAsync(HttpMethod.Get, $"status?code={TestBed.FunctionKey}", key: null);
+
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        TestBed.AssertCommonHeaders(answer);
+        Assert.Equal("DENY", TestBed.Header(answer, "X-Frame-Options"));
+        var policy = TestBed.Header(answer, "Content-Security-Policy")!;
+        Assert.Contains("frame-ancestors 'none'", policy, StringComparison.Ordinal);
+        Assert.DoesNotContain("unsafe", policy, StringComparison.Ordinal);
+        var page = await PageAsync(answer);
+        Assert.Contains(Regex.Match(policy, "'nonce-([^']+)'").Groups[1].Value, page, StringComparison.Ordinal);
+        Assert.Contains("Ann&#x27;s Caf", page, StringComparison.Ordinal);
+        Assert.Contains(id.ToString(), page, StringComparison.Ordinal);
+        Assert.Contains("<b>1</b>active", page, StringComparison.Ordinal);
+        Assert.DoesNotContain(TestBed.FunctionKey, page, StringComparison.Ordinal);
+        Assert.DoesNotContain(_bed.Wix.Control.IssuedSecrets, secret => page.Contains(secret, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Without_the_key_there_is_nothing()
+    {
+        using var answer = await _bed.CallAsync(HttpMethod.Get, "status", key: null);
+
+        Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task Everything_from_Wix_is_text()
+    {
+        const string hostile = "</h3><script>alert(1)</script>\" onclick='x' <img src=x>";
+        await _bed.InstallAsync(hostile);
+
+        var page = await PageAsync("status");
+
+        Assert.Equal(1, Regex.Count(page, "<script"));
+        Assert.DoesNotContain("<img", page, StringComparison.Ordinal);
+        Assert.Contains("&lt;script&gt;alert(1)", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task It_pages_and_searches()
+    {
+        for (var number = 0; number < 27; number++)
+        {
+            await _bed.InstallAsync($"Site number {number:D2}");
+        }
+
+        var first = await PageAsync("status");
+        Assert.Contains("25 instances", first, StringComparison.Ordinal);
+        var cursor = Regex.Match(first, "id=\"next\" data-cursor=\"([^\"]+)\"").Groups[1].Value;
+        var second = await PageAsync($"status?cursor={cursor}");
+        Assert.Contains("2 instances", second, StringComparison.Ordinal);
+        Assert.DoesNotContain("id=\"next\"", second, StringComparison.Ordinal);
+
+        var found = await PageAsync("status?search=NUMBER%2013");
+        Assert.Contains("1 instance<", found, StringComparison.Ordinal);
+        Assert.Contains("Site number 13", found, StringComparison.Ordinal);
+        var id = Regex.Match(found, "data-id=\"([^\"]+)\"").Groups[1].Value;
+        Assert.Contains("Site number 13", await PageAsync($"status?search={id}"), StringComparison.Ordinal);
+        Assert.Contains("No instance found", await PageAsync("status?search=nowhere"), StringComparison.Ordinal);
+        Assert.Contains("No instance found", await PageAsync("status?status=removed"), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("?status=gone")]
+    [InlineData("?cursor=forged")]
+    [InlineData("?search=a&search=b")]
+    public async Task What_the_page_did_not_make_is_refused(string query) =>
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"status{query}"), 400, "invalid_request");
+
+    [Fact]
+    public async Task A_failing_site_says_why_in_plain_words()
+    {
+        await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Wix__ClientCredentialsFallback", "false"));
+        var id = await bed.InstallAsync();
+        bed.Wix.Control.RejectRefreshToken(id);
+        bed.Clock.Advance(TimeSpan.FromMinutes(6));
+        await bed.GetTokenAsync(id);
+
+        var page = await (await bed.CallAsync(HttpMethod.Get, "status")).Content.ReadAsStringAsync();
+
+        Assert.Contains("Wix does not accept its refresh token", page, StringComparison.Ordinal);
+        Assert.Contains("<b>1</b>active, last refresh failed", page, StringComparison.Ordinal);
+        Assert.Contains("<dt>failed</dt><dd>1</dd>", page, StringComparison.Ordinal);
+        Assert.Contains("<dt>not any more</dt><dd>1</dd>", page, StringComparison.Ordinal);
+    }
+
+    private async Task<string> PageAsync(string path) => await PageAsync(await _bed.CallAsync(HttpMethod.Get, path));
+
+    private static async Task<string> PageAsync(HttpResponseMessage answer)
+    {
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        return await answer.Content.ReadAsStringAsync();
+    }
+}

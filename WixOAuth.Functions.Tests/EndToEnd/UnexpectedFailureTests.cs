@@ -1,0 +1,122 @@
+using System.Net;
+using Azure.Data.Tables;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Moq;
+using WixOAuth.Http;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Functions.Tests.EndToEnd;
+
+/// <summary>What should never happen: a function that threw would answer an empty 200, so nothing may throw.</summary>
+[Collection(AzuriteFixture.Name)]
+public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifetime
+{
+    private const string Secret = "a-secret-that-got-into-a-message";
+    private readonly Mock<IInstanceStore> _store = new(MockBehavior.Strict);
+    private TestBed _bed = null!;
+
+    public async Task InitializeAsync()
+    {
+        _store.SetReturnsDefault(Task.FromException<StoredInstance?>(new InvalidOperationException(Secret)));
+        _store.Setup(store => store.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException());
+        _store.Setup(store => store.FindAsync(It.IsAny<InstanceId>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
+        _store.Setup(store => store.TryAddRedemptionAsync(It.IsAny<Redemption>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
+        _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
+        _store.Setup(store => store.RemoveRedemptionsAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
+            .ThrowsAsync(new StorageUnavailableException());
+        _bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(_store.Object)));
+    }
+
+    public async Task DisposeAsync() => await _bed.DisposeAsync();
+
+    [Fact]
+    public async Task Every_keyed_endpoint_answers_a_problem()
+    {
+        var id = Guid.NewGuid();
+        await TestBed.AssertProblemAsync(await _bed.GetTokenAsync(id), 500, "internal_error");
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"instances/{id}"), 500, "internal_error");
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh"), 500, "internal_error");
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/setup"), 500, "internal_error");
+        AssertOnlyTheKindIsLogged();
+    }
+
+    [Fact]
+    public async Task The_redirect_answers_a_page()
+    {
+        using var browser = new TestBrowser();
+        var redirect = await _bed.WalkToRedirectAsync(browser, _bed.Wix.CreateSite("One").InstanceId);
+
+        using var response = await browser.GetAsync(redirect);
+
+        Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
+        var page = await response.Content.ReadAsStringAsync();
+        Assert.Contains("Start again", page, StringComparison.Ordinal);
+        Assert.DoesNotContain(Secret, page, StringComparison.Ordinal);
+        Assert.Equal("unsafe-none", TestBed.Header(response, "Cross-Origin-Opener-Policy"));
+        TestBed.AssertCommonHeaders(response);
+        AssertOnlyTheKindIsLogged();
+    }
+
+    [Fact]
+    public async Task Health_is_unhealthy()
+    {
+        using var response = await _bed.CallAsync(HttpMethod.Get, "health", key: null);
+
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+        Assert.DoesNotContain(Secret, await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Timers_end_quietly_and_the_next_tick_tries_again()
+    {
+        var timers = _bed.Host.Services.GetRequiredService<TimerEndpoints>();
+
+        await timers.RefreshTokens(CancellationToken.None);
+        await timers.Housekeeping(CancellationToken.None);
+
+        AssertOnlyTheKindIsLogged();
+    }
+
+    [Fact]
+    public async Task A_state_key_that_cannot_be_had_is_a_page_too()
+    {
+        var keys = new Mock<WixOAuth.Secrets.IProtectionKeySource>();
+        keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
+        keys.Setup(source => source.FindClaimedAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
+        await using var bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(keys.Object)));
+        using var browser = new TestBrowser();
+
+        using var response = await browser.GetAsync(new Uri(bed.Api, "install"));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+        Assert.Contains("Start again", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+
+        await TestBed.AssertProblemAsync(
+            await bed.CallAsync(HttpMethod.Post, "install-links", new StringContent("""{"customer":"c"}""")), 503, "storage_unavailable");
+        using var health = await bed.CallAsync(HttpMethod.Get, "health", key: null);
+        Assert.Equal("""{"status":"unhealthy","storage":"healthy","secrets":"unhealthy"}""", await health.Content.ReadAsStringAsync());
+    }
+
+    [Fact]
+    public async Task A_row_that_this_version_cannot_read_is_a_503()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var id = await bed.InstallAsync();
+        var table = new TableClient(bed.Settings["Tables__ConnectionString"], bed.Settings["Tables__Name"]);
+        var row = table.Query<TableEntity>(filter: $"RowKey eq 'i|{id}'").Single();
+        row["Status"] = "of-the-future";
+        await table.UpdateEntityAsync(row, row.ETag);
+        await bed.RestartAsync();
+
+        await TestBed.AssertProblemAsync(await bed.GetTokenAsync(id), 503, "storage_unavailable");
+        await TestBed.AssertProblemAsync(await bed.CallAsync(HttpMethod.Get, $"instances/{id}"), 503, "storage_unavailable");
+        bed.Clock.Advance(TimeSpan.FromHours(1));
+        await bed.SweepAsync();
+    }
+
+    private void AssertOnlyTheKindIsLogged()
+    {
+        Assert.Contains("InvalidOperationException", _bed.Logs.Everything, StringComparison.Ordinal);
+        Assert.DoesNotContain(Secret, _bed.Logs.Everything, StringComparison.Ordinal);
+    }
+}

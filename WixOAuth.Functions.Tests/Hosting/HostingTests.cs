@@ -1,0 +1,90 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Moq;
+using WixOAuth.Functions.Tests.Secrets;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Hosting;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Functions.Tests.Hosting;
+
+public class HostingTests
+{
+    [Fact]
+    public async Task The_table_is_made_as_soon_as_the_storage_is_there()
+    {
+        var clock = TestClock.New();
+        var made = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var store = new Mock<IInstanceStore>(MockBehavior.Strict);
+        var tries = 0;
+        store.Setup(s => s.InitializeAsync(It.IsAny<CancellationToken>())).Returns(() =>
+        {
+            if (++tries < 4)
+            {
+                return Task.FromException(new StorageUnavailableException());
+            }
+
+            made.SetResult(true);
+            return Task.CompletedTask;
+        });
+        using var initializer = new StorageInitializer(store.Object, clock, NullLogger<StorageInitializer>.Instance);
+
+        await initializer.StartAsync(CancellationToken.None);
+
+        Assert.True(await clock.RunAsync(made.Task, TimeSpan.FromSeconds(1)));
+        await initializer.ExecuteTask!;
+        Assert.Equal(4, tries);
+    }
+
+    [Fact]
+    public async Task A_stop_ends_the_waiting_for_the_storage()
+    {
+        var store = new Mock<IInstanceStore>();
+        store.Setup(s => s.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException());
+        using var initializer = new StorageInitializer(store.Object, TestClock.New(), NullLogger<StorageInitializer>.Instance);
+        await initializer.StartAsync(CancellationToken.None);
+
+        await initializer.StopAsync(CancellationToken.None);
+
+        Assert.True(initializer.ExecuteTask is { IsCompleted: true, IsFaulted: false });
+    }
+
+    [Fact]
+    public async Task A_stop_waits_for_what_goes_on_after_answers()
+    {
+        var work = new BackgroundWork(NullLogger<BackgroundWork>.Instance);
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        work.Start("work", () => gate.Task);
+
+        var stopping = work.StopAsync(CancellationToken.None);
+        Assert.False(stopping.IsCompleted);
+        gate.SetResult();
+        await stopping;
+    }
+
+    [Fact]
+    public async Task A_stop_that_may_wait_no_longer_says_what_it_leaves()
+    {
+        using var logs = new CapturedLogs();
+        var work = new BackgroundWork(logs.For<BackgroundWork>());
+        work.Start("work", () => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, CancellationToken.None));
+        using var impatient = new CancellationTokenSource();
+        await impatient.CancelAsync();
+
+        await work.StopAsync(impatient.Token);
+
+        Assert.Contains("1 background tasks still run", logs.Everything, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Work_that_fails_is_logged_by_its_kind_only()
+    {
+        using var logs = new CapturedLogs();
+        var work = new BackgroundWork(logs.For<BackgroundWork>());
+
+        work.Start("work", () => throw new InvalidOperationException("a-secret"));
+        await work.WhenIdleAsync(CancellationToken.None);
+
+        Assert.Contains("Background work work failed: InvalidOperationException", logs.Everything, StringComparison.Ordinal);
+        Assert.DoesNotContain("a-secret", logs.Everything, StringComparison.Ordinal);
+    }
+}

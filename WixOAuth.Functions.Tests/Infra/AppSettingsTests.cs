@@ -1,0 +1,106 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Primitives;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Functions.Tests.Infra;
+
+/// <summary>Code, Bicep and the sample name the same settings.</summary>
+public partial class AppSettingsTests
+{
+    /// <summary>What the Functions host and the Azure SDK read.</summary>
+    private static readonly string[] s_readByAzure =
+    [
+        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING",
+        "AZURE_CLIENT_ID",
+        "AzureWebJobsStorage__blobServiceUri",
+        "AzureWebJobsStorage__clientId",
+        "AzureWebJobsStorage__credential",
+        "AzureWebJobsStorage__tableServiceUri",
+    ];
+
+    [SkippableFact]
+    public async Task What_Bicep_sets_is_all_that_the_code_needs_and_every_value_is_a_good_one()
+    {
+        // What only Azure can tell is an expression in the prediction.
+        var settings = (await Bicep.Guarded).AppSettings.ToDictionary(setting => setting.Key, setting => (string?)setting.Value);
+        Assert.StartsWith("[reference(", settings["KeyVault__VaultUri"], StringComparison.Ordinal);
+        Assert.StartsWith("[reference(", settings["Tables__ServiceUri"], StringComparison.Ordinal);
+        settings["KeyVault__VaultUri"] = "https://name.vault.azure.net/";
+        settings["Tables__ServiceUri"] = "https://name.table.core.windows.net/";
+
+        var read = ServiceSettings.Read(new Recorder(settings));
+
+        Assert.Empty(read.Problems);
+        Assert.Equal("https://apps.example.com/api/redirect", read.Wix.RedirectUrl.AbsoluteUri);
+        Assert.True(read.Wix.ClientCredentialsFallback);
+    }
+
+    [SkippableFact]
+    public async Task Without_a_domain_the_Redirect_URL_is_on_the_Function_App_itself()
+    {
+        Assert.Matches(
+            @"^\[format\('https://\{0\}/api/redirect', reference\('[^']+/sites/func-[a-z0-9]{13}', '[\d-]+'\)\.defaultHostName\)\]$",
+            (await Bicep.Usual).AppSettings["Wix__RedirectUrl"]);
+    }
+
+    [SkippableFact]
+    public async Task What_Bicep_sets_is_read_by_somebody()
+    {
+        var names = (await Bicep.Usual).AppSettings.Keys;
+
+        Assert.Empty(names.Except(ReadByCode()).Except(Schedules()).Except(s_readByAzure));
+        Assert.Empty(Schedules().Except(names));
+    }
+
+    [Fact]
+    public void The_sample_names_every_setting_and_no_other()
+    {
+        using var sample = JsonDocument.Parse(File.ReadAllText(Path.Combine(Bicep.Root, "local.settings.sample.json")));
+        var names = sample.RootElement.GetProperty("Values").EnumerateObject().Select(setting => setting.Name).ToList();
+        string[] ofTheHosts = ["AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME", "Functions__DisableTimers", "Functions__Key"];
+
+        Assert.Equal(ReadByCode().Union(Schedules()).Union(ofTheHosts).Order(StringComparer.Ordinal), names.Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>The names that are read with Key Vault and without.</summary>
+    private static IEnumerable<string> ReadByCode()
+    {
+        var laptop = new Recorder([]);
+        var azure = new Recorder(new() { ["KeyVault__VaultUri"] = "https://name.vault.azure.net" });
+        ServiceSettings.Read(laptop);
+        ServiceSettings.Read(azure);
+        return laptop.Names.Union(azure.Names);
+    }
+
+    private static IEnumerable<string> Schedules() =>
+        Schedule().Matches(File.ReadAllText(Path.Combine(Bicep.Root, "WixOAuth.Functions", "Timers.cs"))).Select(match => match.Groups[1].Value);
+
+    [GeneratedRegex("\"%(\\w+)%\"")]
+    private static partial Regex Schedule();
+
+    /// <summary>Remembers what was asked for.</summary>
+    private sealed class Recorder(Dictionary<string, string?> values) : IConfiguration
+    {
+        public HashSet<string> Names { get; } = [];
+
+        public string? this[string key]
+        {
+            get
+            {
+                var name = key.Replace(":", "__", StringComparison.Ordinal);
+                Names.Add(name);
+                return values.GetValueOrDefault(name);
+            }
+            set => throw new NotSupportedException();
+        }
+
+        public IEnumerable<IConfigurationSection> GetChildren() => throw new NotSupportedException();
+
+        public IChangeToken GetReloadToken() => throw new NotSupportedException();
+
+        public IConfigurationSection GetSection(string key) => throw new NotSupportedException();
+    }
+}

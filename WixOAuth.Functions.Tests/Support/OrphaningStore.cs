@@ -1,0 +1,74 @@
+using System.Runtime.CompilerServices;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Functions.Tests.Support;
+
+/// <summary>A store with rows in the due index that no instance stands behind, or whose index cannot be read.</summary>
+public sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
+{
+    public List<DueInstance> Orphans { get; } = [];
+
+    public bool Fails { get; init; }
+
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+        store.ListAsync(status, after, limit, cancellationToken);
+
+    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => store.ReadGlancesAsync(cancellationToken);
+
+    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        if (Fails)
+        {
+            throw new StorageUnavailableException();
+        }
+
+        foreach (var orphan in Orphans.Where(orphan => orphan.DueAt <= now).ToList())
+        {
+            yield return orphan;
+        }
+
+        await foreach (var due in store.ReadDueAsync(now, cancellationToken))
+        {
+            yield return due;
+        }
+    }
+
+    public async Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
+    {
+        lock (Orphans)
+        {
+            Orphans.Remove(due);
+        }
+
+        await store.RemoveDueAsync(due, cancellationToken);
+    }
+
+    public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
+
+    public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) => store.FindAsync(id, cancellationToken);
+
+    public Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken) =>
+        store.TryWriteAsync(previous, instance, cancellationToken);
+
+    public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => store.TryRemoveAsync(previous, cancellationToken);
+
+    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+        store.ReadByStatusAsync(status, cancellationToken);
+
+    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
+        store.TryAddRedemptionAsync(redemption, cancellationToken);
+
+    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+
+    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
+        store.SaveRedemptionAsync(redemption, cancellationToken);
+
+    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        store.RemoveRedemptionsAsync(before, limit, cancellationToken);
+
+    public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) => store.FindLastUseAsync(id, cancellationToken);
+
+    public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>
+        store.SaveLastUseAsync(id, usedAt, cancellationToken);
+}

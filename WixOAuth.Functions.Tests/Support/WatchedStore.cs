@@ -1,0 +1,86 @@
+using System.Collections.Concurrent;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Functions.Tests.Support;
+
+/// <summary>A store that writes down what is asked of it, and does first what a test says.</summary>
+public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
+{
+    /// <summary>The names of the methods, and the instance where there is one.</summary>
+    public ConcurrentQueue<(string Method, InstanceId? Id)> Calls { get; } = new();
+
+    /// <summary>Done before the store is asked; may fail in its place.</summary>
+    public Func<string, InstanceId?, Task> Before { get; set; } = (_, _) => Task.CompletedTask;
+
+    public int CallsTo(string method) => Calls.Count(call => call.Method == method);
+
+    public async Task InitializeAsync(CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(InitializeAsync), null);
+        await store.InitializeAsync(cancellationToken);
+    }
+
+    public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(FindAsync), id);
+        return await store.FindAsync(id, cancellationToken);
+    }
+
+    public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(TryWriteAsync), instance.Id);
+        return await store.TryWriteAsync(previous, instance, cancellationToken);
+    }
+
+    public async Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(TryRemoveAsync), previous.Instance.Id);
+        return await store.TryRemoveAsync(previous, cancellationToken);
+    }
+
+    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+        store.ReadByStatusAsync(status, cancellationToken);
+
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+        store.ListAsync(status, after, limit, cancellationToken);
+
+    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => store.ReadGlancesAsync(cancellationToken);
+
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.ReadDueAsync(now, cancellationToken);
+
+    public async Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(RemoveDueAsync), due.Id);
+        await store.RemoveDueAsync(due, cancellationToken);
+    }
+
+    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
+        store.TryAddRedemptionAsync(redemption, cancellationToken);
+
+    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+
+    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
+        store.SaveRedemptionAsync(redemption, cancellationToken);
+
+    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        store.RemoveRedemptionsAsync(before, limit, cancellationToken);
+
+    public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(FindLastUseAsync), id);
+        return await store.FindLastUseAsync(id, cancellationToken);
+    }
+
+    public async Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(SaveLastUseAsync), id);
+        await store.SaveLastUseAsync(id, usedAt, cancellationToken);
+    }
+
+    private async Task NoteAsync(string method, InstanceId? id)
+    {
+        Calls.Enqueue((method, id));
+        await Before(method, id);
+    }
+}

@@ -1,0 +1,137 @@
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Functions.Tests.Tokens;
+
+public sealed class TokenMemoryTests : IDisposable
+{
+    private static readonly InstanceId Id = Core.NewId();
+    private readonly Core _core = new();
+
+    private DateTimeOffset Now => _core.Clock.GetUtcNow();
+
+    public void Dispose() => _core.Dispose();
+
+    [Fact]
+    public void A_token_is_believed_for_five_minutes_however_long_it_lives()
+    {
+        _core.Memory.Remember(New(lifetime: TimeSpan.FromHours(4)));
+
+        _core.Clock.Advance(TokenMemory.BelievedFor - TimeSpan.FromTicks(1));
+        Assert.NotNull(_core.Memory.Find(Id, Now));
+        _core.Clock.Advance(TimeSpan.FromTicks(1));
+        Assert.Null(_core.Memory.Find(Id, Now));
+    }
+
+    [Fact]
+    public void A_token_is_not_handed_out_after_its_end()
+    {
+        _core.Memory.Remember(New(lifetime: TimeSpan.FromSeconds(10)));
+
+        _core.Clock.Advance(TimeSpan.FromSeconds(10));
+
+        Assert.Null(_core.Memory.Find(Id, Now));
+    }
+
+    [Fact]
+    public void A_token_whose_times_make_no_sense_is_not_held()
+    {
+        var good = New();
+        TokenResult.Token[] poisoned =
+        [
+            good with { ExpiresOn = good.IssuedAt },
+            good with { ExpiresOn = good.IssuedAt.AddMinutes(-5) },
+            good with { ExpiresOn = DateTimeOffset.MaxValue },
+            good with { IssuedAt = DateTimeOffset.MinValue },
+            good with { IssuedAt = Now.AddHours(1), ExpiresOn = Now.AddHours(2) },
+            good with { ReadAt = Now.AddSeconds(1) },
+            good with { ReadAt = Now - TokenMemory.BelievedFor },
+        ];
+        foreach (var token in poisoned)
+        {
+            _core.Memory.Remember(token with { Generation = long.MaxValue });
+            Assert.Null(_core.Memory.Find(Id, Now));
+        }
+
+        _core.Memory.Remember(good);
+        Assert.Same(good, _core.Memory.Find(Id, Now));
+    }
+
+    [Fact]
+    public void A_token_is_not_handed_out_when_the_clock_went_back_before_it_was_read()
+    {
+        _core.Memory.Remember(New());
+
+        Assert.Null(_core.Memory.Find(Id, Now.AddMinutes(-1)));
+    }
+
+    [Fact]
+    public void The_newest_generation_stays_whatever_comes_in_late()
+    {
+        var newest = New(generation: 3);
+        _core.Memory.Remember(newest);
+        _core.Memory.Remember(New(generation: 2));
+        Assert.Same(newest, _core.Memory.Find(Id, Now));
+
+        var newer = New(generation: 4);
+        _core.Memory.Remember(newer);
+        Assert.Same(newer, _core.Memory.Find(Id, Now));
+    }
+
+    [Fact]
+    public void An_old_generation_is_held_once_the_newer_one_is_not_believed_any_more()
+    {
+        _core.Memory.Remember(New(generation: 9, lifetime: TimeSpan.FromHours(4)));
+        _core.Clock.Advance(TokenMemory.BelievedFor);
+
+        var restored = New(generation: 2);
+        _core.Memory.Remember(restored);
+
+        Assert.Same(restored, _core.Memory.Find(Id, Now));
+    }
+
+    [Fact]
+    public void Of_more_tokens_than_it_holds_some_are_forgotten()
+    {
+        var ids = Enumerable.Range(0, TokenMemory.Capacity + 1_000).Select(_ => Core.NewId()).ToList();
+        foreach (var id in ids)
+        {
+            _core.Memory.Remember(New(id: id));
+        }
+
+        var held = ids.Count(id => _core.Memory.Find(id, Now) is not null);
+
+        Assert.InRange(held, TokenMemory.Capacity / 2, TokenMemory.Capacity);
+    }
+
+    [Fact]
+    public async Task What_another_process_changed_is_seen_when_the_token_is_not_believed_any_more()
+    {
+        await _core.InstallAsync(Id, lifetime: TimeSpan.FromHours(4));
+        await _core.GetAsync(Id);
+        var stored = (await _core.Store.FindAsync(Id, CancellationToken.None))!;
+        await _core.Store.TryWriteAsync(
+            stored, stored.Instance with { Status = InstanceStatus.Removed, AccessToken = null, DueAt = null, Generation = 2 }, CancellationToken.None);
+
+        _core.Clock.Advance(TokenMemory.BelievedFor - TimeSpan.FromTicks(1));
+        Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id));
+        _core.Clock.Advance(TimeSpan.FromTicks(1));
+        Assert.IsType<TokenResult.Removed>(await _core.GetAsync(Id));
+    }
+
+    [Fact]
+    public async Task A_poisoned_row_is_not_served_for_ever()
+    {
+        var stored = await _core.InstallAsync(Id);
+        await _core.Store.TryWriteAsync(stored, stored.Instance with { AccessTokenIssuedAt = Now.AddYears(3), AccessTokenExpiresOn = Now.AddYears(4) }, CancellationToken.None);
+
+        await _core.GetAsync(Id);
+
+        Assert.Null(_core.Memory.Find(Id, Now));
+    }
+
+    private TokenResult.Token New(long generation = 1, TimeSpan? lifetime = null, InstanceId? id = null) =>
+        new(id ?? Id, new AccessToken("access"), Now, Now + (lifetime ?? TimeSpan.FromMinutes(5)), generation, Now);
+}

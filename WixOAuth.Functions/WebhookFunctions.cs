@@ -1,0 +1,14 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+using WixOAuth.Http;
+
+namespace WixOAuth.Functions;
+
+/// <summary>What Wix's servers call.</summary>
+public sealed class WebhookFunctions(WebhookEndpoint endpoint)
+{
+    [Function(nameof(WixWebhook))]
+    public Task<IResult> WixWebhook(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks")] HttpRequest request, CancellationToken cancellationToken) =>
+        endpoint.WixWebhook(request, cancellationToken);
+}

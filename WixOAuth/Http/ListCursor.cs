@@ -1,0 +1,42 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Http;
+
+/// <summary>
+/// Where a list of instances goes on, as text without meaning to whoever holds it. It is no secret and grants nothing;
+/// its checksum tells one that was cut, changed or made for another list.
+/// </summary>
+internal static class ListCursor
+{
+    private const int Version = 1;
+    private const int IdLength = 16;
+    private const int SumLength = 6;
+
+    public static string Write(InstanceStatus? status, InstanceId last)
+    {
+        Span<byte> bytes = [Version, .. last.ToByteArray()];
+        return Base64Url.EncodeToString([.. bytes, .. SumOf(status, bytes)]);
+    }
+
+    public static bool TryRead(string text, InstanceStatus? status, out InstanceId last)
+    {
+        last = default;
+        Span<byte> bytes = stackalloc byte[1 + IdLength + SumLength];
+        if (text.Length != Base64Url.GetEncodedLength(bytes.Length)
+            || !Base64Url.TryDecodeFromChars(text, bytes, out var length)
+            || length != bytes.Length
+            || bytes[0] != Version
+            || !bytes[^SumLength..].SequenceEqual(SumOf(status, bytes[..^SumLength])))
+        {
+            return false;
+        }
+
+        last = new InstanceId(new Guid(bytes.Slice(1, IdLength), bigEndian: true));
+        return true;
+    }
+
+    private static ReadOnlySpan<byte> SumOf(InstanceStatus? status, ReadOnlySpan<byte> bytes) =>
+        SHA256.HashData([(byte)((int?)status + 1 ?? 0), .. bytes]).AsSpan(0, SumLength);
+}

@@ -1,0 +1,71 @@
+namespace WixOAuth.Instances;
+
+/// <summary>How all instances stand together.</summary>
+/// <param name="At">When they were looked at.</param>
+/// <param name="ByStatus">How many there are of each status.</param>
+/// <param name="Failing">How many active ones had no luck at their last refresh.</param>
+/// <param name="ByLife">How many active ones have a token that lives for less than each of <see cref="InstanceOverview.Lives"/>, and not less than the one before; the last is for all others.</param>
+/// <param name="IsPartial">Whether there are more instances than were looked at.</param>
+public sealed record Overview(
+    DateTimeOffset At, IReadOnlyDictionary<InstanceStatus, int> ByStatus, int Failing, IReadOnlyList<int> ByLife, bool IsPartial);
+
+/// <summary>
+/// Counts instances for the operators' page. That reads a few properties of every instance (one storage transaction for
+/// each thousand), so it is done at most every half minute, whoever looks.
+/// </summary>
+public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
+{
+    /// <summary>The most instances that are looked at.</summary>
+    public const int Limit = 200_000;
+
+    /// <summary>The lives that are told apart.</summary>
+    public static readonly IReadOnlyList<TimeSpan> Lives =
+        [TimeSpan.Zero, TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(5)];
+
+    private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(30);
+    private readonly Lock _lock = new();
+    private (DateTimeOffset At, Task<Overview> Looking)? _last;
+
+    /// <summary>How all instances stand, as of half a minute ago at most.</summary>
+    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
+    public Task<Overview> GetAsync(CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            var now = time.GetUtcNow();
+            if (_last is not { } last || now - last.At >= KeptFor || now < last.At || last.Looking.IsFaulted)
+            {
+                _last = last = (now, LookAsync());
+            }
+
+            return last.Looking.WaitAsync(cancellationToken);
+        }
+    }
+
+    // No caller's cancellation reaches this: others wait for it too.
+    private async Task<Overview> LookAsync()
+    {
+        await Task.Yield();
+        var now = time.GetUtcNow();
+        var byStatus = Enum.GetValues<InstanceStatus>().ToDictionary(status => status, _ => 0);
+        var byLife = new int[Lives.Count + 1];
+        var (seen, failing) = (0, 0);
+        await foreach (var glance in store.ReadGlancesAsync(CancellationToken.None))
+        {
+            if (++seen > Limit)
+            {
+                break;
+            }
+
+            byStatus[glance.Status]++;
+            if (glance.Status == InstanceStatus.Active)
+            {
+                var left = (glance.AccessTokenExpiresOn ?? now) - now;
+                byLife[Lives.Count(life => left > life)]++;
+                failing += glance.IsFailing ? 1 : 0;
+            }
+        }
+
+        return new Overview(now, byStatus, failing, byLife, seen > Limit);
+    }
+}

@@ -1,0 +1,324 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Encodings.Web;
+using WixOAuth.Instances;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Pages;
+
+/// <summary>What the operators' page shows.</summary>
+internal sealed record StatusModel(
+    DateTimeOffset Now,
+    Overview Overview,
+    IReadOnlyList<RefreshCount> History,
+    IReadOnlyList<Instance> Instances,
+    InstanceStatus? Status,
+    string? Search,
+    string? Cursor,
+    string? Next);
+
+/// <summary>
+/// The operators' page. Everything that came from Wix or from a customer is encoded where it is put in, and the script
+/// only ever puts in what this class rendered.
+/// </summary>
+internal static class StatusPage
+{
+    private const string Style = """
+        :root{color-scheme:light dark;--ink:#1c2430;--dim:#56606e;--ground:#f4f5f7;--card:#fff;--line:#d9dde3;--accent:#1a56db;--on-accent:#fff;--good:#176639;--good-bg:#e3f4e9;--warn:#7a4a00;--warn-bg:#fdf0d5;--bad:#a1260d;--bad-bg:#fde7e2;--bar:#3f6fd8;--bar-bad:#c4432b}
+        @media (prefers-color-scheme:dark){:root{--ink:#e7eaee;--dim:#a3acb9;--ground:#12161c;--card:#1b212a;--line:#323b47;--accent:#8ab4f8;--on-accent:#10213d;--good:#8fdcaa;--good-bg:#12351f;--warn:#f3c97a;--warn-bg:#3a2c0c;--bad:#ffb3a3;--bad-bg:#43190f;--bar:#7ea6f4;--bar-bad:#f08a74}}
+        *{box-sizing:border-box}
+        body{margin:0;background:var(--ground);color:var(--ink);font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+        header,main{max-width:70rem;margin:0 auto;padding:0 1.25rem}
+        header{display:flex;flex-wrap:wrap;gap:.25rem 1.5rem;align-items:baseline;padding-top:1.5rem}
+        h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:0 0 .75rem}
+        .dim{color:var(--dim);font-size:.9rem}
+        .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.25rem 0 .75rem;padding:0;list-style:none}
+        .card,.tiles li{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1rem 1.25rem}
+        .tiles b{display:block;font-size:1.7rem;line-height:1.2;font-variant-numeric:tabular-nums}
+        .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:.75rem;margin-bottom:.75rem}
+        svg{display:block;width:100%;height:auto}svg .ok{fill:var(--bar)}svg .bad{fill:var(--bar-bad)}svg .rest{fill:var(--line)}
+        dl{display:grid;grid-template-columns:1fr auto;gap:.1rem 1rem;margin:.75rem 0 0;font-size:.9rem}dd{margin:0;font-variant-numeric:tabular-nums}dt{color:var(--dim)}
+        form{display:flex;flex-wrap:wrap;gap:.5rem;margin:0 0 1rem;align-items:end}
+        label{display:grid;gap:.2rem;font-size:.85rem;color:var(--dim)}
+        input,select,button{font:inherit;color:inherit;background:var(--card);border:1px solid var(--dim);border-radius:.5rem;padding:.4rem .7rem}
+        input{min-width:14rem}
+        button{cursor:pointer}button.main{background:var(--accent);color:var(--on-accent);border-color:var(--accent);font-weight:600}
+        button:disabled{opacity:.5;cursor:default}
+        :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+        .list{list-style:none;margin:0;padding:0}
+        .list>li{border-top:1px solid var(--line);padding:.8rem 0;display:grid;grid-template-columns:minmax(12rem,2fr) minmax(12rem,2fr) auto;gap:.4rem 1.25rem;align-items:start}
+        .list h3{margin:0;font-size:1rem;overflow-wrap:anywhere}.list p{margin:.1rem 0;overflow-wrap:anywhere}
+        .acts{display:flex;flex-wrap:wrap;gap:.4rem}.acts button{padding:.25rem .6rem;font-size:.9rem}
+        .pill{display:inline-block;border-radius:1rem;padding:.05rem .6rem;font-size:.85rem;font-weight:600}
+        .pill.active{background:var(--good-bg);color:var(--good)}.pill.reinstall_required{background:var(--bad-bg);color:var(--bad)}.pill.removed{background:var(--line);color:var(--ink)}.pill.failing{background:var(--warn-bg);color:var(--warn)}
+        code{font-size:.85em;overflow-wrap:anywhere}a{color:var(--accent)}
+        dialog{border:1px solid var(--line);border-radius:.75rem;background:var(--card);color:var(--ink);max-width:28rem;padding:1.5rem}dialog::backdrop{background:#0008}
+        .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+        #said{min-height:1.5rem;margin:.5rem 0}
+        @media (max-width:44rem){.list>li{grid-template-columns:1fr}}
+        """;
+
+    // The key leaves the address bar before anything else happens, and lives in this page's memory only.
+    private const string Script = """
+        (() => {
+          const asked = new URLSearchParams(location.search);
+          const key = asked.get('code');
+          history.replaceState(null, '', location.pathname);
+          const view = new URLSearchParams();
+          const said = document.getElementById('said');
+          const call = (path, method) => fetch(path, {method, headers: {'x-functions-key': key}, cache: 'no-store', credentials: 'omit', redirect: 'error'});
+          let turn = 0;
+          async function show() {
+            const mine = ++turn;
+            try {
+              const answer = await call('status?' + view, 'GET');
+              if (!answer.ok) throw new Error(answer.status);
+              const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+              if (mine !== turn || document.querySelector('dialog[open]')) return;
+              const focus = document.activeElement && document.activeElement.id;
+              for (const id of ['live', 'instances', 'at']) document.getElementById(id).replaceWith(document.adoptNode(page.getElementById(id)));
+              if (focus && document.activeElement.id !== focus) document.getElementById(focus)?.focus();
+              document.body.classList.remove('stale');
+            } catch { if (mine === turn) said.textContent = 'The page could not be brought up to date. It tries again.'; }
+          }
+          const sure = document.getElementById('sure');
+          const confirmed = name => new Promise(resolve => {
+            document.getElementById('sure-name').textContent = name;
+            sure.onclose = () => resolve(sure.returnValue === 'yes');
+            sure.returnValue = '';
+            sure.showModal();
+          });
+          const problems = {unknown_instance: 'it is not known', reinstall_required: 'its owner has to install the app again', app_removed: 'the app was removed', wix_unavailable: 'Wix gives no token at the moment', storage_unavailable: 'the storage is not available'};
+          document.addEventListener('click', async event => {
+            const button = event.target.closest('button');
+            if (!button) return;
+            if (button.dataset.close) { sure.close(button.dataset.close); return; }
+            if (button.dataset.cursor !== undefined) { event.preventDefault(); button.dataset.cursor ? view.set('cursor', button.dataset.cursor) : view.delete('cursor'); await show(); document.getElementById('found').focus(); return; }
+            const {act, id, name} = button.dataset;
+            if (!act) return;
+            if (act === 'forget' && !await confirmed(name)) return;
+            const [path, method, done] = {refresh: ['/refresh', 'POST', 'has a new token'], setup: ['/setup', 'POST', 'is set up'], forget: ['', 'DELETE', 'is forgotten']}[act];
+            button.disabled = true;
+            said.textContent = '';
+            try {
+              const answer = await call('instances/' + id + path, method);
+              const code = answer.ok ? null : (await answer.json().catch(() => ({}))).code;
+              said.textContent = answer.ok ? name + ' ' + done + '.' : name + ': ' + (problems[code] ?? 'that did not work') + '.';
+            } catch { said.textContent = name + ': the service could not be reached.'; }
+            button.disabled = false;
+            await show();
+          });
+          document.addEventListener('submit', event => {
+            event.preventDefault();
+            for (const [name, value] of new FormData(event.target)) value ? view.set(name, value) : view.delete(name);
+            view.delete('cursor');
+            show();
+          });
+          setInterval(() => { if (!document.hidden) show(); }, 10000);
+        })();
+        """;
+
+    /// <summary>The style sheet's source for the page's policy.</summary>
+    public static string StyleSource { get; } = $"sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(Style)))}";
+
+    public static string Render(StatusModel model, string nonce) => $"""
+        <!DOCTYPE html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="robots" content="noindex">
+        <title>WixOAuth status</title>
+        <style>{Style}</style>
+        </head>
+        <body>
+        <header><h1>WixOAuth status</h1>{At(model)}</header>
+        <main>
+        {Live(model)}
+        <section class="card" aria-labelledby="found">
+        <form role="search" aria-label="Instances">
+        <label for="search">Site, customer, address or instance id<input id="search" name="search" type="search" maxlength="200" value="{E(model.Search)}" autocomplete="off"></label>
+        <label for="status">Status<select id="status" name="status">{StatusOptions(model.Status)}</select></label>
+        <button class="main">Show</button>
+        </form>
+        <div id="said" role="status" aria-live="polite"></div>
+        {Instances(model)}
+        </section>
+        <noscript><p class="dim">Without JavaScript this page shows how things stood when it was loaded, and can change nothing.</p></noscript>
+        </main>
+        <dialog id="sure" aria-labelledby="sure-title">
+        <h2 id="sure-title">Forget <span id="sure-name"></span>?</h2>
+        <p>Its tokens are erased at once. Only a new install by the site’s owner brings it back.</p>
+        <div class="acts"><button type="button" data-close="yes" class="main">Forget it</button><button type="button" data-close="no">Keep it</button></div>
+        </dialog>
+        <script nonce="{nonce}">{Script}</script>
+        </body>
+        </html>
+        """;
+
+    private static string At(StatusModel model) =>
+        $"""<p class="dim" id="at">as of {Time(model.Now)}</p>""";
+
+    private static string Live(StatusModel model)
+    {
+        var overview = model.Overview;
+        return $"""
+            <div id="live">
+            <ul class="tiles">
+            <li><b>{N(overview.ByStatus[InstanceStatus.Active])}</b>active</li>
+            <li><b>{N(overview.Failing)}</b>active, last refresh failed</li>
+            <li><b>{N(overview.ByStatus[InstanceStatus.ReinstallRequired])}</b>reinstall required</li>
+            <li><b>{N(overview.ByStatus[InstanceStatus.Removed])}</b>removed</li>
+            </ul>
+            {(overview.IsPartial ? $"""<p class="dim">Counted are the first {N(InstanceOverview.Limit)} instances.</p>""" : "")}
+            <div class="two">
+            <section class="card" aria-labelledby="life"><h2 id="life">How long the active sites’ tokens live</h2>{Life(overview)}</section>
+            <section class="card" aria-labelledby="hour"><h2 id="hour">Refreshes by this process, last hour</h2>{Hour(model.History)}</section>
+            </div>
+            </div>
+            """;
+    }
+
+    private static string Life(Overview overview)
+    {
+        string[] names = ["not any more", "up to 30 s", "up to 1 min", "up to 2 min", "up to 5 min", "longer"];
+        var total = Math.Max(1, overview.ByLife.Sum());
+        var bars = new StringBuilder();
+        var x = 0.0;
+        for (var i = 0; i < names.Length; i++)
+        {
+            var width = 600.0 * overview.ByLife[i] / total;
+            var shade = i == 0 ? "bad" : "ok";
+            bars.Append(CultureInfo.InvariantCulture, $"""<rect class="{shade}" x="{x:F1}" y="0" width="{width:F1}" height="28" opacity="{(i == 0 ? 1 : 0.4 + (0.12 * i)):F2}"/>""");
+            x += width;
+        }
+
+        return $"""
+            <svg viewBox="0 0 600 28" aria-hidden="true"><rect class="rest" x="0" y="0" width="600" height="28"/>{bars}</svg>
+            <dl>{string.Concat(names.Select((name, i) => $"<dt>{name}</dt><dd>{N(overview.ByLife[i])}</dd>"))}</dl>
+            """;
+    }
+
+    private static string Hour(IReadOnlyList<RefreshCount> history)
+    {
+        var most = Math.Max(1, history.Max(count => count.Succeeded + count.Failed));
+        var bars = new StringBuilder();
+        for (var i = 0; i < history.Count; i++)
+        {
+            var (good, bad) = (80.0 * history[i].Succeeded / most, 80.0 * history[i].Failed / most);
+            bars.Append(CultureInfo.InvariantCulture, $"""<rect class="rest" x="{i * 50}" y="79" width="44" height="1"/><rect class="ok" x="{i * 50}" y="{80 - good:F1}" width="44" height="{good:F1}"/><rect class="bad" x="{i * 50}" y="{80 - good - bad:F1}" width="44" height="{bad:F1}"/>""");
+        }
+
+        return $"""
+            <svg viewBox="0 0 600 80" aria-hidden="true">{bars}</svg>
+            <dl><dt>brought a token</dt><dd>{N(history.Sum(count => count.Succeeded))}</dd><dt>failed</dt><dd>{N(history.Sum(count => count.Failed))}</dd></dl>
+            """;
+    }
+
+    private static string StatusOptions(InstanceStatus? chosen) =>
+        $"""<option value="">all</option>{string.Concat(Enum.GetValues<InstanceStatus>().Select(status =>
+            $"""<option value="{Words.Of(status)}"{(status == chosen ? " selected" : "")}>{Words.Of(status).Replace('_', ' ')}</option>"""))}""";
+
+    private static string Instances(StatusModel model)
+    {
+        var title = model.Instances.Count switch
+        {
+            0 => "No instance found",
+            1 => "1 instance",
+            var count => $"{count} instances",
+        };
+        return $"""
+            <div id="instances">
+            <h2 id="found" tabindex="-1">{title}</h2>
+            <ul class="list">{string.Concat(model.Instances.Select(instance => Row(instance, model.Now)))}</ul>
+            <p class="acts">
+            {(model.Cursor is null ? "" : """<button type="button" id="first" data-cursor="">Back to the beginning</button>""")}
+            {(model.Next is null ? "" : $"""<button type="button" id="next" data-cursor="{E(model.Next)}">{(string.IsNullOrEmpty(model.Search) ? "Next page" : "Search on")}</button>""")}
+            </p>
+            </div>
+            """;
+    }
+
+    private static string Row(Instance instance, DateTimeOffset now)
+    {
+        var name = string.IsNullOrWhiteSpace(instance.Site?.Name) ? "Site without a name" : instance.Site.Name;
+        var link = SafeUrl(instance.Site?.Url) is { } url
+            ? $"""<a href="{E(url)}" target="_blank" rel="noopener noreferrer nofollow">{E(name)}</a>"""
+            : E(name);
+        var failing = instance is { Status: InstanceStatus.Active, Failures: not null };
+        return $"""
+            <li>
+            <div><h3>{link}</h3><p class="dim"><code>{instance.Id}</code></p>{(instance.Customer is { } customer ? $"""<p class="dim">Customer: {E(customer)}</p>""" : "")}</div>
+            <div><p><span class="pill {Words.Of(instance.Status)}">{Words.Of(instance.Status).Replace('_', ' ')}</span>{(failing ? """ <span class="pill failing">failing</span>""" : "")}</p>{Story(instance, now)}</div>
+            <div class="acts">{Actions(instance, E(name))}</div>
+            </li>
+            """;
+    }
+
+    private static string Story(Instance instance, DateTimeOffset now)
+    {
+        var story = new StringBuilder();
+        if (instance.RefreshedAt is { } refreshedAt)
+        {
+            story.Append(CultureInfo.InvariantCulture, $"""<p class="dim">Last refresh {Ago(now - refreshedAt)}</p>""");
+        }
+
+        if (instance.Failures is { } failures)
+        {
+            story.Append(CultureInfo.InvariantCulture, $"<p>{Plain(failures.LastError)} ({Ago(now - failures.LastAt)}, {N(failures.Count)} in a row)</p>");
+        }
+
+        if (instance.RemovedAt is { } removedAt && instance.Status == InstanceStatus.Removed)
+        {
+            story.Append(CultureInfo.InvariantCulture, $"""<p class="dim">{(instance.Forgotten ? "Forgotten" : "Removed")} {Ago(now - removedAt)}</p>""");
+        }
+        else if (instance.SetupCompletedAt is null)
+        {
+            story.Append("""<p class="dim">Set-up not completed at Wix</p>""");
+        }
+
+        return story.ToString();
+    }
+
+    private static string Actions(Instance instance, string name)
+    {
+        if (instance.Status == InstanceStatus.Removed)
+        {
+            return "";
+        }
+
+        var id = instance.Id;
+        return $"""<button type="button" id="refresh-{id}" data-act="refresh" data-id="{id}" data-name="{name}">Refresh now<span class="sr"> {name}</span></button>"""
+            + (instance.SetupCompletedAt is null
+                ? $"""<button type="button" id="setup-{id}" data-act="setup" data-id="{id}" data-name="{name}">Complete set-up<span class="sr"> of {name}</span></button>"""
+                : "")
+            + $"""<button type="button" id="forget-{id}" data-act="forget" data-id="{id}" data-name="{name}">Forget…<span class="sr"> {name}</span></button>""";
+    }
+
+    private static string Plain(TokenError error) => error switch
+    {
+        TokenError.Rejected => "Wix does not accept its refresh token",
+        TokenError.WixUnavailable => "Wix could not be reached",
+        TokenError.UnexpectedAnswer => "Wix answered something that makes no sense",
+        TokenError.Undecryptable => "Its stored tokens cannot be decrypted: the protection key is missing",
+        _ => "The app secret could not be read from Key Vault",
+    };
+
+    private static string? SafeUrl(string? text) =>
+        Uri.TryCreate(text, UriKind.Absolute, out var url) && (url.Scheme == Uri.UriSchemeHttps || url.Scheme == Uri.UriSchemeHttp) ? url.AbsoluteUri : null;
+
+    private static string Ago(TimeSpan age) => age switch
+    {
+        { TotalSeconds: < 90 } => $"{Math.Max(0, (int)age.TotalSeconds)} s ago",
+        { TotalMinutes: < 90 } => $"{(int)age.TotalMinutes} min ago",
+        { TotalHours: < 36 } => $"{(int)age.TotalHours} h ago",
+        _ => $"{(int)age.TotalDays} days ago",
+    };
+
+    private static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("HH:mm:ss 'UTC,' d MMMM yyyy", CultureInfo.InvariantCulture);
+
+    private static string N(int number) => number.ToString("N0", CultureInfo.InvariantCulture);
+
+    private static string E(string? text) => HtmlEncoder.Default.Encode(text ?? "");
+}

@@ -1,0 +1,130 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Microsoft.IdentityModel.JsonWebTokens;
+using Microsoft.IdentityModel.Tokens;
+using WixOAuth.Instances;
+using WixOAuth.Settings;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Webhooks;
+
+/// <summary>
+/// Reads webhooks (wix-protocol §10): a JWS in its compact form (RFC 7515 §3.1), signed RS256 with one of the app's
+/// keys. Which key is found out by trying them; nothing in the token's header has a say in that (RFC 8725 §3.1, §3.10).
+/// </summary>
+public sealed class WebhookReader
+{
+    /// <summary>The longest body taken.</summary>
+    public const int MaxLength = 64 * 1024;
+
+    /// <summary>How far Wix's clock and ours may differ where a webhook's end of life is looked at.</summary>
+    public static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(2);
+
+    private readonly JsonWebTokenHandler _handler = new() { MaximumTokenSizeInBytes = MaxLength };
+    private readonly TokenValidationParameters _parameters;
+    private readonly string _appId;
+    private readonly bool _hasKeys;
+    private readonly TimeProvider _time;
+
+    /// <summary>Makes a reader that trusts the keys of the settings.</summary>
+    public WebhookReader(ServiceSettings settings, TimeProvider time)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        _time = time;
+        _appId = settings.Wix.AppId;
+        _hasKeys = settings.Wix.WebhookPublicKeys.Count > 0;
+        _parameters = new TokenValidationParameters
+        {
+            ValidAlgorithms = [SecurityAlgorithms.RsaSha256],
+            IssuerSigningKeys = [.. settings.Wix.WebhookPublicKeys.Select(KeyOf)],
+            TryAllIssuerSigningKeys = true,
+            RequireSignedTokens = true,
+
+            // Wix sends neither.
+            ValidateIssuer = false,
+            ValidateAudience = false,
+
+            // Looked at below, by the clock that tests own.
+            ValidateLifetime = false,
+        };
+    }
+
+    /// <summary>Reads a body of up to <see cref="MaxLength"/> bytes; white space around the token is passed over.</summary>
+    public async Task<Webhook> ReadAsync(ReadOnlyMemory<byte> body)
+    {
+        var token = Encoding.UTF8.GetString(body.Span).Trim(' ', '\t', '\r', '\n');
+        if (token.Split('.') is not [var first, var second, var third]
+            || Decode(first) is not { } header
+            || Decode(second) is not { } claims
+            || FromBase64Url(third) is null)
+        {
+            return new Webhook.Malformed();
+        }
+
+        if (!_hasKeys)
+        {
+            return new Webhook.Untrusted("there is no key to check it with");
+        }
+
+        // The library would take an extension that it does not know for none (RFC 7515 §4.1.11).
+        if (header.Text("alg") != SecurityAlgorithms.RsaSha256 || header.TryGetProperty("crit", out _))
+        {
+            return new Webhook.Untrusted("it is not signed as Wix signs");
+        }
+
+        if (!(await _handler.ValidateTokenAsync(token, _parameters)).IsValid)
+        {
+            return new Webhook.Untrusted("its signature is not by a key that we know");
+        }
+
+        return claims.UnixTime("exp") + ClockSkew > _time.GetUtcNow() ? ReadEvent(claims) : new Webhook.Untrusted("its time is over or unknown");
+    }
+
+    private Webhook ReadEvent(JsonElement claims)
+    {
+        if (Nested(claims, "data") is not { } data || KindOf(data.Text("eventType")) is not { } kind)
+        {
+            return new Webhook.NotUsed();
+        }
+
+        if (Nested(data, "data")?.Text("appId") is { } app && !app.Equals(_appId, StringComparison.OrdinalIgnoreCase))
+        {
+            return new Webhook.OfAnotherApp();
+        }
+
+        return InstanceId.TryParse(data.Text("instanceId"), out var id) && claims.UnixTime("iat") is { } issuedAt
+            ? new Webhook.Known(kind, id, issuedAt)
+            : new Webhook.Malformed();
+    }
+
+    private static WebhookEvent? KindOf(string? eventType) => eventType switch
+    {
+        "AppInstalled" => WebhookEvent.AppInstalled,
+        "AppRemoved" => WebhookEvent.AppRemoved,
+        _ => null,
+    };
+
+    // Wix writes JSON into strings of JSON; an object in their place is understood too.
+    private static JsonElement? Nested(JsonElement element, string name) =>
+        element.Object(name) ?? (element.LongText(name) is { } text ? WixJson.Parse(Encoding.UTF8.GetBytes(text)) : null);
+
+    private static JsonElement? Decode(string part) => FromBase64Url(part) is { Length: > 0 } json ? WixJson.Parse(json) : null;
+
+    // One way to write it only: what is signed must not have a twin (RFC 7515 §2, no padding).
+    private static byte[]? FromBase64Url(string text)
+    {
+        var bytes = new byte[text.Length];
+        return Base64Url.TryDecodeFromChars(text, bytes, out var length) && Base64Url.EncodeToString(bytes.AsSpan(0, length)) == text
+            ? bytes[..length]
+            : null;
+    }
+
+    private static RsaSecurityKey KeyOf(string pem)
+    {
+        using var rsa = RSA.Create();
+        rsa.ImportFromPem(pem);
+        return new RsaSecurityKey(rsa.ExportParameters(includePrivateParameters: false));
+    }
+}

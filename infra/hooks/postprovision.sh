@@ -1,0 +1,57 @@
+#!/bin/sh
+# Makes the protection key, once. Stored tokens can only be read with it, so an existing one is never touched. It goes
+# from one process to the next in a pipe: it is never printed, and never on a command line or in a file.
+set -eu
+
+name=token-protection-key
+
+tell() {
+  echo
+  echo "For Wix's dashboard:"
+  echo "  App URL       $APP_URL"
+  echo "  Redirect URL  $REDIRECT_URL"
+  echo "  Webhook URL   $WEBHOOK_URL"
+  echo "The app secret, if you have not yet set it: see \"The app secret\" in docs/operations.md. The vault is $AZURE_KEY_VAULT_NAME."
+}
+
+if [ -n "${VAULT_OFFICER_PRINCIPAL_ID:-}" ] && [ "$VAULT_OFFICER_PRINCIPAL_ID" != "${AZURE_PRINCIPAL_ID:-}" ]; then
+  echo "The secrets are left to $VAULT_OFFICER_PRINCIPAL_ID."
+  tell
+  exit 0
+fi
+
+# Without it the pipe below would carry an empty key, and its end would not notice.
+command -v openssl >/dev/null || { echo "openssl is missing." >&2; exit 1; }
+
+# A role takes minutes to reach the vault, which meanwhile answers 403: only an answer that there is none means so.
+attempt=1
+until answer=$(az keyvault secret show --vault-name "$AZURE_KEY_VAULT_NAME" --name "$name" --query id --output tsv 2>&1); do
+  case $answer in
+    *SecretNotFound*)
+      openssl rand -base64 32 | tr -d '\n' \
+        | az keyvault secret set --vault-name "$AZURE_KEY_VAULT_NAME" --name "$name" \
+            --file /dev/stdin --encoding utf-8 --content-type 'base64 of 32 random bytes' --output none
+      echo "Made the protection key."
+      tell
+      exit 0
+      ;;
+    *ForbiddenByRbac*) ;;
+    *)
+      echo "The vault $AZURE_KEY_VAULT_NAME cannot be asked for the protection key:" >&2
+      echo "$answer" >&2
+      echo "With a private network, run 'azd hooks run postprovision' from inside it." >&2
+      exit 1
+      ;;
+  esac
+
+  if [ "$attempt" -ge "${ATTEMPTS:-30}" ]; then
+    echo "After ${ATTEMPTS:-30} attempts the vault $AZURE_KEY_VAULT_NAME still denies access. Run 'azd hooks run postprovision' later." >&2
+    exit 1
+  fi
+
+  attempt=$((attempt + 1))
+  sleep "${SECONDS_BETWEEN:-10}"
+done
+
+echo "The protection key is there."
+tell

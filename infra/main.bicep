@@ -1,0 +1,256 @@
+targetScope = 'subscription'
+
+@minLength(1)
+@maxLength(40)
+@description('The name of the azd environment, such as "production". Names and the tag azd-env-name are made of it.')
+param environmentName string
+
+@minLength(1)
+@description('The Azure region. It has to be one that offers Flex Consumption: az functionapp list-flexconsumption-locations')
+@metadata({ azd: { type: 'location' } })
+param location string
+
+@minLength(1)
+@maxLength(100)
+@description('Wix__AppId: the app\'s id on Wix\'s dashboard. It is no secret.')
+param wixAppId string
+
+@maxLength(20000)
+@description('Wix__WebhookPublicKey: the public key on the app\'s dashboard, PEM or base64 of it. Without it, every webhook is answered with 401.')
+param wixWebhookPublicKey string = ''
+
+@allowed(['OnInstall', 'ByApp', 'Never'])
+@description('Wix__SetupCompletion: when Wix is told that a site\'s set-up is finished. Once an app has ever sent the event, this cannot be undone.')
+param wixSetupCompletion string = 'OnInstall'
+
+@description('Wix__ClientCredentialsFallback: use the newer grant for a site whose refresh token Wix rejects.')
+param wixClientCredentialsFallback bool = true
+
+@maxLength(253)
+@description('The host name that Wix\'s dashboard knows, when it is not the Function App\'s own. The binding and its certificate are made by hand: see docs/operations.md.')
+param customDomain string = ''
+
+@description('The registered Redirect URL, if it is to be another than https://<host>/api/redirect, for example behind a front door. It must be on one host with the App URL.')
+param redirectUrl string = ''
+
+@description('Who is told of trouble, besides the list of alerts in the portal.')
+@minLength(6)
+@maxLength(254)
+param alertEmail string
+
+@description('Whose object id may set secrets in Key Vault. Empty: nobody, until an owner grants it.')
+param vaultOfficerPrincipalId string = ''
+
+@allowed(['User', 'Group', 'ServicePrincipal'])
+@description('What vaultOfficerPrincipalId is.')
+param vaultOfficerPrincipalType string = 'User'
+
+@minValue(0)
+@maxValue(100)
+@description('HTTP instances that are always there. One is the least with which Wix\'s webhooks, which have to be answered within 1.25 s, never meet a cold start.')
+param alwaysReadyHttpInstances int = 1
+
+@minValue(1)
+@maxValue(1000)
+@description('The most instances that Azure may start.')
+param maximumInstanceCount int = 40
+
+@allowed([512, 2048, 4096])
+@description('The memory of an instance in MB; its share of CPU goes with it.')
+param instanceMemoryMB int = 2048
+
+@allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
+@description('How the tokens\' account is replicated. The default survives the loss of one of a region\'s zones; see docs/standby.md for the loss of a region.')
+param tokenStorageSku string = 'Standard_ZRS'
+
+@allowed(['Standard_LRS', 'Standard_ZRS'])
+@description('How the host\'s account is replicated. Installs stop when it is away, so it is no lesser than the tokens\'.')
+param hostStorageSku string = 'Standard_ZRS'
+
+@minValue(30)
+@maxValue(730)
+@description('How long logs and metrics are kept, in days.')
+param logRetentionInDays int = 30
+
+@description('A virtual network with private endpoints for both storage accounts and Key Vault, which then answer nobody else. Set the secrets before: afterwards the vault can be reached from inside only.')
+param privateNetwork bool = false
+
+@description('The application (client) id of an app registration. With it, callers of every route that is not for browsers or Wix also need an Entra ID token. See docs/operations.md for what this does and does not do.')
+param entraClientId string = ''
+
+@description('The audience that callers\' tokens have to be for; api://<entraClientId> when empty.')
+param tokenAudience string = ''
+
+@description('The application ids that may call with such tokens. Without any, whatever application of the tenant has a token for the audience may.')
+param entraAllowedApplications string[] = []
+
+@description('Tokens__IdleAfter: how long a site that nobody asks for is kept warm.')
+param idleAfter string = '01:00:00'
+
+@minValue(1)
+@maxValue(1024)
+@description('Tokens__RefreshConcurrency: how many tokens a sweep refreshes at a time.')
+param refreshConcurrency int = 64
+
+@description('RefreshSchedule: a six-field cron expression, in UTC.')
+param refreshSchedule string = '0 * * * * *'
+
+@description('HousekeepingSchedule: a six-field cron expression, in UTC.')
+param housekeepingSchedule string = '0 17 3 * * *'
+
+var tags = { 'azd-env-name': environmentName }
+var resourceToken = toLower(uniqueString(subscription().id, environmentName, location))
+
+// By name and not by the modules' outputs, so that what a role is for and what it is on can be read before a deployment.
+var hostStorageName = 'sthost${resourceToken}'
+var tokenStorageName = 'sttokens${resourceToken}'
+var keyVaultName = 'kv-${resourceToken}'
+var applicationInsightsName = 'appi-${resourceToken}'
+var packageContainer = 'packages'
+var tableName = 'WixInstances'
+
+resource resourceGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: tags
+}
+
+module identity 'modules/identity.bicep' = {
+  scope: resourceGroup
+  params: {
+    name: 'id-${resourceToken}'
+    location: location
+    tags: tags
+  }
+}
+
+module observability 'modules/observability.bicep' = {
+  scope: resourceGroup
+  params: {
+    resourceToken: resourceToken
+    applicationInsightsName: applicationInsightsName
+    location: location
+    tags: tags
+    retentionInDays: logRetentionInDays
+    alertEmail: alertEmail
+  }
+}
+
+// Two accounts: the host writes its keys, leases and packages, and its role on the blobs is Owner. None of that should
+// reach what this service is there to protect, and a full or throttled host must not slow the tokens down.
+module hostStorage 'modules/storage.bicep' = {
+  scope: resourceGroup
+  params: {
+    name: hostStorageName
+    location: location
+    tags: tags
+    skuName: hostStorageSku
+    publicNetworkAccess: !privateNetwork
+    containers: [packageContainer]
+  }
+}
+
+module tokenStorage 'modules/storage.bicep' = {
+  scope: resourceGroup
+  params: {
+    name: tokenStorageName
+    location: location
+    tags: tags
+    skuName: tokenStorageSku
+    publicNetworkAccess: !privateNetwork
+    tables: [tableName]
+  }
+}
+
+module keyVault 'modules/keyvault.bicep' = {
+  scope: resourceGroup
+  params: {
+    name: keyVaultName
+    location: location
+    tags: tags
+    publicNetworkAccess: !privateNetwork
+    workspaceId: observability.outputs.workspaceId
+  }
+}
+
+module access 'modules/access.bicep' = {
+  scope: resourceGroup
+  params: {
+    appPrincipalId: identity.outputs.principalId
+    hostStorageName: hostStorageName
+    tokenStorageName: tokenStorageName
+    keyVaultName: keyVaultName
+    applicationInsightsName: applicationInsightsName
+    vaultOfficerPrincipalId: vaultOfficerPrincipalId
+    vaultOfficerPrincipalType: vaultOfficerPrincipalType
+  }
+  dependsOn: [hostStorage, tokenStorage, keyVault, observability]
+}
+
+module network 'modules/network.bicep' = if (privateNetwork) {
+  scope: resourceGroup
+  params: {
+    name: 'vnet-${resourceToken}'
+    location: location
+    tags: tags
+    hostStorageName: hostStorageName
+    tokenStorageName: tokenStorageName
+    keyVaultName: keyVaultName
+  }
+  dependsOn: [hostStorage, tokenStorage, keyVault]
+}
+
+module functionApp 'modules/functionapp.bicep' = {
+  scope: resourceGroup
+  params: {
+    name: 'func-${resourceToken}'
+    planName: 'plan-${resourceToken}'
+    location: location
+    tags: tags
+    identityId: identity.outputs.id
+    identityClientId: identity.outputs.clientId
+    subnetId: privateNetwork ? network!.outputs.functionSubnetId : ''
+    packageContainerUrl: '${hostStorage.outputs.blobEndpoint}${packageContainer}'
+    hostBlobEndpoint: hostStorage.outputs.blobEndpoint
+    hostTableEndpoint: hostStorage.outputs.tableEndpoint
+    tableEndpoint: tokenStorage.outputs.tableEndpoint
+    tableName: tableName
+    vaultUri: keyVault.outputs.uri
+    applicationInsightsConnectionString: observability.outputs.applicationInsightsConnectionString
+    alwaysReadyHttpInstances: alwaysReadyHttpInstances
+    maximumInstanceCount: maximumInstanceCount
+    instanceMemoryMB: instanceMemoryMB
+    wixAppId: wixAppId
+    wixWebhookPublicKey: wixWebhookPublicKey
+    wixSetupCompletion: wixSetupCompletion
+    wixClientCredentialsFallback: wixClientCredentialsFallback
+    customDomain: customDomain
+    redirectUrl: redirectUrl
+    entraClientId: entraClientId
+    tokenAudience: tokenAudience
+    entraAllowedApplications: entraAllowedApplications
+    idleAfter: idleAfter
+    refreshConcurrency: refreshConcurrency
+    refreshSchedule: refreshSchedule
+    housekeepingSchedule: housekeepingSchedule
+  }
+  // The app reads its package, its secrets and its table as soon as it starts.
+  dependsOn: [access]
+}
+
+@description('For Wix\'s dashboard.')
+output APP_URL string = functionApp.outputs.appUrl
+
+@description('For Wix\'s dashboard.')
+output REDIRECT_URL string = functionApp.outputs.redirectUrl
+
+@description('For Wix\'s dashboard: the callback of AppInstalled and AppRemoved.')
+output WEBHOOK_URL string = functionApp.outputs.webhookUrl
+
+output AZURE_LOCATION string = location
+output AZURE_TENANT_ID string = tenant().tenantId
+output AZURE_RESOURCE_GROUP string = resourceGroup.name
+output AZURE_FUNCTION_APP_NAME string = functionApp.outputs.name
+output AZURE_KEY_VAULT_NAME string = keyVaultName
+output AZURE_TOKEN_STORAGE_NAME string = tokenStorageName
+output AZURE_LOG_ANALYTICS_WORKSPACE_NAME string = observability.outputs.workspaceName

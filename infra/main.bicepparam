@@ -1,0 +1,29 @@
+using 'main.bicep'
+
+// Set with `azd env set NAME value`; azd sets those that begin with AZURE_ itself.
+param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
+param location = readEnvironmentVariable('AZURE_LOCATION')
+param wixAppId = readEnvironmentVariable('WIX_APP_ID')
+param alertEmail = readEnvironmentVariable('ALERT_EMAIL')
+
+param wixWebhookPublicKey = readEnvironmentVariable('WIX_WEBHOOK_PUBLIC_KEY', '')
+param wixSetupCompletion = readEnvironmentVariable('WIX_SETUP_COMPLETION', 'OnInstall')
+param wixClientCredentialsFallback = bool(readEnvironmentVariable('WIX_CLIENT_CREDENTIALS_FALLBACK', 'true'))
+param customDomain = readEnvironmentVariable('CUSTOM_DOMAIN', '')
+param redirectUrl = readEnvironmentVariable('REDIRECT_URL_OVERRIDE', '')
+
+param alwaysReadyHttpInstances = int(readEnvironmentVariable('ALWAYS_READY_HTTP_INSTANCES', '1'))
+param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '40'))
+param instanceMemoryMB = any(int(readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048')))
+
+// Whoever runs azd, unless somebody else is named: a pipeline has no business with the secrets.
+param vaultOfficerPrincipalId = readEnvironmentVariable(
+  'VAULT_OFFICER_PRINCIPAL_ID',
+  readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+)
+param vaultOfficerPrincipalType = readEnvironmentVariable('VAULT_OFFICER_PRINCIPAL_TYPE', 'User')
+
+param privateNetwork = bool(readEnvironmentVariable('PRIVATE_NETWORK', 'false'))
+param entraClientId = readEnvironmentVariable('ENTRA_CLIENT_ID', '')
+param tokenAudience = readEnvironmentVariable('TOKEN_AUDIENCE', '')
+param entraAllowedApplications = json(readEnvironmentVariable('ENTRA_ALLOWED_APPLICATIONS', '[]'))

@@ -1,0 +1,181 @@
+param resourceToken string
+param applicationInsightsName string
+param location string
+param tags object
+param retentionInDays int
+param alertEmail string
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+  name: 'log-${resourceToken}'
+  location: location
+  tags: tags
+  properties: {
+    sku: { name: 'PerGB2018' }
+    retentionInDays: retentionInDays
+    features: { disableLocalAuth: true }
+  }
+}
+
+resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
+  name: applicationInsightsName
+  location: location
+  tags: tags
+  kind: 'web'
+  properties: {
+    Application_Type: 'web'
+    WorkspaceResourceId: workspace.id
+    // The connection string then names a place and is no secret: only our identity can write there.
+    DisableLocalAuth: true
+  }
+}
+
+resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: 'ag-${resourceToken}'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: 'WixOAuth'
+    emailReceivers: [{ name: 'operators', emailAddress: alertEmail, useCommonAlertSchema: true }]
+  }
+}
+
+// What each of them means and what to do: docs/operations.md, under the same names.
+var alerts = [
+  {
+    name: 'sweep-stopped'
+    title: 'No sweep in the last 15 minutes'
+    severity: 1
+    minutes: 15
+    query: loadTextContent('../queries/sweep-stopped.kql')
+    operator: 'LessThan'
+    threshold: 1
+    outOf: 1
+  }
+  {
+    name: 'due-lag'
+    title: 'Tokens are refreshed minutes after they were due'
+    severity: 2
+    minutes: 5
+    query: loadTextContent('../queries/due-lag.kql')
+    operator: 'GreaterThan'
+    threshold: 120
+    outOf: 2
+  }
+  {
+    name: 'secret-suspect'
+    title: 'Wix rejects most sites: the app secret is in doubt'
+    severity: 0
+    minutes: 5
+    query: loadTextContent('../queries/secret-suspect.kql')
+    operator: 'GreaterThanOrEqual'
+    threshold: 1
+    outOf: 1
+  }
+  {
+    name: 'refresh-failures'
+    title: 'More than a fifth of all refreshes fail'
+    severity: 1
+    minutes: 15
+    query: loadTextContent('../queries/refresh-failures.kql')
+    operator: 'GreaterThan'
+    threshold: 20
+    outOf: 1
+  }
+  {
+    name: 'reinstall-required'
+    title: 'Sites have been lost that only their owners can bring back'
+    severity: 2
+    minutes: 60
+    query: loadTextContent('../queries/reinstall-required.kql')
+    operator: 'GreaterThan'
+    threshold: 4
+    outOf: 1
+  }
+  {
+    name: 'server-errors'
+    title: 'Requests are answered with 5xx'
+    severity: 1
+    minutes: 5
+    query: loadTextContent('../queries/server-errors.kql')
+    operator: 'GreaterThan'
+    threshold: 5
+    outOf: 2
+  }
+  {
+    name: 'slow-webhooks'
+    title: 'Webhooks take longer than a second: Wix gives up after 1.25 s'
+    severity: 2
+    minutes: 15
+    query: loadTextContent('../queries/slow-webhooks.kql')
+    operator: 'GreaterThan'
+    threshold: 2
+    outOf: 1
+  }
+  {
+    name: 'key-vault-denied'
+    title: 'Key Vault denies access'
+    severity: 1
+    minutes: 5
+    query: loadTextContent('../queries/key-vault-denied.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    outOf: 1
+  }
+]
+
+resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for alert in alerts: {
+    name: 'alert-${alert.name}-${resourceToken}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: 'WixOAuth: ${alert.title}'
+      description: 'What to do: docs/operations.md, "${alert.name}"'
+      severity: alert.severity
+      enabled: true
+      scopes: [workspace.id]
+      evaluationFrequency: alert.minutes == 60 ? 'PT15M' : 'PT5M'
+      windowSize: alert.minutes == 60 ? 'PT1H' : 'PT${alert.minutes}M'
+      // To tell sites that were just lost from those that are only tried again, as they are once a day.
+      overrideQueryTimeRange: alert.name == 'reinstall-required' ? 'P2D' : null
+      // The tables are made by the first telemetry that arrives, after this.
+      skipQueryValidation: true
+      autoMitigate: true
+      criteria: {
+        allOf: [
+          {
+            query: alert.query
+            timeAggregation: 'Maximum'
+            metricMeasureColumn: 'Value'
+            operator: alert.operator
+            threshold: alert.threshold
+            failingPeriods: {
+              numberOfEvaluationPeriods: alert.outOf
+              minFailingPeriodsToAlert: alert.outOf
+            }
+          }
+        ]
+      }
+      actions: { actionGroups: [operators.id] }
+    }
+  }
+]
+
+resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
+  name: guid(workspace.id, 'WixOAuth')
+  location: location
+  tags: tags
+  kind: 'shared'
+  properties: {
+    displayName: 'WixOAuth'
+    category: 'workbook'
+    sourceId: workspace.id
+    serializedData: loadTextContent('../workbook.json')
+  }
+}
+
+output workspaceId string = workspace.id
+output workspaceName string = workspace.name
+output applicationInsightsConnectionString string = applicationInsights.properties.ConnectionString

@@ -1,0 +1,64 @@
+@minLength(3)
+@maxLength(24)
+param name string
+param location string
+param tags object
+param skuName string
+param publicNetworkAccess bool
+param containers string[] = []
+param tables string[] = []
+
+resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: { name: skuName }
+  properties: {
+    accessTier: 'Hot'
+    allowSharedKeyAccess: false
+    defaultToOAuthAuthentication: true
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    allowedCopyScope: 'AAD'
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    publicNetworkAccess: publicNetworkAccess ? 'Enabled' : 'Disabled'
+    networkAcls: {
+      // Open to the network, closed by identity: without a virtual network the app has no address to admit.
+      defaultAction: publicNetworkAccess ? 'Allow' : 'Deny'
+      bypass: 'None'
+    }
+  }
+}
+
+resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = if (!empty(containers)) {
+  parent: account
+  name: 'default'
+  properties: {
+    // The functions' keys are blobs here; losing them would answer every install with 500.
+    deleteRetentionPolicy: { enabled: true, days: 14 }
+    containerDeleteRetentionPolicy: { enabled: true, days: 14 }
+  }
+
+  resource container 'containers' = [
+    for container in containers: {
+      name: container
+      properties: { publicAccess: 'None' }
+    }
+  ]
+}
+
+resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2023-05-01' = if (!empty(tables)) {
+  parent: account
+  name: 'default'
+
+  resource table 'tables' = [
+    for table in tables: {
+      name: table
+    }
+  ]
+}
+
+output blobEndpoint string = account.properties.primaryEndpoints.blob
+output tableEndpoint string = account.properties.primaryEndpoints.table
