@@ -5,11 +5,35 @@ namespace WixOAuth.Functions.Tests.Support;
 
 public static class FreePort
 {
-    /// <summary>A port of this machine that nobody listens on now: for URLs that have to be known before the start.</summary>
+    /// <summary>
+    /// A port of this machine that nobody listens on now, on either loopback: for URLs that have to be known before the
+    /// start. From below the range that systems take the ports of outgoing connections from, or such a connection,
+    /// a browser's for instance, could have it by then.
+    /// </summary>
     public static int Next()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            var port = Random.Shared.Next(20_000, 32_000);
+            if (IsFree(IPAddress.Loopback, port) && IsFree(IPAddress.IPv6Loopback, port))
+            {
+                return port;
+            }
+        }
+    }
+
+    private static bool IsFree(IPAddress address, int port)
+    {
+        try
+        {
+            using var listener = new TcpListener(address, port);
+            listener.Start();
+            return true;
+        }
+        catch (SocketException error)
+        {
+            // A machine without IPv6 has nobody listening there.
+            return error.SocketErrorCode is SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported;
+        }
     }
 }

@@ -170,7 +170,7 @@ internal sealed class BrowserPages(PretendWixServer server, Ledger ledger, Prete
 
         return PageAsync(context, StatusCodes.Status200OK, "In a frame", Html.Of($"""
             <h1>The app in a frame</h1>
-            <p class="lede">Some of Wix's flows load the App URL inside an iframe, as here for <strong>{site.Name}</strong>.
+            <p class="lede">Some of Wix's flows load the App URL inside an iframe, as here for <strong><bdi>{site.Name}</bdi></strong>.
             An app that forbids framing shows nothing below.</p>
             <iframe class="stage" src="/sites/{site.InstanceId}/open" title="{options.AppName} on {site.Name}"></iframe>
             <p class="back"><a href="/" target="_top">Back to your sites</a></p>

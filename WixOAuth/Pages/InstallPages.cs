@@ -9,7 +9,11 @@ internal static class InstallPages
 {
     // In a window of its own: there the cookie works even for browsers that block it inside a frame. The App URL is the
     // neighbour of the Redirect URL, wherever both are.
-    private const string StartAgain = """<p><a class="go" href="install" target="_blank" rel="noopener">Start again</a></p>""";
+    private const string StartAgain = """
+        <p><a class="go" href="install" target="_blank" rel="noopener">Start again</a></p>
+        <p class="dim">It opens in a new window.</p>
+        """;
+
     private const string NothingChanged = """<p class="dim">Nothing was changed on your site.</p>""";
 
     private static readonly Dictionary<InstallProblem, string> Problems = new()

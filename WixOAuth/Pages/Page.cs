@@ -14,8 +14,9 @@ internal static class Page
         body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--ground);color:var(--ink);font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
         main{width:100%;max-width:34rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:2rem}
         h1{margin:0 0 .75rem;font-size:1.4rem;line-height:1.3;text-wrap:balance}
-        p{margin:0 0 1rem}
-        .dim{color:var(--dim);font-size:.9rem;margin-bottom:0}
+        p{margin:0 0 1rem;text-wrap:pretty}
+        main>:last-child{margin-bottom:0}
+        .dim{color:var(--dim);font-size:.9rem}
         .go{display:inline-block;padding:.6rem 1.1rem;border-radius:.5rem;background:var(--accent);color:var(--on-accent);text-decoration:none;font-weight:600}
         .go:hover{text-decoration:underline}
         a:focus-visible{outline:3px solid var(--accent);outline-offset:3px}

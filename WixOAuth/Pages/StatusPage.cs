@@ -38,25 +38,26 @@ internal static class StatusPage
         .tiles b{display:block;font-size:1.7rem;line-height:1.2;font-variant-numeric:tabular-nums}
         .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:.75rem;margin-bottom:.75rem}
         svg{display:block;width:100%;height:auto}svg .ok{fill:var(--bar)}svg .bad{fill:var(--bar-bad)}svg .rest{fill:var(--line)}
-        dl{display:grid;grid-template-columns:1fr auto;gap:.1rem 1rem;margin:.75rem 0 0;font-size:.9rem}dd{margin:0;font-variant-numeric:tabular-nums}dt{color:var(--dim)}
-        form{display:flex;flex-wrap:wrap;gap:.5rem;margin:0 0 1rem;align-items:end}
+        dl{display:grid;grid-template-columns:1fr auto;gap:.1rem 1rem;margin:.75rem 0 0;font-size:.9rem}dd{margin:0;text-align:right;font-variant-numeric:tabular-nums}dt{color:var(--dim)}
+        form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:end}
         label{display:grid;gap:.2rem;font-size:.85rem;color:var(--dim)}
         input,select,button{font:inherit;color:inherit;background:var(--card);border:1px solid var(--dim);border-radius:.5rem;padding:.4rem .7rem}
-        input{min-width:14rem}
+        input,select{color:var(--ink);min-height:2.5rem}input{width:20rem;max-width:100%}button.main{min-height:2.5rem}
         button{cursor:pointer}button.main{background:var(--accent);color:var(--on-accent);border-color:var(--accent);font-weight:600}
-        button:disabled{opacity:.5;cursor:default}
+        button[aria-disabled]{opacity:.5;cursor:default}
         :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
         .list{list-style:none;margin:0;padding:0}
-        .list>li{border-top:1px solid var(--line);padding:.8rem 0;display:grid;grid-template-columns:minmax(12rem,2fr) minmax(12rem,2fr) auto;gap:.4rem 1.25rem;align-items:start}
+        .list>li{border-top:1px solid var(--line);padding:.8rem 0;display:grid;grid-template-columns:minmax(0,5fr) minmax(0,4fr) 22rem;gap:.4rem 1.25rem;align-items:start}
         .list h3{margin:0;font-size:1rem;overflow-wrap:anywhere}.list p{margin:.1rem 0;overflow-wrap:anywhere}
-        .acts{display:flex;flex-wrap:wrap;gap:.4rem}.acts button{padding:.25rem .6rem;font-size:.9rem}
+        .acts{display:flex;flex-wrap:wrap;gap:.4rem}li .acts{justify-content:end}#instances>.acts{margin:.5rem 0 0}.acts button{padding:.25rem .6rem;font-size:.9rem}
         .pill{display:inline-block;border-radius:1rem;padding:.05rem .6rem;font-size:.85rem;font-weight:600}
         .pill.active{background:var(--good-bg);color:var(--good)}.pill.reinstall_required{background:var(--bad-bg);color:var(--bad)}.pill.removed{background:var(--line);color:var(--ink)}.pill.failing{background:var(--warn-bg);color:var(--warn)}
         code{font-size:.85em;overflow-wrap:anywhere}a{color:var(--accent)}
         dialog{border:1px solid var(--line);border-radius:.75rem;background:var(--card);color:var(--ink);max-width:28rem;padding:1.5rem}dialog::backdrop{background:#0008}
         .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
         #said{min-height:1.5rem;margin:.5rem 0}
-        @media (max-width:44rem){.list>li{grid-template-columns:1fr}}
+        @media (max-width:60rem){.list>li{grid-template-columns:1fr 1fr}li .acts{grid-column:1/-1;justify-content:start}}
+        @media (max-width:44rem){.list>li{grid-template-columns:1fr}label,input{width:100%}}
         """;
 
     // The key leaves the address bar before anything else happens, and lives in this page's memory only.
@@ -68,7 +69,13 @@ internal static class StatusPage
           const view = new URLSearchParams();
           const said = document.getElementById('said');
           const call = (path, method) => fetch(path, {method, headers: {'x-functions-key': key}, cache: 'no-store', credentials: 'omit', redirect: 'error'});
-          let turn = 0;
+          // A name is fenced off: one that runs backwards must not turn our own words around.
+          const say = (name, text) => {
+            const fence = document.createElement('bdi');
+            fence.textContent = name;
+            said.replaceChildren(fence, text);
+          };
+          let turn = 0, stale = false;
           async function show() {
             const mine = ++turn;
             try {
@@ -78,9 +85,10 @@ internal static class StatusPage
               if (mine !== turn || document.querySelector('dialog[open]')) return;
               const focus = document.activeElement && document.activeElement.id;
               for (const id of ['live', 'instances', 'at']) document.getElementById(id).replaceWith(document.adoptNode(page.getElementById(id)));
-              if (focus && document.activeElement.id !== focus) document.getElementById(focus)?.focus();
-              document.body.classList.remove('stale');
-            } catch { if (mine === turn) said.textContent = 'The page could not be brought up to date. It tries again.'; }
+              if (focus && document.activeElement.id !== focus) (document.getElementById(focus) ?? document.getElementById('found')).focus();
+              if (stale) say('', '');
+              stale = false;
+            } catch { if (mine === turn) { stale = true; say('', 'The page could not be brought up to date. It tries again.'); } }
           }
           const sure = document.getElementById('sure');
           const confirmed = name => new Promise(resolve => {
@@ -96,17 +104,19 @@ internal static class StatusPage
             if (button.dataset.close) { sure.close(button.dataset.close); return; }
             if (button.dataset.cursor !== undefined) { event.preventDefault(); button.dataset.cursor ? view.set('cursor', button.dataset.cursor) : view.delete('cursor'); await show(); document.getElementById('found').focus(); return; }
             const {act, id, name} = button.dataset;
-            if (!act) return;
+            if (!act || button.ariaDisabled) return;
             if (act === 'forget' && !await confirmed(name)) return;
             const [path, method, done] = {refresh: ['/refresh', 'POST', 'has a new token'], setup: ['/setup', 'POST', 'is set up'], forget: ['', 'DELETE', 'is forgotten']}[act];
-            button.disabled = true;
-            said.textContent = '';
+            // Not really disabled: it would lose the keyboard's focus.
+            button.ariaDisabled = 'true';
+            stale = false;
+            say('', '');
             try {
               const answer = await call('instances/' + id + path, method);
               const code = answer.ok ? null : (await answer.json().catch(() => ({}))).code;
-              said.textContent = answer.ok ? name + ' ' + done + '.' : name + ': ' + (problems[code] ?? 'that did not work') + '.';
-            } catch { said.textContent = name + ': the service could not be reached.'; }
-            button.disabled = false;
+              say(name, answer.ok ? ' ' + done + '.' : ': ' + (problems[code] ?? 'that did not work') + '.');
+            } catch { say(name, ': the service could not be reached.'); }
+            button.ariaDisabled = null;
             await show();
           });
           document.addEventListener('submit', event => {
@@ -148,7 +158,7 @@ internal static class StatusPage
         <noscript><p class="dim">Without JavaScript this page shows how things stood when it was loaded, and can change nothing.</p></noscript>
         </main>
         <dialog id="sure" aria-labelledby="sure-title">
-        <h2 id="sure-title">Forget <span id="sure-name"></span>?</h2>
+        <h2 id="sure-title">Forget <bdi id="sure-name"></bdi>?</h2>
         <p>Its tokens are erased at once. Only a new install by the site’s owner brings it back.</p>
         <div class="acts"><button type="button" data-close="yes" class="main">Forget it</button><button type="button" data-close="no">Keep it</button></div>
         </dialog>

@@ -1,0 +1,343 @@
+using System.Collections.Concurrent;
+using System.Net.Http.Json;
+using Microsoft.Playwright;
+using WixOAuth.Functions.Tests;
+using WixOAuth.Functions.Tests.EndToEnd;
+using WixOAuth.Local.PretendWix;
+
+namespace WixOAuth.Browser.Tests;
+
+/// <summary>The operators' page, as somebody with a mouse, a keyboard, a phone or a grudge uses it.</summary>
+public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chromium) : BrowserTest(azurite, chromium)
+{
+    private readonly ConcurrentQueue<IRequest> _asked = new();
+
+    public override async Task InitializeAsync()
+    {
+        await base.InitializeAsync();
+        Page.Request += (_, request) => _asked.Enqueue(request);
+    }
+
+    [SkippableFact]
+    public async Task The_key_leaves_the_address_bar_and_is_never_in_an_address_again()
+    {
+        var site = await Bed.InstallAsync("Ann's Café");
+        await Page.Clock.InstallAsync();
+
+        await OpenStatusAsync();
+
+        await Assertions.Expect(Page).ToHaveURLAsync($"{Bed.Api}status");
+        await ActAsync("refresh", site);
+        await RefreshItselfAsync();
+        var later = _asked.Skip(1).ToList();
+        Assert.Equal(["GET", "POST"], later.Select(request => request.Method).Distinct().Order(StringComparer.Ordinal));
+        Assert.All(later, request =>
+        {
+            Assert.DoesNotContain(TestBed.FunctionKey, request.Url, StringComparison.Ordinal);
+            Assert.DoesNotContain(TestBed.FunctionKey, request.Headers.GetValueOrDefault("referer", ""), StringComparison.Ordinal);
+            Assert.Equal(TestBed.FunctionKey, request.Headers["x-functions-key"]);
+        });
+    }
+
+    [SkippableTheory]
+    [InlineData("?code=wrong")]
+    [InlineData("")]
+    public async Task Without_the_key_there_is_nothing_to_see(string query)
+    {
+        await Bed.InstallAsync("Ann's Café");
+
+        var response = await Browser.APIRequest.GetAsync($"{Bed.Api}status{query}");
+
+        Assert.Equal(401, response.Status);
+        Assert.DoesNotContain("Ann", await response.TextAsync(), StringComparison.Ordinal);
+    }
+
+    [SkippableFact]
+    public async Task Each_site_is_named_with_a_link_and_how_it_stands()
+    {
+        var (active, removed) = (await Bed.InstallAsync("Ann's Café"), await Bed.InstallAsync("Gone"));
+        using var forgotten = await Bed.CallAsync(HttpMethod.Delete, $"instances/{removed}");
+
+        await OpenStatusAsync();
+
+        await Assertions.Expect(Page.GetByRole(AriaRole.Link, new() { Name = "Ann's Café" }))
+            .ToHaveAttributeAsync("href", Bed.Wix.GetSite(active).Url.AbsoluteUri);
+        await Assertions.Expect(Button("refresh", active)).ToBeVisibleAsync();
+        await Assertions.Expect(Button("forget", active)).ToBeVisibleAsync();
+        await Assertions.Expect(Button("refresh", removed)).ToHaveCountAsync(0);
+    }
+
+    [SkippableFact]
+    public async Task Refresh_now_gets_new_tokens()
+    {
+        var site = await Bed.InstallAsync("Ann's Café");
+        await OpenStatusAsync();
+
+        await ActAsync("refresh", site);
+
+        await AssertSaidAsync("Ann's Café has a new token.");
+        Assert.Equal(1, Bed.Wix.Control.Counts.Grants["refresh_token"]);
+    }
+
+    [SkippableFact]
+    public async Task A_refresh_that_fails_says_so()
+    {
+        var site = await Bed.InstallAsync("Ann's Café");
+        Bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Kind = PretendWixFaultKind.ResetBefore });
+        await OpenStatusAsync();
+        ExpectFailedLoad(503, "Service Unavailable", $"/api/instances/{site}/refresh");
+
+        await ActAsync("refresh", site, succeeds: false);
+
+        await AssertSaidAsync("Ann's Café: Wix gives no token at the moment.");
+        await Assertions.Expect(Page.GetByText("Wix could not be reached")).ToBeVisibleAsync();
+    }
+
+    [SkippableFact]
+    public async Task While_the_service_is_away_the_page_says_so_and_no_longer()
+    {
+        await Bed.InstallAsync("Ann's Café");
+        await Page.Clock.InstallAsync();
+        await OpenStatusAsync();
+
+        await Page.RouteAsync("**/api/status*", route => route.FulfillAsync(new() { Status = 503 }));
+        ExpectFailedLoad(503, "Service Unavailable", "/api/status");
+        await Page.Clock.RunForAsync(10_500);
+        await AssertSaidAsync("The page could not be brought up to date. It tries again.");
+
+        await Page.UnrouteAllAsync();
+        await RefreshItselfAsync();
+        await AssertSaidAsync("");
+    }
+
+    [SkippableFact]
+    public async Task Complete_set_up_tells_Wix_and_its_button_goes()
+    {
+        await using var bed = await StartAsync(overrides: null, ("Wix__SetupCompletion", "ByApp"));
+        var site = await bed.InstallAsync("Ann's Café");
+        await OpenStatusAsync(bed);
+
+        await ActAsync("setup", site);
+
+        await Assertions.Expect(Button("setup", site)).ToHaveCountAsync(0);
+        Assert.True(bed.Wix.GetSite(site).SetupComplete);
+    }
+
+    [SkippableFact]
+    public async Task Forget_asks_first()
+    {
+        var site = await Bed.InstallAsync("Ann's Café");
+        await OpenStatusAsync();
+
+        await Button("forget", site).ClickAsync();
+        var dialog = Page.GetByRole(AriaRole.Dialog);
+        await Assertions.Expect(dialog).ToContainTextAsync("Ann's Café");
+        await Page.Keyboard.PressAsync("Escape");
+        await Assertions.Expect(dialog).ToBeHiddenAsync();
+        await Assertions.Expect(Button("forget", site)).ToBeFocusedAsync();
+        Assert.Equal("active", (await Bed.GetInstanceAsync(site)).GetProperty("status").GetString());
+
+        await Button("forget", site).ClickAsync();
+        await Page.RunAndWaitForResponseAsync(
+            () => dialog.GetByRole(AriaRole.Button, new() { NameRegex = new("^Forget") }).ClickAsync(),
+            response => response.Request.Method == "DELETE" && response.Status == 204);
+        await Assertions.Expect(Button("forget", site)).ToHaveCountAsync(0);
+        Assert.Equal("removed", (await Bed.GetInstanceAsync(site)).GetProperty("status").GetString());
+    }
+
+    [SkippableFact]
+    public async Task It_refreshes_itself_and_leaves_the_focus_where_it_is()
+    {
+        var site = await Bed.InstallAsync("Ann's Café");
+        await Page.Clock.InstallAsync();
+        await OpenStatusAsync();
+        await Page.EvaluateAsync("window.sameDocument = true");
+        await TabToAsync(Button("refresh", site));
+
+        await Bed.InstallAsync("A newcomer");
+        await RefreshItselfAsync();
+
+        await Assertions.Expect(Page.GetByRole(AriaRole.Link, new() { Name = "A newcomer" })).ToBeVisibleAsync();
+        Assert.True(await Page.EvaluateAsync<bool>("window.sameDocument"));
+        await Assertions.Expect(Button("refresh", site)).ToBeFocusedAsync();
+    }
+
+    [SkippableFact]
+    public async Task All_of_it_can_be_done_with_the_keyboard()
+    {
+        await Bed.InstallAsync("Ann's Café");
+        var site = await Bed.InstallAsync("Bob's Bikes");
+        await OpenStatusAsync();
+
+        await TabToAsync(Page.GetByRole(AriaRole.Searchbox));
+        await Page.Keyboard.TypeAsync("bikes");
+        await Page.Keyboard.PressAsync("Enter");
+        await Assertions.Expect(Page.GetByRole(AriaRole.Link, new() { Name = "Ann's Café" })).ToHaveCountAsync(0);
+        await Assertions.Expect(Page.GetByRole(AriaRole.Link, new() { Name = "Bob's Bikes" })).ToBeVisibleAsync();
+
+        await TabToAsync(Button("refresh", site));
+        await Page.Keyboard.PressAsync("Enter");
+        await AssertSaidAsync("Bob's Bikes has a new token.");
+        await Assertions.Expect(Button("refresh", site)).ToBeFocusedAsync();
+
+        await TabToAsync(Button("forget", site));
+        await Page.Keyboard.PressAsync("Enter");
+        await TabToAsync(Page.GetByRole(AriaRole.Button, new() { Name = "Forget it" }));
+        await Page.Keyboard.PressAsync("Enter");
+        await AssertSaidAsync("Bob's Bikes is forgotten.");
+
+        // The button that had the focus is gone: reading goes on in the list.
+        await Assertions.Expect(Button("forget", site)).ToHaveCountAsync(0);
+        await Assertions.Expect(Page.GetByRole(AriaRole.Heading, new() { Name = "1 instance" })).ToBeFocusedAsync();
+    }
+
+    [SkippableFact]
+    public async Task Many_sites_come_a_page_at_a_time()
+    {
+        var sites = await Task.WhenAll(Enumerable.Range(1, 30).Select(number => Bed.InstallAsync($"Site {number}")));
+        await OpenStatusAsync();
+        var first = await IdsAsync();
+
+        await Page.GetByRole(AriaRole.Link, new() { Name = "Next page" }).Or(Page.GetByRole(AriaRole.Button, new() { Name = "Next page" })).ClickAsync();
+        await Assertions.Expect(Button("refresh", first[0])).ToHaveCountAsync(0);
+        var second = await IdsAsync();
+
+        Assert.Equal(25, first.Length);
+        Assert.Equal(sites.Order(), first.Concat(second).Order());
+        Assert.DoesNotContain(TestBed.FunctionKey, Page.Url, StringComparison.Ordinal);
+        await Page.GetByText("Back to the beginning").ClickAsync();
+        await Assertions.Expect(Button("refresh", first[0])).ToBeVisibleAsync();
+        Assert.Equal(first, await IdsAsync());
+    }
+
+    [SkippableFact]
+    public async Task No_other_page_can_frame_it()
+    {
+        ExpectConsole("frame-ancestors 'none'");
+        await OpenSitesAsync();
+        var response = await Page.RunAndWaitForResponseAsync(
+            () => Page.EvaluateAsync("url => { const frame = document.createElement('iframe'); frame.src = url; document.body.append(frame); }", StatusUrl(Bed)),
+            answer => new Uri(answer.Url).AbsolutePath == "/api/status");
+
+        Assert.Contains("frame-ancestors 'none'", response.Headers["content-security-policy"], StringComparison.Ordinal);
+        await Assertions.Expect(Page.FrameLocator("iframe").GetByRole(AriaRole.Searchbox)).ToHaveCountAsync(0);
+    }
+
+    [SkippableFact]
+    public async Task Everybody_can_read_it()
+    {
+        Axe.Require();
+        await OpenStatusAsync();
+        await Axe.AssertAccessibleAsync(Page, "status-empty");
+
+        await using var bed = await SetSceneAsync();
+        await OpenStatusAsync(bed);
+        Assert.Equal(
+            ["active", "failing", "reinstall required", "removed"],
+            (await Page.Locator(".pill").AllTextContentsAsync()).Distinct().Order(StringComparer.Ordinal));
+        await Axe.AssertAccessibleAsync(Page, "status");
+        await Page.Locator("[data-act=forget]").First.ClickAsync();
+        await Assertions.Expect(Page.GetByRole(AriaRole.Dialog)).ToBeVisibleAsync();
+        await Axe.AssertAccessibleAsync(Page, "status-forget");
+    }
+
+    [SkippableFact]
+    public async Task Hostile_names_change_nothing_but_the_text()
+    {
+        var plain = await OutlineAsync("Plain");
+        foreach (var name in HostileNameTests.Names)
+        {
+            Assert.Equal(plain, await OutlineAsync(name));
+        }
+
+        async Task<string> OutlineAsync(string name)
+        {
+            await using var bed = await StartAsync();
+            var site = await InstallForAsync(bed, name, customer: name);
+            await OpenStatusAsync(bed);
+            await Look.Phone.AtAsync(Page);
+            await Assertions.Expect(Page.GetByRole(AriaRole.Heading, new() { Level = 3 })).ToHaveTextAsync(name, new() { UseInnerText = false });
+
+            // The dialog and the message are made by the script.
+            await Button("forget", site).ClickAsync();
+            Assert.Equal($"Forget {name}?", await Page.Locator("#sure-title").TextContentAsync());
+            await Page.GetByRole(AriaRole.Button, new() { Name = "Keep it" }).ClickAsync();
+            await ActAsync("refresh", site);
+            await AssertSaidAsync($"{name} has a new token.");
+            Assert.True(await Page.Locator("#said").EvaluateAsync<bool>(HostileNameTests.ReadsOn), $"{name} turned around what stands behind it.");
+            return await Outline.OfAsync(Page);
+        }
+    }
+
+    private static string StatusUrl(TestBed bed) => $"{bed.Api}status?code={TestBed.FunctionKey}";
+
+    private async Task OpenStatusAsync(TestBed? bed = null) => await Page.GotoAsync(StatusUrl(bed ?? Bed));
+
+    private ILocator Button(string action, Guid instanceId) => Page.Locator($"button[data-act={action}][data-id='{instanceId}']");
+
+    private async Task ActAsync(string action, Guid instanceId, bool succeeds = true) => await Page.RunAndWaitForResponseAsync(
+        () => Button(action, instanceId).ClickAsync(),
+        response => response.Url.EndsWith($"/api/instances/{instanceId}/{action}", StringComparison.Ordinal) && response.Ok == succeeds);
+
+    /// <summary>Lets ten seconds pass for the page.</summary>
+    private async Task RefreshItselfAsync() => await Page.RunAndWaitForResponseAsync(
+        () => Page.Clock.RunForAsync(10_500), response => new Uri(response.Url).AbsolutePath == "/api/status" && response.Ok);
+
+    private Task<Guid[]> IdsAsync() => Page.EvaluateAsync<Guid[]>("[...document.querySelectorAll('[data-act=refresh]')].map(button => button.dataset.id)");
+
+    /// <summary>Presses Tab until it has the focus, which must be seen.</summary>
+    private async Task TabToAsync(ILocator target)
+    {
+        for (var presses = 0; !await target.EvaluateAsync<bool>("element => element === document.activeElement"); presses++)
+        {
+            Assert.True(presses < 50, "The keyboard does not get there.");
+            await Page.Keyboard.PressAsync("Tab");
+        }
+
+        Assert.NotEqual("none", await target.EvaluateAsync<string>("element => getComputedStyle(element).outlineStyle"));
+    }
+
+    private Task AssertSaidAsync(string text) => Assertions.Expect(Page.Locator("#said")).ToHaveTextAsync(text);
+
+    private static async Task<Guid> InstallForAsync(TestBed bed, string siteName, string customer)
+    {
+        using var browser = new TestBrowser();
+        using var content = JsonContent.Create(new { customer });
+        using var link = await bed.CallAsync(HttpMethod.Post, "install-links", content);
+        await browser.GetAsync(new Uri((await TestBed.ReadJsonAsync(link)).GetProperty("url").GetString()!));
+        var site = bed.Wix.CreateSite(siteName);
+        using var end = await browser.GetAsync(await bed.WalkToRedirectAsync(browser, site.InstanceId));
+        await bed.SettleAsync();
+        return site.InstanceId;
+    }
+
+    /// <summary>Sites of every kind.</summary>
+    private async Task<TestBed> SetSceneAsync()
+    {
+        var bed = await StartAsync(overrides: null, ("Wix__ClientCredentialsFallback", "false"), ("Wix__SetupCompletion", "ByApp"));
+        var lost = await InstallForAsync(bed, "Old Mill Books", "shop-1000");
+        bed.Wix.Control.RejectRefreshToken(lost);
+        List<Guid> well = [];
+        foreach (var name in new[] { "Rosemary & Rye Bakery", "Nordlicht Ceramics", "Halden Bike Repair", "Ann's Café", "Casa Olivo" })
+        {
+            well.Add(await InstallForAsync(bed, name, $"shop-{1001 + well.Count}"));
+        }
+
+        // A rejection is final after it was repeated for a while.
+        for (var minute = 0; minute < 45; minute++)
+        {
+            bed.Clock.Advance(TimeSpan.FromMinutes(1));
+            await bed.SweepAsync();
+        }
+
+        foreach (var id in well.Skip(1))
+        {
+            using var completed = await bed.CallAsync(HttpMethod.Post, $"instances/{id}/setup");
+        }
+
+        bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Kind = PretendWixFaultKind.ResetBefore, InstanceId = well[2] });
+        using var failed = await bed.CallAsync(HttpMethod.Post, $"instances/{well[2]}/refresh");
+        using var forgotten = await bed.CallAsync(HttpMethod.Delete, $"instances/{await InstallForAsync(bed, "Paper & Twine", "shop-1006")}");
+        return bed;
+    }
+}
