@@ -47,12 +47,6 @@ try
         measures.AddRange(await part(run));
     }
 
-    if (only.Count == 0)
-    {
-        measures.Add(new("refresh tokens lost in 1,000 kills", "0", "", null, "dotnet run -c Release --project bench/crash"));
-        measures.Add(new("sites wrongly marked `reinstall_required`", "0", "", null, "tests, by a clock that they own"));
-    }
-
     Console.WriteLine();
     Console.WriteLine("| what | goal | figure | | why |");
     Console.WriteLine("|---|---|---|---|---|");
