@@ -6,12 +6,12 @@ namespace WixOAuth.Load;
 /// <param name="What">What is measured.</param>
 /// <param name="Goal">What the design asks for.</param>
 /// <param name="Figure">What it is here and now.</param>
-/// <param name="Met">Whether that is good enough; null where it was not measured.</param>
+/// <param name="Met">Whether that is good enough; null where the run cannot tell.</param>
 /// <param name="Why">What limits it, or how the figure came about.</param>
 internal sealed record Measure(string What, string Goal, string Figure, bool? Met, string Why)
 {
     public override string ToString() =>
-        $"| {What} | {Goal} | {Figure} | {(Met switch { true => "met", false => "missed", _ => "not here" })} | {Why} |";
+        $"| {What} | {Goal} | {Figure} | {(Met switch { true => "met", false => "missed", _ => "cannot tell" })} | {Why} |";
 }
 
 internal static class Figures

@@ -25,6 +25,9 @@ internal static partial class Parts
     private const string Marked = "sites wrongly marked `reinstall_required` in an hour of a wrong secret, and in an outage of Wix";
     private const string Start = "start to first answer, against an empty minimal API";
 
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan s_turn = TimeSpan.FromMilliseconds(250);
+
     public static IReadOnlyDictionary<string, Func<LoadRun, Task<IReadOnlyList<Measure>>>> All { get; } =
         new Dictionary<string, Func<LoadRun, Task<IReadOnlyList<Measure>>>>
         {
@@ -74,7 +77,7 @@ internal static partial class Parts
     private static async Task<IReadOnlyList<Measure>> OverHttpAsync(LoadRun run)
     {
         const int Connections = 16;
-        var (rounds, duration) = run.Quick ? (3, TimeSpan.FromSeconds(1)) : (7, TimeSpan.FromSeconds(3));
+        var turns = run.Quick ? 15 : 80;
         var table = Surroundings.NewTableName();
         var id = (await run.AddStaleAsync(table, 1))[0];
         await using var service = await run.StartServiceAsync(table);
@@ -83,26 +86,26 @@ internal static partial class Parts
         var (getToken, getNothing) = (Caller.GetToken(service.Url, id), Caller.Get(empty.Url, "/"));
 
         // Both are compiled for good before anything counts.
-        await ClosedLoop.RunAsync(service.Url, getToken, Connections, duration, run.CancellationToken);
-        await ClosedLoop.RunAsync(empty.Url, getNothing, Connections, duration, run.CancellationToken);
+        await ClosedLoop.RunAsync(service.Url, getToken, Connections, s_warmUp, run.CancellationToken);
+        await ClosedLoop.RunAsync(empty.Url, getNothing, Connections, s_warmUp, run.CancellationToken);
 
-        List<double> rates = [], tails = [], costs = [];
-        for (var round = 1; round <= rounds; round++)
+        // In short turns, so that what else goes on here slows both alike.
+        List<LoadResult> tokens = [], nothings = [];
+        var costBefore = (Empty: empty.ProcessorTime, Service: service.ProcessorTime);
+        for (var turn = 1; turn <= turns; turn++)
         {
-            var costBefore = (Empty: empty.ProcessorTime, Service: service.ProcessorTime);
-            var nothing = await ClosedLoop.RunAsync(empty.Url, getNothing, Connections, duration, run.CancellationToken);
-            var token = await ClosedLoop.RunAsync(service.Url, getToken, Connections, duration, run.CancellationToken);
-            rates.Add(token.PerSecond / nothing.PerSecond);
-            tails.Add(token.P99 / nothing.P99);
-            costs.Add((service.ProcessorTime - costBefore.Service) / token.PerSecond / ((empty.ProcessorTime - costBefore.Empty) / nothing.PerSecond));
-            LoadRun.Say($"round {round}: empty {nothing.PerSecond:F0}/s, p99 {Figures.Ms(nothing.P99)}; GetToken {token.PerSecond:F0}/s, p99 {Figures.Ms(token.P99)}");
+            nothings.Add(await ClosedLoop.RunAsync(empty.Url, getNothing, Connections, s_turn, run.CancellationToken));
+            tokens.Add(await ClosedLoop.RunAsync(service.Url, getToken, Connections, s_turn, run.CancellationToken));
         }
 
-        var (rate, tail) = (Figures.Median(rates), Figures.Median(tails));
+        var rate = Figures.Median(tokens.Zip(nothings, (token, nothing) => token.PerSecond / nothing.PerSecond));
+        var tail = LoadResult.P99(tokens) / LoadResult.P99(nothings);
+        var cost = (service.ProcessorTime - costBefore.Service) / tokens.Sum(load => load.Times.Count)
+            / ((empty.ProcessorTime - costBefore.Empty) / nothings.Sum(load => load.Times.Count));
         return
         [
             new(OverHttp, "≥ 0.85 of its requests/s, p99 ≤ 1.5 ×", $"{Figures.Of(rate)} of its requests/s, p99 {Figures.Of(tail)} ×", rate >= 0.85 && tail <= 1.5,
-                $"median of {rounds} rounds, {Connections} connections; processor time a request {Figures.Of(Figures.Median(costs))} ×; the load shares the {Environment.ProcessorCount} cores"),
+                $"median of {turns} turns of {s_turn.TotalMilliseconds:F0} ms each, {Connections} connections; {Figures.Of(Figures.Median(nothings.Select(load => load.PerSecond)), "F0")}/s and {Figures.Of(Figures.Median(tokens.Select(load => load.PerSecond)), "F0")}/s; processor time a request {Figures.Of(cost)} ×; the load shares the {Environment.ProcessorCount} cores"),
         ];
     }
 
@@ -253,7 +256,9 @@ internal static partial class Parts
     private static async Task<IReadOnlyList<Measure>> SweepCostAsync(LoadRun run)
     {
         const int Due = 500;
-        List<(long Transactions, long Retries, double Milliseconds)> sweeps = [];
+        const int RangeQueries = 16;
+        const int MostSweeps = 6;
+        List<(long Transactions, long Retries, int Rounds, double Milliseconds)> sweeps = [];
         foreach (var sites in new[] { 1_000, run.Sites })
         {
             var folder = Directory.CreateTempSubdirectory("wixoauth-bench-");
@@ -267,15 +272,22 @@ internal static partial class Parts
                 await using var service = await run.StartServiceAsync(table, proxy.ConnectionString, ("Logging__LogLevel__WixOAuth", "Information"), ("Tokens__RefreshConcurrency", "4"));
                 await proxy.WhenQuietAsync(run.CancellationToken);
                 var before = (proxy.Count, proxy.Retries);
-                var (refreshed, milliseconds) = await SweepAsync(service, run.CancellationToken);
-                await proxy.WhenQuietAsync(run.CancellationToken);
-                if (refreshed != Due)
+                var (refreshed, milliseconds, rounds) = (0, 0.0, 0);
+                while (refreshed < Due && rounds < MostSweeps)
                 {
-                    return [new($"{SweepCost} {Figures.Of(run.Sites, "N0")} sites", "equal", "", null, $"Azurite was too slow: {refreshed} of {Due} sites were refreshed within a sweep's time; try fewer with --sites")];
+                    var (some, took) = await SweepAsync(service, run.CancellationToken);
+                    (refreshed, milliseconds, rounds) = (refreshed + some, milliseconds + took, rounds + 1);
+                    await proxy.WhenQuietAsync(run.CancellationToken);
                 }
 
-                sweeps.Add((proxy.Count - before.Count, proxy.Retries - before.Retries, milliseconds));
-                LoadRun.Say($"{Due} due among {sites:N0}: {sweeps[^1].Transactions} transactions in {milliseconds:F0} ms, {sweeps[^1].Retries} sent once more");
+                if (refreshed != Due)
+                {
+                    return [new($"{SweepCost} {Figures.Of(run.Sites, "N0")} sites", "equal", "", null, $"Azurite was too slow: {refreshed} of {Due} sites were refreshed by {rounds} sweeps; try fewer with --sites")];
+                }
+
+                // A sweep ends before the next tick; where Azurite is too slow for one, the next begins with the same queries.
+                sweeps.Add((proxy.Count - before.Count - (RangeQueries * (rounds - 1)), proxy.Retries - before.Retries, rounds, milliseconds));
+                LoadRun.Say($"{Due} due among {sites:N0}: {sweeps[^1].Transactions} transactions in {milliseconds:F0} ms and {rounds} sweep(s), {sweeps[^1].Retries} sent once more");
             }
             finally
             {
@@ -287,7 +299,7 @@ internal static partial class Parts
         return
         [
             new($"{SweepCost} {Figures.Of(run.Sites, "N0")} sites", "equal", $"{small.Transactions} and {large.Transactions}", small.Transactions == large.Transactions,
-                $"16 range queries and {Figures.Of((large.Transactions - 16.0) / Due, "F1")} for each site; {small.Retries} and {large.Retries} more were sent again to an Azurite too slow; its own time grows with the table ({Figures.Of(small.Milliseconds, "F0")} and {Figures.Of(large.Milliseconds, "F0")} ms), Azure's does not"),
+                $"{RangeQueries} range queries and {Figures.Of((large.Transactions - (double)RangeQueries) / Due, "F1")} for each site; Azurite needed {small.Rounds} and {large.Rounds} sweep(s) of a minute for them, whose further range queries are left out; {small.Retries} and {large.Retries} more were sent again to an Azurite too slow; its own time grows with the table ({Figures.Of(small.Milliseconds, "F0")} and {Figures.Of(large.Milliseconds, "F0")} ms), Azure's does not"),
         ];
     }
 
@@ -354,12 +366,17 @@ internal static partial class Parts
                 var others = Math.Max(0, (machine ?? 0) - azurite - own - load);
                 var ideal = concurrency / (Latency / 1000.0);
                 var rate = refreshed / (milliseconds / 1000);
-                var limit = azurite >= 0.85 ? "Azurite's one thread is the limit"
-                    : azurite + own + load + others >= 0.85 * Environment.ProcessorCount ? "the processors are the limit"
+                var isAzuriteFull = azurite >= 0.85;
+                var areOursFull = azurite + own + load >= 0.85 * Environment.ProcessorCount;
+                var areAllFull = azurite + own + load + others >= 0.85 * Environment.ProcessorCount;
+                var limit = isAzuriteFull ? "Azurite's one thread is the limit"
+                    : areOursFull ? "the processors are the limit"
+                    : areAllFull ? "other programs take the processors, so this proves nothing"
                     : "neither Azurite nor the processors are full";
+                bool? isMet = rate / ideal >= 0.8 || isAzuriteFull || areOursFull ? true : areAllFull ? null : false;
                 LoadRun.Say($"concurrency {concurrency}: {rate:F0}/s of {ideal:F0}/s; busy cores: Azurite {azurite:F2}, service {own:F2}, pretend Wix {load:F2}, other programs {others:F2}; with the store in memory {inMemory:F2}");
                 measures.Add(new(
-                    $"{SweepSpeed} ({concurrency})", "≥ 0.8 until Azurite or the CPU is the limit", Figures.Of(rate / ideal), rate / ideal >= 0.8,
+                    $"{SweepSpeed} ({concurrency})", "≥ 0.8 until Azurite or the CPU is the limit", Figures.Of(rate / ideal), isMet,
                     $"{rate:F0} sites/s; cores busy: Azurite {Figures.Of(azurite)}, service {Figures.Of(own)}, pretend Wix {Figures.Of(load)}, other programs {Figures.Of(others)}: {limit}; with the store in memory {Figures.Of(inMemory)}"));
             }
         }
