@@ -5,12 +5,14 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Hosting;
+using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
+using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Support;
@@ -57,6 +59,8 @@ public sealed class Core : IDisposable
             Clock,
             Logs.For<TokenKeeper>());
         Life = new InstanceLife(Writer, Memory, Settings, Clock, NullLogger<InstanceLife>.Instance);
+        Webhooks = new WebhookEndpoint(
+            new WebhookReader(Settings, Clock), Life, Background, Telemetry, Clock, NullLogger<WebhookEndpoint>.Instance);
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, NullLogger<SetupCompleter>.Instance);
         Sweep = new RefreshSweep(
             Store, Writer, Keeper, Schedule, Uses, Setup, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
@@ -116,6 +120,8 @@ public sealed class Core : IDisposable
     public TokenKeeper Keeper { get; }
 
     public InstanceLife Life { get; }
+
+    public WebhookEndpoint Webhooks { get; }
 
     public SetupCompleter Setup { get; }
 
