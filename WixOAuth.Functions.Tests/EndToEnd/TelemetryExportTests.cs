@@ -1,6 +1,10 @@
+using System.Text.Json;
+using Azure.Core;
 using Azure.Monitor.OpenTelemetry.Exporter;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
+using Moq;
 using WixOAuth.Functions.Tests.Support;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
@@ -82,6 +86,43 @@ public sealed class TelemetryExportTests(AzuriteFixture azurite)
         Assert.Equal(
             ["OTEL_EXPORTER_OTLP_ENDPOINT", "APPLICATIONINSIGHTS_CONNECTION_STRING"], exception.Failures.Select(failure => failure.Split(' ')[0]));
         Assert.DoesNotContain("not-a", exception.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("ClientId=11111111-2222-4333-8444-555555555555;Authorization=AAD", true)]
+    [InlineData("", false)]
+    public void The_identity_signs_in_where_the_resource_takes_no_key(string authentication, bool signsIn)
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
+        {
+            ["APPLICATIONINSIGHTS_CONNECTION_STRING"] = "InstrumentationKey=00000000-0000-4000-8000-000000000001",
+            ["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"] = authentication,
+        }).Build();
+        var identity = new Mock<TokenCredential>().Object;
+        var services = new ServiceCollection().AddSingleton(identity);
+        services.AddTelemetryExport(configuration);
+        using var provider = services.BuildServiceProvider();
+
+        Assert.Same(signsIn ? identity : null, provider.GetRequiredService<IOptions<AzureMonitorExporterOptions>>().Value.Credential);
+    }
+
+    [Fact]
+    public void Nothing_is_exported_where_no_setting_says_whereto()
+    {
+        var services = new ServiceCollection();
+
+        Assert.Null(services.AddTelemetryExport(new ConfigurationBuilder().Build()));
+        Assert.Empty(services);
+    }
+
+    [Fact]
+    public void The_Functions_host_speaks_OpenTelemetry_and_does_not_log_whole_URLs()
+    {
+        using var host = JsonDocument.Parse(File.ReadAllText(Path.Combine(Infra.Bicep.Root, "host.json")));
+        var levels = host.RootElement.GetProperty("logging").GetProperty("logLevel");
+
+        Assert.Equal("OpenTelemetry", host.RootElement.GetProperty("telemetryMode").GetString());
+        Assert.All(["Microsoft", "Microsoft.AspNetCore", "System.Net.Http", "Azure", "Yarp"], name => Assert.Equal("Warning", levels.GetProperty(name).GetString()));
     }
 
     // The end of the program sends what is left.
