@@ -1,8 +1,6 @@
-using System.Buffers.Text;
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.Json;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http;
 using WixOAuth.Functions.Tests.Support;
@@ -230,15 +228,7 @@ public sealed partial class TelemetryTests : IDisposable
             core.Webhooks.WixWebhook(
                 new DefaultHttpContext { Request = { Body = new MemoryStream(Encoding.UTF8.GetBytes(body)) } }.Request, cancellationToken);
 
-        string Sign(RSA with, string eventType)
-        {
-            var data = JsonSerializer.Serialize(new { eventType, instanceId = Id.ToString(), data = "{}" });
-            var issued = core.Clock.GetUtcNow().AddMinutes(1).ToUnixTimeSeconds();
-            var signed = $"{Encode("""{"alg":"RS256"}""")}.{Encode(JsonSerializer.Serialize(new { data, iat = issued, exp = issued + 60 }))}";
-            return $"{signed}.{Base64Url.EncodeToString(with.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1))}";
-        }
-
-        static string Encode(string json) => Base64Url.EncodeToString(Encoding.UTF8.GetBytes(json));
+        string Sign(RSA with, string eventType) => SignedWebhook.Of(with, eventType, Id, core.Clock.GetUtcNow().AddMinutes(1));
     }
 
     [Fact]
@@ -306,6 +296,7 @@ public sealed partial class TelemetryTests : IDisposable
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
         await _core.Housekeeping.RunAsync(None);
+        await _core.Reprotection.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);
 
         var documentation = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "metrics.md"));

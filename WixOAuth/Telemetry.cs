@@ -54,6 +54,7 @@ public sealed class Telemetry : IDisposable
     private readonly Counter<long> _setupEvents;
     private readonly Counter<long> _lastUseWrites;
     private readonly Counter<long> _removedRows;
+    private readonly Gauge<int> _keyUses;
 
     /// <summary>Makes the instruments, once for each service provider.</summary>
     public Telemetry(IMeterFactory meters)
@@ -75,6 +76,7 @@ public sealed class Telemetry : IDisposable
         _setupEvents = meter.CreateCounter<long>("wixoauth.setup_event.deliveries", "{event}", "Set-up events sent to Wix.");
         _lastUseWrites = meter.CreateCounter<long>("wixoauth.last_use.writes", "{write}", "Last uses written down.");
         _removedRows = meter.CreateCounter<long>("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
+        _keyUses = meter.CreateGauge<int>("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");
 
         static Histogram<double> Seconds(Meter meter, string name, string description) => meter.CreateHistogram(
             name, "s", description, advice: new InstrumentAdvice<double>
@@ -184,6 +186,13 @@ public sealed class Telemetry : IDisposable
 
     /// <summary>Housekeeping removed something.</summary>
     public void Removed(string kind, int count) => _removedRows.Add(count, new KeyValuePair<string, object?>("kind", kind));
+
+    /// <summary>It was counted which versions of the protection key are needed.</summary>
+    public void CountedKeys(int onNewest, int onOlder)
+    {
+        _keyUses.Record(onNewest, new KeyValuePair<string, object?>("version", "newest"));
+        _keyUses.Record(onOlder, new KeyValuePair<string, object?>("version", "older"));
+    }
 
     /// <inheritdoc />
     public void Dispose() => Source.Dispose();

@@ -65,6 +65,7 @@ public sealed class Core : IDisposable
         Sweep = new RefreshSweep(
             Store, Writer, Keeper, Schedule, Uses, Setup, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Telemetry, Clock, Logs.For<Housekeeping>());
+        Reprotection = new Reprotection(Store, secrets, Protector, Telemetry, Clock, Logs.For<Reprotection>());
         Tickets = new InstallTickets(new StateProtector(secrets), Clock);
         Flow = new InstallFlow(
             Tickets,
@@ -116,6 +117,8 @@ public sealed class Core : IDisposable
     public LastUses Uses { get; }
 
     public Housekeeping Housekeeping { get; }
+
+    public Reprotection Reprotection { get; }
 
     public TokenKeeper Keeper { get; }
 
