@@ -46,7 +46,11 @@ public sealed class TestBed : IAsyncDisposable
 
     /// <summary>As <see cref="StartAsync(AzuriteFixture, Action{IServiceCollection}?, ValueTuple{string, string}[])"/>, and Wix sends webhooks.</summary>
     public static Task<TestBed> StartWithWebhooksAsync(AzuriteFixture azurite, params (string Name, string Value)[] settings) =>
-        StartAsync(azurite, overrides: null, webhooks: true, settings);
+        StartWithWebhooksAsync(azurite, overrides: null, settings);
+
+    public static Task<TestBed> StartWithWebhooksAsync(
+        AzuriteFixture azurite, Action<IServiceCollection>? overrides, params (string Name, string Value)[] settings) =>
+        StartAsync(azurite, overrides, webhooks: true, settings);
 
     private static async Task<TestBed> StartAsync(
         AzuriteFixture azurite, Action<IServiceCollection>? overrides, bool webhooks, (string Name, string Value)[] settings)

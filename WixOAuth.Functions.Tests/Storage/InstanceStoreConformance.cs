@@ -548,11 +548,14 @@ public abstract class InstanceStoreConformance
 
         Assert.Equal(
             [
-                new InstanceGlance(InstanceStatus.Active, Noon, false),
-                new InstanceGlance(InstanceStatus.Active, Noon.AddHours(1), true),
-                new InstanceGlance(InstanceStatus.Removed, null, false),
+                Glance(well, isFailing: false),
+                Glance(failing, isFailing: true),
+                Glance(removed, isFailing: false),
             ],
             (await store.ReadGlancesAsync(None).ToListAsync()).OrderBy(glance => glance.Status).ThenBy(glance => glance.AccessTokenExpiresOn));
+
+        static InstanceGlance Glance(Instance of, bool isFailing) =>
+            new(of.Id, of.Status, of.AccessTokenExpiresOn, isFailing, of.RefreshToken?.KeyId, of.AccessToken?.KeyId);
     }
 
     /// <summary>Any sequence of writes, from any state that was ever seen, does what it does to a dictionary and a set.</summary>

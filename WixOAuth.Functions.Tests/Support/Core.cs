@@ -5,12 +5,14 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Hosting;
+using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
+using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Support;
@@ -62,10 +64,13 @@ public sealed class Core : IDisposable
             Clock,
             Logs.For<TokenKeeper>());
         Life = new InstanceLife(Writer, Keeper, Settings, Clock, NullLogger<InstanceLife>.Instance);
+        Webhooks = new WebhookEndpoint(
+            new WebhookReader(Settings, Clock), Life, Background, Telemetry, Clock, NullLogger<WebhookEndpoint>.Instance);
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, NullLogger<SetupCompleter>.Instance);
         Sweep = new RefreshSweep(
             Store, Writer, Keeper, Schedule, Uses, Setup, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Telemetry, Clock, Logs.For<Housekeeping>());
+        Reprotection = new Reprotection(Store, secrets, Protector, Telemetry, Clock, Logs.For<Reprotection>());
         Tickets = new InstallTickets(new StateProtector(secrets), Clock);
         Flow = new InstallFlow(
             Tickets,
@@ -118,9 +123,13 @@ public sealed class Core : IDisposable
 
     public Housekeeping Housekeeping { get; }
 
+    public Reprotection Reprotection { get; }
+
     public TokenKeeper Keeper { get; }
 
     public InstanceLife Life { get; }
+
+    public WebhookEndpoint Webhooks { get; }
 
     public SetupCompleter Setup { get; }
 

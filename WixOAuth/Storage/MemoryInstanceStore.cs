@@ -107,7 +107,13 @@ public sealed class MemoryInstanceStore : IInstanceStore
         foreach (var instance in await Locked(() => _instances.Values.Select(stored => stored.Instance).ToList(), cancellationToken))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            yield return new InstanceGlance(instance.Status, instance.AccessTokenExpiresOn, instance.Failures is not null);
+            yield return new InstanceGlance(
+                instance.Id,
+                instance.Status,
+                instance.AccessTokenExpiresOn,
+                instance.Failures is not null,
+                instance.RefreshToken?.KeyId,
+                instance.AccessToken?.KeyId);
         }
     }
 
