@@ -171,10 +171,11 @@ public sealed class TestBed : IAsyncDisposable
 
     /// <summary>The rows of the table that are about an instance.</summary>
     public async Task<List<TableEntity>> RowsOfAsync(Guid instanceId) =>
-        await new TableClient(_settings["Tables__ConnectionString"], _settings["Tables__Name"])
-            .QueryAsync<TableEntity>()
-            .Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))
-            .ToListAsync();
+        [.. (await RowsAsync()).Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))];
+
+    /// <summary>The whole table as it lies there.</summary>
+    public async Task<List<TableEntity>> RowsAsync() =>
+        await new TableClient(_settings["Tables__ConnectionString"], _settings["Tables__Name"]).QueryAsync<TableEntity>().ToListAsync();
 
     /// <summary>Runs what the timer RefreshTokens runs, and waits for its end.</summary>
     public async Task SweepAsync()

@@ -276,7 +276,7 @@ internal static class StatusPage
 
         if (instance.Failures is { } failures)
         {
-            story.Append(CultureInfo.InvariantCulture, $"<p>{Plain(failures.LastError)} ({Ago(now - failures.LastAt)}, {N(failures.Count)} in a row)</p>");
+            story.Append(CultureInfo.InvariantCulture, $"<p>{Plain(failures.LastError)} ({Ago(now - failures.LastAt)}{(failures.Count > 1 ? $", {N(failures.Count)} in a row" : "")})</p>");
         }
 
         if (instance.RemovedAt is { } removedAt && instance.Status == InstanceStatus.Removed)
