@@ -89,10 +89,15 @@ public sealed class TestBed : IAsyncDisposable
         return bed;
     }
 
-    /// <summary>Stops the program and starts it again, on the same storage.</summary>
-    public async Task RestartAsync()
+    /// <summary>Stops the program and starts it again, on the same storage, with some settings changed.</summary>
+    public async Task RestartAsync(params (string Name, string Value)[] settings)
     {
         await Host.DisposeAsync();
+        foreach (var (name, value) in settings)
+        {
+            _settings[name] = value;
+        }
+
         await StartHostAsync();
     }
 

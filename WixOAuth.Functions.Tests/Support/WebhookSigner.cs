@@ -8,17 +8,19 @@ namespace WixOAuth.Functions.Tests.Support;
 /// <summary>Signs webhooks as Wix does, with a key of its own (wix-protocol §10).</summary>
 public sealed class WebhookSigner : IDisposable
 {
+    private const string Header = """{"kid":"k","alg":"RS256"}""";
+
     private readonly RSA _key = RSA.Create(2_048);
 
     public string Pem => _key.ExportSubjectPublicKeyInfoPem();
 
     public string Sign(string eventType, Guid instanceId, DateTimeOffset issuedAt, string appId) => SignClaims(ClaimsOf(eventType, instanceId, issuedAt, appId));
 
-    public string SignClaims(JsonNode claims) => SignText(claims.ToJsonString());
+    public string SignClaims(JsonNode claims, string header = Header) => SignText(claims.ToJsonString(), header);
 
-    public string SignText(string claims)
+    public string SignText(string claims, string header = Header)
     {
-        var signed = $"{Encode("""{"kid":"k","alg":"RS256"}""")}.{Encode(claims)}";
+        var signed = $"{Encode(header)}.{Encode(claims)}";
         lock (_key)
         {
             return $"{signed}.{Base64Url.EncodeToString(_key.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1))}";
