@@ -179,8 +179,9 @@ public sealed class TestBed : IAsyncDisposable
         [.. (await RowsAsync()).Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))];
 
     /// <summary>The whole table as it lies there.</summary>
-    public async Task<List<TableEntity>> RowsAsync() =>
-        await new TableClient(_settings["Tables__ConnectionString"], _settings["Tables__Name"]).QueryAsync<TableEntity>().ToListAsync();
+    public async Task<List<TableEntity>> RowsAsync() => await Table.QueryAsync<TableEntity>().ToListAsync();
+
+    public TableClient Table => new(_settings["Tables__ConnectionString"], _settings["Tables__Name"]);
 
     /// <summary>Runs what the timer RefreshTokens runs, and waits for its end.</summary>
     public async Task SweepAsync()
