@@ -68,7 +68,7 @@ public sealed class Core : IDisposable
             new WebhookReader(Settings, Clock), Life, Background, Telemetry, Clock, NullLogger<WebhookEndpoint>.Instance);
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, NullLogger<SetupCompleter>.Instance);
         Sweep = new RefreshSweep(
-            Store, Writer, Keeper, Schedule, Uses, Setup, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
+            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Telemetry, Clock, Logs.For<Housekeeping>());
         Reprotection = new Reprotection(Store, secrets, Protector, Telemetry, Clock, Logs.For<Reprotection>());
         Tickets = new InstallTickets(new StateProtector(secrets), Clock);

@@ -31,6 +31,8 @@ public sealed class WixClient
     /// </summary>
     public static readonly TimeSpan LongestTokenCall = (AttemptTimeout * 2) + MaxPause;
 
+    private const int MaxDescription = 1_000;
+
     private readonly HttpClient _http;
     private readonly HttpClient _exchangeHttp;
     private readonly WixOptions _wix;
@@ -190,7 +192,9 @@ public sealed class WixClient
     private static InstanceId? ReadInstanceId(JsonElement body) =>
         InstanceId.TryParse(body.Text("instanceId"), out var id) ? id : null;
 
-    private static string? Short(string? text) => text is { Length: > 1_000 } ? text[..1_000] : text;
+    // Never within a pair of surrogates: half a character is no text.
+    private static string? Short(string? text) =>
+        text is { Length: > MaxDescription } ? text[..(char.IsHighSurrogate(text[MaxDescription - 1]) ? MaxDescription - 1 : MaxDescription)] : text;
 
     private void WriteGrant(Utf8JsonWriter json, string grantType, AppSecret secret, string name, string value)
     {
