@@ -1,9 +1,14 @@
 using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Http;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
+using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests;
@@ -180,6 +185,53 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
+    public async Task Webhooks_by_outcome()
+    {
+        using var key = RSA.Create(2048);
+        using var stranger = RSA.Create(2048);
+        var store = new WatchedStore(new MemoryInstanceStore());
+        using var core = new Core(store, settings: ("Wix__WebhookPublicKey", key.ExportSubjectPublicKeyInfoPem()));
+        using var measured = new Measured(core);
+        await core.InstallAsync(Id);
+        var removal = Sign(key, "AppRemoved");
+
+        foreach (var body in new[] { removal, removal, Sign(key, "AppUsed"), Sign(stranger, "AppRemoved"), "rubbish", new string('x', 70_000) })
+        {
+            await PostAsync(body);
+        }
+
+        store.Before = (_, _) => throw new StorageUnavailableException();
+        await PostAsync(removal);
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        store.Before = (_, _) => gate.Task;
+        await core.Clock.RunAsync(PostAsync(removal));
+        gate.SetResult();
+        using var left = new CancellationTokenSource();
+        await left.CancelAsync();
+        await PostAsync(removal, left.Token);
+
+        Assert.Equal(
+            new()
+            {
+                ["outcome=applied"] = 2,
+                ["outcome=not_used"] = 1,
+                ["outcome=untrusted"] = 1,
+                ["outcome=malformed"] = 2,
+                ["outcome=failed"] = 1,
+                ["outcome=timed_out"] = 1,
+                ["outcome=cancelled"] = 1,
+            },
+            measured.CountsOf("wixoauth.webhook.duration"));
+        Assert.InRange(measured.Of("wixoauth.webhook.duration")["outcome=timed_out"], WebhookEndpoint.LongestAnswer.TotalSeconds, 60);
+
+        Task<IResult> PostAsync(string body, CancellationToken cancellationToken = default) =>
+            core.Webhooks.WixWebhook(
+                new DefaultHttpContext { Request = { Body = new MemoryStream(Encoding.UTF8.GetBytes(body)) } }.Request, cancellationToken);
+
+        string Sign(RSA with, string eventType) => SignedWebhook.Of(with, eventType, Id, core.Clock.GetUtcNow().AddMinutes(1));
+    }
+
+    [Fact]
     public async Task Last_uses_and_housekeeping()
     {
         await _core.InstallAsync(Id);
@@ -244,6 +296,8 @@ public sealed partial class TelemetryTests : IDisposable
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
         await _core.Housekeeping.RunAsync(None);
+        await _core.Reprotection.RunAsync(None);
+        await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);
 
         var documentation = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "metrics.md"));
         var rows = documentation.Split('\n').Where(line => line.StartsWith("| `wixoauth.", StringComparison.Ordinal)).ToDictionary(line => line.Split('`')[1]);

@@ -1,14 +1,16 @@
 using Microsoft.Azure.Functions.Worker.Builder;
+using Microsoft.Azure.Functions.Worker.OpenTelemetry;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using WixOAuth;
+using WixOAuth.Functions;
 
 var builder = FunctionsApplication.CreateBuilder(args);
 builder.ConfigureFunctionsWebApplication();
 
-// The worker and Kestrel log whole URLs at Information: with the code, the state and the function key in them.
-builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
-builder.Logging.AddFilter("Microsoft.Azure.Functions.Worker", LogLevel.Warning);
+builder.Logging.KeepQueryStringsOut();
 builder.Services.AddWixOAuth(builder.Configuration);
+
+// The Functions host traces the requests; the worker adds which function it ran for each.
+builder.Services.AddTelemetryExport(builder.Configuration)?.UseFunctionsWorkerDefaults();
 
 await builder.Build().RunAsync();

@@ -35,18 +35,32 @@ public sealed class Azurite : IAsyncDisposable
     /// <summary>Reaches this Azurite, and no other.</summary>
     public ConnectionString ConnectionString { get; }
 
+    /// <summary>The processor time it has used: Azurite does one thing at a time, so a second in a second is its limit.</summary>
+    internal TimeSpan ProcessorTime
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.TotalProcessorTime;
+        }
+    }
+
     /// <summary>Starts Azurite and waits until it answers.</summary>
     /// <param name="dataFolder">Where its data is kept; made if missing. One Azurite at a time can use it.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
     /// <exception cref="AzuriteMissingException">Node or Azurite is not installed, or it ended or did not answer within a minute.</exception>
-    public static async Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken)
+    public static Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken) =>
+        StartAsync(dataFolder, savesMeanwhile: true, cancellationToken);
+
+    /// <summary>As the other one; may save at its end only, so that it never stands still to save a large table.</summary>
+    internal static async Task<Azurite> StartAsync(string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken)
     {
         var script = FindScript();
         var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
         Process? process = null;
         try
         {
-            process = Start(script, dataFolder);
+            process = Start(script, dataFolder, savesMeanwhile);
             var port = await ReadPortAsync(process, cancellationToken);
             return new Azurite(process, @lock, port);
         }
@@ -70,7 +84,7 @@ public sealed class Azurite : IAsyncDisposable
     }
 
     // Upwards from the program, so that no path of the machine it was built on is part of it.
-    private static string FindScript()
+    internal static string FindScript()
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
@@ -99,7 +113,7 @@ public sealed class Azurite : IAsyncDisposable
         }
     }
 
-    private static Process Start(string script, string dataFolder)
+    private static Process Start(string script, string dataFolder, bool savesMeanwhile)
     {
         var start = new ProcessStartInfo("node")
         {
@@ -108,6 +122,11 @@ public sealed class Azurite : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        if (!savesMeanwhile)
+        {
+            start.ArgumentList.Add("at-end");
+        }
+
         try
         {
             return Process.Start(start)!;

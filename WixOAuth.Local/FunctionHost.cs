@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing.Patterns;
 
 namespace WixOAuth.Local;
@@ -21,7 +23,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
 
         Map(app, "/admin/functions/{name}", ["POST"], new FunctionEndpoint("admin", NeedsKey: true, new Lazy<RequestDelegate>(() => FireAsync)));
         app.UseRouting();
-        app.Run(AnswerAsync);
+        app.Run(TraceAsync);
     }
 
     private static void Map(WebApplication app, string route, IReadOnlyList<string> methods, FunctionEndpoint endpoint)
@@ -29,6 +31,29 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
         RequestDelegate never = _ => throw new InvalidOperationException("AnswerAsync answers.");
         var mapped = methods.Count == 0 ? app.Map(route, never) : app.MapMethods(route, methods, never);
         mapped.WithMetadata(endpoint);
+    }
+
+    // By its route, which holds nothing of whoever asks: a path may, and a query string does.
+    private async Task TraceAsync(HttpContext context)
+    {
+        try
+        {
+            await AnswerAsync(context);
+        }
+        finally
+        {
+            if (context.Features.Get<IHttpActivityFeature>()?.Activity is { IsAllDataRequested: true } activity)
+            {
+                var route = (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText;
+                var status = context.Response.StatusCode;
+                activity.DisplayName = $"{context.Request.Method} {route}".TrimEnd();
+                activity.SetTag("http.request.method", context.Request.Method).SetTag("http.route", route).SetTag("http.response.status_code", status);
+                if (status >= StatusCodes.Status500InternalServerError)
+                {
+                    activity.SetStatus(ActivityStatusCode.Error);
+                }
+            }
+        }
     }
 
     private async Task AnswerAsync(HttpContext context)

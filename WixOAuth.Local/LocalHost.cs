@@ -1,15 +1,14 @@
 using System.Reflection;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Logging.Console;
+using OpenTelemetry;
+using WixOAuth.Functions;
 
 namespace WixOAuth.Local;
 
 /// <summary>The functions on Kestrel, with what they need around them.</summary>
 public sealed class LocalHost : IAsyncDisposable
 {
-    private const string RequestLog = "Microsoft.AspNetCore.Hosting.Diagnostics";
-
     private static readonly TimeSpan s_stopsWithin = TimeSpan.FromSeconds(5);
 
     private readonly WebApplication _app;
@@ -57,6 +56,9 @@ public sealed class LocalHost : IAsyncDisposable
             services =>
             {
                 services.AddWixOAuth(settings.Configuration);
+
+                // Traces begin at the request, as the Functions host has them begin; FunctionHost names it.
+                services.AddTelemetryExport(settings.Configuration)?.WithTracing(tracing => tracing.AddSource("Microsoft.AspNetCore"));
                 overrides?.Invoke(services);
             },
             cancellationToken);
@@ -159,20 +161,7 @@ public sealed class LocalHost : IAsyncDisposable
     {
         logging.AddConfiguration(configuration.GetSection("Logging"));
         logging.AddSimpleConsole(console => console.SingleLine = true);
-        logging.Services.PostConfigure<LoggerFilterOptions>(KeepQueryStringsOut);
-    }
-
-    // The request log prints whole URLs, with codes, states and keys: no setting may turn it on, whatever provider or
-    // wildcard it names.
-    private static void KeepQueryStringsOut(LoggerFilterOptions filters)
-    {
-        foreach (var rule in filters.Rules.Where(rule => rule.CategoryName?.StartsWith(RequestLog, StringComparison.OrdinalIgnoreCase) == true).ToList())
-        {
-            filters.Rules.Remove(rule);
-        }
-
-        filters.Rules.Add(new LoggerFilterRule(null, RequestLog, LogLevel.Warning, null));
-        filters.Rules.Add(new LoggerFilterRule(typeof(ConsoleLoggerProvider).FullName, RequestLog, LogLevel.Warning, null));
+        logging.KeepQueryStringsOut();
     }
 
     // The App URL is on the Redirect URL's host, which may be a tunnel to this machine.

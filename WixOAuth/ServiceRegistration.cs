@@ -53,6 +53,7 @@ public static class ServiceRegistration
         services.AddSingleton<InstanceLife>();
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
+        services.AddSingleton<Reprotection>();
         services.AddSingleton<InstallTickets>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();

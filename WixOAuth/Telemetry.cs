@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Tokens;
+using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth;
@@ -49,9 +50,11 @@ public sealed class Telemetry : IDisposable
     private readonly Gauge<int> _secretSuspect;
     private readonly Counter<long> _installs;
     private readonly Histogram<double> _redirects;
+    private readonly Histogram<double> _webhooks;
     private readonly Counter<long> _setupEvents;
     private readonly Counter<long> _lastUseWrites;
     private readonly Counter<long> _removedRows;
+    private readonly Gauge<int> _keyUses;
 
     /// <summary>Makes the instruments, once for each service provider.</summary>
     public Telemetry(IMeterFactory meters)
@@ -69,9 +72,11 @@ public sealed class Telemetry : IDisposable
         _secretSuspect = meter.CreateGauge<int>("wixoauth.app_secret.suspect", "1", "1 while so many sites are rejected that the app secret is in doubt.");
         _installs = meter.CreateCounter<long>("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
         _redirects = Seconds(meter, "wixoauth.redirect.duration", "Browsers at the Redirect URL.");
+        _webhooks = Seconds(meter, "wixoauth.webhook.duration", "Deliveries of webhooks.");
         _setupEvents = meter.CreateCounter<long>("wixoauth.setup_event.deliveries", "{event}", "Set-up events sent to Wix.");
         _lastUseWrites = meter.CreateCounter<long>("wixoauth.last_use.writes", "{write}", "Last uses written down.");
         _removedRows = meter.CreateCounter<long>("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
+        _keyUses = meter.CreateGauge<int>("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");
 
         static Histogram<double> Seconds(Meter meter, string name, string description) => meter.CreateHistogram(
             name, "s", description, advice: new InstrumentAdvice<double>
@@ -162,6 +167,17 @@ public sealed class Telemetry : IDisposable
         _redirects.Record(took.TotalSeconds, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
     }
 
+    /// <summary>A webhook was answered.</summary>
+    /// <param name="activity">Its trace.</param>
+    /// <param name="outcome">How it ended.</param>
+    /// <param name="took">How long Wix was kept waiting.</param>
+    public void WebhookEnded(Activity? activity, WebhookOutcome outcome, TimeSpan took)
+    {
+        var word = Words.Of(outcome);
+        End(activity, word, failed: outcome is not (WebhookOutcome.Applied or WebhookOutcome.NotUsed));
+        _webhooks.Record(took.TotalSeconds, new KeyValuePair<string, object?>(OutcomeTag, word));
+    }
+
     /// <summary>Wix was told that a set-up is complete, or could not be.</summary>
     public void SentSetupEvent(Delivery delivery) => _setupEvents.Add(1, new KeyValuePair<string, object?>(OutcomeTag, Words.Of(delivery)));
 
@@ -170,6 +186,13 @@ public sealed class Telemetry : IDisposable
 
     /// <summary>Housekeeping removed something.</summary>
     public void Removed(string kind, int count) => _removedRows.Add(count, new KeyValuePair<string, object?>("kind", kind));
+
+    /// <summary>It was counted which versions of the protection key are needed.</summary>
+    public void CountedKeys(int onNewest, int onOlder)
+    {
+        _keyUses.Record(onNewest, new KeyValuePair<string, object?>("version", "newest"));
+        _keyUses.Record(onOlder, new KeyValuePair<string, object?>("version", "older"));
+    }
 
     /// <inheritdoc />
     public void Dispose() => Source.Dispose();

@@ -20,7 +20,7 @@ param wixAppId string
 param wixWebhookPublicKey string = ''
 
 @allowed(['OnInstall', 'ByApp', 'Never'])
-@description('Wix__SetupCompletion: when Wix is told that a site\'s set-up is finished. Once an app has ever sent the event, this cannot be undone.')
+@description('Wix__SetupCompletion: when Wix is told that a site\'s set-up is finished. OnInstall tells it at once; ByApp when your app calls CompleteSetup; Never is only for an app that has never sent the event. Choose before the first install: once an app has ever sent the event, Wix shows every later install as "Setup incomplete" until it is sent for that one too, and this cannot be undone.')
 param wixSetupCompletion string = 'OnInstall'
 
 @description('Wix__ClientCredentialsFallback: use the newer grant for a site whose refresh token Wix rejects.')

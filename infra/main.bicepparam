@@ -7,6 +7,7 @@ param wixAppId = readEnvironmentVariable('WIX_APP_ID')
 param alertEmail = readEnvironmentVariable('ALERT_EMAIL')
 
 param wixWebhookPublicKey = readEnvironmentVariable('WIX_WEBHOOK_PUBLIC_KEY', '')
+// Choose before the first install: the event that OnInstall and ByApp send cannot be undone (see main.bicep).
 param wixSetupCompletion = readEnvironmentVariable('WIX_SETUP_COMPLETION', 'OnInstall')
 param wixClientCredentialsFallback = bool(readEnvironmentVariable('WIX_CLIENT_CREDENTIALS_FALLBACK', 'true'))
 param customDomain = readEnvironmentVariable('CUSTOM_DOMAIN', '')

@@ -238,6 +238,16 @@ public sealed class InstallTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_name_that_is_too_long_is_not_cut_within_a_character()
+    {
+        var letters = new string('x', 999);
+
+        var id = await _bed.InstallAsync($"{letters}😀 and so on");
+
+        Assert.Equal(letters, (await _bed.GetInstanceAsync(id)).GetProperty("site").GetProperty("name").GetString());
+    }
+
+    [Fact]
     public async Task A_set_up_event_that_fails_breaks_no_install_and_is_made_up_for_by_the_sweep()
     {
         _bed.Wix.Control.Fail(PretendWixEndpoints.BiEvent, new PretendWixFault { Status = 500 });

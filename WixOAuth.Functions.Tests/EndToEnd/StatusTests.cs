@@ -104,6 +104,41 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Contains("<dt>not any more</dt><dd>1</dd>", page, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("ByApp", true)]
+    [InlineData("Never", false)]
+    public async Task An_app_that_never_tells_of_set_ups_is_not_offered_to(string mode, bool isOffered)
+    {
+        await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Wix__SetupCompletion", mode));
+        await bed.InstallAsync();
+
+        var page = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status"));
+
+        Assert.Equal(isOffered, page.Contains("data-act=\"setup\"", StringComparison.Ordinal));
+        Assert.Equal(isOffered, page.Contains("Set-up not completed", StringComparison.Ordinal));
+        Assert.Contains("data-act=\"refresh\"", page, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("https://ann.example.com/", true)]
+    [InlineData("javascript:alert(1)", false)]
+    [InlineData("JaVaScRiPt:alert(1)//https://ann.example.com", false)]
+    [InlineData("data:text/html,<script>alert(1)</script>", false)]
+    [InlineData("//evil.example", false)]
+    [InlineData("https://ann.example.com/\" onclick=\"alert(1)", true)]
+    public async Task Only_an_address_of_the_web_becomes_a_link(string url, bool isLink)
+    {
+        var id = await _bed.InstallAsync();
+        var row = (await _bed.RowsOfAsync(id)).Single(stored => stored.RowKey == $"i|{id}");
+        row["SiteUrl"] = url;
+        await _bed.Table.UpdateEntityAsync(row, row.ETag);
+
+        var page = await PageAsync("status");
+
+        Assert.Equal(isLink ? 1 : 0, Regex.Count(page, "<a "));
+        Assert.All(Regex.Matches(page, "<a ([^>]*)>").Select(link => link.Groups[1].Value), link => Assert.Matches("^href=\"https://ann[.]example[.]com/[^\" ]*\" target=\"_blank\" rel=\"noopener noreferrer nofollow\"$", link));
+    }
+
     private async Task<string> PageAsync(string path) => await PageAsync(await _bed.CallAsync(HttpMethod.Get, path));
 
     private static async Task<string> PageAsync(HttpResponseMessage answer)

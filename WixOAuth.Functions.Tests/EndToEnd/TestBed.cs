@@ -46,7 +46,11 @@ public sealed class TestBed : IAsyncDisposable
 
     /// <summary>As <see cref="StartAsync(AzuriteFixture, Action{IServiceCollection}?, ValueTuple{string, string}[])"/>, and Wix sends webhooks.</summary>
     public static Task<TestBed> StartWithWebhooksAsync(AzuriteFixture azurite, params (string Name, string Value)[] settings) =>
-        StartAsync(azurite, overrides: null, webhooks: true, settings);
+        StartWithWebhooksAsync(azurite, overrides: null, settings);
+
+    public static Task<TestBed> StartWithWebhooksAsync(
+        AzuriteFixture azurite, Action<IServiceCollection>? overrides, params (string Name, string Value)[] settings) =>
+        StartAsync(azurite, overrides, webhooks: true, settings);
 
     private static async Task<TestBed> StartAsync(
         AzuriteFixture azurite, Action<IServiceCollection>? overrides, bool webhooks, (string Name, string Value)[] settings)
@@ -89,10 +93,15 @@ public sealed class TestBed : IAsyncDisposable
         return bed;
     }
 
-    /// <summary>Stops the program and starts it again, on the same storage.</summary>
-    public async Task RestartAsync()
+    /// <summary>Stops the program and starts it again, on the same storage, with some settings changed.</summary>
+    public async Task RestartAsync(params (string Name, string Value)[] settings)
     {
         await Host.DisposeAsync();
+        foreach (var (name, value) in settings)
+        {
+            _settings[name] = value;
+        }
+
         await StartHostAsync();
     }
 
@@ -171,10 +180,12 @@ public sealed class TestBed : IAsyncDisposable
 
     /// <summary>The rows of the table that are about an instance.</summary>
     public async Task<List<TableEntity>> RowsOfAsync(Guid instanceId) =>
-        await new TableClient(_settings["Tables__ConnectionString"], _settings["Tables__Name"])
-            .QueryAsync<TableEntity>()
-            .Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))
-            .ToListAsync();
+        [.. (await RowsAsync()).Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))];
+
+    /// <summary>The whole table as it lies there.</summary>
+    public async Task<List<TableEntity>> RowsAsync() => await Table.QueryAsync<TableEntity>().ToListAsync();
+
+    public TableClient Table => new(_settings["Tables__ConnectionString"], _settings["Tables__Name"]);
 
     /// <summary>Runs what the timer RefreshTokens runs, and waits for its end.</summary>
     public async Task SweepAsync()

@@ -2,6 +2,9 @@ using System.Buffers.Text;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using WixOAuth.Functions.Tests.Support;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -59,6 +62,73 @@ public sealed class WebhookTests(AzuriteFixture azurite) : IAsyncLifetime
         {
             var signed = $"{Encode(header)}.{parts[1]}";
             return $"{signed}.{Base64Url.EncodeToString(sign(Encoding.ASCII.GetBytes(signed)))}";
+        }
+    }
+
+    [Fact]
+    public async Task While_the_key_is_changed_both_are_taken_and_then_only_the_new_one()
+    {
+        using var next = new WebhookSigner();
+        var (first, second) = (Guid.NewGuid(), Guid.NewGuid());
+        var old = _bed.Wix.WebhookPublicKeyPem;
+        Assert.Equal(HttpStatusCode.Unauthorized, await PostNextAsync(first));
+
+        // As pasted into one setting, and as base64 of it.
+        var both = $"{old}\n{next.Pem}\n";
+        foreach (var text in new[] { both, Convert.ToBase64String(Encoding.UTF8.GetBytes(both)) })
+        {
+            await _bed.RestartAsync(("Wix__WebhookPublicKey", text));
+            Assert.Equal(HttpStatusCode.OK, await PostOldAsync());
+            Assert.Equal(HttpStatusCode.OK, await PostNextAsync(first));
+            Assert.Equal("removed", (await _bed.GetInstanceAsync(first)).GetProperty("status").GetString());
+        }
+
+        await _bed.RestartAsync(("Wix__WebhookPublicKey", next.Pem));
+        Assert.Equal(HttpStatusCode.Unauthorized, await PostOldAsync());
+        Assert.Equal(HttpStatusCode.OK, await PostNextAsync(second));
+        Assert.Equal("removed", (await _bed.GetInstanceAsync(second)).GetProperty("status").GetString());
+
+        await _bed.RestartAsync(("Wix__WebhookPublicKey", ""));
+        Assert.Equal(HttpStatusCode.Unauthorized, await PostNextAsync(second));
+
+        async Task<HttpStatusCode> PostOldAsync() =>
+            (await _bed.PostWebhookAsync(_bed.Wix.SignWebhook("AppInstalled", _bed.Wix.CreateSite("Any").InstanceId))).StatusCode;
+
+        async Task<HttpStatusCode> PostNextAsync(Guid id) =>
+            (await _bed.PostWebhookAsync(next.Sign("AppRemoved", id, _bed.Clock.GetUtcNow(), TestBed.AppId))).StatusCode;
+    }
+
+    [Fact]
+    public async Task Hostile_text_in_a_signed_webhook_changes_no_page()
+    {
+        using var signer = new WebhookSigner();
+        await _bed.RestartAsync(("Wix__WebhookPublicKey", signer.Pem));
+        const string hostile = "</h3><script>alert(1)</script><img src=x onerror='alert(1)'>\u202e{{7*7}}";
+        var claims = WebhookSigner.ClaimsOf("AppInstalled", Guid.NewGuid(), _bed.Clock.GetUtcNow(), TestBed.AppId);
+        var plain = await OutlineAsync(claims);
+
+        var data = JsonNode.Parse(claims["data"]!.GetValue<string>())!.AsObject();
+        data["instanceId"] = Guid.NewGuid().ToString();
+        data["data"] = new JsonObject { ["appId"] = TestBed.AppId, ["originInstanceId"] = hostile, [hostile] = hostile }.ToJsonString();
+        data["identity"] = hostile;
+        data["id"] = hostile;
+        data["site"] = new JsonObject { ["siteDisplayName"] = hostile, ["url"] = "javascript:alert(1)" };
+        claims["data"] = data.ToJsonString();
+        claims["iss"] = hostile;
+        claims["kid"] = hostile;
+
+        Assert.Equal(plain, await OutlineAsync(claims));
+        Assert.DoesNotContain("alert(1)", _bed.Logs.Everything, StringComparison.Ordinal);
+
+        async Task<string> OutlineAsync(JsonObject claims)
+        {
+            var id = JsonNode.Parse(claims["data"]!.GetValue<string>())!["instanceId"]!.GetValue<string>();
+            Assert.Equal(HttpStatusCode.OK, (await _bed.PostWebhookAsync(signer.SignClaims(claims))).StatusCode);
+            using var answer = await _bed.CallAsync(HttpMethod.Get, $"status?search={id}");
+            var page = await answer.Content.ReadAsStringAsync();
+            var list = Regex.Match(page, """<ul class="list">.*?</ul>""", RegexOptions.Singleline).Value;
+            Assert.Contains(id, list, StringComparison.Ordinal);
+            return list.Replace(id, "", StringComparison.Ordinal);
         }
     }
 

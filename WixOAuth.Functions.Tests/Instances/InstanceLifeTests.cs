@@ -1,3 +1,4 @@
+using System.Net;
 using CsCheck;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
@@ -179,6 +180,36 @@ public sealed class InstanceLifeTests
         Assert.Equal((1, 1), (core.Wix.CallsTo("/oauth2/token"), core.Wix.CallsTo("/apps/v1/bi-event")));
         Assert.NotNull(clone.SetupCompletedAt);
         Assert.Equal("minted", Assert.IsType<TokenResult.Token>(await core.GetAsync(Id)).AccessToken.Reveal());
+    }
+
+    [Fact]
+    public async Task A_clones_site_is_asked_for_with_its_tokens_until_Wix_tells()
+    {
+        using var core = new Core();
+        var instance = StubWix.Status(503, "77");
+        core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/instance" ? instance : StubWix.Tokens("minted", expiresIn: 14_400));
+        await core.Life.InstalledAsync(Id, core.Clock.GetUtcNow(), CancellationToken.None);
+        await core.Sweep.RunAsync(CancellationToken.None);
+        Assert.Equal((null, 2), ((await core.ReadAsync(Id)).Site, (await core.ReadAsync(Id)).Generation));
+
+        // An answer about another instance is none.
+        foreach (var (answeredFor, site) in new[] { (Core.NewId(), null), (Id, new Site("site", "Copy", "https://copy.example.com")) })
+        {
+            instance = StubWix.Json(
+                HttpStatusCode.OK,
+                $$$"""{"instance":{"instanceId":"{{{answeredFor}}}","appVersion":"3.0.0"},"site":{"siteId":"site","siteDisplayName":"Copy","url":"https://copy.example.com"}}""");
+            core.Uses.Note(Id, core.Clock.GetUtcNow().AddHours(3));
+            core.Clock.Advance(TimeSpan.FromHours(3));
+            Assert.Equal(1, (await core.Sweep.RunAsync(CancellationToken.None)).Refreshed);
+            Assert.Equal(site, (await core.ReadAsync(Id)).Site);
+        }
+
+        Assert.Equal("3.0.0", (await core.ReadAsync(Id)).AppVersion);
+        var asked = core.Wix.CallsTo("/apps/v1/instance");
+        core.Uses.Note(Id, core.Clock.GetUtcNow().AddHours(3));
+        core.Clock.Advance(TimeSpan.FromHours(3));
+        Assert.Equal(1, (await core.Sweep.RunAsync(CancellationToken.None)).Refreshed);
+        Assert.Equal(asked, core.Wix.CallsTo("/apps/v1/instance"));
     }
 
     [Fact]

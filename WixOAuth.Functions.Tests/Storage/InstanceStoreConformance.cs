@@ -487,6 +487,63 @@ public abstract class InstanceStoreConformance
         Assert.Null(rest.Last);
     }
 
+    /// <summary>Whatever is written from page to page: who is there all the while is listed once, nobody twice.</summary>
+    [Fact]
+    public async Task WritesBetweenPagesHideNobodyAndShowNobodyTwice()
+    {
+        var status = Gen.Enum<InstanceStatus>();
+        var change = Gen.Select(Gen.Int[0, 59], Gen.Int[0, 3], status);
+        await Gen.Select(Gen.Int[1, 9], Gen.Bool, status.Array[30], change.Array[0, 6].Array[12]).SampleAsync(
+            async (limit, filters, statuses, changes) =>
+            {
+                var store = await CreateAsync();
+                var ids = Enumerable.Range(0, 60).Select(_ => NewId()).ToList();
+                var asked = filters ? InstanceStatus.Active : (InstanceStatus?)null;
+                var now = new Dictionary<InstanceId, StoredInstance>();
+                foreach (var (id, first) in ids.Zip(statuses))
+                {
+                    now[id] = (await store.TryWriteAsync(null, NewInstance(id) with { Status = first }, None))!;
+                }
+
+                bool IsWanted(InstanceId id) => now.TryGetValue(id, out var stored) && (asked is null || stored.Instance.Status == asked);
+                var throughout = ids.Where(IsWanted).ToHashSet();
+                var listed = new List<InstanceId>();
+                var last = (InstanceId?)null;
+                var turn = 0;
+                do
+                {
+                    var page = await store.ListAsync(asked, last, limit, None);
+                    Assert.All(page.Instances, instance => Assert.Equal(now[instance.Id].Instance, instance));
+                    listed.AddRange(page.Instances.Select(instance => instance.Id));
+                    last = page.Last;
+                    foreach (var (who, what, to) in changes[turn++ % changes.Length])
+                    {
+                        var id = ids[who];
+                        var stored = now.GetValueOrDefault(id);
+                        if (what == 0 && stored is not null)
+                        {
+                            Assert.True(await store.TryRemoveAsync(stored, None));
+                            now.Remove(id);
+                        }
+                        else
+                        {
+                            now[id] = (await store.TryWriteAsync(stored, (stored?.Instance ?? NewInstance(id)) with { Status = to, Customer = $"{turn}" }, None))!;
+                        }
+
+                        throughout.RemoveWhere(each => !IsWanted(each));
+                    }
+
+                    Assert.True(turn < 100, "The list does not end.");
+                }
+                while (last is not null);
+
+                Assert.Equal(listed.Count, listed.Distinct().Count());
+                Assert.Subset(listed.ToHashSet(), throughout);
+            },
+            iter: 12,
+            threads: 1);
+    }
+
     private static async Task<(List<Instance> All, int Pages)> ListAsync(IInstanceStore store, InstanceStatus? status, int limit)
     {
         var (all, pages, last) = (new List<Instance>(), 0, (InstanceId?)null);
@@ -548,11 +605,14 @@ public abstract class InstanceStoreConformance
 
         Assert.Equal(
             [
-                new InstanceGlance(InstanceStatus.Active, Noon, false),
-                new InstanceGlance(InstanceStatus.Active, Noon.AddHours(1), true),
-                new InstanceGlance(InstanceStatus.Removed, null, false),
+                Glance(well, isFailing: false),
+                Glance(failing, isFailing: true),
+                Glance(removed, isFailing: false),
             ],
             (await store.ReadGlancesAsync(None).ToListAsync()).OrderBy(glance => glance.Status).ThenBy(glance => glance.AccessTokenExpiresOn));
+
+        static InstanceGlance Glance(Instance of, bool isFailing) =>
+            new(of.Id, of.Status, of.AccessTokenExpiresOn, isFailing, of.RefreshToken?.KeyId, of.AccessToken?.KeyId);
     }
 
     /// <summary>Any sequence of writes, from any state that was ever seen, does what it does to a dictionary and a set.</summary>

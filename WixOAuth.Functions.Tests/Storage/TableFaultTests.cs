@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text.RegularExpressions;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
@@ -83,6 +84,42 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         page = await store.ListAsync(InstanceStatus.ReinstallRequired, null, 200, None);
         Assert.Equal(ids.GroupBy(InstanceRows.ShardOf).Sum(shard => (shard.Count() + 24) / 25), page.Instances.Count);
         Assert.Null(page.Last);
+    }
+
+    /// <summary>
+    /// A page of a big list costs what a page of a small one does, and asks for no more rows than it shows, but for the one
+    /// that tells whether there are more.
+    /// </summary>
+    [Fact]
+    public async Task WhatAPageCostsDoesNotDependOnHowManyInstancesThereAre()
+    {
+        using var wire = new Wire();
+        var (store, table) = await azurite.CreateAsync(wire);
+        var costs = new List<(InstanceStatus? Status, int First, int Next, int Rows)>();
+        foreach (var count in new[] { 250, 1_250 })
+        {
+            var ids = Enumerable.Range(0, count * 30).Select(_ => NewId()).Where(id => InstanceRows.ShardOf(id) == "00").Take(count).ToList();
+            await Parallel.ForEachAsync(ids.Chunk(50), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (some, _) =>
+                await table.SubmitTransactionAsync(some.SelectMany(id => new[]
+                {
+                    InstanceRows.ToRow(NewInstance(id)),
+                    new TableEntity("00", InstanceRows.StatusKey(InstanceStatus.Active, id)),
+                }).Select(row => new TableTransactionAction(TableTransactionActionType.Add, row)), None));
+            foreach (var status in new InstanceStatus?[] { null, InstanceStatus.Active })
+            {
+                var before = wire.Requests;
+                wire.MostRows = 0;
+                var page = await store.ListAsync(status, null, 100, None);
+                var first = wire.Requests - before;
+                page = await store.ListAsync(status, page.Last, 100, None);
+                Assert.Equal(100, page.Instances.Count);
+                Assert.NotNull(page.Last);
+                costs.Add((status, first, wire.Requests - before - first, wire.MostRows));
+            }
+        }
+
+        Assert.Equal(costs[..2], costs[2..]);
+        Assert.All(costs, cost => Assert.InRange(cost.Rows, 1, 101));
     }
 
     [Theory]
@@ -274,6 +311,11 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
 
         public string LastPath { get; private set; } = "";
 
+        public int Requests => _requests;
+
+        /// <summary>The most rows that one request was answered with.</summary>
+        public int MostRows { get; set; }
+
         public void LoseNext(string loss) => (_left, _loss, _path) = (1, loss, "");
 
         public void LoseNextOf(string path, string loss) => (_left, _loss, _path) = (1, loss, path);
@@ -293,6 +335,12 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
             Interlocked.Increment(ref _requests);
             LastPath = request.RequestUri!.AbsolutePath;
             var answer = await base.SendAsync(request, cancellationToken);
+            if (request.Method == HttpMethod.Get)
+            {
+                await answer.Content.LoadIntoBufferAsync(cancellationToken);
+                MostRows = Math.Max(MostRows, Regex.Count(await answer.Content.ReadAsStringAsync(cancellationToken), "\"RowKey\":"));
+            }
+
             if (_left == 0 || !LastPath.Contains(_path, StringComparison.Ordinal))
             {
                 return answer;

@@ -5,12 +5,14 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Hosting;
+using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
+using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Support;
@@ -19,10 +21,16 @@ namespace WixOAuth.Functions.Tests.Support;
 public sealed class Core : IDisposable
 {
     private readonly ServiceProvider _services;
+    private readonly Turns _turns = new();
 
     public static readonly byte[] Key = RandomNumberGenerator.GetBytes(ProtectionKey.Length);
 
-    public Core(IInstanceStore? store = null, FakeTimeProvider? clock = null, IAppSecretSource? appSecret = null, params (string, string)[] settings)
+    public Core(
+        IInstanceStore? store = null,
+        FakeTimeProvider? clock = null,
+        IAppSecretSource? appSecret = null,
+        IProtectionKeySource? keys = null,
+        params (string, string)[] settings)
     {
         Clock = clock ?? TestClock.New();
         Settings = Read(settings);
@@ -33,7 +41,7 @@ public sealed class Core : IDisposable
         Meters = _services.GetRequiredService<IMeterFactory>();
         Telemetry = new Telemetry(Meters);
         Client = new WixClient(Http, Http, Settings, Telemetry, Clock);
-        Protector = new TokenProtector(secrets);
+        Protector = new TokenProtector(keys ?? secrets);
         Memory = new TokenMemory(Clock);
         Schedule = new TokenSchedule(Settings);
         Writer = new InstanceWriter(Store, Clock);
@@ -50,17 +58,19 @@ public sealed class Core : IDisposable
             Schedule,
             Trust,
             Uses,
-            source,
             Background,
             Telemetry,
             new RefreshHistory(Clock),
             Clock,
             Logs.For<TokenKeeper>());
-        Life = new InstanceLife(Writer, Memory, Settings, Clock, NullLogger<InstanceLife>.Instance);
+        Life = new InstanceLife(Writer, Keeper, Settings, Clock, NullLogger<InstanceLife>.Instance);
+        Webhooks = new WebhookEndpoint(
+            new WebhookReader(Settings, Clock), Life, Background, Telemetry, Clock, NullLogger<WebhookEndpoint>.Instance);
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, NullLogger<SetupCompleter>.Instance);
         Sweep = new RefreshSweep(
-            Store, Writer, Keeper, Schedule, Uses, Setup, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
+            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Telemetry, Clock, Logs.For<Housekeeping>());
+        Reprotection = new Reprotection(Store, secrets, Protector, Telemetry, Clock, Logs.For<Reprotection>());
         Tickets = new InstallTickets(new StateProtector(secrets), Clock);
         Flow = new InstallFlow(
             Tickets,
@@ -113,9 +123,13 @@ public sealed class Core : IDisposable
 
     public Housekeeping Housekeeping { get; }
 
+    public Reprotection Reprotection { get; }
+
     public TokenKeeper Keeper { get; }
 
     public InstanceLife Life { get; }
+
+    public WebhookEndpoint Webhooks { get; }
 
     public SetupCompleter Setup { get; }
 
@@ -165,13 +179,14 @@ public sealed class Core : IDisposable
             : null;
     }
 
-    public Task<TokenResult> GetAsync(InstanceId id, TokenDemand? demand = null) =>
-        Keeper.GetTokenAsync(id, demand ?? TokenDemand.Default, CancellationToken.None).AsTask();
+    public Task<TokenResult> GetAsync(InstanceId id, TokenDemand? demand = null, CancellationToken cancellationToken = default) =>
+        _turns.Begin(() => Keeper.GetTokenAsync(id, demand ?? TokenDemand.Default, cancellationToken).AsTask());
 
     public static InstanceId NewId() => new(Guid.NewGuid());
 
     public void Dispose()
     {
+        _turns.Dispose();
         Memory.Dispose();
         Http.Dispose();
         Wix.Dispose();

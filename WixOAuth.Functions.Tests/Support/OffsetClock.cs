@@ -7,5 +7,8 @@ public sealed class OffsetClock : TimeProvider
 
     public void Advance(TimeSpan by) => Interlocked.Add(ref _offset, by.Ticks);
 
+    public override long GetTimestamp() =>
+        System.GetTimestamp() + (long)(TimeSpan.FromTicks(Interlocked.Read(ref _offset)).TotalSeconds * TimestampFrequency);
+
     public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + TimeSpan.FromTicks(Interlocked.Read(ref _offset));
 }

@@ -45,6 +45,44 @@ public sealed class StubWix : HttpMessageHandler
             : JsonSerializer.Deserialize<JsonElement>(await request.Content.ReadAsByteArrayAsync(cancellationToken));
         var path = request.RequestUri!.AbsolutePath;
         Calls.Enqueue((path, body, request.Headers.TryGetValues("Authorization", out var values) ? values.Single() : null));
-        return await Answer(path, body, cancellationToken);
+        return await AnswerAsync(path, body, cancellationToken).ConfigureAwait(false);
+    }
+
+    // HttpClient goes on where its handler ends, unless there is a context, then later on the pool: a test that has one
+    // wants nothing to happen where it can't see it.
+    private Task<HttpResponseMessage> AnswerAsync(string path, JsonElement? body, CancellationToken cancellationToken)
+    {
+        var answered = new TaskCompletionSource<HttpResponseMessage>();
+        _ = CompleteAsync();
+        return answered.Task;
+
+        async Task CompleteAsync()
+        {
+            Action complete;
+            try
+            {
+                var answer = await Answer(path, body, cancellationToken);
+                complete = () => answered.SetResult(answer);
+            }
+            catch (OperationCanceledException)
+            {
+                complete = () => answered.SetCanceled(cancellationToken);
+            }
+            catch (Exception exception)
+            {
+                complete = () => answered.SetException(exception);
+            }
+
+            var context = SynchronizationContext.Current;
+            SynchronizationContext.SetSynchronizationContext(null);
+            try
+            {
+                complete();
+            }
+            finally
+            {
+                SynchronizationContext.SetSynchronizationContext(context);
+            }
+        }
     }
 }

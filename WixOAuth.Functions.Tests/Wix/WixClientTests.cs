@@ -18,6 +18,10 @@ public sealed class WixClientTests : IDisposable
     public void Dispose() => _core.Dispose();
 
     [Fact]
+    public void The_longest_call_has_room_for_two_attempts_and_a_pause() =>
+        Assert.Equal(TimeSpan.FromSeconds(18), WixClient.LongestTokenCall);
+
+    [Fact]
     public async Task Exchange_sends_what_Wix_documents()
     {
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("a", "r"));

@@ -4,13 +4,19 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
 using WixOAuth.Pages;
+using WixOAuth.Settings;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
 /// <summary>The operators' page as HTTP. Nothing is ever thrown to the host.</summary>
 public sealed class StatusEndpoint(
-    IInstanceStore store, InstanceOverview overview, RefreshHistory history, TimeProvider time, ILogger<StatusEndpoint> logger)
+    IInstanceStore store,
+    InstanceOverview overview,
+    RefreshHistory history,
+    ServiceSettings settings,
+    TimeProvider time,
+    ILogger<StatusEndpoint> logger)
 {
     private const int PageSize = 25;
 
@@ -44,7 +50,8 @@ public sealed class StatusEndpoint(
                 status,
                 search,
                 values[2],
-                last is { } end ? ListCursor.Write(status, end) : null),
+                last is { } end ? ListCursor.Write(status, end) : null,
+                settings.Wix.SetupCompletion != SetupCompletion.Never),
             nonce);
         return new OperatorsPage(html, nonce);
     });

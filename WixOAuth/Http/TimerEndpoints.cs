@@ -4,13 +4,19 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Http;
 
 /// <summary>What the timers start. Nothing is ever thrown to the host: the next tick tries again.</summary>
-public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, ILogger<TimerEndpoints> logger)
+public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, Reprotection reprotection, TimeProvider time, ILogger<TimerEndpoints> logger)
 {
     /// <summary>The timer <c>RefreshTokens</c>.</summary>
     public Task RefreshTokens(CancellationToken cancellationToken) => GuardAsync(() => sweep.RunAsync(cancellationToken));
 
     /// <summary>The timer <c>Housekeeping</c>.</summary>
-    public Task Housekeeping(CancellationToken cancellationToken) => GuardAsync(() => housekeeping.RunAsync(cancellationToken));
+    public async Task Housekeeping(CancellationToken cancellationToken)
+    {
+        using var inTime = new CancellationTokenSource(Tokens.Housekeeping.LongestRun, time);
+        using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
+        await GuardAsync(() => housekeeping.RunAsync(cancellationToken));
+        await GuardAsync(() => reprotection.RunAsync(until.Token));
+    }
 
     private async Task GuardAsync(Func<Task> work)
     {

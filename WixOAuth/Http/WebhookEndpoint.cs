@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
@@ -8,7 +9,7 @@ namespace WixOAuth.Http;
 
 /// <summary>Wix's webhooks as HTTP. Nothing is ever thrown to the host.</summary>
 public sealed class WebhookEndpoint(
-    WebhookReader reader, InstanceLife life, BackgroundWork background, TimeProvider time, ILogger<WebhookEndpoint> logger)
+    WebhookReader reader, InstanceLife life, BackgroundWork background, Telemetry telemetry, TimeProvider time, ILogger<WebhookEndpoint> logger)
 {
     /// <summary>How long Wix is kept waiting: it counts an answer after 1,250 ms as none (wix-protocol §10).</summary>
     public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
@@ -17,6 +18,27 @@ public sealed class WebhookEndpoint(
 
     /// <summary><c>POST /api/webhooks</c>: see the contract's <c>WixWebhook</c>.</summary>
     public Task<IResult> WixWebhook(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    {
+        var startedAt = time.GetTimestamp();
+        using var activity = telemetry.Trace("Webhook");
+        var outcome = WebhookOutcome.Failed;
+        try
+        {
+            (outcome, var answer) = await AnswerAsync(request, activity, cancellationToken);
+            return answer;
+        }
+        catch (OperationCanceledException)
+        {
+            outcome = WebhookOutcome.Cancelled;
+            throw;
+        }
+        finally
+        {
+            telemetry.WebhookEnded(activity, outcome, time.GetElapsedTime(startedAt));
+        }
+    });
+
+    private async Task<(WebhookOutcome Outcome, IResult Answer)> AnswerAsync(HttpRequest request, Activity? activity, CancellationToken cancellationToken)
     {
         var buffer = new byte[WebhookReader.MaxLength + 1];
         int length;
@@ -29,34 +51,35 @@ public sealed class WebhookEndpoint(
         catch (IOException)
         {
             // A body that breaks off or breaks HTTP's rules.
-            return Problems.InvalidRequest("The body could not be read.");
+            return (WebhookOutcome.Malformed, Problems.InvalidRequest("The body could not be read."));
         }
 
         if (length > WebhookReader.MaxLength)
         {
-            return Problems.TooLarge($"The body should have at most {WebhookReader.MaxLength} bytes.");
+            return (WebhookOutcome.Malformed, Problems.TooLarge($"The body should have at most {WebhookReader.MaxLength} bytes."));
         }
 
         switch (await reader.ReadAsync(buffer.AsMemory(0, length)))
         {
             case Webhook.Known known:
+                activity?.SetInstance(known.InstanceId);
                 return await ApplyAsync(known);
             case Webhook.Untrusted untrusted:
                 logger.WebhookRefused(untrusted.Reason);
-                return Problems.Unauthorized("The webhook is not signed with a key that we know, or its time is over.");
+                return (WebhookOutcome.Untrusted, Problems.Unauthorized("The webhook is not signed with a key that we know, or its time is over."));
             case Webhook.NotUsed:
                 logger.WebhookNotUsed();
-                return new EmptyAnswer(StatusCodes.Status200OK);
+                return (WebhookOutcome.NotUsed, new EmptyAnswer(StatusCodes.Status200OK));
             case Webhook.OfAnotherApp:
                 logger.WebhookOfAnotherApp();
-                return new EmptyAnswer(StatusCodes.Status200OK);
+                return (WebhookOutcome.NotUsed, new EmptyAnswer(StatusCodes.Status200OK));
             default:
                 logger.WebhookRefused("it is no JWT with an event in it");
-                return Problems.InvalidRequest("The body should be a JWT as Wix signs them.");
+                return (WebhookOutcome.Malformed, Problems.InvalidRequest("The body should be a JWT as Wix signs them."));
         }
-    });
+    }
 
-    private async Task<IResult> ApplyAsync(Webhook.Known known)
+    private async Task<(WebhookOutcome Outcome, IResult Answer)> ApplyAsync(Webhook.Known known)
     {
         // Whoever hangs up on a slow storage does not stop the work: the next delivery would be as slow.
         var applying = known.Event == WebhookEvent.AppRemoved
@@ -65,12 +88,12 @@ public sealed class WebhookEndpoint(
         try
         {
             await applying.WaitAsync(LongestAnswer, time);
-            return new EmptyAnswer(StatusCodes.Status200OK);
+            return (WebhookOutcome.Applied, new EmptyAnswer(StatusCodes.Status200OK));
         }
         catch (TimeoutException)
         {
             background.Start("webhook", () => applying);
-            return Problems.StorageUnavailable(RetryAfter);
+            return (WebhookOutcome.TimedOut, Problems.StorageUnavailable(RetryAfter));
         }
     }
 }

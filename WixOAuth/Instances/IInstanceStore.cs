@@ -5,11 +5,20 @@ namespace WixOAuth.Instances;
 /// <param name="ETag">The version that was read.</param>
 public sealed record StoredInstance(Instance Instance, string ETag);
 
-/// <summary>The little of an instance that an overview counts.</summary>
+/// <summary>The little of an instance that is counted over all of them.</summary>
+/// <param name="Id">Which.</param>
 /// <param name="Status">How it stands.</param>
 /// <param name="AccessTokenExpiresOn">When its access token's life ends.</param>
 /// <param name="IsFailing">Whether its last refresh failed.</param>
-public readonly record struct InstanceGlance(InstanceStatus Status, DateTimeOffset? AccessTokenExpiresOn, bool IsFailing);
+/// <param name="RefreshTokenKeyId">The protection key of its refresh token; null when it has none.</param>
+/// <param name="AccessTokenKeyId">The protection key of its access token; null when it has none.</param>
+public readonly record struct InstanceGlance(
+    InstanceId Id,
+    InstanceStatus Status,
+    DateTimeOffset? AccessTokenExpiresOn,
+    bool IsFailing,
+    string? RefreshTokenKeyId,
+    string? AccessTokenKeyId);
 
 /// <summary>An instance that the sweep has to look at.</summary>
 /// <param name="Id">Which.</param>
@@ -84,7 +93,7 @@ public interface IInstanceStore
     Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken);
 
     /// <summary>
-    /// The little of every instance that an overview counts, in no order that means anything. A row that cannot be read
+    /// The little of every instance that is counted over all of them, in no order that means anything. A row that cannot be read
     /// is left out.
     /// </summary>
     IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken);

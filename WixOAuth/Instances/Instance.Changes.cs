@@ -120,6 +120,10 @@ public sealed partial record Instance
     /// <summary>Wix has taken <c>APP_FINISHED_CONFIGURATION</c>.</summary>
     public Instance SetupCompleted(DateTimeOffset now) => this with { SetupCompletedAt = now, SetupPending = false, UpdatedAt = now };
 
+    /// <summary>Wix has told of the site of an instance that no consent came of.</summary>
+    public Instance Described(Site site, string? appVersion, DateTimeOffset now) =>
+        this with { Site = site, AppVersion = AppVersion ?? appVersion, UpdatedAt = now };
+
     /// <summary>
     /// Wix tells that the app was installed: a clone, or an install whose redirect was lost or is yet to come
     /// (wix-protocol §8, §10). What was known already stays as it is.

@@ -94,7 +94,7 @@ public sealed partial record Instance
     /// <summary>The site, as far as Wix has told.</summary>
     public Site? Site { get; init; }
 
-    /// <summary>The version of the app that was consented to.</summary>
+    /// <summary>The version of the app that was consented to, or cloned.</summary>
     public string? AppVersion { get; init; }
 
     /// <summary>The refresh token, encrypted; none for an instance served by client credentials or removed.</summary>

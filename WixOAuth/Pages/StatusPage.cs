@@ -7,7 +7,10 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Pages;
 
-/// <summary>What the operators' page shows.</summary>
+/// <summary>
+/// What the operators' page shows. An app that has never told Wix of a set-up must not be made to by one press of a
+/// button (wix-protocol §6): then <paramref name="SendsSetup"/> is false, and nothing is said of set-ups.
+/// </summary>
 internal sealed record StatusModel(
     DateTimeOffset Now,
     Overview Overview,
@@ -16,7 +19,8 @@ internal sealed record StatusModel(
     InstanceStatus? Status,
     string? Search,
     string? Cursor,
-    string? Next);
+    string? Next,
+    bool SendsSetup);
 
 /// <summary>
 /// The operators' page. Everything that came from Wix or from a customer is encoded where it is put in, and the script
@@ -241,7 +245,7 @@ internal static class StatusPage
         return $"""
             <div id="instances">
             <h2 id="found" tabindex="-1">{title}</h2>
-            <ul class="list">{string.Concat(model.Instances.Select(instance => Row(instance, model.Now)))}</ul>
+            <ul class="list">{string.Concat(model.Instances.Select(instance => Row(instance, model)))}</ul>
             <p class="acts">
             {(model.Cursor is null ? "" : """<button type="button" id="first" data-cursor="">Back to the beginning</button>""")}
             {(model.Next is null ? "" : $"""<button type="button" id="next" data-cursor="{E(model.Next)}">{(string.IsNullOrEmpty(model.Search) ? "Next page" : "Search on")}</button>""")}
@@ -250,7 +254,7 @@ internal static class StatusPage
             """;
     }
 
-    private static string Row(Instance instance, DateTimeOffset now)
+    private static string Row(Instance instance, StatusModel model)
     {
         var name = string.IsNullOrWhiteSpace(instance.Site?.Name) ? "Site without a name" : instance.Site.Name;
         var link = SafeUrl(instance.Site?.Url) is { } url
@@ -260,14 +264,15 @@ internal static class StatusPage
         return $"""
             <li>
             <div><h3>{link}</h3><p class="dim"><code>{instance.Id}</code></p>{(instance.Customer is { } customer ? $"""<p class="dim">Customer: {E(customer)}</p>""" : "")}</div>
-            <div><p><span class="pill {Words.Of(instance.Status)}">{Words.Of(instance.Status).Replace('_', ' ')}</span>{(failing ? """ <span class="pill failing">failing</span>""" : "")}</p>{Story(instance, now)}</div>
-            <div class="acts">{Actions(instance, E(name))}</div>
+            <div><p><span class="pill {Words.Of(instance.Status)}">{Words.Of(instance.Status).Replace('_', ' ')}</span>{(failing ? """ <span class="pill failing">failing</span>""" : "")}</p>{Story(instance, model)}</div>
+            <div class="acts">{Actions(instance, E(name), model.SendsSetup)}</div>
             </li>
             """;
     }
 
-    private static string Story(Instance instance, DateTimeOffset now)
+    private static string Story(Instance instance, StatusModel model)
     {
+        var now = model.Now;
         var story = new StringBuilder();
         if (instance.RefreshedAt is { } refreshedAt)
         {
@@ -276,14 +281,14 @@ internal static class StatusPage
 
         if (instance.Failures is { } failures)
         {
-            story.Append(CultureInfo.InvariantCulture, $"<p>{Plain(failures.LastError)} ({Ago(now - failures.LastAt)}, {N(failures.Count)} in a row)</p>");
+            story.Append(CultureInfo.InvariantCulture, $"<p>{Plain(failures.LastError)} ({Ago(now - failures.LastAt)}{(failures.Count > 1 ? $", {N(failures.Count)} in a row" : "")})</p>");
         }
 
         if (instance.RemovedAt is { } removedAt && instance.Status == InstanceStatus.Removed)
         {
             story.Append(CultureInfo.InvariantCulture, $"""<p class="dim">{(instance.Forgotten ? "Forgotten" : "Removed")} {Ago(now - removedAt)}</p>""");
         }
-        else if (instance.SetupCompletedAt is null)
+        else if (model.SendsSetup && instance.SetupCompletedAt is null)
         {
             story.Append("""<p class="dim">Set-up not completed at Wix</p>""");
         }
@@ -291,7 +296,7 @@ internal static class StatusPage
         return story.ToString();
     }
 
-    private static string Actions(Instance instance, string name)
+    private static string Actions(Instance instance, string name, bool sendsSetup)
     {
         if (instance.Status == InstanceStatus.Removed)
         {
@@ -300,7 +305,7 @@ internal static class StatusPage
 
         var id = instance.Id;
         return $"""<button type="button" id="refresh-{id}" data-act="refresh" data-id="{id}" data-name="{name}">Refresh now<span class="sr"> {name}</span></button>"""
-            + (instance.SetupCompletedAt is null
+            + (sendsSetup && instance.SetupCompletedAt is null
                 ? $"""<button type="button" id="setup-{id}" data-act="setup" data-id="{id}" data-name="{name}">Complete set-up<span class="sr"> of {name}</span></button>"""
                 : "")
             + $"""<button type="button" id="forget-{id}" data-act="forget" data-id="{id}" data-name="{name}">Forget…<span class="sr"> {name}</span></button>""";

@@ -6,11 +6,11 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 namespace WixOAuth.Secrets;
 
 /// <summary>The identity that this program signs in to Azure with.</summary>
-internal static class AzureIdentity
+public static class AzureIdentity
 {
     /// <summary>
-    /// Registers one <see cref="TokenCredential"/> for Key Vault and Tables, made when the first of them asks for it:
-    /// a laptop that uses neither never looks for an identity. In Azure it is the managed identity (a user-assigned one
+    /// Registers one <see cref="TokenCredential"/> for all that is signed in to, made when the first of them asks for it:
+    /// a laptop that uses none never looks for an identity. In Azure it is the managed identity (a user-assigned one
     /// by <c>AZURE_CLIENT_ID</c>), elsewhere who is signed in to the Azure CLI or an editor.
     /// </summary>
     public static IServiceCollection AddAzureIdentity(this IServiceCollection services)

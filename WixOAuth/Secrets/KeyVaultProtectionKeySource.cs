@@ -51,6 +51,8 @@ internal sealed class KeyVaultProtectionKeySource : IProtectionKeySource
 
     public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => _current.GetAsync(cancellationToken);
 
+    public ValueTask<ProtectionKey> GetNewestAsync(CancellationToken cancellationToken) => _current.GetNewestAsync(cancellationToken);
+
     public async ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken)
     {
         if (Known(id, out var key))

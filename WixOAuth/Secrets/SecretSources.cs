@@ -25,6 +25,12 @@ public interface IProtectionKeySource
     ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken);
 
     /// <summary>
+    /// The newest key by the source's own word, which is asked for at most once a minute; otherwise as
+    /// <see cref="GetCurrentAsync"/>, which answers it too from then on.
+    /// </summary>
+    ValueTask<ProtectionKey> GetNewestAsync(CancellationToken cancellationToken) => GetCurrentAsync(cancellationToken);
+
+    /// <summary>
     /// The key of that id, whatever its age; null when there is none. For ids that come from our own storage. Unknown
     /// ids are asked for at the source at most a few times a minute; beyond that <see cref="SecretUnavailableException"/>
     /// is raised rather than null answered, so that nothing of ours is taken for undecryptable.

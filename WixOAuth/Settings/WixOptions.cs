@@ -2,16 +2,29 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Settings;
 
-/// <summary>When Wix is told that an installation is set up (wix-protocol §6).</summary>
+/// <summary>
+/// When Wix is told that an installation is set up, by the event <c>APP_FINISHED_CONFIGURATION</c> (wix-protocol §6).
+/// </summary>
+/// <remarks>
+/// Choose once, and with care: as soon as an app has ever sent the event, for any site, Wix shows each later install as
+/// "Setup incomplete" until the event is sent for that one too, and nobody can undo that. The first two send it, also a
+/// single <c>CompleteSetup</c> under <see cref="Never"/>.
+/// </remarks>
 public enum SetupCompletion
 {
-    /// <summary>At once after the install.</summary>
+    /// <summary>
+    /// At once after the install, and again by the timer until Wix accepts it: for an app that needs nothing more from
+    /// the site's owner.
+    /// </summary>
     OnInstall,
 
-    /// <summary>When our own app says so with <c>CompleteSetup</c>.</summary>
+    /// <summary>
+    /// When our own app says so with <c>CompleteSetup</c>, for each install: for an app whose owner has to do his part
+    /// first. Whoever forgets the call leaves his sites "Setup incomplete".
+    /// </summary>
     ByApp,
 
-    /// <summary>Not at all: for an app that has never sent the event.</summary>
+    /// <summary>Not by itself: only for an app that has never sent the event and never will.</summary>
     Never,
 }
 
@@ -39,7 +52,7 @@ public sealed class WixOptions
     /// <summary>Where Wix's installer is; without a slash at the end.</summary>
     public Uri InstallerUrl { get; set; } = new("https://www.wix.com/installer");
 
-    /// <summary>When Wix is told that an installation is set up.</summary>
+    /// <summary>When Wix is told that an installation is set up. Read the trap at <see cref="Settings.SetupCompletion"/> before you change it.</summary>
     public SetupCompletion SetupCompletion { get; set; }
 
     /// <summary>Whether an instance whose refresh token is rejected is served by the newer grant (wix-protocol §8).</summary>

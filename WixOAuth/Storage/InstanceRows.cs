@@ -57,15 +57,18 @@ internal static class InstanceRows
     public static InstanceId? ReadId(string rowKey) => InstanceId.TryParse(rowKey.Split('|')[^1], out var id) ? id : null;
 
     /// <summary>What <see cref="ReadGlance"/> needs of a row.</summary>
-    public static readonly string[] GlanceProperties = ["Status", "AccessTokenExpiresOn", "LastError"];
+    public static readonly string[] GlanceProperties = ["RowKey", "Status", "AccessTokenExpiresOn", "LastError", "RefreshTokenKeyId", "AccessTokenKeyId"];
 
-    /// <summary>Reads a row that has only <see cref="GlanceProperties"/>; null when its status is none of ours.</summary>
+    /// <summary>Reads a row that has only <see cref="GlanceProperties"/>; null when its id or status is none of ours.</summary>
     public static InstanceGlance? ReadGlance(TableEntity row) =>
-        row.TryGetValue("Status", out var word) && word is string text && Words.Parse<InstanceStatus>(text) is { } status
+        row.TryGetValue("Status", out var word) && word is string text && Words.Parse<InstanceStatus>(text) is { } status && ReadId(row.RowKey) is { } id
             ? new InstanceGlance(
+                id,
                 status,
                 row.TryGetValue("AccessTokenExpiresOn", out var expiresOn) ? expiresOn as DateTimeOffset? : null,
-                row.ContainsKey("LastError") && row["LastError"] is not null)
+                row.ContainsKey("LastError") && row["LastError"] is not null,
+                row.TryGetValue("RefreshTokenKeyId", out var refreshKey) ? refreshKey as string : null,
+                row.TryGetValue("AccessTokenKeyId", out var accessKey) ? accessKey as string : null)
             : null;
 
     /// <summary>A range of redeemed states: all that were issued before <paramref name="before"/>.</summary>

@@ -10,8 +10,11 @@ namespace WixOAuth.Storage;
 /// </summary>
 public sealed class MemoryInstanceStore : IInstanceStore
 {
+    private const string AfterAllIds = "g";
+
     private readonly Lock _lock = new();
     private readonly Dictionary<InstanceId, StoredInstance> _instances = [];
+    private readonly SortedSet<string> _ids = new(StringComparer.Ordinal);
     private readonly SortedSet<(DateTimeOffset DueAt, string Id)> _due = [];
     private readonly Dictionary<(string Nonce, DateTimeOffset IssuedAt), Redemption> _redemptions = [];
     private readonly Dictionary<InstanceId, DateTimeOffset> _lastUses = [];
@@ -47,6 +50,7 @@ public sealed class MemoryInstanceStore : IInstanceStore
                 MoveDue(previous?.Instance.DueAt);
             }
 
+            _ids.Add(instance.Id.ToString());
             return _instances[instance.Id] = new StoredInstance(instance, (++_version).ToString(CultureInfo.InvariantCulture));
         }
 
@@ -84,6 +88,7 @@ public sealed class MemoryInstanceStore : IInstanceStore
             }
 
             _lastUses.Remove(instance.Id);
+            _ids.Remove(instance.Id.ToString());
             return _instances.Remove(instance.Id);
         }
     }
@@ -107,7 +112,13 @@ public sealed class MemoryInstanceStore : IInstanceStore
         foreach (var instance in await Locked(() => _instances.Values.Select(stored => stored.Instance).ToList(), cancellationToken))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            yield return new InstanceGlance(instance.Status, instance.AccessTokenExpiresOn, instance.Failures is not null);
+            yield return new InstanceGlance(
+                instance.Id,
+                instance.Status,
+                instance.AccessTokenExpiresOn,
+                instance.Failures is not null,
+                instance.RefreshToken?.KeyId,
+                instance.AccessToken?.KeyId);
         }
     }
 
@@ -122,10 +133,10 @@ public sealed class MemoryInstanceStore : IInstanceStore
                 var last = after?.ToString() ?? "";
                 List<Instance> all =
                 [
-                    .. _instances.Values
-                        .Select(stored => stored.Instance)
-                        .Where(instance => instance.Status == (status ?? instance.Status) && string.CompareOrdinal(instance.Id.ToString(), last) > 0)
-                        .OrderBy(instance => instance.Id.ToString(), StringComparer.Ordinal)
+                    .. _ids.GetViewBetween(last, AfterAllIds)
+                        .SkipWhile(id => id == last)
+                        .Select(id => _instances[new InstanceId(Guid.ParseExact(id, "D"))].Instance)
+                        .Where(instance => instance.Status == (status ?? instance.Status))
                         .Take(limit + 1),
                 ];
                 return all.Count > limit ? new InstancePage(all[..limit], all[limit - 1].Id) : new InstancePage(all, null);

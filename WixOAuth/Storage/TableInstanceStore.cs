@@ -110,7 +110,7 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
             .Select(id => id!.Value);
 
     /// <inheritdoc />
-    /// <remarks>One request for each thousand instances, and three of their properties.</remarks>
+    /// <remarks>One request for each thousand instances, and six of their properties.</remarks>
     public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         foreach (var shard in InstanceRows.Shards)

@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Wix;
 
@@ -19,12 +20,12 @@ namespace WixOAuth.Tokens;
 public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed, bool Suspect, TimeSpan Duration, TimeSpan DueLag);
 
 /// <summary>
-/// Looks after every instance that is due: refreshes its tokens ahead of their end and makes up for set-up events that
-/// did not get through. May overlap another sweep or be killed at any point: an instance stays due until it was seen to.
+/// Looks after every instance that is due: refreshes its tokens ahead of their end, makes up for set-up events that did
+/// not get through, and asks for the sites of clones. May overlap another sweep or be killed at any point: an instance stays due until it was seen to.
 /// </summary>
 /// <remarks>
-/// A refresh costs three storage transactions (read, lease, commit), and one more where the instance may be idle. An
-/// idle one is checked once a day, by a refresh.
+/// A refresh costs three storage transactions (read, lease, commit), and one more where the instance may be idle; the
+/// first of a clone two more. An idle one is checked once a day, by a refresh.
 /// </remarks>
 public sealed class RefreshSweep(
     IInstanceStore store,
@@ -33,6 +34,7 @@ public sealed class RefreshSweep(
     TokenSchedule schedule,
     LastUses uses,
     SetupCompleter setup,
+    WixClient wix,
     AppSecretTrust trust,
     ServiceSettings settings,
     Telemetry telemetry,
@@ -112,6 +114,11 @@ public sealed class RefreshSweep(
                 await MoveOnAsync(stored);
             }
 
+            if (stored.Instance is { ConsentedAt: null, Site: null } && !untilStop.IsCancellationRequested)
+            {
+                await DescribeAsync(due.Id, token.AccessToken);
+            }
+
             return refreshed ? Care.Refreshed : Care.Skipped;
         }
         catch (OperationCanceledException) when (untilStop.IsCancellationRequested)
@@ -160,6 +167,23 @@ public sealed class RefreshSweep(
         },
         isMine: _ => false,
         CancellationToken.None);
+
+    /// <summary>
+    /// What a consent would have told of a clone: its site and the app's version. Without an answer it is asked again
+    /// with the next token.
+    /// </summary>
+    private async Task DescribeAsync(InstanceId id, AccessToken accessToken)
+    {
+        if (await wix.GetAppInstanceAsync(accessToken, CancellationToken.None) is { Site: { } site } described && (described.InstanceId ?? id) == id)
+        {
+            await writer.UpdateAsync(
+                id,
+                known: null,
+                current => new ValueTask<Instance?>(current is { Site: null } ? current.Described(site, described.AppVersion, time.GetUtcNow()) : current),
+                isMine: _ => false,
+                CancellationToken.None);
+        }
+    }
 
     private void Report(Activity? activity, SweepSummary summary)
     {

@@ -23,15 +23,15 @@ public sealed class TokenGrants(WixClient wix, IAppSecretSource appSecret, AppSe
     /// <param name="refreshToken">Its refresh token; null where it has none or it cannot be read.</param>
     /// <param name="isStillCurrent">Asked after a rejection: whether nobody else has had a token in the meantime.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <returns>Wix's answer, and the grant that it was given for.</returns>
-    public async Task<(TokenAnswer Answer, Grant Grant)> RenewAsync(
+    /// <returns>Wix's answer, the grant that it was given for, and the version of the app secret that it was asked with.</returns>
+    public async Task<(TokenAnswer Answer, Grant Grant, string SecretVersion)> RenewAsync(
         Instance instance, RefreshToken? refreshToken, Func<Task<bool>> isStillCurrent, CancellationToken cancellationToken)
     {
         var usesRefreshToken = instance.Grant == Grant.RefreshToken && refreshToken is not null;
         var grant = usesRefreshToken ? Grant.RefreshToken : Grant.ClientCredentials;
         if (!usesRefreshToken && !settings.Wix.ClientCredentialsFallback && instance.Grant == Grant.RefreshToken)
         {
-            return (new TokenAnswer.Unavailable(TokenError.Undecryptable, null), grant);
+            return (new TokenAnswer.Unavailable(TokenError.Undecryptable, null), grant, "");
         }
 
         var (answer, secretVersion) = usesRefreshToken
@@ -49,7 +49,7 @@ public sealed class TokenGrants(WixClient wix, IAppSecretSource appSecret, AppSe
         }
 
         trust.Saw(instance.Id, secretVersion, answer);
-        return (answer, grant);
+        return (answer, grant, secretVersion);
     }
 
     private async Task<(TokenAnswer Answer, string SecretVersion)> AskAsync(

@@ -21,25 +21,37 @@ public sealed class TokenKeeper(
     TokenSchedule schedule,
     AppSecretTrust trust,
     LastUses uses,
-    IAppSecretSource appSecret,
     BackgroundWork background,
     Telemetry telemetry,
     RefreshHistory history,
     TimeProvider time,
     ILogger<TokenKeeper> logger)
 {
+    private const int LastRound = 3;
+
+    private static readonly TimeSpan ClockTolerance = TimeSpan.FromSeconds(5);
+
     /// <summary>How long a lease lasts: longer than the calls to Wix it is for, and 5 seconds for clocks that differ.</summary>
-    public static readonly TimeSpan LeaseTime = WixClient.LongestTokenCall + TimeSpan.FromSeconds(5);
+    public static readonly TimeSpan LeaseTime = WixClient.LongestTokenCall + ClockTolerance;
+
+    /// <summary>How long tokens that the storage does not take are kept, and tried again to save.</summary>
+    public static readonly TimeSpan LongestUnsaved = TimeSpan.FromMinutes(10);
 
     /// <summary>The longest a flight waits for leases of others before it gives up.</summary>
     private static readonly TimeSpan LongestWait = LeaseTime * 2;
 
+    /// <summary>A lease that leaves less for the question to Wix than this is renewed first.</summary>
+    private static readonly TimeSpan ShortestTimeToAsk = WixClient.LongestTokenCall / 2;
+
     private static readonly TimeSpan StorageRetryAfter = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(40);
+    private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan DayBetweenTries = TimeSpan.FromDays(1);
 
     private readonly ConcurrentDictionary<InstanceId, Flight> _flights = new();
+
+    // Instances whose new tokens wait to be saved, and the attempt that had them from Wix.
+    private readonly ConcurrentDictionary<InstanceId, string> _unsaved = new();
 
     /// <summary>An access token of an instance that meets <paramref name="demand"/>, or why there is none.</summary>
     /// <exception cref="OperationCanceledException">The caller gave up; what it had set going goes on for others.</exception>
@@ -70,12 +82,21 @@ public sealed class TokenKeeper(
     public void Remember(StoredInstance stored, AccessToken accessToken) =>
         memory.Remember(TokenOf(stored.Instance, accessToken));
 
+    /// <summary>Lets nobody here have a token any more of an instance whose removal was just saved.</summary>
+    public void Forget(StoredInstance removed)
+    {
+        memory.Forget(removed.Instance.Id, removed.Instance.Generation);
+
+        // A flight under way may have read the row before: whoever asks from now on must not join it.
+        _flights.TryRemove(removed.Instance.Id, out _);
+    }
+
     private async Task<TokenResult> AnswerAsync(InstanceId id, TokenDemand demand, CancellationToken cancellationToken)
     {
         using var activity = telemetry.Trace("GetToken", id);
         try
         {
-            var (result, source) = await WaitForTokenAsync(id, demand, null, cancellationToken);
+            var (result, source) = await WaitForTokenAsync(id, demand, read: null, cancellationToken);
             telemetry.Answered(result, source, activity);
             return result;
         }
@@ -89,10 +110,14 @@ public sealed class TokenKeeper(
     private async Task<(TokenResult Result, TokenSource Source)> WaitForTokenAsync(
         InstanceId id, TokenDemand demand, StoredInstance? read, CancellationToken cancellationToken)
     {
+        var askedAt = time.GetUtcNow();
         for (var round = 1; ; round++)
         {
-            var (flight, joined) = JoinOrStartFlight(id, demand, read);
-            var result = await flight.Landing.WaitAsync(cancellationToken);
+            // In the last round it flies alone, or the lesser flights of others could keep it waiting for ever.
+            var (flight, joined) = round < LastRound
+                ? JoinOrStartFlight(id, demand, read)
+                : (StartFlight(id, new Flight(demand), read: null), false);
+            var result = await flight.Landed.WaitAsync(cancellationToken);
             var now = time.GetUtcNow();
             if (result is TokenResult.Token token && !demand.IsAhead)
             {
@@ -100,8 +125,7 @@ public sealed class TokenKeeper(
                 RefreshAheadIfDue(token, now);
             }
 
-            // A flight that others started may have had less to fulfil, or may have begun before we asked.
-            if (!joined || IsAnswerTo(demand, result, round))
+            if (IsAnswerTo(demand, result, now))
             {
                 return (result, flight.Source);
             }
@@ -112,25 +136,38 @@ public sealed class TokenKeeper(
             {
                 return (held, flight.Source);
             }
+
+            if (round == LastRound)
+            {
+                return (new TokenResult.WixUnavailable(LongestPoll), flight.Source);
+            }
+
+            // A flight that others started may have had less to fulfil, or may have begun before we asked; and even our
+            // own token may have aged too much before it was saved.
+            bool IsAnswerTo(TokenDemand demand, TokenResult result, DateTimeOffset now) => result switch
+            {
+                TokenResult.Unknown or TokenResult.Removed => true,
+                TokenResult.Token token when demand.IsNew => !joined || token.IssuedAt >= askedAt,
+                TokenResult.Token token => demand.IsMetBy(token, now) || (demand.IsAhead && !joined),
+                _ => !joined || (round > 1 && flight.Demand.IsNew == demand.IsNew && flight.Demand.IsAhead == demand.IsAhead),
+            };
         }
     }
 
     private void RefreshAheadIfDue(TokenResult.Token token, DateTimeOffset now)
     {
-        if (now >= token.AheadAt && !_flights.ContainsKey(token.InstanceId))
+        // This caller is served; the next ones are to find a fresh one.
+        if (now >= token.AheadAt && JoinOrStartFlight(token.InstanceId, TokenDemand.Ahead, read: null) is (var flight, false))
         {
-            // This caller is served; the next ones are to find a fresh one.
-            background.Start("refresh ahead", () => RefreshAheadAsync(token));
+            background.Start("refresh ahead", () => PauseUnlessRefreshedAsync(token, flight));
         }
     }
 
-    private async Task RefreshAheadAsync(TokenResult.Token old)
+    private async Task PauseUnlessRefreshedAsync(TokenResult.Token old, Flight flight)
     {
-        var result = await JoinOrStartFlight(old.InstanceId, TokenDemand.Ahead, null).Flight.Landing;
+        var result = await flight.Landed;
         var now = time.GetUtcNow();
-        if (result is TokenResult.WixUnavailable or TokenResult.StorageUnavailable or TokenResult.Token
-            && memory.Find(old.InstanceId, now) is { } held
-            && held.Generation == old.Generation)
+        if (memory.Find(old.InstanceId, now) is { } held && held.Generation == old.Generation)
         {
             // Not yet, then; without a pause every caller would ask the storage again.
             var pause = (result as TokenResult.WixUnavailable)?.RetryAfter ?? LongestPoll;
@@ -138,86 +175,89 @@ public sealed class TokenKeeper(
         }
     }
 
-    private bool IsAnswerTo(TokenDemand demand, TokenResult result, int round) => result switch
-    {
-        TokenResult.Token token => demand.IsMetBy(token, time.GetUtcNow()) || (demand.IsNew && round > 1),
-        TokenResult.Unknown or TokenResult.Removed => true,
-        _ => round > 1,
-    };
-
     private (Flight Flight, bool Joined) JoinOrStartFlight(InstanceId id, TokenDemand demand, StoredInstance? read)
     {
-        var mine = new Flight(flight => FlyAsync(id, demand, read, flight));
-        var flight = _flights.GetOrAdd(id, mine);
-        return (flight, flight != mine);
+        if (_flights.TryGetValue(id, out var flight))
+        {
+            return (flight, true);
+        }
+
+        var mine = new Flight(demand);
+        flight = _flights.GetOrAdd(id, mine);
+        return flight == mine ? (StartFlight(id, mine, read), false) : (flight, true);
     }
 
-    // No caller's cancellation reaches this: whoever started it may leave, the others still wait.
-    private async Task<TokenResult> FlyAsync(InstanceId id, TokenDemand demand, StoredInstance? read, Flight flight)
+    private Flight StartFlight(InstanceId id, Flight flight, StoredInstance? read)
     {
-        // The flight has to be known to others before it can end.
+        _ = FlyAsync(id, flight, read);
+        return flight;
+    }
+
+    // No caller's cancellation reaches this: whoever started it may leave, the others still wait. Nor does anything it
+    // meets reach them as an exception.
+    private async Task FlyAsync(InstanceId id, Flight flight, StoredInstance? read)
+    {
         await Task.Yield();
+        TokenResult result = new TokenResult.StorageUnavailable(StorageRetryAfter);
         try
         {
-            return await RefreshIfNeededAsync(id, demand, read, flight);
+            result = await RefreshIfNeededAsync(id, flight, read);
         }
         catch (StorageUnavailableException)
         {
             logger.StorageUnavailable(id);
-            return new TokenResult.StorageUnavailable(StorageRetryAfter);
         }
         catch (SecretUnavailableException)
         {
             logger.SecretUnavailable(id);
-            return new TokenResult.StorageUnavailable(StorageRetryAfter);
         }
         catch (InvalidDataException exception)
         {
             logger.Unreadable(id, exception.Message);
-            return new TokenResult.StorageUnavailable(StorageRetryAfter);
+        }
+        catch (Exception exception)
+        {
+            logger.RefreshBroke(id, exception.GetType().Name, exception.StackTrace);
         }
         finally
         {
-            _flights.TryRemove(id, out _);
+            _flights.TryRemove(KeyValuePair.Create(id, flight));
+            flight.Land(result);
         }
     }
 
-    private async Task<TokenResult> RefreshIfNeededAsync(InstanceId id, TokenDemand demand, StoredInstance? read, Flight flight)
+    private async Task<TokenResult> RefreshIfNeededAsync(InstanceId id, Flight flight, StoredInstance? read)
     {
+        var demand = flight.Demand;
         var attemptId = Guid.NewGuid().ToString("N");
-        var patientUntil = time.GetUtcNow() + LongestWait;
+        var startedAt = time.GetTimestamp();
         var poll = ShortestPoll;
+        var leaseIsUnclear = false;
         long? generationAtStart = null;
 
         while (true)
         {
-            var known = read;
+            var stored = read ?? await store.FindAsync(id, CancellationToken.None);
             read = null;
-            if ((known ?? await store.FindAsync(id, CancellationToken.None)) is not { } stored)
+            if (stored is null || stored.Instance.Status == InstanceStatus.Removed)
             {
-                memory.Forget(id);
-                return new TokenResult.Unknown();
+                return Gone(id, stored);
             }
 
             var instance = stored.Instance;
+            var token = await OpenAsync(instance);
             var now = time.GetUtcNow();
-            if (instance.Status == InstanceStatus.Removed)
-            {
-                memory.Forget(id, instance.Generation);
-                return new TokenResult.Removed();
-            }
-
             if (!demand.IsAhead)
             {
                 uses.Note(id, now);
             }
 
-            var token = await OpenAsync(instance);
             generationAtStart ??= instance.Generation;
+            var isNewer = instance.Generation > generationAtStart;
 
             // Whoever is in no hurry finds out whether a removal that was noted is true: only a refresh can tell.
             var isDoubted = demand.IsAhead && instance.RemovalNotedAt is not null;
-            if (token is not null && !isDoubted && (demand.IsMetBy(token, now) || (demand.IsNew && instance.Generation > generationAtStart)))
+            if (token is not null && !isDoubted && (demand.IsNew && isNewer ? TokenDemand.Default : demand).IsMetBy(token, now))
             {
                 return token;
             }
@@ -227,11 +267,16 @@ public sealed class TokenKeeper(
                 return refusal;
             }
 
-            if (instance.Lease is { } lease && lease.Owner != attemptId && lease.Until > now)
+            if (HeldOffFor(instance, attemptId, now) is { } heldOff)
             {
-                if (demand.IsAhead || now >= patientUntil)
+                if (demand.IsAhead && token?.ExpiresOn > now)
                 {
-                    return (TokenResult?)token ?? new TokenResult.WixUnavailable(Positive(lease.Until - now));
+                    return token;
+                }
+
+                if (demand.IsAhead || time.GetElapsedTime(startedAt) >= LongestWait)
+                {
+                    return new TokenResult.WixUnavailable(heldOff);
                 }
 
                 if (poll == ShortestPoll)
@@ -239,15 +284,27 @@ public sealed class TokenKeeper(
                     telemetry.WaitsForLease();
                 }
 
-                await Task.Delay(Shorter(poll * (0.75 + (0.5 * Random.Shared.NextDouble())), lease.Until - now), time, CancellationToken.None);
-                poll = Shorter(poll * 1.5, LongestPoll);
+                await Task.Delay(Shorter(poll * (0.75 + (0.5 * Random.Shared.NextDouble())), heldOff), time, CancellationToken.None);
+                poll = Shorter(poll * 1.2, LongestPoll);
                 continue;
             }
 
-            var leased = instance.Lease?.Owner == attemptId
-                ? stored
-                : await store.TryWriteAsync(stored, instance.Leased(attemptId, now + LeaseTime), CancellationToken.None);
-            if (leased is not null)
+            var leased = stored;
+            if (instance.Lease?.Owner != attemptId || TimeToAsk(instance) < ShortestTimeToAsk)
+            {
+                try
+                {
+                    leased = await store.TryWriteAsync(stored, instance.Leased(attemptId, now + LeaseTime), CancellationToken.None);
+                }
+                catch (StorageUnavailableException) when (!leaseIsUnclear)
+                {
+                    // It may have landed: another look at the row tells. Once, since the storage may be gone.
+                    leaseIsUnclear = true;
+                    continue;
+                }
+            }
+
+            if (leased is not null && TimeToAsk(leased.Instance) is var timeToAsk && timeToAsk >= ShortestTimeToAsk)
             {
                 if (instance.Lease is { } leftOver && leftOver.Owner != attemptId)
                 {
@@ -256,10 +313,32 @@ public sealed class TokenKeeper(
                 }
 
                 flight.Source = TokenSource.Refresh;
-                return await RefreshAsync(leased, token, demand, attemptId);
+                return await RefreshAsync(leased, attemptId, timeToAsk);
+            }
+
+            if (time.GetElapsedTime(startedAt) >= LongestWait)
+            {
+                return new TokenResult.StorageUnavailable(StorageRetryAfter);
             }
         }
     }
+
+    /// <summary>How long somebody else has the right to refresh; null when nobody has.</summary>
+    private TimeSpan? HeldOffFor(Instance instance, string attemptId, DateTimeOffset now)
+    {
+        if (_unsaved.ContainsKey(instance.Id))
+        {
+            return LongestPoll;
+        }
+
+        // One that ends later than any lease could was taken by a clock that has been set back since.
+        return instance.Lease is { } lease && lease.Owner != attemptId && lease.Until > now && lease.Until <= now + (LeaseTime * 2)
+            ? lease.Until - now
+            : null;
+    }
+
+    /// <summary>How long Wix may be asked under a lease, of which the writing has taken its part.</summary>
+    private TimeSpan TimeToAsk(Instance leased) => leased.Lease!.Until - ClockTolerance - time.GetUtcNow();
 
     private static bool MayTry(Instance instance, TokenDemand demand, DateTimeOffset now, out TokenResult refusal)
     {
@@ -274,7 +353,8 @@ public sealed class TokenKeeper(
             return demand.IsAhead && instance.DueAt <= now;
         }
 
-        if (instance.Failures?.RetryAt is { } retryAt && retryAt > now)
+        // A failure that is yet to come was written down by a clock that has been set back since.
+        if (instance.Failures is { RetryAt: { } retryAt } failures && retryAt > now && failures.LastAt <= now + LeaseTime)
         {
             refusal = new TokenResult.WixUnavailable(retryAt - now);
             return false;
@@ -283,34 +363,37 @@ public sealed class TokenKeeper(
         return true;
     }
 
-    private async Task<TokenResult> RefreshAsync(StoredInstance leased, TokenResult.Token? oldToken, TokenDemand demand, string attemptId)
+    private async Task<TokenResult> RefreshAsync(StoredInstance leased, string attemptId, TimeSpan timeToAsk)
     {
         var instance = leased.Instance;
         var startedAt = time.GetTimestamp();
         using var activity = telemetry.Trace("Refresh", instance.Id);
-        using var insideLease = new CancellationTokenSource(WixClient.LongestTokenCall, time);
+        using var insideLease = new CancellationTokenSource(timeToAsk, time);
 
         TokenAnswer answer;
-        Grant grant;
+        var (grant, secretVersion) = (instance.Grant, "");
         RefreshToken? refreshToken = null;
         try
         {
             refreshToken = await OpenRefreshTokenAsync(instance);
-            (answer, grant) = await grants.RenewAsync(instance, refreshToken, IsStillCurrentAsync, insideLease.Token);
+            (answer, grant, secretVersion) = await grants.RenewAsync(instance, refreshToken, IsStillCurrentAsync, insideLease.Token);
         }
         catch (OperationCanceledException)
         {
-            (answer, grant) = (new TokenAnswer.Unavailable(TokenError.WixUnavailable, null), instance.Grant);
+            answer = new TokenAnswer.Unavailable(TokenError.WixUnavailable, null);
         }
         catch (SecretUnavailableException)
         {
-            (answer, grant) = (new TokenAnswer.Unavailable(TokenError.SecretUnavailable, null), instance.Grant);
+            answer = new TokenAnswer.Unavailable(TokenError.SecretUnavailable, null);
         }
 
         if (answer is TokenAnswer.Granted granted)
         {
             var kept = grant == Grant.RefreshToken ? granted.RefreshToken ?? refreshToken : null;
-            var result = await CommitAsync(leased, grant, granted, kept, attemptId, startedAt);
+            var result = await CommitAsync(
+                NewToken(instance.Id, granted, instance.Generation + 1),
+                attemptId,
+                () => SaveAsync(leased, grant, granted, kept, attemptId, startedAt));
             telemetry.Refreshed(activity, grant, null, time.GetElapsedTime(startedAt));
             history.Add(succeeded: true);
             return result;
@@ -320,7 +403,7 @@ public sealed class TokenKeeper(
         var error = unavailable?.Error ?? TokenError.Rejected;
         telemetry.Refreshed(activity, grant, error, time.GetElapsedTime(startedAt));
         history.Add(succeeded: false);
-        return await RecordFailureAsync(leased, error, unavailable?.RetryAfter, oldToken, demand, attemptId);
+        return await RecordFailureAsync(leased, error, unavailable?.RetryAfter, secretVersion, attemptId);
 
         async Task<bool> IsStillCurrentAsync() =>
             await store.FindAsync(instance.Id, insideLease.Token) is { } stored
@@ -328,76 +411,102 @@ public sealed class TokenKeeper(
             && stored.Instance.Status != InstanceStatus.Removed;
     }
 
-    private async Task<TokenResult> CommitAsync(
+    /// <summary>
+    /// Saves new tokens, with patience. Wix may take the refresh token they were had for no more, so while they are not
+    /// saved nobody here spends it again.
+    /// </summary>
+    private async Task<TokenResult> CommitAsync(TokenResult.Token token, string attemptId, Func<Task<TokenResult>> save)
+    {
+        var unsaved = KeyValuePair.Create(token.InstanceId, attemptId);
+        _unsaved[unsaved.Key] = unsaved.Value;
+        try
+        {
+            var result = await save();
+            _unsaved.TryRemove(unsaved);
+            return result;
+        }
+        catch (Exception exception)
+        {
+            // The token is good although it could not be written down, and its callers need not wait for that.
+            logger.CommitFailed(token.InstanceId, exception.GetType().Name);
+            background.Start("late commit", () => CommitLateAsync(unsaved, save));
+            memory.Remember(token);
+            return token;
+        }
+    }
+
+    private async Task CommitLateAsync(KeyValuePair<InstanceId, string> unsaved, Func<Task<TokenResult>> save)
+    {
+        var startedAt = time.GetTimestamp();
+        while (time.GetElapsedTime(startedAt) < LongestUnsaved)
+        {
+            await Task.Delay(StorageRetryAfter, time, CancellationToken.None);
+            try
+            {
+                await save();
+                _unsaved.TryRemove(unsaved);
+                return;
+            }
+            catch (Exception exception)
+            {
+                logger.CommitFailed(unsaved.Key, exception.GetType().Name);
+            }
+        }
+
+        _unsaved.TryRemove(unsaved);
+        logger.TokensLost(unsaved.Key);
+    }
+
+    private async Task<TokenResult> SaveAsync(
         StoredInstance leased, Grant grant, TokenAnswer.Granted granted, RefreshToken? refreshToken, string attemptId, long startedAt)
     {
         var id = leased.Instance.Id;
         var generation = leased.Instance.Generation;
-        StoredInstance? stored;
-        try
-        {
-            stored = await writer.CommitAsync(
-                id,
-                leased,
-                async current =>
+        var stored = await writer.CommitAsync(
+            id,
+            leased,
+            async current =>
+            {
+                // The fence is the generation, not the ETag nor the lease: whoever else wrote, as long as it was no
+                // new token and no removal, our tokens are the newest.
+                if (current is null || current.Status == InstanceStatus.Removed || current.Generation != generation)
                 {
-                    // The fence is the generation, not the ETag nor the lease: whoever else wrote, as long as it was no
-                    // new token and no removal, our tokens are the newest.
-                    if (current is null || current.Status == InstanceStatus.Removed || current.Generation != generation)
-                    {
-                        return current;
-                    }
+                    return current;
+                }
 
-                    var now = time.GetUtcNow();
-                    var tokens = await protector.ProtectAsync(id, generation + 1, granted, refreshToken);
-                    var refreshed = current.Refreshed(grant, tokens, attemptId, now) with { LastUsedAt = uses.Newest(id, current.LastUsedAt) };
-                    if (current.IsDoubtedAs(leased.Instance))
-                    {
-                        refreshed = refreshed.RemovalRefuted();
-                    }
+                var now = time.GetUtcNow();
+                var tokens = await protector.ProtectAsync(id, generation + 1, granted, refreshToken);
+                var refreshed = current.Refreshed(grant, tokens, attemptId, now) with { LastUsedAt = uses.Newest(id, current.LastUsedAt) };
+                if (current.IsDoubtedAs(leased.Instance))
+                {
+                    refreshed = refreshed.RemovalRefuted();
+                }
 
-                    return refreshed with { DueAt = schedule.DueAt(refreshed, now) };
-                },
-                current => current.CommitId == attemptId);
-        }
-        catch (StorageUnavailableException)
+                return refreshed with { DueAt = schedule.DueAt(refreshed, now) };
+            },
+            current => current.CommitId == attemptId);
+        if (stored is null || stored.Instance.CommitId != attemptId)
         {
-            // The token is good although nobody could write it down: its callers are served, and the lease ends by itself.
-            logger.CommitFailed(id);
-            return NewToken(id, granted, generation + 1);
+            return await AdoptAsync(id, stored);
         }
 
-        switch (stored?.Instance)
-        {
-            case null:
-                memory.Forget(id);
-                return new TokenResult.Unknown();
-            case { Status: InstanceStatus.Removed } tombstone:
-                memory.Forget(id, tombstone.Generation);
-                return new TokenResult.Removed();
-            case { } mine when mine.CommitId == attemptId:
-                logger.Refreshed(id, mine.Generation, grant, time.GetElapsedTime(startedAt).TotalMilliseconds);
-                var token = TokenOf(mine, granted.AccessToken);
-                memory.Remember(token);
-                return token;
-            case { } winner:
-                logger.WinnerAdopted(id, winner.Generation);
-                return (TokenResult?)await OpenAsync(winner) ?? new TokenResult.WixUnavailable(StorageRetryAfter);
-        }
+        logger.Refreshed(id, stored.Instance.Generation, grant, time.GetElapsedTime(startedAt).TotalMilliseconds);
+        var token = TokenOf(stored.Instance, granted.AccessToken);
+        memory.Remember(token);
+        return token;
     }
 
     private async Task<TokenResult> RecordFailureAsync(
-        StoredInstance leased, TokenError error, TimeSpan? retryAfter, TokenResult.Token? oldToken, TokenDemand demand, string attemptId)
+        StoredInstance leased, TokenError error, TimeSpan? retryAfter, string secretVersion, string attemptId)
     {
         var id = leased.Instance.Id;
         var generation = leased.Instance.Generation;
-        var secretVersion = error == TokenError.Rejected ? (await appSecret.GetAsync(CancellationToken.None)).Version : "";
         var stored = await writer.CommitAsync(
             id,
             leased,
             current =>
             {
-                if (current is null || current.Generation != generation || current.Lease?.Owner != attemptId)
+                if (current is null || IsNoMoreMine(current))
                 {
                     return new ValueTask<Instance?>(current);
                 }
@@ -417,34 +526,39 @@ public sealed class TokenKeeper(
 
                 return new ValueTask<Instance?>(failed with { DueAt = schedule.DueAt(failed, now) });
             },
-            current => current.Generation != generation || current.Lease?.Owner != attemptId);
+            IsNoMoreMine);
 
         if (stored is null || stored.Instance.Generation != generation)
         {
-            // Somebody else had more luck, or the instance was removed.
-            if (stored?.Instance.Status == InstanceStatus.Removed)
-            {
-                memory.Forget(id, stored.Instance.Generation);
-            }
-
-            return stored switch
-            {
-                null => new TokenResult.Unknown(),
-                { Instance.Status: InstanceStatus.Removed } => new TokenResult.Removed(),
-                _ => (TokenResult?)await OpenAsync(stored.Instance) ?? new TokenResult.WixUnavailable(StorageRetryAfter),
-            };
+            return await AdoptAsync(id, stored);
         }
 
         logger.RefreshFailed(id, error, stored.Instance.Failures?.Count ?? 0, stored.Instance.Status);
         var at = time.GetUtcNow();
-        if (oldToken is not null && demand.IsMetBy(oldToken, at))
-        {
-            return oldToken;
-        }
-
         return stored.Instance.Status == InstanceStatus.ReinstallRequired
             ? new TokenResult.ReinstallRequired()
             : new TokenResult.WixUnavailable(Positive((stored.Instance.Failures?.RetryAt ?? at) - at));
+
+        // Recorded, only that the answer was lost; or overtaken, and then it is for the new owner of the lease to count.
+        bool IsNoMoreMine(Instance current) => current.Generation != generation || current.Lease?.Owner != attemptId;
+    }
+
+    /// <summary>What somebody else made of the instance while we were at it.</summary>
+    private async Task<TokenResult> AdoptAsync(InstanceId id, StoredInstance? stored)
+    {
+        if (stored is null || stored.Instance.Status == InstanceStatus.Removed)
+        {
+            return Gone(id, stored);
+        }
+
+        logger.WinnerAdopted(id, stored.Instance.Generation);
+        return (TokenResult?)await OpenAsync(stored.Instance) ?? new TokenResult.WixUnavailable(StorageRetryAfter);
+    }
+
+    private TokenResult Gone(InstanceId id, StoredInstance? tombstone)
+    {
+        memory.Forget(id, tombstone?.Instance.Generation ?? 0);
+        return tombstone is null ? new TokenResult.Unknown() : new TokenResult.Removed();
     }
 
     // One rejection proves nothing: a wrong app secret rejects every site at once (wix-protocol §5).
@@ -499,15 +613,17 @@ public sealed class TokenKeeper(
 
     private static TimeSpan Positive(TimeSpan wait) => wait > TimeSpan.Zero ? wait : TimeSpan.FromSeconds(1);
 
-    /// <summary>One look at an instance's row, and a refresh if it needs one, for all who wait for it in this process.</summary>
-    private sealed class Flight
+    /// <summary>The one refresh of an instance that may be under way in this process, and those who wait for it.</summary>
+    private sealed class Flight(TokenDemand demand)
     {
-        private readonly Lazy<Task<TokenResult>> _landing;
+        private readonly TaskCompletionSource<TokenResult> _landing = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public Flight(Func<Flight, Task<TokenResult>> fly) => _landing = new(() => fly(this));
-
-        public Task<TokenResult> Landing => _landing.Value;
+        public TokenDemand Demand => demand;
 
         public TokenSource Source { get; set; } = TokenSource.Storage;
+
+        public Task<TokenResult> Landed => _landing.Task;
+
+        public void Land(TokenResult result) => _landing.SetResult(result);
     }
 }

@@ -12,8 +12,8 @@ internal static partial class TokenLog
     [LoggerMessage(402, LogLevel.Warning, "Instance {InstanceId}: no token from Wix ({Error}, failure {Count}), now {Status}")]
     public static partial void RefreshFailed(this ILogger logger, InstanceId instanceId, TokenError error, int count, InstanceStatus status);
 
-    [LoggerMessage(403, LogLevel.Error, "Instance {InstanceId}: its new tokens could not be written down; they are used from memory until the storage is back")]
-    public static partial void CommitFailed(this ILogger logger, InstanceId instanceId);
+    [LoggerMessage(403, LogLevel.Error, "Instance {InstanceId}: its new tokens could not be written down ({Error}); they are used from memory and tried again")]
+    public static partial void CommitFailed(this ILogger logger, InstanceId instanceId, string error);
 
     [LoggerMessage(404, LogLevel.Information, "Instance {InstanceId}: another attempt was first, its generation {Generation} is used")]
     public static partial void WinnerAdopted(this ILogger logger, InstanceId instanceId, long generation);
@@ -52,6 +52,21 @@ internal static partial class TokenLog
     [LoggerMessage(415, LogLevel.Information, "Housekeeping: {Redemptions} redeemed states, {Tombstones} tombstones and {DueRows} orphaned due rows removed in {Milliseconds:F0} ms")]
     public static partial void HousekeepingDone(this ILogger logger, int redemptions, int tombstones, int dueRows, double milliseconds);
 
+    [LoggerMessage(417, LogLevel.Information, "Protection key {KeyId} is the newest: {OnNewest} instances need it only, {Reprotected} of them were encrypted anew; {OnOlder} need an older version")]
+    public static partial void ReprotectionDone(this ILogger logger, string keyId, int onNewest, int reprotected, int onOlder);
+
+    [LoggerMessage(418, LogLevel.Warning, "Protection key {KeyId} is an older version that {Count} instances need: leave it enabled")]
+    public static partial void OlderKeyNeeded(this ILogger logger, string keyId, int count);
+
+    [LoggerMessage(419, LogLevel.Warning, "{Reprotected} instances were encrypted anew; not all were looked at in time, the rest is for the next run")]
+    public static partial void ReprotectionUnfinished(this ILogger logger, int reprotected);
+
     [LoggerMessage(416, LogLevel.Critical, "Housekeeping leaves a row that this version of the program cannot read: {Problem}")]
     public static partial void RowUnreadable(this ILogger logger, string problem);
+
+    [LoggerMessage(417, LogLevel.Critical, "Instance {InstanceId}: its new tokens could not be written down for too long and are lost")]
+    public static partial void TokensLost(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(418, LogLevel.Error, "Instance {InstanceId}: an attempt to have a token failed unexpectedly: {Error} {Stack}")]
+    public static partial void RefreshBroke(this ILogger logger, InstanceId instanceId, string error, string? stack);
 }

@@ -64,7 +64,8 @@ public sealed record TokenDemand
 
     /// <summary>
     /// A token younger than this part of its life is not refreshed for being reported as rejected, so that a caller
-    /// without permission at Wix cannot make it refresh in a loop.
+    /// without permission at Wix cannot make it refresh in a loop. Nor is one from the near future, where clocks differ;
+    /// one from farther ahead is by a clock that has been set back since.
     /// </summary>
     private const double TrustedPartOfLife = 0.03;
 
@@ -116,7 +117,7 @@ public sealed record TokenDemand
         }
 
         return Rejected is null
-            || now - token.IssuedAt < token.Lifetime * TrustedPartOfLife
+            || (now - token.IssuedAt).Duration() < token.Lifetime * TrustedPartOfLife
             || token.AccessToken.Fingerprint() != Rejected;
     }
 }

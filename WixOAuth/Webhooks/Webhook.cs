@@ -12,6 +12,31 @@ public enum WebhookEvent
     AppRemoved,
 }
 
+/// <summary>How the delivery of a webhook ended.</summary>
+public enum WebhookOutcome
+{
+    /// <summary>It was applied, or has nothing new in it: answered 200.</summary>
+    Applied,
+
+    /// <summary>It is Wix's, but of a kind that is not used, or about another app: answered 200.</summary>
+    NotUsed,
+
+    /// <summary>The storage took too long, so that Wix is told to send it again; it is applied all the same: answered 503.</summary>
+    TimedOut,
+
+    /// <summary>It is not proven to be Wix's: answered 401.</summary>
+    Untrusted,
+
+    /// <summary>It is no webhook, or too long for one: answered 400 or 413.</summary>
+    Malformed,
+
+    /// <summary>The storage failed, or something unexpected did: answered 503 or 500.</summary>
+    Failed,
+
+    /// <summary>Whoever sent it hung up before it was read.</summary>
+    Cancelled,
+}
+
 /// <summary>What a body posted as a webhook turned out to be.</summary>
 public abstract record Webhook
 {

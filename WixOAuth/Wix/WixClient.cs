@@ -23,12 +23,15 @@ public sealed class WixClient
     /// <summary>The longest one attempt may take.</summary>
     public static readonly TimeSpan AttemptTimeout = TimeSpan.FromSeconds(8);
 
+    // Before what is made of it: fields are initialized in the order of the text.
+    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(2);
+
     /// <summary>
     /// The longest a refresh or a mint may take, attempts and pauses together: leases have to last longer.
     /// </summary>
     public static readonly TimeSpan LongestTokenCall = (AttemptTimeout * 2) + MaxPause;
 
-    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(2);
+    private const int MaxDescription = 1_000;
 
     private readonly HttpClient _http;
     private readonly HttpClient _exchangeHttp;
@@ -189,8 +192,9 @@ public sealed class WixClient
     private static InstanceId? ReadInstanceId(JsonElement body) =>
         InstanceId.TryParse(body.Text("instanceId"), out var id) ? id : null;
 
-    // Never between the two halves of a character: what is left would be no text.
-    private static string? Short(string? text) => text is { Length: > 1_000 } ? text[..(char.IsHighSurrogate(text[999]) ? 999 : 1_000)] : text;
+    // Never within a pair of surrogates: half a character is no text.
+    private static string? Short(string? text) =>
+        text is { Length: > MaxDescription } ? text[..(char.IsHighSurrogate(text[MaxDescription - 1]) ? MaxDescription - 1 : MaxDescription)] : text;
 
     private void WriteGrant(Utf8JsonWriter json, string grantType, AppSecret secret, string name, string value)
     {

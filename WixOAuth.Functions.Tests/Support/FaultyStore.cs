@@ -1,0 +1,163 @@
+using WixOAuth.Instances;
+
+namespace WixOAuth.Functions.Tests.Support;
+
+/// <summary>What a refresh asks of the store.</summary>
+public enum StoreStep
+{
+    Read,
+    Lease,
+    Commit,
+    Other,
+}
+
+/// <summary>What becomes of a call.</summary>
+public enum StoreFault
+{
+    None,
+
+    /// <summary>Nothing was done.</summary>
+    Refused,
+
+    /// <summary>It was done, and the connection broke before the answer.</summary>
+    AnswerLost,
+
+    /// <summary>It was done, the answer was lost, and the client's own retry met what it had written itself.</summary>
+    AnswerLostThenConflict,
+}
+
+/// <summary>A call of the store. <paramref name="Previous"/> and <paramref name="Instance"/> are those of a write.</summary>
+public sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous, Instance? Instance);
+
+/// <summary>A store whose calls a test can hold, fail, and look at once they are done.</summary>
+public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
+{
+    private static readonly AsyncLocal<string?> s_attempt = new();
+    private int _underWay;
+
+    /// <summary>The attempt that the code which asks this belongs to: the owner of the lease it wrote last.</summary>
+    public static string? Attempt => s_attempt.Value;
+
+    /// <summary>Asked before each call.</summary>
+    public Func<StoreCall, Task<StoreFault>> Before { get; set; } = _ => Task.FromResult(StoreFault.None);
+
+    /// <summary>Told of what was done, before anyone else can know.</summary>
+    public Action<StoreCall> Done { get; set; } = _ => { };
+
+    /// <summary>Asked before each answer.</summary>
+    public Func<StoreCall, Task> Answering { get; set; } = _ => Task.CompletedTask;
+
+    /// <summary>Whether calls are with the store itself, so that no fake time should pass.</summary>
+    public bool IsBusy => Volatile.Read(ref _underWay) > 0;
+
+    public void FailAll() => Before = _ => Task.FromResult(StoreFault.Refused);
+
+    public void FailNone() => Before = _ => Task.FromResult(StoreFault.None);
+
+    /// <summary>The next call of that kind, and no other, goes wrong.</summary>
+    public void FailNext(StoreStep step, StoreFault fault)
+    {
+        var failed = 0;
+        Before = call => Task.FromResult(call.Step == step && Interlocked.Exchange(ref failed, 1) == 0 ? fault : StoreFault.None);
+    }
+
+    public Task InitializeAsync(CancellationToken cancellationToken) => inner.InitializeAsync(cancellationToken);
+
+    public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
+        AskAsync(new StoreCall(StoreStep.Read, id, null, null), () => inner.FindAsync(id, cancellationToken), onConflict: null);
+
+    public Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
+    {
+        var before = previous?.Instance;
+        var step = instance switch
+        {
+            { Status: InstanceStatus.Removed } => StoreStep.Other,
+            _ when instance.Generation != before?.Generation => StoreStep.Commit,
+            { Lease: { } lease } when lease != before.Lease => StoreStep.Lease,
+            _ => StoreStep.Other,
+        };
+        if (step == StoreStep.Lease)
+        {
+            // Not in an async method, so that it stays set for the caller.
+            s_attempt.Value = instance.Lease!.Owner;
+        }
+
+        return AskAsync(
+            new StoreCall(step, instance.Id, before, instance), () => inner.TryWriteAsync(previous, instance, cancellationToken), onConflict: null);
+    }
+
+    public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => inner.TryRemoveAsync(previous, cancellationToken);
+
+    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+        inner.ReadByStatusAsync(status, cancellationToken);
+
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+        inner.ListAsync(status, after, limit, cancellationToken);
+
+    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => inner.ReadGlancesAsync(cancellationToken);
+
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        inner.ReadDueAsync(now, cancellationToken);
+
+    public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => AskAsync(
+        new StoreCall(StoreStep.Other, due.Id, null, null),
+        async () =>
+        {
+            await inner.RemoveDueAsync(due, cancellationToken);
+            return true;
+        },
+        onConflict: true);
+
+    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
+        inner.TryAddRedemptionAsync(redemption, cancellationToken);
+
+    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        inner.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+
+    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
+        inner.SaveRedemptionAsync(redemption, cancellationToken);
+
+    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        inner.RemoveRedemptionsAsync(before, limit, cancellationToken);
+
+    public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
+        inner.FindLastUseAsync(id, cancellationToken);
+
+    public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>
+        inner.SaveLastUseAsync(id, usedAt, cancellationToken);
+
+    private async Task<T?> AskAsync<T>(StoreCall call, Func<Task<T>> ask, T? onConflict)
+    {
+        var fault = await Before(call);
+        if (fault == StoreFault.Refused)
+        {
+            throw new StorageUnavailableException();
+        }
+
+        T answer;
+        Task answering;
+        Interlocked.Increment(ref _underWay);
+        try
+        {
+            answer = await ask();
+            if (answer is not null)
+            {
+                Done(call);
+            }
+
+            answering = Answering(call);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _underWay);
+        }
+
+        await answering;
+        return fault switch
+        {
+            StoreFault.AnswerLost => throw new StorageUnavailableException(),
+            StoreFault.AnswerLostThenConflict when call.Instance is not null => onConflict,
+            _ => answer,
+        };
+    }
+}

@@ -1,0 +1,104 @@
+using System.Collections.Concurrent;
+
+namespace WixOAuth.Functions.Tests.Support;
+
+/// <summary>
+/// Runs asynchronous work on a thread of its own, turn by turn, so that a test knows when none of it can go on: what is
+/// left then waits for the clock or for a gate of the test. On the thread pool nobody could tell.
+/// </summary>
+internal sealed class Turns : SynchronizationContext, IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    // Of all of them: tests run one at a time, and what one begins another may wait for.
+    private static int s_left;
+
+    private readonly BlockingCollection<(SendOrPostCallback Turn, object? State)> _turns = [];
+        public Turns()
+    {
+        new Thread(Run) { IsBackground = true, Name = nameof(Turns) }.Start();
+    }
+
+    /// <summary>Whether there are no turns left anywhere.</summary>
+    public static bool AreOver => Volatile.Read(ref s_left) == 0;
+
+    public override void Post(SendOrPostCallback d, object? state)
+    {
+        Interlocked.Increment(ref s_left);
+        try
+        {
+            _turns.Add((d, state));
+        }
+        catch (InvalidOperationException)
+        {
+            // The test is over; what it left behind goes on no more.
+            Interlocked.Decrement(ref s_left);
+        }
+    }
+
+    public override void Send(SendOrPostCallback d, object? state) => throw new NotSupportedException();
+
+    public override SynchronizationContext CreateCopy() => this;
+
+    /// <summary>Begins work, which then goes on turn by turn.</summary>
+    public Task<T> Begin<T>(Func<Task<T>> work)
+    {
+        var ended = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(_ => _ = RunAsync(), null);
+        return ended.Task;
+
+        // It ends in a turn: whoever waits until there are none finds it ended.
+        async Task RunAsync()
+        {
+            try
+            {
+                ended.SetResult(await work());
+            }
+            catch (OperationCanceledException exception)
+            {
+                ended.SetCanceled(exception.CancellationToken);
+            }
+            catch (Exception exception)
+            {
+                ended.SetException(exception);
+            }
+        }
+    }
+
+    /// <summary>Begins work, which then goes on turn by turn.</summary>
+    public Task Begin(Func<Task> work) => Begin(async () =>
+    {
+        await work();
+        return true;
+    });
+
+    /// <summary>Returns when there are no turns left.</summary>
+    /// <param name="isBusy">Whether somebody outside has been asked for something and will come back with it.</param>
+    public static async Task SettleAsync(Func<bool> isBusy)
+    {
+        var since = TimeProvider.System.GetTimestamp();
+        for (var quiet = 0; quiet < 3; quiet++)
+        {
+            Assert.True(
+                TimeProvider.System.GetElapsedTime(since) < Patience,
+                $"It does not come to rest: {s_left} turns, {(isBusy() ? "busy" : "not busy")}, {ThreadPool.PendingWorkItemCount} on the pool.");
+            await Task.Run(static () => { }).ConfigureAwait(false);
+            if (!AreOver || isBusy() || ThreadPool.PendingWorkItemCount > 0)
+            {
+                quiet = -1;
+            }
+        }
+    }
+
+    public void Dispose() => _turns.CompleteAdding();
+
+    private void Run()
+    {
+        SetSynchronizationContext(this);
+        foreach (var (turn, state) in _turns.GetConsumingEnumerable())
+        {
+            turn(state);
+            Interlocked.Decrement(ref s_left);
+        }
+    }
+}

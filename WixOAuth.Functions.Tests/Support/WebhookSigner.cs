@@ -1,0 +1,45 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json.Nodes;
+
+namespace WixOAuth.Functions.Tests.Support;
+
+/// <summary>Signs webhooks as Wix does, with a key of its own (wix-protocol §10).</summary>
+public sealed class WebhookSigner : IDisposable
+{
+    private const string Header = """{"kid":"k","alg":"RS256"}""";
+
+    private readonly RSA _key = RSA.Create(2_048);
+
+    public string Pem => _key.ExportSubjectPublicKeyInfoPem();
+
+    public string Sign(string eventType, Guid instanceId, DateTimeOffset issuedAt, string appId) => SignClaims(ClaimsOf(eventType, instanceId, issuedAt, appId));
+
+    public string SignClaims(JsonNode claims, string header = Header) => SignText(claims.ToJsonString(), header);
+
+    public string SignText(string claims, string header = Header)
+    {
+        var signed = $"{Encode(header)}.{Encode(claims)}";
+        lock (_key)
+        {
+            return $"{signed}.{Base64Url.EncodeToString(_key.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1))}";
+        }
+    }
+
+    public static JsonObject ClaimsOf(string eventType, Guid instanceId, DateTimeOffset issuedAt, string appId) => new()
+    {
+        ["data"] = new JsonObject
+        {
+            ["data"] = new JsonObject { ["appId"] = appId }.ToJsonString(),
+            ["instanceId"] = instanceId.ToString(),
+            ["eventType"] = eventType,
+        }.ToJsonString(),
+        ["iat"] = issuedAt.ToUnixTimeSeconds(),
+        ["exp"] = issuedAt.AddDays(41).ToUnixTimeSeconds(),
+    };
+
+    public void Dispose() => _key.Dispose();
+
+    private static string Encode(string json) => Base64Url.EncodeToString(Encoding.UTF8.GetBytes(json));
+}
