@@ -66,7 +66,7 @@ public partial class AppSettingsTests
     }
 
     /// <summary>The names that are read with Key Vault and without.</summary>
-    private static IEnumerable<string> ReadByCode()
+    internal static IEnumerable<string> ReadByCode()
     {
         var laptop = new Recorder([]);
         var azure = new Recorder(new() { ["KeyVault__VaultUri"] = "https://name.vault.azure.net" });
@@ -75,7 +75,7 @@ public partial class AppSettingsTests
         return laptop.Names.Union(azure.Names);
     }
 
-    private static IEnumerable<string> Schedules() =>
+    internal static IEnumerable<string> Schedules() =>
         Schedule().Matches(File.ReadAllText(Path.Combine(Bicep.Root, "WixOAuth.Functions", "Timers.cs"))).Select(match => match.Groups[1].Value);
 
     [GeneratedRegex("\"%(\\w+)%\"")]

@@ -1,13 +1,14 @@
 using System.Diagnostics;
 using System.Reflection;
 using System.Text.Json;
+using WixOAuth.Functions.Tests.Support;
 
 namespace WixOAuth.Functions.Tests.Infra;
 
 /// <summary>Runs the Bicep CLI on <c>infra/</c>, and keeps what it made of it.</summary>
 internal static class Bicep
 {
-    public static readonly string Root = FindRoot();
+    public static readonly string Root = Repository.Root;
     public static readonly string Folder = Path.Combine(Root, "infra");
 
     private static readonly string? s_cli = typeof(Bicep).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
@@ -106,17 +107,6 @@ internal static class Bicep
         {
             copy.Delete(recursive: true);
         }
-    }
-
-    private static string FindRoot()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "WixOAuth.slnx")))
-        {
-            folder = folder.Parent!;
-        }
-
-        return folder.FullName;
     }
 }
 

@@ -54,14 +54,23 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
         await store.RemoveDueAsync(due, cancellationToken);
     }
 
-    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
-        store.TryAddRedemptionAsync(redemption, cancellationToken);
+    public async Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(TryAddRedemptionAsync), redemption.InstanceId);
+        return await store.TryAddRedemptionAsync(redemption, cancellationToken);
+    }
 
-    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
-        store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+    public async Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(FindRedemptionAsync), null);
+        return await store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+    }
 
-    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
-        store.SaveRedemptionAsync(redemption, cancellationToken);
+    public async Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(SaveRedemptionAsync), redemption.InstanceId);
+        await store.SaveRedemptionAsync(redemption, cancellationToken);
+    }
 
     public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         store.RemoveRedemptionsAsync(before, limit, cancellationToken);

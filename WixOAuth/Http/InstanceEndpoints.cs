@@ -110,14 +110,14 @@ public sealed class InstanceEndpoints(
     private static async Task<string?> ReadCustomerAsync(HttpRequest request, CancellationToken cancellationToken)
     {
         var buffer = new byte[MaxLinkRequest + 1];
-        var length = await request.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
-        if (length > MaxLinkRequest)
-        {
-            return null;
-        }
-
         try
         {
+            var length = await request.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
+            if (length > MaxLinkRequest)
+            {
+                return null;
+            }
+
             var customer = JsonSerializer.Deserialize(buffer.AsSpan(0, length), Json.Default.LinkRequestBody)?.Customer;
             return customer is { Length: > 0 and <= InstallTickets.MaxCustomerLength }
                 && !customer.Any(char.IsControl)
@@ -125,8 +125,9 @@ public sealed class InstanceEndpoints(
                     ? customer
                     : null;
         }
-        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or IOException)
         {
+            // The last one: a body that breaks off or breaks HTTP's rules.
             return null;
         }
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using WixOAuth.Instances;
@@ -25,7 +26,7 @@ internal static class ListCursor
         last = default;
         Span<byte> bytes = stackalloc byte[1 + IdLength + SumLength];
         if (text.Length != Base64Url.GetEncodedLength(bytes.Length)
-            || !Base64Url.TryDecodeFromChars(text, bytes, out var length)
+            || Base64Url.DecodeFromChars(text, bytes, out _, out var length) != OperationStatus.Done // TryDecodeFromChars raises exceptions.
             || length != bytes.Length
             || bytes[0] != Version
             || !bytes[^SumLength..].SequenceEqual(SumOf(status, bytes[..^SumLength])))

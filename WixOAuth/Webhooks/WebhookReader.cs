@@ -69,7 +69,7 @@ public sealed class WebhookReader
         }
 
         // The library would take an extension that it does not know for none (RFC 7515 §4.1.11).
-        if (header.Text("alg") != SecurityAlgorithms.RsaSha256 || header.TryGetProperty("crit", out _))
+        if (header.Text("alg") != SecurityAlgorithms.RsaSha256 || header.Property("crit") is not null)
         {
             return new Webhook.Untrusted("it is not signed as Wix signs");
         }
@@ -113,13 +113,8 @@ public sealed class WebhookReader
     private static JsonElement? Decode(string part) => FromBase64Url(part) is { Length: > 0 } json ? WixJson.Parse(json) : null;
 
     // One way to write it only: what is signed must not have a twin (RFC 7515 §2, no padding).
-    private static byte[]? FromBase64Url(string text)
-    {
-        var bytes = new byte[text.Length];
-        return Base64Url.TryDecodeFromChars(text, bytes, out var length) && Base64Url.EncodeToString(bytes.AsSpan(0, length)) == text
-            ? bytes[..length]
-            : null;
-    }
+    private static byte[]? FromBase64Url(string text) =>
+        WixJson.FromBase64Url(text) is { } bytes && Base64Url.EncodeToString(bytes) == text ? bytes : null;
 
     private static RsaSecurityKey KeyOf(string pem)
     {

@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Buffers.Text;
 using System.Globalization;
 using System.Text.Json;
 
@@ -26,7 +28,21 @@ internal static class WixJson
     }
 
     public static JsonElement? Object(this JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Object ? value : null;
+        element.Property(name) is { ValueKind: JsonValueKind.Object } value ? value : null;
+
+    /// <summary>The value of a name, whatever it is.</summary>
+    public static JsonElement? Property(this JsonElement element, string name)
+    {
+        try
+        {
+            return element.TryGetProperty(name, out var value) ? value : null;
+        }
+        catch (InvalidOperationException)
+        {
+            // Looking for a name reads the others: an escaped lone surrogate in one is well-formed JSON but no text.
+            return null;
+        }
+    }
 
     /// <summary>A text of a length to be stored.</summary>
     public static string? Text(this JsonElement element, string name) => element.LongText(name) is { Length: <= MaxText } text ? text : null;
@@ -34,7 +50,7 @@ internal static class WixJson
     /// <summary>A text as long as the body allows.</summary>
     public static string? LongText(this JsonElement element, string name)
     {
-        if (!element.TryGetProperty(name, out var value))
+        if (element.Property(name) is not { } value)
         {
             return null;
         }
@@ -83,9 +99,12 @@ internal static class WixJson
         return parts.Length >= 3 && FromBase64Url(parts[^2]) is { } json ? Parse(json) : null;
     }
 
-    private static byte[]? FromBase64Url(string text)
+    /// <summary>The bytes of base64url; null for what is none.</summary>
+    public static byte[]? FromBase64Url(string text)
     {
-        var bytes = new byte[text.Length];
-        return System.Buffers.Text.Base64Url.TryDecodeFromChars(text, bytes, out var length) ? bytes[..length] : null;
+        var bytes = new byte[Base64Url.GetMaxDecodedLength(text.Length)];
+
+        // Not TryDecodeFromChars, which raises exceptions all the same.
+        return Base64Url.DecodeFromChars(text, bytes, out _, out var length) == OperationStatus.Done ? bytes[..length] : null;
     }
 }

@@ -1,0 +1,248 @@
+using System.Buffers.Text;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using CsCheck;
+using WixOAuth.Functions.Tests.Storage;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Http;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Storage;
+using WixOAuth.Webhooks;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Functions.Tests.Hostile;
+
+/// <summary>What reads texts of others: whatever they hold, the outcome is one that is documented, and nothing is thrown beside it.</summary>
+public sealed class HostileParserTests : IDisposable
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+    private static readonly string[] s_redemptionProperties = ["AttemptId", "CodeFingerprint", "InstanceId", "Outcome", "AccessTokenExpiresOn"];
+
+    private static readonly RSA s_key = RSA.Create(2048);
+    private readonly Core _core = new();
+
+    public void Dispose() => _core.Dispose();
+
+    [Fact]
+    public async Task States_links_and_cookies_open_only_as_what_they_were_made_for()
+    {
+        var (state, cookie) = await _core.Tickets.IssueAsync(new byte[16], "a customer", None);
+        var (link, _) = await _core.Tickets.IssueLinkAsync("a customer", None);
+        var texts = Gen.OneOf(
+            HostileText.InHeader,
+            Gen.Select(HostileText.Change, Gen.OneOf(state, cookie.Value, link)).Select((change, text) => change(text)));
+        await texts.TryAsync(3_000, async text =>
+        {
+            Assert.Null(await _core.Tickets.ReadStateAsync(text, None));
+            Assert.Null(await _core.Tickets.ReadLinkAsync(text, None));
+            var (inFlight, useless) = await _core.Tickets.ReadAllAsync([new(cookie.Name, text), new(text, cookie.Value), new(text, text)], None);
+
+            // The good value is read under any name that begins as ours do; nothing else is.
+            Assert.All(inFlight, install => Assert.Equal((text, "a customer"), (install.Name, install.Ticket.Customer)));
+            Assert.Contains(cookie.Name, useless);
+            Assert.All(useless, name => Assert.Matches("^__Host-wix-install-[0-9a-f]{16}$", name));
+        });
+        Assert.Null(await _core.Tickets.ReadStateAsync(link, None));
+        Assert.Null(await _core.Tickets.ReadLinkAsync(cookie.Value, None));
+    }
+
+    [Fact]
+    public Task Webhooks_are_read_as_one_of_the_kinds_that_there_are()
+    {
+        var reader = new WebhookReader(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
+        var signed = Gen.Select(HostileJson.Object(HostileJson.Object(HostileJson.Text)), Gen.OneOf(HostileJson.Text, Gen.Const("""{"alg":"RS256"}""")), Gen.Bool)
+            .Select((claims, header, alive) => Sign(header, alive ? $"{claims[..^1]}{(claims == "{}" ? "" : ",")}\"exp\":4000000000}}" : claims));
+        return Gen.OneOf(HostileText.Body, signed).TryAsync(1_000, async body =>
+        {
+            var webhook = await reader.ReadAsync(body.AsMemory(0, Math.Min(body.Length, WebhookReader.MaxLength)));
+            Assert.True(webhook is Webhook.Malformed or Webhook.Untrusted or Webhook.NotUsed or Webhook.OfAnotherApp or Webhook.Known);
+            if (webhook is Webhook.Known known)
+            {
+                Assert.NotEqual(default, known.InstanceId);
+                Assert.True(known.IssuedAt > DateTimeOffset.UnixEpoch);
+            }
+        });
+    }
+
+    [Theory]
+    [InlineData("!.!.!")]
+    [InlineData("e30.e3.x=")]
+    [InlineData("e30.e30.!!")]
+    [InlineData("eyJcdWQ4MDAiOjF9.e30.")] // {"\ud800":1}
+    [InlineData("eyJcdWQ4MDAiOjEsImFsZyI6IlJTMjU2In0.e30.AAAA")] // {"\ud800":1,"alg":"RS256"}
+    public async Task A_webhook_that_is_no_text_is_refused(string body)
+    {
+        var reader = new WebhookReader(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
+
+        Assert.True(await reader.ReadAsync(Encoding.ASCII.GetBytes(body)) is Webhook.Malformed or Webhook.Untrusted);
+    }
+
+    [Fact]
+    public Task Whatever_Wix_answers_is_an_answer()
+    {
+        var bodies = Gen.Frequency(
+            (6, HostileJson.Text.Select(Encoding.UTF8.GetBytes)),
+            (2, Gen.Byte.Array[0, 300]),
+            (2, HostileText.Change.Select(change => Encoding.UTF8.GetBytes(change("""{"access_token":"a.eyJleHAiOjQwMDAwMDAwMDB9.c","refresh_token":"r","expires_in":300}""")))),
+            (1, Gen.OneOf("a.!.c", "a.e30=.c", "a.eyJcdWQ4MDAiOjF9.c", "..").Select(token => Encoding.UTF8.GetBytes($$"""{"access_token":"{{token}}"}"""))));
+        var statuses = Gen.OneOf(200, 200, 200, 200, 201, 204, 206, 301, 302, 307, 400, 401, 403, 404, 405, 408, 418, 429, 500, 501, 503, 504);
+        return Gen.Select(bodies, statuses, Gen.OneOf("application/json", "text/html", "application/json; charset=utf-7", "image/png")).TryAsync(1_500, async (body, status, type) =>
+        {
+            using var core = new Core();
+            core.Wix.Answer = (_, _, _) =>
+            {
+                var response = new HttpResponseMessage((HttpStatusCode)status) { Content = new ByteArrayContent(body) };
+                response.Content.Headers.TryAddWithoutValidation("Content-Type", type);
+                response.Headers.TryAddWithoutValidation("Location", "https://evil.example/");
+
+                // Longer than the client waits by itself, so that no time has to pass.
+                response.Headers.TryAddWithoutValidation("Retry-After", "77");
+                return Task.FromResult(response);
+            };
+            var secret = new AppSecret("secret");
+            foreach (var answer in new[]
+            {
+                await core.Client.ExchangeCodeAsync(new AuthorizationCode("c"), secret, None),
+                await core.Client.RefreshAsync(new RefreshToken("r"), secret, None),
+                await core.Client.MintAsync(Core.NewId(), secret, None),
+            })
+            {
+                if (answer is TokenAnswer.Granted granted)
+                {
+                    Assert.InRange(granted.ExpiresOn - granted.IssuedAt, TimeSpan.FromSeconds(1), TimeSpan.FromDays(365));
+                    Assert.All(granted.AccessToken.Reveal() + granted.RefreshToken?.Reveal(), c => Assert.InRange(c, '!', '~'));
+                    Assert.InRange(status, 200, 299);
+                }
+            }
+
+            await core.Client.SendSetupCompletedAsync(new AccessToken("a"), None);
+            await core.Client.GetTokenInfoAsync(new AccessToken("a"), None);
+            if (await core.Client.GetAppInstanceAsync(new AccessToken("a"), None) is { } instance)
+            {
+                Assert.All([instance.AppVersion, instance.Site?.Id, instance.Site?.Name, instance.Site?.Url], AssertStorable);
+            }
+
+            Assert.Equal(6, core.Wix.Calls.Count);
+        });
+    }
+
+    [Fact]
+    public async Task A_site_name_that_is_cut_is_still_a_text()
+    {
+        var name = "x" + string.Concat(Enumerable.Repeat("\U0001F600", 600));
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Json(HttpStatusCode.OK, $$$"""{"instance":{},"site":{"siteDisplayName":"{{{name}}}"}}"""));
+
+        var instance = await _core.Client.GetAppInstanceAsync(new AccessToken("a"), None);
+
+        AssertStorable(instance?.Site?.Name);
+        Assert.StartsWith(instance?.Site?.Name!, name, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public Task A_row_is_an_instance_or_is_said_to_be_unreadable()
+    {
+        var changes = Gen.Select(Gen.Double[0, 1], AnyProperty).Array[0, 4];
+        return changes.TryAsync(3_000, changed =>
+        {
+            var id = Core.NewId();
+            var row = InstanceRows.ToRow(MakeInstance(id));
+            var names = row.Keys.Where(name => name is not ("PartitionKey" or "RowKey" or "odata.etag")).Order(StringComparer.Ordinal).ToList();
+            foreach (var (where, value) in changed)
+            {
+                row[names[(int)(where * (names.Count - 1))]] = value;
+            }
+
+            try
+            {
+                Assert.Equal(id, InstanceRows.ToInstance(id, row).Id);
+            }
+            catch (InvalidDataException unreadable)
+            {
+                Assert.StartsWith($"The row 'i|{id}' of partition", unreadable.Message, StringComparison.Ordinal);
+            }
+
+            InstanceRows.ReadGlance(row);
+            return Task.CompletedTask;
+        });
+    }
+
+    [Fact]
+    public Task A_redeemed_state_is_read_or_is_said_to_be_unreadable() =>
+        Gen.Select(Gen.OneOf(s_redemptionProperties), AnyProperty).TryAsync(1_000, (name, value) =>
+        {
+            var redemption = Samples.NewRedemption();
+            var row = InstanceRows.ToRow(redemption);
+            row[name] = value;
+            try
+            {
+                Assert.Equal(redemption.Nonce, InstanceRows.ToRedemption(redemption.Nonce, redemption.IssuedAt, row).Nonce);
+            }
+            catch (InvalidDataException unreadable)
+            {
+                Assert.DoesNotContain(redemption.CodeFingerprint, unreadable.Message, StringComparison.Ordinal);
+            }
+
+            return Task.CompletedTask;
+        });
+
+    [Fact]
+    public Task Keys_of_rows_and_cursors_are_ours_or_nothing()
+    {
+        var key = InstanceRows.DueKey(Samples.Noon, Core.NewId());
+        var id = Core.NewId();
+        var cursor = ListCursor.Write(InstanceStatus.Active, id);
+        return Gen.OneOf(HostileText.InHeader, HostileText.Change.Select(change => change(key)), HostileText.Change.Select(change => change(cursor))).TryAsync(3_000, text =>
+        {
+            InstanceRows.ReadDueKey(text);
+            InstanceRows.ReadStatusKey(text);
+            InstanceRows.ReadId(text);
+
+            // The last character has two bits that mean nothing.
+            Assert.True(!ListCursor.TryRead(text, InstanceStatus.Active, out var last) || last == id);
+            Assert.False(ListCursor.TryRead(text, null, out _));
+            return Task.CompletedTask;
+        });
+    }
+
+    private static Gen<object?> AnyProperty => Gen.OneOf(
+        Gen.Const((object?)null)!,
+        HostileText.InHeader.Select(text => (object?)text),
+        Gen.OneOf("active", "removed", "ACTIVE", "rejected", "connected").Select(text => (object?)text),
+        Gen.Int.Select(number => (object?)number),
+        Gen.Long.Select(number => (object?)number),
+        Gen.Double.Select(number => (object?)number),
+        Gen.Bool.Select(flag => (object?)flag),
+        Gen.Guid.Select(id => (object?)id),
+        Gen.Byte.Array[0, 60].Select(bytes => (object?)bytes),
+        Gen.Long[new DateTime(1601, 1, 1).Ticks, DateTime.MaxValue.Ticks].Select(ticks => (object?)new DateTimeOffset(ticks, TimeSpan.Zero)));
+
+    // Every property set.
+    private static Instance MakeInstance(InstanceId id)
+    {
+        var instance = Samples.NewInstance(id);
+        foreach (var property in Samples.PropertiesOf<Instance>().Where(property => property.Name != nameof(Instance.Id)))
+        {
+            property.SetValue(instance, Samples.ValueOf(property.Name, property.PropertyType));
+        }
+
+        return instance;
+    }
+
+    private static void AssertStorable(string? text)
+    {
+        Assert.InRange(text?.Length ?? 0, 0, 1_000);
+        new UTF8Encoding(false, throwOnInvalidBytes: true).GetByteCount(text ?? "");
+    }
+
+    private static byte[] Sign(string header, string claims)
+    {
+        var signed = $"{Base64Url.EncodeToString(Encoding.UTF8.GetBytes(header))}.{Base64Url.EncodeToString(Encoding.UTF8.GetBytes(claims))}";
+        lock (s_key)
+        {
+            var signature = s_key.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+            return Encoding.ASCII.GetBytes($"{signed}.{Base64Url.EncodeToString(signature)}");
+        }
+    }
+}
