@@ -225,6 +225,18 @@ public sealed class InstanceLifeTests
         Assert.Empty(core.Wix.Calls);
     }
 
+    [Fact]
+    public async Task An_operator_who_refreshes_an_instance_that_only_a_consent_can_make_work_is_told_so()
+    {
+        using var core = new Core(settings: ("Wix__ClientCredentialsFallback", "false"));
+        await core.Life.InstalledAsync(Id, core.Clock.GetUtcNow(), CancellationToken.None);
+
+        // It has no tokens that could be undecryptable.
+        Assert.IsType<TokenResult.ReinstallRequired>(await core.GetAsync(Id, TokenDemand.New));
+        Assert.Null((await core.ReadAsync(Id)).Failures);
+        Assert.Empty(core.Wix.Calls);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -2,12 +2,10 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
-using WixOAuth.Webhooks;
 
 namespace WixOAuth.Functions.Tests.Webhooks;
 
@@ -26,8 +24,7 @@ public sealed class WebhookEndpointTests : IDisposable
     public WebhookEndpointTests()
     {
         _core = new Core(_store, settings: ("Wix__WebhookPublicKey", _signer.Pem));
-        _endpoint = new WebhookEndpoint(
-            new WebhookReader(_core.Settings, _core.Clock), _core.Life, _core.Background, _core.Telemetry, _core.Clock, NullLogger<WebhookEndpoint>.Instance);
+        _endpoint = _core.Webhooks;
     }
 
     public void Dispose()

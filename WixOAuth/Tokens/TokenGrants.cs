@@ -15,6 +15,10 @@ public sealed class TokenGrants(WixClient wix, IAppSecretSource appSecret, AppSe
     public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>
         (await AskAsync((secret, token) => wix.ExchangeCodeAsync(code, secret, token), cancellationToken)).Answer;
 
+    /// <summary>Whether there is anything at all to have an access token by; where not, only a consent helps.</summary>
+    public bool CanRenew(Instance instance) =>
+        instance.RefreshToken is not null || instance.Grant == Grant.ClientCredentials || settings.Wix.ClientCredentialsFallback;
+
     /// <summary>
     /// Has an access token by the instance's own grant, and if Wix rejects that, by the app's own credentials where
     /// this is allowed.

@@ -340,12 +340,12 @@ public sealed class TokenKeeper(
     /// <summary>How long Wix may be asked under a lease, of which the writing has taken its part.</summary>
     private TimeSpan TimeToAsk(Instance leased) => leased.Lease!.Until - ClockTolerance - time.GetUtcNow();
 
-    private static bool MayTry(Instance instance, TokenDemand demand, DateTimeOffset now, out TokenResult refusal)
+    private bool MayTry(Instance instance, TokenDemand demand, DateTimeOffset now, out TokenResult refusal)
     {
         refusal = new TokenResult.ReinstallRequired();
         if (demand.IsNew)
         {
-            return true;
+            return grants.CanRenew(instance);
         }
 
         if (instance.Status == InstanceStatus.ReinstallRequired)
