@@ -91,6 +91,15 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>The lines it has written that look like this.</summary>
+    public IReadOnlyList<string> LinesLike(Regex pattern)
+    {
+        lock (_lines)
+        {
+            return [.. _lines.Where(line => pattern.IsMatch(line))];
+        }
+    }
+
     /// <summary>Waits for a line of its output.</summary>
     /// <param name="pattern">What the line looks like.</param>
     /// <param name="from">The number of lines before the first that counts.</param>
