@@ -27,10 +27,10 @@ internal sealed record CrashOptions
     public int Processes { get; init; } = 5;
 
     /// <summary>How many sites the load is for.</summary>
-    public int Sites { get; init; } = 150;
+    public int Sites { get; init; } = 120;
 
     /// <summary>How many tokens are asked for.</summary>
-    public int WishesPerSecond { get; init; } = 60;
+    public int WishesPerSecond { get; init; } = 40;
 
     /// <summary>How long access tokens live, in seconds: from, and below.</summary>
     public (int From, int Below) Lifetime { get; init; } = (5, 20);
@@ -243,6 +243,7 @@ internal sealed class CrashRun : IAsyncDisposable
             .Concat(Enumerable.Repeat<Func<Task>>(BreakStorageAsync, _options.Outages))
             .ToArray();
         Random.Shared.Shuffle(events);
+        var startedAt = Stopwatch.GetTimestamp();
         for (var i = 0; i < events.Length; i++)
         {
             _cancellationToken.ThrowIfCancellationRequested();
@@ -254,7 +255,7 @@ internal sealed class CrashRun : IAsyncDisposable
             await events[i]();
             if ((i + 1) % 100 == 0)
             {
-                _say($"{i + 1} of {events.Length}");
+                _say($"{i + 1} of {events.Length} kills and outages after {Stopwatch.GetElapsedTime(startedAt).TotalSeconds:F0} s");
             }
         }
     }

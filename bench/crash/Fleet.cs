@@ -110,7 +110,10 @@ internal sealed partial class Fleet(
             var storage = await CountingProxy.StartAsync(around.Azurite.ConnectionString, cancellationToken, watch.HookOf(number));
             var settings = around.Settings(table, storage.ConnectionString);
             settings["Wix__ApiUrl"] = wix.ApiUrlOf(number).ToString();
-            settings["DOTNET_TieredPGO"] = "0";
+
+            // It does not live long enough for what is compiled twice to pay.
+            settings["DOTNET_TC_CallCounting"] = "0";
+            settings["Tokens__IdleAfter"] = "00:02:00";
             var node = new Node(number, await ServiceProcess.StartAsync(settings, cancellationToken), storage);
             lock (_lock)
             {

@@ -58,6 +58,7 @@ static void Print(CrashReport report)
 
     Console.WriteLine();
     Say($"{report.Took.TotalMinutes:F1} min, {history.Kills.Count} kills, {history.Outages.Count} outages of the storage");
+    Say($"the storage was away for {string.Join(", ", history.Outages.Select(outage => $"{(outage.Until - outage.From).TotalSeconds:F1} s"))}");
     Say($"{history.Calls.Count(call => call.Outcome == WixOutcome.Accepted)} tokens given by Wix, {history.Calls.Count(call => call.Outcome == WixOutcome.Unavailable)} calls answered by 503");
     Say($"{history.Asks.Count} times GetToken: {string.Join(", ", history.Asks.CountBy(ask => ask.Status).OrderBy(status => status.Key).Select(status => $"{status.Value} × {(status.Key == 0 ? "broken" : status.Key)}"))}");
     Say($"{findings.LeftLeases} leases left by the killed, {findings.UnsavedTokens} tokens that Wix had given them and they had not saved");
@@ -66,6 +67,12 @@ static void Print(CrashReport report)
     foreach (var violation in findings.Violations.Take(50))
     {
         Say($"VIOLATION {violation.Rule}: {violation.Text} ({violation.Site}, {violation.At:HH:mm:ss.fff})");
+    }
+
+    foreach (var site in findings.Violations.Select(violation => violation.Site).OfType<Guid>().Distinct().Take(3))
+    {
+        Say($"The story of {site}:");
+        Story.Of(history, site).ToList().ForEach(Say);
     }
 
     if (findings.Violations.Count > 50)

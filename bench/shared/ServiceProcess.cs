@@ -164,18 +164,24 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
         _process.Dispose();
     }
 
-    private async Task ReadAsync(StreamReader from)
-    {
-        while (await from.ReadLineAsync() is { } line)
+    // On a thread of its own: a pipe is read by a thread that waits, even asynchronously, and with some processes those
+    // of the pool would run out.
+    private Task ReadAsync(StreamReader from) => Task.Factory.StartNew(
+        () =>
         {
-            lock (_lines)
+            while (from.ReadLine() is { } line)
             {
-                _lines.Add(line);
-            }
+                lock (_lines)
+                {
+                    _lines.Add(line);
+                }
 
-            Interlocked.Exchange(ref _more, NewSignal()).TrySetResult();
-        }
-    }
+                Interlocked.Exchange(ref _more, NewSignal()).TrySetResult();
+            }
+        },
+        CancellationToken.None,
+        TaskCreationOptions.LongRunning,
+        TaskScheduler.Default);
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
