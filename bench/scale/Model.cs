@@ -35,5 +35,14 @@ internal static class Model
     /// <summary>A log line in Log Analytics, with its columns: an assumption, to be replaced by a look into your own workspace.</summary>
     public const double BytesPerLogLine = 600;
 
+    /// <summary>An activity there, likewise assumed.</summary>
+    public const double BytesPerActivity = 1_000;
+
+    /// <summary>
+    /// Refresh and Wix refresh. The sampler's five traces a second do not bound them: those of a sweep are all of its one
+    /// trace, and what a parent is sampled for, its children are too.
+    /// </summary>
+    public const double ActivitiesPerRefresh = 2;
+
     public const double DaysPerMonth = 365.25 / 12;
 }

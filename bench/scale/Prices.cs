@@ -35,13 +35,15 @@ internal static class Prices
 }
 
 /// <summary>What a month costs, in US dollars.</summary>
-internal sealed record Cost(double Tables, double SweepTime, double HttpTime, double Executions, double KeyVault, double Logs)
+internal sealed record Cost(double Tables, double SweepTime, double HttpTime, double Executions, double KeyVault, double Logs, double Traces)
 {
-    public double Total => Tables + SweepTime + HttpTime + Executions + KeyVault + Logs;
+    public double Total => Tables + SweepTime + HttpTime + Executions + KeyVault + Logs + Traces;
 
     public static Cost Of(Counts day)
     {
         // A sweep is billed for a second at least; what is always ready has nothing given.
+        var lines = Month((day.WixCalls + day.Sweeps) * Model.BytesPerLogLine) / 1e9;
+        var activities = Month(((day.WixCalls * Model.ActivitiesPerRefresh) + day.Sweeps) * Model.BytesPerActivity) / 1e9;
         var sweepSeconds = Math.Max(day.SweepSeconds, day.Sweeps);
         return new Cost(
             Month(day.Transactions) / 1e4 * Prices.TableTransactions,
@@ -50,7 +52,8 @@ internal sealed record Cost(double Tables, double SweepTime, double HttpTime, do
                 + (Month(day.BusyHttpSeconds) * Model.InstanceGigabytes * Prices.AlwaysReadyBusyGigabyteSecond),
             (Beyond(Month(day.Sweeps), Prices.ExecutionsGiven) + Month(day.GetTokens)) / 1e6 * Prices.Executions,
             Month(Model.KeyVaultReadsPerDay) / 1e4 * Prices.KeyVaultOperations,
-            Beyond(Month((day.WixCalls + day.Sweeps) * Model.BytesPerLogLine) / 1e9, Prices.LogGigabytesGiven) * Prices.LogGigabyte);
+            Beyond(lines, Prices.LogGigabytesGiven) * Prices.LogGigabyte,
+            Beyond(activities, Math.Max(0, Prices.LogGigabytesGiven - lines)) * Prices.LogGigabyte);
     }
 
     private static double Month(double perDay) => perDay * Model.DaysPerMonth;

@@ -51,7 +51,7 @@ if (threads != 1)
 return await Task.Run(async () =>
 {
     var results = new List<Result>();
-    foreach (var sites in scales.DefaultIfEmpty().SelectMany(sites => sites == 0 ? [1_000, 10_000, 100_000, 1_000_000] : new[] { sites }))
+    foreach (var sites in scales.DefaultIfEmpty().SelectMany(sites => sites == 0 ? [1_000, 10_000, 100_000, 200_000, 300_000, 1_000_000] : new[] { sites }))
     {
         var scale = Scale.Of(sites);
         if (hours is { } some)
@@ -75,6 +75,16 @@ return await Task.Run(async () =>
         Report.Sweeps(results);
         Report.Costs(results);
         Report.FanOut(concurrency);
+        if (scales.Count == 0)
+        {
+            var choices = new List<(TimeSpan, Result)>();
+            foreach (var choice in new List<double> { 5, 15, 60, 240 }.Select(TimeSpan.FromMinutes))
+            {
+                choices.Add((choice, await Scale.Of(10_000).RunAsync(seed, choice, concurrency)));
+            }
+
+            Report.IdleAfter(choices);
+        }
     }
 
     return 0;

@@ -30,7 +30,7 @@ internal static class Report
         results.Select(result => (string[])
         [
             Sites(result),
-            $"{Format.Short(result.Warm.Min())} to {Format.Short(result.Warm.Max())}",
+            string.Join(" to ", new[] { result.Warm.Min(), result.Warm.Max() }.Distinct().Select(warm => Format.Short(warm))),
             MeanAndMost(result, sweep => sweep.Due, Format.Short),
             MeanAndMost(result, sweep => sweep.Duration.TotalSeconds, Seconds),
             MeanAndMost(result, sweep => sweep.DueLag.TotalSeconds, Seconds),
@@ -41,7 +41,7 @@ internal static class Report
 
     public static void Costs(IReadOnlyList<Result> results) => Table(
         "What a month costs, in US dollars by the list",
-        ["sites", "Table transactions", "sweeps, GB-s", "HTTP instance, GB-s", "executions", "Key Vault", "Log Analytics", "**total**", "for 1,000 sites"],
+        ["sites", "Table transactions", "sweeps, GB-s", "HTTP instance, GB-s", "executions", "Key Vault", "Log Analytics: a line for each refresh", "Log Analytics: its activities", "**total**", "for 1,000 sites"],
         results.Select(result => (Result: result, Cost: Cost.Of(result.Day))).Select(pair => (string[])
         [
             Sites(pair.Result),
@@ -51,8 +51,23 @@ internal static class Report
             Format.Dollars(pair.Cost.Executions),
             Format.Dollars(pair.Cost.KeyVault),
             Format.Dollars(pair.Cost.Logs),
+            Format.Dollars(pair.Cost.Traces),
             $"**{Format.Dollars(pair.Cost.Total)}**",
             Format.Dollars(pair.Cost.Total / pair.Result.Scale.Sites * 1_000),
+        ]));
+
+    public static void IdleAfter(IReadOnlyList<(TimeSpan IdleAfter, Result Result)> choices) => Table(
+        "What Tokens__IdleAfter buys: 10,000 sites",
+        ["IdleAfter", "GetTokens a day", "callers who waited for Wix", "Wix calls a day", "transactions a day", "longest sweep", "a month, $"],
+        choices.Select(choice => (string[])
+        [
+            choice.IdleAfter.ToString("c"),
+            Format.Short(choice.Result.Day.GetTokens),
+            Part(choice.Result.Day.WaitedForWix, choice.Result.Day.GetTokens),
+            Format.Short(choice.Result.Day.WixCalls),
+            Format.Short(choice.Result.Day.Transactions),
+            Seconds(choice.Result.Sweeps.Max(sweep => sweep.Duration.TotalSeconds)),
+            Format.Dollars(Cost.Of(choice.Result.Day).Total),
         ]));
 
     public static void Windows(IReadOnlyList<Result> results) => Table(

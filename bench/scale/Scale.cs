@@ -17,8 +17,11 @@ internal sealed record Scale(int Sites, int Windows, TimeSpan Length, TimeSpan W
     {
         <= 2_000 => new(sites, 1, TimeSpan.FromHours(24), TimeSpan.FromMinutes(60)),
         <= 20_000 => new(sites, 4, TimeSpan.FromMinutes(60), TimeSpan.FromMinutes(12)),
-        <= 200_000 => new(sites, 4, TimeSpan.FromMinutes(12), TimeSpan.FromMinutes(8)),
-        _ => new(sites, 4, TimeSpan.FromMinutes(8), TimeSpan.FromMinutes(16)),
+        <= 100_000 => new(sites, 4, TimeSpan.FromMinutes(12), TimeSpan.FromMinutes(8)),
+        <= 400_000 => new(sites, 4, TimeSpan.FromMinutes(8), TimeSpan.FromMinutes(12)),
+
+        // Where the sweep falls behind, it takes a while until it is as far behind as it will be.
+        _ => new(sites, 4, TimeSpan.FromMinutes(4), TimeSpan.FromMinutes(16)),
     };
 
     public async Task<Result> RunAsync(int seed, TimeSpan idleAfter, int concurrency, Func<int, SiteUse>? useOf = null)
