@@ -51,7 +51,7 @@ if (threads != 1)
 return await Task.Run(async () =>
 {
     var results = new List<Result>();
-    foreach (var sites in scales.DefaultIfEmpty().SelectMany(sites => sites == 0 ? [1_000, 10_000, 100_000, 200_000, 300_000, 1_000_000] : new[] { sites }))
+    foreach (var sites in scales.DefaultIfEmpty().SelectMany(sites => sites == 0 ? [1_000, 10_000, 100_000, 300_000, 1_000_000] : new[] { sites }))
     {
         var scale = Scale.Of(sites);
         if (hours is { } some)

@@ -1,3 +1,4 @@
+using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Scale;
@@ -85,7 +86,6 @@ internal static class Report
     /// <summary>The design on paper: no figure of it is simulated.</summary>
     public static void FanOut(int concurrency)
     {
-        const int Shards = 16;
         const double TransactionsPerAccount = 20_000;
         const double EntitiesPerPartition = 2_000;
         const int TransactionsPerRefresh = 3;
@@ -101,12 +101,12 @@ internal static class Report
             new List<int> { 1, 2, 4, 8, 16 }.Select(instances => (string[])
             [
                 Format.Of(instances, "F0"),
-                Format.Of(Shards / instances, "F0"),
+                Format.Of(InstanceRows.ShardCount / instances, "F0"),
                 Format.Short(perSecond * instances),
                 Format.Short(perSecond * instances * RefreshSweep.LongestSweep.TotalSeconds),
                 Format.Short(perSecond * instances * RefreshSweep.LongestSweep.TotalSeconds * TicksPerRound),
                 $"{Format.Short(perSecond * instances * TransactionsPerRefresh)} ({Part(perSecond * instances * TransactionsPerRefresh, TransactionsPerAccount)})",
-                $"{Format.Short(perSecond * instances * EntitiesPerRefresh / Shards)} ({Part(perSecond * instances * EntitiesPerRefresh / Shards, EntitiesPerPartition)})",
+                $"{Format.Short(perSecond * instances * EntitiesPerRefresh / InstanceRows.ShardCount)} ({Part(perSecond * instances * EntitiesPerRefresh / InstanceRows.ShardCount, EntitiesPerPartition)})",
             ]));
     }
 
