@@ -20,7 +20,10 @@ internal sealed class Seeder(TablesOptions options, TokenProtector protector)
     public Task CreateTableAsync(CancellationToken cancellationToken) => _table.CreateIfNotExistsAsync(cancellationToken);
 
     /// <summary>Installations whose access tokens have died, and which the sweep finds due.</summary>
-    public async Task AddStaleAsync(IEnumerable<PretendSeed> seeds, CancellationToken cancellationToken)
+    /// <param name="seeds">Which.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="dueIn">When the sweep finds them due, if not at once.</param>
+    public async Task AddStaleAsync(IEnumerable<PretendSeed> seeds, CancellationToken cancellationToken, TimeSpan? dueIn = null)
     {
         var now = TimeProvider.System.GetUtcNow();
         var accessToken = new AccessToken(new string('x', 1_000));
@@ -30,7 +33,7 @@ internal sealed class Seeder(TablesOptions options, TokenProtector protector)
             var id = new InstanceId(seed.InstanceId);
             var granted = new TokenAnswer.Granted(accessToken, null, now - TimeSpan.FromMinutes(10), now - TimeSpan.FromMinutes(5));
             var tokens = await protector.ProtectAsync(id, 1, granted, new RefreshToken(seed.RefreshToken));
-            instances.Add(NewInstance(id, tokens, now) with { DueAt = now - TimeSpan.FromMinutes(6) });
+            instances.Add(NewInstance(id, tokens, now) with { DueAt = now + (dueIn ?? -TimeSpan.FromMinutes(6)) });
         }
 
         await AddAsync(instances, cancellationToken);

@@ -91,6 +91,15 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>The lines it has written that look like this.</summary>
+    public IReadOnlyList<string> LinesLike(Regex pattern)
+    {
+        lock (_lines)
+        {
+            return [.. _lines.Where(line => pattern.IsMatch(line))];
+        }
+    }
+
     /// <summary>Waits for a line of its output.</summary>
     /// <param name="pattern">What the line looks like.</param>
     /// <param name="from">The number of lines before the first that counts.</param>
@@ -155,18 +164,24 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
         _process.Dispose();
     }
 
-    private async Task ReadAsync(StreamReader from)
-    {
-        while (await from.ReadLineAsync() is { } line)
+    // On a thread of its own: a pipe is read by a thread that waits, even asynchronously, and with some processes those
+    // of the pool would run out.
+    private Task ReadAsync(StreamReader from) => Task.Factory.StartNew(
+        () =>
         {
-            lock (_lines)
+            while (from.ReadLine() is { } line)
             {
-                _lines.Add(line);
-            }
+                lock (_lines)
+                {
+                    _lines.Add(line);
+                }
 
-            Interlocked.Exchange(ref _more, NewSignal()).TrySetResult();
-        }
-    }
+                Interlocked.Exchange(ref _more, NewSignal()).TrySetResult();
+            }
+        },
+        CancellationToken.None,
+        TaskCreationOptions.LongRunning,
+        TaskScheduler.Default);
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -48,6 +48,16 @@ internal sealed class Surroundings : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Ends Azurite and starts it again on what it had, at another port. It is let save first: it writes to its disk
+    /// every few seconds only, and what it had answered before a sudden end would be lost, which Azure never does.
+    /// </summary>
+    public async Task RestartAzuriteAsync(CancellationToken cancellationToken)
+    {
+        await Azurite.DisposeAsync();
+        Azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, cancellationToken);
+    }
+
     public static string NewTableName() => $"t{Guid.NewGuid():N}";
 
     public TablesOptions Table(string name, Azurite? azurite = null) => new() { ConnectionString = (azurite ?? Azurite).ConnectionString, Name = name };

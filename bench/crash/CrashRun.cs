@@ -1,0 +1,352 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Azure.Data.Tables;
+using WixOAuth.Local.PretendWix;
+using WixOAuth.Processes;
+using WixOAuth.Storage;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Crash;
+
+/// <summary>What is to be run.</summary>
+internal sealed record CrashOptions
+{
+    /// <summary>How many processes are killed at random points.</summary>
+    public int RandomKills { get; init; } = 1_000;
+
+    /// <summary>How often each step is tried with each kind of site.</summary>
+    public int StepRounds { get; init; } = 5;
+
+    /// <summary>Tries each step with one kind of site only, another one for each step.</summary>
+    public bool OneRotationEach { get; init; }
+
+    /// <summary>How often the storage goes away and comes back.</summary>
+    public int Outages { get; init; } = 5;
+
+    /// <summary>How many processes there are.</summary>
+    public int Processes { get; init; } = 5;
+
+    /// <summary>How many sites the load is for.</summary>
+    public int Sites { get; init; } = 120;
+
+    /// <summary>How many tokens are asked for.</summary>
+    public int WishesPerSecond { get; init; } = 40;
+
+    /// <summary>How long access tokens live, in seconds: from, and below.</summary>
+    public (int From, int Below) Lifetime { get; init; } = (5, 20);
+
+    /// <summary>The part of Wix's answers that are 503.</summary>
+    public double BusyPart { get; init; } = 0.03;
+
+    public Tolerance Tolerance { get; init; } = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1));
+}
+
+/// <summary>How it went with a step.</summary>
+/// <param name="Name">Which.</param>
+/// <param name="Rounds">How many times it was to be.</param>
+/// <param name="Kills">How many processes were killed there.</param>
+/// <param name="Violations">How many rules were broken of the sites that it was tried with.</param>
+internal sealed record StepResult(string Name, int Rounds, int Kills, int Violations);
+
+/// <summary>How a run went.</summary>
+internal sealed record CrashReport(IReadOnlyList<StepResult> Steps, Findings Findings, History History, TimeSpan Took)
+{
+    public bool IsGood => Findings.Violations.Count == 0 && Steps.All(step => step.Kills == step.Rounds);
+}
+
+/// <summary>One run: processes under load, which are killed, and the proof from what was seen.</summary>
+internal sealed class CrashRun : IAsyncDisposable
+{
+    private const string AtRandom = "at random points";
+
+    private static readonly TimeSpan s_reachesWithin = TimeSpan.FromSeconds(60);
+
+    private readonly CrashOptions _options;
+    private readonly CancellationToken _cancellationToken;
+    private readonly Action<string> _say;
+    private readonly Journal _journal = new();
+    private readonly Traps _traps = new();
+    private readonly string _table = Surroundings.NewTableName();
+    private readonly List<Guid> _loaded = [];
+    private readonly Dictionary<(Step Step, Rotation Rotation), Queue<Guid>> _prepared = [];
+    private readonly Dictionary<Guid, Step> _stepOf = [];
+    private readonly ConcurrentDictionary<Guid, string> _lastTokens = new();
+    private readonly ConcurrentDictionary<Task, byte> _wishes = new();
+
+    private Surroundings _around = null!;
+    private FakeWix _wix = null!;
+    private StorageWatch _watch = null!;
+    private Fleet _fleet = null!;
+    private Callers _callers = null!;
+
+    private CrashRun(CrashOptions options, Action<string> say, CancellationToken cancellationToken) =>
+        (_options, _say, _cancellationToken) = (options, say, cancellationToken);
+
+    public static async Task<CrashReport> RunAsync(CrashOptions options, Action<string> say, CancellationToken cancellationToken)
+    {
+        await using var run = new CrashRun(options, say, cancellationToken);
+        return await run.RunAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _callers?.Dispose();
+        if (_fleet is not null)
+        {
+            await _fleet.DisposeAsync();
+        }
+
+        if (_wix is not null)
+        {
+            await _wix.DisposeAsync();
+        }
+
+        if (_around is not null)
+        {
+            await _around.DisposeAsync();
+        }
+    }
+
+    private async Task<CrashReport> RunAsync()
+    {
+        var startedAt = Stopwatch.GetTimestamp();
+        _around = await Surroundings.StartAsync(_cancellationToken);
+        _wix = await FakeWix.StartAsync(_journal, _traps, _cancellationToken);
+        (_wix.Lifetime, _wix.BusyPart) = (_options.Lifetime, _options.BusyPart);
+        _watch = new StorageWatch(_journal, _traps, _around.Protector);
+        await SeedAsync();
+        var first = await ReadRowsAsync();
+        _fleet = new Fleet(_around, _wix, _watch, _journal, _table, _options.Processes, _cancellationToken);
+        _callers = new Callers(_fleet, _journal);
+        await _fleet.StartAsync();
+
+        using (var stop = CancellationTokenSource.CreateLinkedTokenSource(_cancellationToken))
+        {
+            var load = Task.WhenAll(WishAsync(stop.Token), SweepAsync(stop.Token));
+            await KillAsync(load);
+            await stop.CancelAsync();
+            await load;
+        }
+
+        _say("The last ones are waited for.");
+        using (var patience = new CancellationTokenSource((TokenKeeper.LeaseTime * 3) + _options.Tolerance.Slack, TimeProvider.System))
+        {
+            using var registration = patience.Token.Register(_giveUp.Cancel);
+            await Task.WhenAll(_wishes.Keys);
+            await Parallel.ForEachAsync(
+                _loaded.Concat(_stepOf.Keys), new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (site, _) => await ProveAsync(site, patience.Token));
+        }
+
+        await _fleet.EndAsync(() => _watch.Count);
+        var history = _journal.Close(first, await ReadRowsAsync(), _wix.GoodTokens());
+        var findings = Checker.Check(history, _options.Tolerance);
+        return new CrashReport(ResultsOf(history, findings), findings, history, Stopwatch.GetElapsedTime(startedAt));
+    }
+
+    private readonly CancellationTokenSource _giveUp = new();
+
+    private async Task SeedAsync()
+    {
+        var seeder = new Seeder(_around.Table(_table), _around.Protector);
+        await seeder.CreateTableAsync(_cancellationToken);
+        var rotations = Enum.GetValues<Rotation>();
+        var due = Enumerable.Range(0, _options.Sites).Select(number => Install(new Site(Guid.NewGuid(), rotations[number % rotations.Length]))).ToList();
+        _loaded.AddRange(due.Select(seed => seed.InstanceId));
+        await seeder.AddStaleAsync(due, _cancellationToken);
+
+        // Nobody touches them before their step does.
+        var prepared = new List<PretendSeed>();
+        foreach (var (step, rotation) in Rounds())
+        {
+            var seeds = Enumerable.Range(0, _options.StepRounds).Select(_ => Install(new Site(Guid.NewGuid(), rotation, step.Way == Way.Revoked))).ToList();
+            _prepared[(step, rotation)] = new(seeds.Select(seed => seed.InstanceId));
+            seeds.ForEach(seed => _stepOf[seed.InstanceId] = step);
+            prepared.AddRange(seeds);
+        }
+
+        await seeder.AddStaleAsync(prepared, _cancellationToken, TimeSpan.FromHours(12));
+        PretendSeed Install(Site site)
+        {
+            _journal.Add(site);
+            return new PretendSeed(site.Id, _wix.Install(site));
+        }
+    }
+
+    private IEnumerable<(Step Step, Rotation Rotation)> Rounds() => Step.All.SelectMany((step, number) => _options.OneRotationEach
+        ? [(step, step.Rotations[number % step.Rotations.Count])]
+        : step.Rotations.Select(rotation => (step, rotation)));
+
+    private async Task<IReadOnlyList<Row>> ReadRowsAsync()
+    {
+        var table = TableConnection.Open(_around.Table(_table), null);
+        var rows = new List<Row>();
+        foreach (var shard in InstanceRows.Shards)
+        {
+            await foreach (var row in table.QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), cancellationToken: _cancellationToken))
+            {
+                var state = InstanceRows.ToInstance(InstanceRows.ReadId(row.RowKey)!.Value, row);
+                rows.Add(new Row(Guid.ParseExact(state.Id.ToString(), "D"), row.ETag.ToString(), state, await _watch.RefreshTokenOfAsync(state)));
+            }
+        }
+
+        return rows;
+    }
+
+    // The load.
+
+    private async Task WishAsync(CancellationToken stop)
+    {
+        int[] demands = [0, 1, 3, 30, 240];
+        while (await PauseAsync(TimeSpan.FromSeconds(-Math.Log(1 - Random.Shared.NextDouble()) / _options.WishesPerSecond), stop))
+        {
+            var site = _loaded[Random.Shared.Next(_loaded.Count)];
+            var rejected = Random.Shared.Next(10) == 0 ? _lastTokens.GetValueOrDefault(site) : null;
+            Wish(site, TimeSpan.FromSeconds(demands[Random.Shared.Next(demands.Length)]), rejected);
+        }
+    }
+
+    private void Wish(Guid site, TimeSpan minTtl, string? rejected)
+    {
+        var wish = WishAsync();
+        _wishes[wish] = 0;
+        _ = wish.ContinueWith(
+            ended => ended.IsCompletedSuccessfully && _wishes.TryRemove(ended, out _), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        async Task WishAsync()
+        {
+            if (await _callers.WishAsync(site, minTtl, rejected, _giveUp.Token) is { } token)
+            {
+                _lastTokens[site] = token;
+            }
+        }
+    }
+
+    private async Task SweepAsync(CancellationToken stop)
+    {
+        while (await PauseAsync(TimeSpan.FromSeconds(1), stop))
+        {
+            await _callers.SweepAsync(await _fleet.PickAsync(), _cancellationToken);
+        }
+    }
+
+    private static async Task<bool> PauseAsync(TimeSpan pause, CancellationToken stop)
+    {
+        await Task.Delay(pause, TimeProvider.System, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return !stop.IsCancellationRequested;
+    }
+
+    // What happens to it.
+
+    private async Task KillAsync(Task load)
+    {
+        var events = Rounds().SelectMany(round => Enumerable.Repeat<Func<Task>>(() => KillAtAsync(round.Step, round.Rotation), _options.StepRounds))
+            .Concat(Enumerable.Repeat<Func<Task>>(KillAtRandomAsync, _options.RandomKills))
+            .Concat(Enumerable.Repeat<Func<Task>>(BreakStorageAsync, _options.Outages))
+            .ToArray();
+        Random.Shared.Shuffle(events);
+        var startedAt = Stopwatch.GetTimestamp();
+        for (var i = 0; i < events.Length; i++)
+        {
+            _cancellationToken.ThrowIfCancellationRequested();
+            if (load.IsFaulted)
+            {
+                await load;
+            }
+
+            await events[i]();
+            if ((i + 1) % 100 == 0)
+            {
+                _say($"{i + 1} of {events.Length} kills and outages after {Stopwatch.GetElapsedTime(startedAt).TotalSeconds:F0} s");
+            }
+        }
+    }
+
+    /// <summary>The others go on, and enough of them.</summary>
+    private Task<Node> PickVictimAsync() => _fleet.PickAsync(Math.Max(2, _options.Processes - 2));
+
+    private async Task KillAtRandomAsync()
+    {
+        var node = await PickVictimAsync();
+        await Task.Delay(TimeSpan.FromMilliseconds(Random.Shared.Next(200)), TimeProvider.System, _cancellationToken);
+        await _fleet.KillAsync(node, null, null);
+    }
+
+    private async Task KillAtAsync(Step step, Rotation rotation)
+    {
+        var site = _prepared[(step, rotation)].Dequeue();
+        for (var tries = 0; tries < 3; tries++)
+        {
+            var node = await PickVictimAsync();
+            var trap = _traps.Set(node.Number, step.Point, step.Way == Way.Sweep ? null : site);
+            if (step.Way == Way.Unavailable)
+            {
+                _wix.SetAvailable(site, false);
+            }
+            else if (step.Way == Way.Revoked)
+            {
+                _wix.Revoke(site);
+            }
+
+            // It dies with the process.
+            _ = step.Way switch
+            {
+                Way.FirstUse => _callers.AskAsync(node, site, TimeSpan.Zero, null, _cancellationToken),
+                Way.Sweep => _callers.SweepAsync(node, _cancellationToken),
+                _ => (Task)_callers.RefreshAsync(node, site, _cancellationToken),
+            };
+            await Task.WhenAny(trap.Sprung, Task.Delay(s_reachesWithin, TimeProvider.System, _cancellationToken));
+            if (trap.Sprung.IsCompleted)
+            {
+                await _fleet.KillAsync(node, step.Name, site);
+                trap.Open(goesOn: false);
+                break;
+            }
+
+            _traps.Remove(trap);
+        }
+
+        _wix.SetAvailable(site, true);
+        Wish(site, TokenDemand.MaxMinTtl, null);
+    }
+
+    private async Task BreakStorageAsync()
+    {
+        var from = Journal.Now;
+        await _watch.CutOffAsync();
+        await _around.RestartAzuriteAsync(_cancellationToken);
+        _fleet.MoveStorage();
+        _watch.Reconnect();
+        _journal.Add(new Outage(from, Journal.Now));
+    }
+
+    /// <summary>In the end each site has a new token from Wix, by whatever process.</summary>
+    private async Task ProveAsync(Guid site, CancellationToken cancellationToken)
+    {
+        var startedAt = Journal.Now;
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            if (await _callers.RefreshAsync(await _fleet.PickAsync(), site, _cancellationToken))
+            {
+                return;
+            }
+
+            await PauseAsync(TimeSpan.FromSeconds(1), cancellationToken);
+        }
+
+        _journal.Add(new Wish(site, startedAt, null));
+    }
+
+    private List<StepResult> ResultsOf(History history, Findings findings)
+    {
+        var results = Rounds().GroupBy(round => round.Step).Select(rounds => new StepResult(
+            rounds.Key.Name,
+            rounds.Count() * _options.StepRounds,
+            history.Kills.Count(kill => kill.Step == rounds.Key.Name),
+            findings.Violations.Count(violation => violation.Site is { } site && _stepOf.GetValueOrDefault(site) == rounds.Key))).ToList();
+        results.Add(new StepResult(
+            AtRandom,
+            _options.RandomKills,
+            history.Kills.Count(kill => kill.Step is null),
+            findings.Violations.Count(violation => violation.Site is not { } site || !_stepOf.ContainsKey(site))));
+        return results;
+    }
+}
