@@ -14,7 +14,7 @@ namespace WixOAuth.Functions.Tests.Tokens;
 /// </summary>
 public abstract class RefreshProtocolTests : IAsyncLifetime
 {
-    private const int RefreshBroke = 418;
+    private const int RefreshBroke = 421;
 
     private static readonly TimeSpan Stale = TimeSpan.FromMinutes(10);
 
