@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Text;
@@ -10,7 +11,7 @@ namespace WixOAuth.Functions.Tests.Faults;
 /// <param name="Acts">Whether the server has done what was asked of it.</param>
 public sealed record Fault(string Name, bool Acts)
 {
-    private const int BodyOf10Megabytes = 10_000_000;
+    private static readonly byte[] s_tenMegabytes = Encoding.ASCII.GetBytes($"{{\"access_token\":\"{new string('x', 10_000_000)}\"}}");
 
     public int? Status { get; private init; }
 
@@ -28,8 +29,8 @@ public sealed record Fault(string Name, bool Acts)
         Refused,
         Reset,
         Silence,
-        Drip,
         BreaksOff,
+        Huge,
         WrongCertificate,
     }
 
@@ -42,7 +43,6 @@ public sealed record Fault(string Name, bool Acts)
         new("reset after it acted", true) { Is = Kind.Reset },
         new("silence, not acted", false) { Is = Kind.Silence },
         new("silence after it acted", true) { Is = Kind.Silence },
-        new("an answer that drips", true) { Is = Kind.Drip },
         new("an answer that breaks off", true) { Is = Kind.BreaksOff },
         Of(400),
         Of(401),
@@ -67,11 +67,15 @@ public sealed record Fault(string Name, bool Acts)
             Status = 200,
             Body = """{"access_token":42,"refresh_token":[],"expires_in":"never","active":"perhaps","instance":7,"site":[[]],"PartitionKey":1,"Status":{},"value":"none"}""",
         },
-        new("200, 10 MB", false) { Status = 200, Body = $"{{\"access_token\":\"{new string('x', BodyOf10Megabytes)}\"}}" },
+        new("200, 10 MB", false) { Status = 200, Is = Kind.Huge },
     ];
 
     /// <summary>Those that are tried to go on until the end of the operation as well.</summary>
     public static bool MayGoOn(Fault fault) => fault is { Acts: false, RetryAfter: null } && (fault.Is is Kind.Refused or Kind.Silence || fault.Status is 400 or 500);
+
+    /// <summary>One of each kind, for the sweep: its refreshes are those of GetToken, by the same code.</summary>
+    public static bool IsOfEachKind(Fault fault) =>
+        fault is { Acts: true, Is: Kind.Reset } or { Acts: false, Is: Kind.Silence } || fault.Name is "connection refused" or "400" or "412" or "503" or "503, Retry-After: 120" or "200, a page";
 
     /// <summary>Fails in place of the server, or answers in its place. A wait ends by <paramref name="time"/> or by the token.</summary>
     public async Task<HttpResponseMessage> HappenAsync(HttpRequestMessage? request, TimeProvider time, CancellationToken cancellationToken)
@@ -96,8 +100,8 @@ public sealed record Fault(string Name, bool Acts)
             RequestMessage = request,
             Content = Is switch
             {
-                Kind.Drip => new Dripping(time),
                 Kind.BreaksOff => new BreakingOff(),
+                Kind.Huge => new ByteArrayContent(s_tenMegabytes) { Headers = { ContentType = new MediaTypeHeaderValue(ContentType) } },
                 _ => new StringContent(Body ?? """{"message":"no"}""", Encoding.UTF8, ContentType),
             },
         };
@@ -118,28 +122,6 @@ public sealed record Fault(string Name, bool Acts)
 
     private static Fault Of(int status, string? retryAfter = null) =>
         new(retryAfter is null ? $"{status}" : $"{status}, Retry-After: {retryAfter}", false) { Status = status, RetryAfter = retryAfter };
-
-    /// <summary>A byte each second, and never done.</summary>
-    private sealed class Dripping(TimeProvider time) : HttpContent
-    {
-        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
-            SerializeToStreamAsync(stream, context, CancellationToken.None);
-
-        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
-        {
-            while (true)
-            {
-                await stream.WriteAsync(" "u8.ToArray(), cancellationToken);
-                await Task.Delay(TimeSpan.FromSeconds(1), time, cancellationToken);
-            }
-        }
-
-        protected override bool TryComputeLength(out long length)
-        {
-            length = 0;
-            return false;
-        }
-    }
 
     /// <summary>Some bytes, and then the connection is gone.</summary>
     private sealed class BreakingOff : HttpContent

@@ -40,7 +40,7 @@ public sealed class FaultTests(AzuriteFixture azurite)
         foreach (var call in calls)
         {
             var outcomes = new List<(string Fault, string Outcome)>();
-            foreach (var fault in Fault.All)
+            foreach (var fault in Fault.All.Where(fault => operation != Sweep || Fault.IsOfEachKind(fault)))
             {
                 outcomes.Add((fault.Name, await BreakAsync(operation, call, fault, goesOn: false)));
                 if (Fault.MayGoOn(fault) && operation != Sweep)
@@ -98,7 +98,9 @@ public sealed class FaultTests(AzuriteFixture azurite)
         var made = scene.Calls.Count(call.Kind);
         Assert.True(made >= call.Number, $"{call} was not made when it was to break.");
         await scene.RecoverAsync($"{operation}: {call}: {fault}");
-        return $"{answer} | {row} | {made}";
+
+        // A failure that goes on for minutes is tried until it is given up, by pauses that are drawn.
+        return $"{answer} | {row} | {(made > 10 ? "many" : made)}";
     }
 
     /// <summary>One site, its storage and its Wix, and one operation.</summary>
@@ -189,7 +191,11 @@ public sealed class FaultTests(AzuriteFixture azurite)
             }
         }
 
-        public void Dispose() => _core.Dispose();
+        public void Dispose()
+        {
+            _core.Dispose();
+            _wire.Dispose();
+        }
 
         private async Task<bool> IsWellAsync()
         {

@@ -23,7 +23,7 @@ internal sealed partial class FaultyTables(Func<FaultyCalls> calls) : Delegating
         }
 
         // The SDK's own network timeout ends a silence; it runs by the machine's clock, so it is brought about here.
-        return fault.Is is Fault.Kind.Silence or Fault.Kind.Drip
+        return fault.Is is Fault.Kind.Silence
             ? throw new TaskCanceledException("The network was too slow.")
             : await fault.HappenAsync(request, TimeProvider.System, cancellationToken);
     }

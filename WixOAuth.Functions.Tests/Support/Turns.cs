@@ -14,7 +14,7 @@ internal sealed class Turns : SynchronizationContext, IDisposable
     private static int s_left;
 
     private readonly BlockingCollection<(SendOrPostCallback Turn, object? State)> _turns = [];
-        public Turns()
+    public Turns()
     {
         new Thread(Run) { IsBackground = true, Name = nameof(Turns) }.Start();
     }

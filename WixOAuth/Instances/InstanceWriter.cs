@@ -1,5 +1,6 @@
 using Polly;
 using Polly.Retry;
+using WixOAuth.Hosting;
 
 namespace WixOAuth.Instances;
 
@@ -82,24 +83,14 @@ public sealed class InstanceWriter
         InstanceId id, StoredInstance? known, Func<Instance?, ValueTask<Instance?>> change, Func<Instance, bool> isMine)
     {
         var first = true;
-
-        // Each try goes on where the first did, and a test that runs the first turn by turn sees the others too.
-        var context = ResilienceContextPool.Shared.Get(continueOnCapturedContext: true, CancellationToken.None);
-        try
-        {
-            return await _patience.ExecuteAsync(
-                async _ =>
-                {
-                    // What was known may no longer be so after a write that failed without an answer.
-                    var believed = first ? known : null;
-                    first = false;
-                    return await UpdateAsync(id, believed, change, isMine, CancellationToken.None);
-                },
-                context);
-        }
-        finally
-        {
-            ResilienceContextPool.Shared.Return(context);
-        }
+        return await _patience.RunAsync(
+            _ =>
+            {
+                // What was known may no longer be so after a write that failed without an answer.
+                var believed = first ? known : null;
+                first = false;
+                return UpdateAsync(id, believed, change, isMine, CancellationToken.None);
+            },
+            CancellationToken.None);
     }
 }

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Polly;
 using Polly.Retry;
 using Polly.Timeout;
+using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
@@ -234,7 +235,7 @@ public sealed class WixClient
         ResiliencePipeline<WixResponse> retry,
         Func<HttpRequestMessage> request,
         CancellationToken cancellationToken) =>
-        await retry.ExecuteAsync(async token => await SendMeasuredAsync(endpoint, http, request, token), cancellationToken);
+        await retry.RunAsync(token => SendMeasuredAsync(endpoint, http, request, token), cancellationToken);
 
     private async Task<WixResponse> SendMeasuredAsync(
         string endpoint, HttpClient http, Func<HttpRequestMessage> request, CancellationToken cancellationToken)
@@ -258,7 +259,7 @@ public sealed class WixClient
         var sentAt = _time.GetUtcNow();
         try
         {
-            return await _attempt.ExecuteAsync(
+            return await _attempt.RunAsync(
                 async token =>
                 {
                     using var request = makeRequest();
