@@ -21,6 +21,18 @@ internal sealed partial class Fleet(
 
     public Task StartAsync() => Task.WhenAll(Enumerable.Range(0, size).Select(_ => StartNodeAsync()));
 
+    /// <summary>Those that live now.</summary>
+    public IReadOnlyList<Node> Living
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _living];
+            }
+        }
+    }
+
     /// <summary>One of those that live, when there are as many as asked for.</summary>
     public async Task<Node> PickAsync(int atLeast = 1)
     {
@@ -114,7 +126,7 @@ internal sealed partial class Fleet(
             // It does not live long enough for what is compiled twice to pay.
             settings["DOTNET_TC_CallCounting"] = "0";
             settings["Tokens__IdleAfter"] = "00:02:00";
-            var node = new Node(number, await ServiceProcess.StartAsync(settings, cancellationToken), storage);
+            var node = new Node(number, await StartProcessAsync(settings), storage);
             lock (_lock)
             {
                 // The storage may have moved while it started.
@@ -126,6 +138,21 @@ internal sealed partial class Fleet(
         {
             _starts.Release();
             Interlocked.Exchange(ref _changed, NewSignal()).TrySetResult();
+        }
+    }
+
+    private async Task<ServiceProcess> StartProcessAsync(Dictionary<string, string> settings)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            try
+            {
+                return await ServiceProcess.StartAsync(settings, cancellationToken);
+            }
+            catch (InvalidOperationException exception) when (tries < 5 && exception.Message.Contains("address already in use", StringComparison.Ordinal))
+            {
+                // It looks for a free port before it takes it, and so does everybody else here.
+            }
         }
     }
 
