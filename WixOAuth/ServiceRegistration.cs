@@ -105,14 +105,6 @@ public static class ServiceRegistration
                 provider.GetRequiredService<TimeProvider>());
         });
 
-        static void Configure(HttpClient client)
-        {
-            // The client bounds each attempt itself, by the clock that tests own.
-            client.Timeout = Timeout.InfiniteTimeSpan;
-            client.MaxResponseContentBufferSize = 256 * 1024;
-            client.DefaultRequestHeaders.UserAgent.ParseAdd("WixOAuth");
-        }
-
         static SocketsHttpHandler Handler(TimeSpan connectionLifetime) => new()
         {
             AllowAutoRedirect = false,
@@ -121,5 +113,13 @@ public static class ServiceRegistration
             ConnectTimeout = TimeSpan.FromSeconds(4),
             ActivityHeadersPropagator = null,
         };
+    }
+
+    internal static void Configure(HttpClient client)
+    {
+        // The client bounds each attempt itself, by the clock that tests own.
+        client.Timeout = Timeout.InfiniteTimeSpan;
+        client.MaxResponseContentBufferSize = 256 * 1024;
+        client.DefaultRequestHeaders.UserAgent.ParseAdd("WixOAuth");
     }
 }

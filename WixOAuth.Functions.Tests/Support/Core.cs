@@ -36,7 +36,8 @@ public sealed class Core : IDisposable
         Settings = Read(settings);
         Store = store ?? new MemoryInstanceStore();
         var secrets = new ConfiguredSecrets(Settings.Wix.AppSecret!, Settings.Tokens.ProtectionKey!);
-        Http = new HttpClient(Wix) { Timeout = Timeout.InfiniteTimeSpan };
+        Http = new HttpClient(Wix);
+        ServiceRegistration.Configure(Http);
         _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
         Meters = _services.GetRequiredService<IMeterFactory>();
         Telemetry = new Telemetry(Meters);
@@ -181,6 +182,9 @@ public sealed class Core : IDisposable
 
     public Task<TokenResult> GetAsync(InstanceId id, TokenDemand? demand = null, CancellationToken cancellationToken = default) =>
         _turns.Begin(() => Keeper.GetTokenAsync(id, demand ?? TokenDemand.Default, cancellationToken).AsTask());
+
+    /// <summary>Begins work that goes on turn by turn, so that a test knows when it waits for the clock.</summary>
+    public Task<T> Begin<T>(Func<Task<T>> work) => _turns.Begin(work);
 
     public static InstanceId NewId() => new(Guid.NewGuid());
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Functions.Tests.Support;
@@ -86,18 +87,24 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
             new StoreCall(step, instance.Id, before, instance), () => inner.TryWriteAsync(previous, instance, cancellationToken), onConflict: null);
     }
 
-    public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => inner.TryRemoveAsync(previous, cancellationToken);
+    public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => BusyAsync(() => inner.TryRemoveAsync(previous, cancellationToken));
 
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         inner.ReadByStatusAsync(status, cancellationToken);
 
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-        inner.ListAsync(status, after, limit, cancellationToken);
+        BusyAsync(() => inner.ListAsync(status, after, limit, cancellationToken));
 
     public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => inner.ReadGlancesAsync(cancellationToken);
 
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        inner.ReadDueAsync(now, cancellationToken);
+    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using var due = inner.ReadDueAsync(now, cancellationToken).GetAsyncEnumerator(cancellationToken);
+        while (await BusyAsync(() => due.MoveNextAsync().AsTask()))
+        {
+            yield return due.Current;
+        }
+    }
 
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => AskAsync(
         new StoreCall(StoreStep.Other, due.Id, null, null),
@@ -109,22 +116,43 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
         onConflict: true);
 
     public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
-        inner.TryAddRedemptionAsync(redemption, cancellationToken);
+        BusyAsync(() => inner.TryAddRedemptionAsync(redemption, cancellationToken));
 
     public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
-        inner.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+        BusyAsync(() => inner.FindRedemptionAsync(nonce, issuedAt, cancellationToken));
 
     public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
-        inner.SaveRedemptionAsync(redemption, cancellationToken);
+        BusyAsync(async () =>
+        {
+            await inner.SaveRedemptionAsync(redemption, cancellationToken);
+            return true;
+        });
 
     public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        inner.RemoveRedemptionsAsync(before, limit, cancellationToken);
+        BusyAsync(() => inner.RemoveRedemptionsAsync(before, limit, cancellationToken));
 
     public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
-        inner.FindLastUseAsync(id, cancellationToken);
+        BusyAsync(() => inner.FindLastUseAsync(id, cancellationToken));
 
     public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>
-        inner.SaveLastUseAsync(id, usedAt, cancellationToken);
+        BusyAsync(async () =>
+        {
+            await inner.SaveLastUseAsync(id, usedAt, cancellationToken);
+            return true;
+        });
+
+    private async Task<T> BusyAsync<T>(Func<Task<T>> ask)
+    {
+        Interlocked.Increment(ref _underWay);
+        try
+        {
+            return await ask();
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _underWay);
+        }
+    }
 
     private async Task<T?> AskAsync<T>(StoreCall call, Func<Task<T>> ask, T? onConflict)
     {

@@ -15,8 +15,8 @@ namespace WixOAuth.Functions.Tests.Tokens;
 /// </summary>
 internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fallback) : IDisposable
 {
-    private const int TokensLost = 417;
-    private const int RefreshBroke = 418;
+    private const int TokensLost = 420;
+    private const int RefreshBroke = 421;
 
     private static readonly TimeSpan LongestBelievableLease = TokenKeeper.LeaseTime * 2;
 

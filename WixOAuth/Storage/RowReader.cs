@@ -48,7 +48,10 @@ internal readonly struct RowReader(TableEntity row)
 
     /// <summary>Names the row and the property, never the value.</summary>
     public InvalidDataException Unreadable(string name) =>
-        new($"The row '{_row.RowKey}' of partition '{_row.PartitionKey}' has no '{name}' that this version understands.");
+        new($"The row '{Key(nameof(_row.RowKey))}' of partition '{Key(nameof(_row.PartitionKey))}' has no '{name}' that this version understands.");
+
+    // The SDK's own properties throw where a key is no text.
+    private string? Key(string name) => Value(name) as string;
 
     private T? Optional<T>(string name)
         where T : struct =>

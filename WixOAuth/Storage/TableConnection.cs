@@ -1,3 +1,4 @@
+using System.Globalization;
 using Azure.Core;
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
@@ -14,23 +15,19 @@ internal static class TableConnection
     /// <param name="options">Where the table is.</param>
     /// <param name="credential">The app's identity; needed with <see cref="TablesOptions.ServiceUri"/> only.</param>
     /// <param name="transport">What sends the requests; the SDK's own if none is given.</param>
+    /// <param name="pause">The first wait between two attempts, for tests.</param>
     /// <exception cref="ArgumentException">The options name no table service, or one that needs a credential and there is none.</exception>
     /// <remarks>
-    /// A call takes 5 seconds at most for each of 4 attempts, with waits of 0.2 to 2 seconds between them. The SDK logs
+    /// A call takes 5 seconds at most for each of 4 attempts, with waits of 0.2 to 2 seconds between them. A service that
+    /// asks for a longer pause (<c>Retry-After</c>) is unavailable now: our own callers do not wait so long. The SDK logs
     /// the URLs of its requests, and these hold the keys of rows: instance ids and nonces, which are no secrets.
     /// </remarks>
-    public static TableClient Open(TablesOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null)
+    public static TableClient Open(TablesOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null, TimeSpan? pause = null)
     {
         var clientOptions = new TableClientOptions
         {
-            Retry =
-            {
-                Mode = RetryMode.Exponential,
-                MaxRetries = 3,
-                Delay = TimeSpan.FromMilliseconds(200),
-                MaxDelay = TimeSpan.FromSeconds(2),
-                NetworkTimeout = TimeSpan.FromSeconds(5),
-            },
+            Retry = { NetworkTimeout = TimeSpan.FromSeconds(5) },
+            RetryPolicy = new BoundedRetry(pause ?? TimeSpan.FromMilliseconds(200)),
             Diagnostics = { IsLoggingContentEnabled = false },
         };
         if (transport is not null)
@@ -45,5 +42,23 @@ internal static class TableConnection
             ({ ServiceUri: not null }, null) => throw new ArgumentException("A table service that is named by its URL needs a credential.", nameof(credential)),
             _ => throw new ArgumentException("The settings name no table service.", nameof(options)),
         };
+    }
+
+    private sealed class BoundedRetry(TimeSpan pause)
+        : RetryPolicy(maxRetries: 3, DelayStrategy.CreateExponentialDelayStrategy(pause, LongestPause))
+    {
+        private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
+
+        protected override bool ShouldRetry(HttpMessage message, Exception? exception) =>
+            !AsksForMore(message) && base.ShouldRetry(message, exception);
+
+        protected override async ValueTask<bool> ShouldRetryAsync(HttpMessage message, Exception? exception) =>
+            !AsksForMore(message) && await base.ShouldRetryAsync(message, exception);
+
+        // The SDK itself waits as long as it is told to.
+        private static bool AsksForMore(HttpMessage message) =>
+            message.HasResponse
+            && message.Response.Headers.TryGetValue("Retry-After", out var value)
+            && !(double.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds <= LongestPause.TotalSeconds);
     }
 }

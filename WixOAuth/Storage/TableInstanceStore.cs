@@ -349,7 +349,7 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
             // Not GetEntityIfExists: to that, a table that is missing is only a row that is missing.
             return (await AskAsync(() => table.GetEntityAsync<TableEntity>(shard, rowKey, cancellationToken: cancellationToken), cancellationToken)).Value;
         }
-        catch (StorageUnavailableException exception) when (IsConflict(exception))
+        catch (StorageUnavailableException exception) when (IsConflict(exception) && exception.InnerException is RequestFailedException { Status: 404 })
         {
             return null;
         }
@@ -360,11 +360,23 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
     {
         var shards = new Queue<IAsyncEnumerator<TableEntity>>(inShards.Select(shard =>
             QueryKeys(filter(shard), null, cancellationToken).GetAsyncEnumerator(cancellationToken)));
+        StorageUnavailableException? missed = null;
         try
         {
             while (shards.TryPeek(out var shard))
             {
-                if (!await AskAsync(() => shard.MoveNextAsync().AsTask(), cancellationToken))
+                bool hasMore;
+                try
+                {
+                    hasMore = await AskAsync(() => shard.MoveNextAsync().AsTask(), cancellationToken);
+                }
+                catch (StorageUnavailableException exception)
+                {
+                    // The other shards' instances should not have to wait for this one.
+                    (hasMore, missed) = (false, exception);
+                }
+
+                if (!hasMore)
                 {
                     await shards.Dequeue().DisposeAsync();
                     continue;
@@ -372,6 +384,11 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
 
                 shards.Enqueue(shards.Dequeue());
                 yield return shard.Current.RowKey;
+            }
+
+            if (missed is not null)
+            {
+                throw missed;
             }
         }
         finally
@@ -434,7 +451,8 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
     }
 
     // Somebody else was there first; as opposed to a table that is missing or is being deleted.
-    private static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException refused
+    // One without an error code is not the table service's: something on the way answered in its place.
+    private static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException { ErrorCode: not null } refused
         && refused.Status switch
         {
             404 => refused.ErrorCode != TableErrorCode.TableNotFound,

@@ -193,12 +193,12 @@ public sealed class TokenKeeper(
         return flight;
     }
 
-    // No caller's cancellation reaches this: whoever started it may leave, the others still wait. Nor does anything it
-    // meets reach them as an exception.
+    // No caller's cancellation reaches this: whoever started it may leave, the others still wait.
     private async Task FlyAsync(InstanceId id, Flight flight, StoredInstance? read)
     {
         await Task.Yield();
         TokenResult result = new TokenResult.StorageUnavailable(StorageRetryAfter);
+        Exception? unforeseen = null;
         try
         {
             result = await RefreshIfNeededAsync(id, flight, read);
@@ -218,11 +218,12 @@ public sealed class TokenKeeper(
         catch (Exception exception)
         {
             logger.RefreshBroke(id, exception.GetType().Name, exception.StackTrace);
+            unforeseen = exception;
         }
         finally
         {
             _flights.TryRemove(KeyValuePair.Create(id, flight));
-            flight.Land(result);
+            flight.Land(result, unforeseen);
         }
     }
 
@@ -624,6 +625,16 @@ public sealed class TokenKeeper(
 
         public Task<TokenResult> Landed => _landing.Task;
 
-        public void Land(TokenResult result) => _landing.SetResult(result);
+        public void Land(TokenResult result, Exception? unforeseen)
+        {
+            if (unforeseen is null)
+            {
+                _landing.SetResult(result);
+            }
+            else
+            {
+                _landing.SetException(unforeseen);
+            }
+        }
     }
 }

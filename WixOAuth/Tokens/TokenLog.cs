@@ -64,9 +64,9 @@ internal static partial class TokenLog
     [LoggerMessage(416, LogLevel.Critical, "Housekeeping leaves a row that this version of the program cannot read: {Problem}")]
     public static partial void RowUnreadable(this ILogger logger, string problem);
 
-    [LoggerMessage(417, LogLevel.Critical, "Instance {InstanceId}: its new tokens could not be written down for too long and are lost")]
+    [LoggerMessage(420, LogLevel.Critical, "Instance {InstanceId}: its new tokens could not be written down for too long and are lost")]
     public static partial void TokensLost(this ILogger logger, InstanceId instanceId);
 
-    [LoggerMessage(418, LogLevel.Error, "Instance {InstanceId}: an attempt to have a token failed unexpectedly: {Error} {Stack}")]
+    [LoggerMessage(421, LogLevel.Error, "Instance {InstanceId}: an attempt to have a token failed unexpectedly: {Error} {Stack}")]
     public static partial void RefreshBroke(this ILogger logger, InstanceId instanceId, string error, string? stack);
 }

@@ -76,7 +76,9 @@ internal static class WixJson
 
     /// <summary>A token: visible ASCII only, since it goes into a header as it is (RFC 6749 §A.12, VSCHAR).</summary>
     public static string? Token(this JsonElement element, string name) =>
-        element.Text(name) is { } text && text.All(c => c is > ' ' and <= '~') ? text : null;
+        element.Property(name) is { ValueKind: JsonValueKind.String } && element.Text(name) is { } text && text.All(c => c is > ' ' and <= '~')
+            ? text
+            : null;
 
     public static bool? Flag(this JsonElement element, string name) =>
         bool.TryParse(element.Text(name), out var value) ? value : null;

@@ -1,0 +1,159 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Text;
+
+namespace WixOAuth.Functions.Tests.Faults;
+
+/// <summary>Something that goes wrong with one HTTP call.</summary>
+/// <param name="Name">What it is called in docs/faults.md.</param>
+/// <param name="Acts">Whether the server has done what was asked of it.</param>
+public sealed record Fault(string Name, bool Acts)
+{
+    private const int BodyOf10Megabytes = 10_000_000;
+
+    public int? Status { get; private init; }
+
+    public string? RetryAfter { get; private init; }
+
+    public string? Body { get; private init; }
+
+    public string ContentType { get; private init; } = "application/json";
+
+    public Kind Is { get; private init; }
+
+    public enum Kind
+    {
+        Answer,
+        Refused,
+        Reset,
+        Silence,
+        Drip,
+        BreaksOff,
+        WrongCertificate,
+    }
+
+    /// <summary>Every way to go wrong that both Wix and the table service are tried with.</summary>
+    public static IReadOnlyList<Fault> All { get; } =
+    [
+        new("connection refused", false) { Is = Kind.Refused },
+        new("wrong certificate", false) { Is = Kind.WrongCertificate },
+        new("reset before it acted", false) { Is = Kind.Reset },
+        new("reset after it acted", true) { Is = Kind.Reset },
+        new("silence, not acted", false) { Is = Kind.Silence },
+        new("silence after it acted", true) { Is = Kind.Silence },
+        new("an answer that drips", true) { Is = Kind.Drip },
+        new("an answer that breaks off", true) { Is = Kind.BreaksOff },
+        Of(400),
+        Of(401),
+        Of(403),
+        Of(404),
+        Of(408),
+        Of(409),
+        Of(412),
+        Of(429),
+        Of(429, "0"),
+        Of(429, "120"),
+        Of(500),
+        Of(500) with { Name = "500 after it acted", Acts = true },
+        Of(503),
+        Of(503, "120"),
+        new("302 to elsewhere", false) { Status = 302 },
+        new("200, cut JSON", true) { Status = 200, Body = "{\"access_token\":\"ac" },
+        new("200, a page", false) { Status = 200, Body = "<html>Sign in to the Wi-Fi</html>", ContentType = "text/html" },
+        new("200, empty object", false) { Status = 200, Body = "{}" },
+        new("200, absurd fields", false)
+        {
+            Status = 200,
+            Body = """{"access_token":42,"refresh_token":[],"expires_in":"never","active":"perhaps","instance":7,"site":[[]],"PartitionKey":1,"Status":{},"value":"none"}""",
+        },
+        new("200, 10 MB", false) { Status = 200, Body = $"{{\"access_token\":\"{new string('x', BodyOf10Megabytes)}\"}}" },
+    ];
+
+    /// <summary>Those that are tried to go on until the end of the operation as well.</summary>
+    public static bool MayGoOn(Fault fault) => fault is { Acts: false, RetryAfter: null } && (fault.Is is Kind.Refused or Kind.Silence || fault.Status is 400 or 500);
+
+    /// <summary>Fails in place of the server, or answers in its place. A wait ends by <paramref name="time"/> or by the token.</summary>
+    public async Task<HttpResponseMessage> HappenAsync(HttpRequestMessage? request, TimeProvider time, CancellationToken cancellationToken)
+    {
+        switch (Is)
+        {
+            case Kind.Refused:
+                throw new HttpRequestException(
+                    HttpRequestError.ConnectionError, "refused", new SocketException((int)SocketError.ConnectionRefused));
+            case Kind.WrongCertificate:
+                throw new HttpRequestException(HttpRequestError.SecureConnectionError, "certificate", new AuthenticationException("certificate"));
+            case Kind.Reset:
+                throw new HttpRequestException(
+                    HttpRequestError.Unknown, "reset", new IOException("reset", new SocketException((int)SocketError.ConnectionReset)));
+            case Kind.Silence:
+                await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellationToken);
+                break;
+        }
+
+        var answer = new HttpResponseMessage((HttpStatusCode)(Status ?? 200))
+        {
+            RequestMessage = request,
+            Content = Is switch
+            {
+                Kind.Drip => new Dripping(time),
+                Kind.BreaksOff => new BreakingOff(),
+                _ => new StringContent(Body ?? """{"message":"no"}""", Encoding.UTF8, ContentType),
+            },
+        };
+        if (Status == 302)
+        {
+            answer.Headers.Location = new Uri("https://elsewhere.example.com/");
+        }
+
+        if (RetryAfter is not null)
+        {
+            answer.Headers.TryAddWithoutValidation("Retry-After", RetryAfter);
+        }
+
+        return answer;
+    }
+
+    public override string ToString() => Name;
+
+    private static Fault Of(int status, string? retryAfter = null) =>
+        new(retryAfter is null ? $"{status}" : $"{status}, Retry-After: {retryAfter}", false) { Status = status, RetryAfter = retryAfter };
+
+    /// <summary>A byte each second, and never done.</summary>
+    private sealed class Dripping(TimeProvider time) : HttpContent
+    {
+        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
+            SerializeToStreamAsync(stream, context, CancellationToken.None);
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
+        {
+            while (true)
+            {
+                await stream.WriteAsync(" "u8.ToArray(), cancellationToken);
+                await Task.Delay(TimeSpan.FromSeconds(1), time, cancellationToken);
+            }
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
+    }
+
+    /// <summary>Some bytes, and then the connection is gone.</summary>
+    private sealed class BreakingOff : HttpContent
+    {
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            await stream.WriteAsync("{\"acc"u8.ToArray());
+            throw new IOException("reset", new SocketException((int)SocketError.ConnectionReset));
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
+    }
+}

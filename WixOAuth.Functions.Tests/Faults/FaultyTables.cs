@@ -1,0 +1,62 @@
+using System.Text.RegularExpressions;
+
+namespace WixOAuth.Functions.Tests.Faults;
+
+/// <summary>The wire between the real Azure SDK and the real Azurite.</summary>
+internal sealed partial class FaultyTables(Func<FaultyCalls> calls) : DelegatingHandler(new SocketsHttpHandler { AllowAutoRedirect = false })
+{
+    public const string DueIndex = "read due index";
+
+    public bool IsOn { get; set; }
+
+    protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        Assert.NotEqual("elsewhere.example.com", request.RequestUri!.Host);
+        if (!IsOn || calls().Meet(await KindOfAsync(request, cancellationToken)) is not { } fault)
+        {
+            return await base.SendAsync(request, cancellationToken);
+        }
+
+        if (fault.Acts)
+        {
+            (await base.SendAsync(request, cancellationToken)).Dispose();
+        }
+
+        // The SDK's own network timeout ends a silence; it runs by the machine's clock, so it is brought about here.
+        return fault.Is is Fault.Kind.Silence or Fault.Kind.Drip
+            ? throw new TaskCanceledException("The network was too slow.")
+            : await fault.HappenAsync(request, TimeProvider.System, cancellationToken);
+    }
+
+    private static async Task<string> KindOfAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        var url = Uri.UnescapeDataString(request.RequestUri!.PathAndQuery);
+        if (url.Contains("$batch", StringComparison.Ordinal))
+        {
+            var parts = Rows().Matches(Uri.UnescapeDataString(await request.Content!.ReadAsStringAsync(cancellationToken)));
+            return $"write {string.Join(" and ", parts.Select(part => NameOf(part.Groups[1].Value)).Distinct())}";
+        }
+
+        var body = request.Method == HttpMethod.Post ? await request.Content!.ReadAsStringAsync(cancellationToken) : "";
+        var row = url.Contains("RowKey ge 'd|", StringComparison.Ordinal) || url.Contains("RowKey gt 'd|", StringComparison.Ordinal)
+            ? "d"
+            : Row().Match(url) is { Success: true } match ? match.Groups[1].Value : Rows().Match(body) is { Success: true } added ? added.Groups[1].Value : "?";
+        return $"{(request.Method == HttpMethod.Get ? "read" : request.Method == HttpMethod.Delete ? "delete" : "write")} {NameOf(row)}";
+    }
+
+    private static string NameOf(string prefix) => prefix switch
+    {
+        "i" => "instance",
+        "d" => "due index",
+        "n" => "redemption",
+        "s" => "status index",
+        "u" => "last use",
+        _ => "table",
+    };
+
+    [GeneratedRegex("RowKey='([a-z])\\|")]
+    private static partial Regex Row();
+
+    [GeneratedRegex("RowKey(?:=|\":\")'?([a-z])\\|")]
+    private static partial Regex Rows();
+}

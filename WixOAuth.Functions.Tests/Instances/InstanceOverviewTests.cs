@@ -1,0 +1,57 @@
+using WixOAuth.Functions.Tests.Storage;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Functions.Tests.Instances;
+
+/// <summary>What the operators' page counts.</summary>
+public sealed class InstanceOverviewTests
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+    private readonly Microsoft.Extensions.Time.Testing.FakeTimeProvider _clock = TestClock.New();
+    private readonly MemoryInstanceStore _store = new();
+
+    [Fact]
+    public async Task Each_instance_counts_by_its_status_its_life_and_its_luck()
+    {
+        double?[] lives = [-1, 0, null, 30, 30.5, 60, 120, 121, 300, 301];
+        foreach (var life in lives)
+        {
+            await AddAsync(InstanceStatus.Active, life, fails: life is 30 or 301);
+        }
+
+        await AddAsync(InstanceStatus.Removed, 30, fails: true);
+        await AddAsync(InstanceStatus.ReinstallRequired, 30, fails: true);
+
+        var overview = await new InstanceOverview(_store, _clock).GetAsync(None);
+
+        Assert.Equal((10, 1, 1), (overview.ByStatus[InstanceStatus.Active], overview.ByStatus[InstanceStatus.Removed], overview.ByStatus[InstanceStatus.ReinstallRequired]));
+
+        // Up to 0 s, 30 s, 1 min, 2 min, 5 min, and longer.
+        Assert.Equal([3, 1, 2, 1, 2, 1], overview.ByLife);
+        Assert.Equal(2, overview.Failing);
+        Assert.False(overview.IsPartial);
+        Assert.Equal(_clock.GetUtcNow(), overview.At);
+    }
+
+    [Fact]
+    public async Task It_is_kept_for_half_a_minute()
+    {
+        var overview = new InstanceOverview(_store, _clock);
+        await overview.GetAsync(None);
+        await AddAsync(InstanceStatus.Active, 30, fails: false);
+        _clock.Advance(TimeSpan.FromSeconds(30) - TimeSpan.FromTicks(1));
+        Assert.Equal(0, (await overview.GetAsync(None)).ByStatus[InstanceStatus.Active]);
+
+        _clock.Advance(TimeSpan.FromTicks(1));
+        Assert.Equal(1, (await overview.GetAsync(None)).ByStatus[InstanceStatus.Active]);
+    }
+
+    private async Task AddAsync(InstanceStatus status, double? life, bool fails)
+    {
+        var now = _clock.GetUtcNow();
+        var instance = Samples.NewInstance() with { Status = status, AccessTokenExpiresOn = life is { } seconds ? now.AddSeconds(seconds) : null };
+        Assert.NotNull(await _store.TryWriteAsync(null, fails ? instance.Failed(TokenError.Rejected, now, now) with { Status = status } : instance, None));
+    }
+}

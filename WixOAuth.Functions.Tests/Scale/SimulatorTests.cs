@@ -1,0 +1,92 @@
+using System.Diagnostics;
+using System.Text.Json;
+
+namespace WixOAuth.Functions.Tests.Scale;
+
+/// <summary>
+/// The simulator of bench/scale in worlds so small that its counts can be worked out by hand. As a process of its own,
+/// because it needs a thread pool of one thread.
+/// </summary>
+public sealed class SimulatorTests
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+
+    // Tokens live 5 minutes and are due after 3 and a bit, so a sweep each minute refreshes a warm site with every fourth
+    // tick: 30 times in 2 hours. Each refresh is a read, a lease and a commit. Every 20 minutes the HTTP process finds its
+    // memory outlived and reads the row, once. It notes a use at most every half hour, so with every second call, 3 times
+    // in 2 hours; as often a sweep finds the use in the row older than an hour, and reads the newer one.
+    [Fact]
+    public async Task Sites_called_every_20_minutes_are_counted_as_worked_out_by_hand()
+    {
+        const int Sites = 3;
+        var counted = await SimulateAsync("--sites", "3", "--hours", "2", "--call-every", "00:20:00");
+        Assert.Equal(
+            [
+                ("Sweeps", 120), ("DueQueries", 120 * 16), ("GetTokens", Sites * 6), ("AskedStorage", Sites * 6), ("WaitedForWix", 0), ("Refused", 0),
+                ("WixCalls", Sites * 30), ("Reads", Sites * (30 + 6)), ("Leases", Sites * 30), ("Commits", Sites * 30), ("OtherWrites", 0),
+                ("LastUseWrites", Sites * 3), ("LastUseReads", Sites * 3), ("CutOff", 0), ("Transactions", 1_920 + (Sites * (36 + 30 + 30 + 3 + 3))),
+            ],
+            Of(counted, "Sweeps", "DueQueries", "GetTokens", "AskedStorage", "WaitedForWix", "Refused", "WixCalls", "Reads", "Leases", "Commits", "OtherWrites", "LastUseWrites", "LastUseReads", "CutOff", "Transactions"));
+    }
+
+    // One call, half a minute past the hour, to a site that was idle: its caller waits for Wix, one read, lease and commit.
+    // It is warm then until an hour has passed: refreshed with ticks 4, 8, … 60. At tick 64 it looks idle, which the row
+    // of its last use confirms, and it is put off until its daily check.
+    [Fact]
+    public async Task A_single_call_keeps_a_site_warm_for_an_hour()
+    {
+        var counted = await SimulateAsync("--sites", "1", "--hours", "6", "--call-every", "06:00:00");
+        Assert.Equal(
+            [
+                ("GetTokens", 1), ("WaitedForWix", 1), ("WixCalls", 1 + 15), ("Reads", 1 + 15 + 1), ("Leases", 1 + 15), ("Commits", 1 + 15),
+                ("OtherWrites", 1), ("LastUseWrites", 1), ("LastUseReads", 1), ("DueQueries", 360 * 16),
+            ],
+            Of(counted, "GetTokens", "WaitedForWix", "WixCalls", "Reads", "Leases", "Commits", "OtherWrites", "LastUseWrites", "LastUseReads", "DueQueries"));
+    }
+
+    // Checked once in 0.9 to 1 day: in a day once, or twice.
+    [Fact]
+    public async Task Sites_that_nobody_calls_are_checked_once_a_day()
+    {
+        var counted = await SimulateAsync("--sites", "20", "--hours", "24", "--call-every", "00:00:00");
+        Assert.InRange(counted["WixCalls"], 20, 40);
+        Assert.All(Of(counted, "Reads", "LastUseReads", "Leases", "Commits"), figure => Assert.Equal(counted["WixCalls"], figure.Figure));
+        Assert.Equal([("OtherWrites", 0), ("LastUseWrites", 0), ("DueQueries", 1_440 * 16)], Of(counted, "OtherWrites", "LastUseWrites", "DueQueries"));
+    }
+
+    [Fact]
+    public async Task A_run_can_be_repeated()
+    {
+        string[] run = ["--sites", "300", "--hours", "1", "--seed", "7"];
+        Assert.Equal(await SimulateAsync(run), await SimulateAsync(run));
+    }
+
+    private static (string Name, double Figure)[] Of(Dictionary<string, double> counted, params string[] names) =>
+        [.. names.Select(name => (name, counted[name]))];
+
+    private static async Task<Dictionary<string, double>> SimulateAsync(params string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "WixOAuth.Scale.dll"), "--json", .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        using var patience = new CancellationTokenSource(s_patience);
+        var (output, errors) = (process.StandardOutput.ReadToEndAsync(patience.Token), process.StandardError.ReadToEndAsync(patience.Token));
+        try
+        {
+            await process.WaitForExitAsync(patience.Token);
+        }
+        finally
+        {
+            if (!process.HasExited)
+            {
+                process.Kill();
+            }
+        }
+
+        Assert.True(process.ExitCode == 0, await errors);
+        return JsonSerializer.Deserialize<Dictionary<string, double>>(await output)!;
+    }
+}

@@ -1,0 +1,117 @@
+using System.Runtime.CompilerServices;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Scale;
+
+/// <summary>
+/// The memory store, each request to it counted by kind and taking as long as one to Table storage. The due index is
+/// read as <see cref="TableInstanceStore"/> reads it: the shards in turns, a page of keys at a time.
+/// </summary>
+internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime time, Counts counts) : IInstanceStore
+{
+    /// <summary>Off while the world is furnished.</summary>
+    public bool IsOn { get; set; }
+
+    public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.Reads++);
+        return await store.FindAsync(id, cancellationToken);
+    }
+
+    public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
+    {
+        await RequestAsync(() =>
+        {
+            if (instance.Lease is not null && instance.Lease != previous?.Instance.Lease)
+            {
+                counts.Leases++;
+            }
+            else if (instance.Generation > previous?.Instance.Generation)
+            {
+                counts.Commits++;
+            }
+            else
+            {
+                counts.OtherWrites++;
+            }
+        });
+        return await store.TryWriteAsync(previous, instance, cancellationToken);
+    }
+
+    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var shards = InstanceRows.Shards.ToDictionary(shard => shard, _ => new Queue<DueInstance>());
+        await foreach (var due in store.ReadDueAsync(now, cancellationToken))
+        {
+            shards[InstanceRows.ShardOf(due.Id)].Enqueue(due);
+        }
+
+        var turns = new Queue<(Queue<DueInstance> Rows, int Read)>(shards.Values.Select(rows => (rows, 0)));
+        while (turns.TryDequeue(out var turn))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (turn.Read == 0 || (turn.Read % Model.TablePage == 0 && turn.Rows.Count > 0))
+            {
+                await RequestAsync(() => counts.DueQueries++);
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+
+            if (turn.Rows.TryDequeue(out var due))
+            {
+                turns.Enqueue((turn.Rows, turn.Read + 1));
+                yield return due;
+            }
+        }
+    }
+
+    public async Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.OtherWrites++);
+        await store.RemoveDueAsync(due, cancellationToken);
+    }
+
+    public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.LastUseReads++);
+        return await store.FindLastUseAsync(id, cancellationToken);
+    }
+
+    public async Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.LastUseWrites++);
+        await store.SaveLastUseAsync(id, usedAt, cancellationToken);
+    }
+
+    public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
+
+    public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => throw NotSimulated();
+
+    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) => throw NotSimulated();
+
+    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => throw NotSimulated();
+
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) => throw NotSimulated();
+
+    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) => throw NotSimulated();
+
+    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) => throw NotSimulated();
+
+    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) => throw NotSimulated();
+
+    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => throw NotSimulated();
+
+    // What nothing here calls would not be counted if something did.
+    private static NotSupportedException NotSimulated() => new("Installs and housekeeping are not simulated.");
+
+    private Task RequestAsync(Action count)
+    {
+        if (!IsOn)
+        {
+            return Task.CompletedTask;
+        }
+
+        count();
+        return time.PassAsync(Model.StorageLatency);
+    }
+}
