@@ -1,5 +1,8 @@
+using System.Globalization;
+using System.Reflection;
 using System.Text.RegularExpressions;
 using WixOAuth.Processes;
+using WixOAuth.Tokens;
 
 namespace WixOAuth.Crash;
 
@@ -7,10 +10,14 @@ namespace WixOAuth.Crash;
 internal sealed record Node(int Number, ServiceProcess Process, CountingProxy Storage);
 
 /// <summary>Some processes on one storage. Whoever is killed is replaced.</summary>
-internal sealed partial class Fleet(
+internal sealed class Fleet(
     Surroundings around, FakeWix wix, StorageWatch watch, Journal journal, string table, int size, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
+    // What TokenKeeper says when it met what nobody foresaw or lost something, and the host of a function that threw.
+    private static readonly Regex s_unforeseen = new(
+        $@"\[({EventOf(nameof(TokenLog.RefreshBroke))}|{EventOf(nameof(TokenLog.TokensLost))}|{EventOf(nameof(TokenLog.Unreadable))})\]|FunctionHost\[1\]|Unhandled exception");
+
     // Starting takes all of a processor.
     private readonly SemaphoreSlim _starts = new(Math.Max(1, Environment.ProcessorCount));
     private readonly Lock _lock = new();
@@ -165,7 +172,7 @@ internal sealed partial class Fleet(
 
     private void NoteFaults(Node node)
     {
-        foreach (var line in node.Process.LinesLike(Unforeseen()))
+        foreach (var line in node.Process.LinesLike(s_unforeseen))
         {
             journal.AddFault(line);
         }
@@ -181,7 +188,6 @@ internal sealed partial class Fleet(
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // What TokenKeeper says when it met what nobody foresaw, and what the host says of a function that threw.
-    [GeneratedRegex(@"TokenKeeper\[418\]|FunctionHost\[1\]|Unhandled exception")]
-    private static partial Regex Unforeseen();
+    private static string EventOf(string message) =>
+        typeof(TokenLog).GetMethod(message, BindingFlags.Static | BindingFlags.Public)!.GetCustomAttribute<LoggerMessageAttribute>()!.EventId.ToString(CultureInfo.InvariantCulture);
 }
