@@ -22,7 +22,7 @@ public sealed class CrashTests
             {
                 RandomKills = 3,
                 StepRounds = 1,
-                OneRotationEach = true,
+                IsShort = true,
                 Outages = 1,
                 Processes = 3,
                 Sites = 12,
