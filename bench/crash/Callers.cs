@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using WixOAuth.Processes;
 using WixOAuth.Secrets;
@@ -68,7 +69,7 @@ internal sealed class Callers(Fleet fleet, Journal journal) : IDisposable
                 },
                 TimeSpan.Zero);
         }
-        catch (Exception exception) when (exception is HttpRequestException or IOException or JsonException)
+        catch (Exception exception) when (IsBroken(exception) || exception is JsonException)
         {
             return Note(ask, TimeSpan.Zero);
         }
@@ -92,6 +93,9 @@ internal sealed class Callers(Fleet fleet, Journal journal) : IDisposable
 
     public void Dispose() => _http.Dispose();
 
+    // A bare SocketException comes where the other side ends while the connection is being made.
+    private static bool IsBroken(Exception exception) => exception is HttpRequestException or IOException or SocketException;
+
     private async Task<bool> PostAsync(Node node, string path, CancellationToken cancellationToken)
     {
         try
@@ -99,7 +103,7 @@ internal sealed class Callers(Fleet fleet, Journal journal) : IDisposable
             using var answer = await SendAsync(node, HttpMethod.Post, path, cancellationToken);
             return answer.IsSuccessStatusCode;
         }
-        catch (Exception exception) when (exception is HttpRequestException or IOException)
+        catch (Exception exception) when (IsBroken(exception))
         {
             return false;
         }

@@ -215,7 +215,7 @@ internal sealed class Checker
         }
 
         _saved.Add(call);
-        if (call.Node != write.Node || !ReferenceEquals(call, _calls[site.Id].Last(other => other.Node == write.Node && other.Outcome == WixOutcome.Accepted && other.ActedAt <= write.SentAt)))
+        if (call.Node != write.Node || !ReferenceEquals(call, _calls[site.Id].LastOrDefault(other => other.Node == write.Node && other.Outcome == WixOutcome.Accepted && other.ActedAt <= write.SentAt)))
         {
             Break(Saved, site.Id, write.SentAt, $"Process {write.Node} saved another access token than it had been given last.");
         }

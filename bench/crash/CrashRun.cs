@@ -17,8 +17,11 @@ internal sealed record CrashOptions
     /// <summary>How often each step is tried with each kind of site.</summary>
     public int StepRounds { get; init; } = 5;
 
-    /// <summary>Tries each step with one kind of site only, another one for each step.</summary>
-    public bool OneRotationEach { get; init; }
+    /// <summary>
+    /// Tries each step with one kind of site only, another one for each step; and in the order of the protocol, since
+    /// the last ones leave no lease that would have to be waited for.
+    /// </summary>
+    public bool IsShort { get; init; }
 
     /// <summary>How often the storage goes away and comes back.</summary>
     public int Outages { get; init; } = 5;
@@ -172,7 +175,7 @@ internal sealed class CrashRun : IAsyncDisposable
         }
     }
 
-    private IEnumerable<(Step Step, Rotation Rotation)> Rounds() => Step.All.SelectMany((step, number) => _options.OneRotationEach
+    private IEnumerable<(Step Step, Rotation Rotation)> Rounds() => Step.All.SelectMany((step, number) => _options.IsShort
         ? [(step, step.Rotations[number % step.Rotations.Count])]
         : step.Rotations.Select(rotation => (step, rotation)));
 
@@ -238,11 +241,15 @@ internal sealed class CrashRun : IAsyncDisposable
 
     private async Task KillAsync(Task load)
     {
-        var events = Rounds().SelectMany(round => Enumerable.Repeat<Func<Task>>(() => KillAtAsync(round.Step, round.Rotation), _options.StepRounds))
-            .Concat(Enumerable.Repeat<Func<Task>>(KillAtRandomAsync, _options.RandomKills))
+        var events = Enumerable.Repeat<Func<Task>>(KillAtRandomAsync, _options.RandomKills)
             .Concat(Enumerable.Repeat<Func<Task>>(BreakStorageAsync, _options.Outages))
+            .Concat(Rounds().SelectMany(round => Enumerable.Repeat<Func<Task>>(() => KillAtAsync(round.Step, round.Rotation), _options.StepRounds)))
             .ToArray();
-        Random.Shared.Shuffle(events);
+        if (!_options.IsShort)
+        {
+            Random.Shared.Shuffle(events);
+        }
+
         var startedAt = Stopwatch.GetTimestamp();
         for (var i = 0; i < events.Length; i++)
         {

@@ -1,5 +1,8 @@
+using System.Globalization;
+using System.Reflection;
 using System.Text.RegularExpressions;
 using WixOAuth.Processes;
+using WixOAuth.Tokens;
 
 namespace WixOAuth.Crash;
 
@@ -7,10 +10,14 @@ namespace WixOAuth.Crash;
 internal sealed record Node(int Number, ServiceProcess Process, CountingProxy Storage);
 
 /// <summary>Some processes on one storage. Whoever is killed is replaced.</summary>
-internal sealed partial class Fleet(
+internal sealed class Fleet(
     Surroundings around, FakeWix wix, StorageWatch watch, Journal journal, string table, int size, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
+    // What TokenKeeper says when it met what nobody foresaw or lost something, and the host of a function that threw.
+    private static readonly Regex s_unforeseen = new(
+        $@"\[({EventOf(nameof(TokenLog.RefreshBroke))}|{EventOf(nameof(TokenLog.TokensLost))}|{EventOf(nameof(TokenLog.Unreadable))})\]|FunctionHost\[1\]|Unhandled exception");
+
     // Starting takes all of a processor.
     private readonly SemaphoreSlim _starts = new(Math.Max(1, Environment.ProcessorCount));
     private readonly Lock _lock = new();
@@ -20,6 +27,18 @@ internal sealed partial class Fleet(
     private int _started;
 
     public Task StartAsync() => Task.WhenAll(Enumerable.Range(0, size).Select(_ => StartNodeAsync()));
+
+    /// <summary>Those that live now.</summary>
+    public IReadOnlyList<Node> Living
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _living];
+            }
+        }
+    }
 
     /// <summary>One of those that live, when there are as many as asked for.</summary>
     public async Task<Node> PickAsync(int atLeast = 1)
@@ -114,7 +133,7 @@ internal sealed partial class Fleet(
             // It does not live long enough for what is compiled twice to pay.
             settings["DOTNET_TC_CallCounting"] = "0";
             settings["Tokens__IdleAfter"] = "00:02:00";
-            var node = new Node(number, await ServiceProcess.StartAsync(settings, cancellationToken), storage);
+            var node = new Node(number, await StartProcessAsync(settings), storage);
             lock (_lock)
             {
                 // The storage may have moved while it started.
@@ -129,6 +148,21 @@ internal sealed partial class Fleet(
         }
     }
 
+    private async Task<ServiceProcess> StartProcessAsync(Dictionary<string, string> settings)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            try
+            {
+                return await ServiceProcess.StartAsync(settings, cancellationToken);
+            }
+            catch (InvalidOperationException exception) when (tries < 5 && exception.Message.Contains("address already in use", StringComparison.Ordinal))
+            {
+                // It looks for a free port before it takes it, and so does everybody else here.
+            }
+        }
+    }
+
     private async Task BuryAsync(Node node)
     {
         NoteFaults(node);
@@ -138,7 +172,7 @@ internal sealed partial class Fleet(
 
     private void NoteFaults(Node node)
     {
-        foreach (var line in node.Process.LinesLike(Unforeseen()))
+        foreach (var line in node.Process.LinesLike(s_unforeseen))
         {
             journal.AddFault(line);
         }
@@ -154,7 +188,6 @@ internal sealed partial class Fleet(
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // What TokenKeeper says when it met what nobody foresaw, and what the host says of a function that threw.
-    [GeneratedRegex(@"TokenKeeper\[418\]|FunctionHost\[1\]|Unhandled exception")]
-    private static partial Regex Unforeseen();
+    private static string EventOf(string message) =>
+        typeof(TokenLog).GetMethod(message, BindingFlags.Static | BindingFlags.Public)!.GetCustomAttribute<LoggerMessageAttribute>()!.EventId.ToString(CultureInfo.InvariantCulture);
 }
