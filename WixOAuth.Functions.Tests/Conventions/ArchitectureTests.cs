@@ -87,6 +87,9 @@ public sealed class ArchitectureTests
         return
         [
             .. from type in module.GetTypes()
+
+               // Measuring the coverage adds a type of its own to what it measures.
+               where !type.FullName.StartsWith("Coverlet.", StringComparison.Ordinal)
                from method in type.Methods
                where method.HasBody
                from instruction in method.Body.Instructions

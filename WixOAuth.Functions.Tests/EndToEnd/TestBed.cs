@@ -26,13 +26,14 @@ public sealed class TestBed : IAsyncDisposable
     private readonly HttpClient _http = new();
     private readonly Dictionary<string, string?> _settings;
     private readonly Action<IServiceCollection>? _overrides;
+    private LocalHost? _host;
 
     private TestBed(PretendWixServer wix, Dictionary<string, string?> settings, Action<IServiceCollection>? overrides, OffsetClock clock, CapturedLogs logs) =>
         (Wix, _settings, _overrides, Clock, Logs) = (wix, settings, overrides, clock, logs);
 
     public PretendWixServer Wix { get; }
 
-    public LocalHost Host { get; private set; } = null!;
+    public LocalHost Host => _host!;
 
     public OffsetClock Clock { get; }
 
@@ -89,8 +90,16 @@ public sealed class TestBed : IAsyncDisposable
         wix.AppUrl = new Uri($"{values["urls"]}/api/install");
         wix.RedirectUrl = new Uri(values["Wix__RedirectUrl"]!);
         wix.Control.Switches = wix.Control.Switches with { SendWebhooks = webhooks };
-        await bed.StartHostAsync();
-        return bed;
+        try
+        {
+            await bed.StartHostAsync();
+            return bed;
+        }
+        catch
+        {
+            await bed.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>Stops the program and starts it again, on the same storage, with some settings changed.</summary>
@@ -229,11 +238,18 @@ public sealed class TestBed : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _http.Dispose();
-        await Host.DisposeAsync();
+        if (_host is not null)
+        {
+            await _host.DisposeAsync();
+        }
+
         await Wix.DisposeAsync();
+
+        // Nobody else does, and it hears what the Azure SDK says to every test that comes after.
+        Logs.Dispose();
     }
 
-    public async Task StartHostAsync() => Host = await LocalHost.StartAsync(
+    public async Task StartHostAsync() => _host = await LocalHost.StartAsync(
         LocalSettings.From(_settings),
         services =>
         {
