@@ -3,6 +3,8 @@ using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
+using WixOAuth.Tokens;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Install;
 
@@ -80,6 +82,55 @@ public sealed class InstallFlowTests : IDisposable
         Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
 
         Assert.Equal(1, (await _core.ReadAsync(Id)).Generation);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_save_whose_answer_was_lost_does_not_undo_what_others_made_of_it_since(bool removed)
+    {
+        var request = await BeginAsync();
+        _store.LoseWrites = 1;
+        _store.Losing = async stored =>
+        {
+            var now = _core.Clock.GetUtcNow();
+            var granted = new TokenAnswer.Granted(new AccessToken("access-2"), new RefreshToken("refresh-2"), now, now.AddMinutes(5));
+            var tokens = await _core.Protector.ProtectAsync(Id, 2, granted, granted.RefreshToken);
+            var after = removed ? Instance.Forget(stored.Instance, Id, now) : stored.Instance.Refreshed(Grant.RefreshToken, tokens, "refresh", now);
+            Assert.NotNull(await _store.TryWriteAsync(stored, after, CancellationToken.None));
+        };
+
+        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+
+        Assert.Equal(2, (await _core.ReadAsync(Id)).Generation);
+        var result = await _core.GetAsync(Id);
+        if (removed)
+        {
+            Assert.IsType<TokenResult.Removed>(result);
+            return;
+        }
+
+        Assert.Equal("refresh-2", await _core.RefreshTokenOfAsync(Id));
+        Assert.Equal("access-2", Assert.IsType<TokenResult.Token>(result).AccessToken.Reveal());
+    }
+
+    [Theory]
+    [InlineData(-1, "refresh-newer")]
+    [InlineData(0, "refresh-1")]
+    [InlineData(1, "refresh-1")]
+    public async Task Of_two_consents_the_newer_one_by_Wixs_clock_stays_whichever_is_saved_last(int secondsLater, string expected)
+    {
+        var now = _core.Clock.GetUtcNow();
+        var newer = new TokenAnswer.Granted(new AccessToken("access-newer"), new RefreshToken("refresh-newer"), now, now.AddMinutes(5));
+        var consent = new Consent(null, null, null, DateTimeOffset.FromUnixTimeSeconds(1_700_000_000 - secondsLater), SendSetupCompleted: false);
+        await _core.Flow.SaveAsync(Id, consent, newer, newer.RefreshToken!);
+
+        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(await BeginAsync(), CancellationToken.None));
+
+        Assert.Equal(expected, await _core.RefreshTokenOfAsync(Id));
+        Assert.Equal(
+            expected.Replace("refresh", "access", StringComparison.Ordinal),
+            Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id)).AccessToken.Reveal());
     }
 
     [Fact]
@@ -207,6 +258,8 @@ public sealed class InstallFlowTests : IDisposable
 
         public int LoseWrites { get; set; }
 
+        public Func<StoredInstance, Task> Losing { get; set; } = _ => Task.CompletedTask;
+
         public int FailWrites { get; set; }
 
         public bool FailOutcomes { get; set; }
@@ -229,7 +282,13 @@ public sealed class InstallFlowTests : IDisposable
             }
 
             var written = await _store.TryWriteAsync(previous, instance, cancellationToken);
-            return LoseWrites-- > 0 ? null : written;
+            if (written is null || LoseWrites-- <= 0)
+            {
+                return written;
+            }
+
+            await Losing(written);
+            return null;
         }
 
         public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _store.TryRemoveAsync(previous, cancellationToken);

@@ -147,21 +147,11 @@ public sealed class WebhookOrderTests : IDisposable
         }
     }
 
-    private static async Task ConsentAsync(Core core, InstanceId id, string refreshToken)
+    private static Task<StoredInstance> ConsentAsync(Core core, InstanceId id, string refreshToken)
     {
-        var commitId = Guid.NewGuid().ToString("N");
-        await core.Writer.CommitAsync(
-            id,
-            known: null,
-            async before =>
-            {
-                var now = core.Clock.GetUtcNow();
-                var granted = new TokenAnswer.Granted(new AccessToken("access"), new RefreshToken(refreshToken), now, now.AddMinutes(5));
-                var tokens = await core.Protector.ProtectAsync(id, Instance.NextGeneration(before), granted, granted.RefreshToken);
-                var instance = Instance.Consented(before, id, new Consent(null, null, null, now, SendSetupCompleted: true), tokens, commitId, now);
-                return instance with { DueAt = core.Schedule.DueAt(instance, now) };
-            },
-            current => current.CommitId == commitId);
+        var now = core.Clock.GetUtcNow();
+        var granted = new TokenAnswer.Granted(new AccessToken("access"), new RefreshToken(refreshToken), now, now.AddMinutes(5));
+        return core.Flow.SaveAsync(id, new Consent(null, null, null, now, SendSetupCompleted: true), granted, granted.RefreshToken!);
     }
 
     private static async Task<int> PostAsync(WebhookEndpoint endpoint, string jwt)

@@ -167,7 +167,6 @@ public sealed class InstallFlow(
 
             // 6. Saved before the browser goes on.
             var stored = await SaveAsync(id, consent, granted, refreshToken);
-            keeper.Remember(stored, granted.AccessToken);
             if (stored.Instance.SetupPending)
             {
                 background.Start("set-up completion", () => setup.SendAsync(stored, granted.AccessToken));
@@ -208,10 +207,13 @@ public sealed class InstallFlow(
         return (instance?.InstanceId is { } confirmed ? confirmed == id : null, consent);
     }
 
-    private async Task<StoredInstance> SaveAsync(
-        InstanceId id, Consent consent, TokenAnswer.Granted granted, RefreshToken refreshToken)
+    /// <summary>
+    /// Saves and remembers the tokens of a consent, once: what others have made of it since, while the answer to the
+    /// write was lost, stays as it is; so does a newer consent.
+    /// </summary>
+    internal async Task<StoredInstance> SaveAsync(InstanceId id, Consent consent, TokenAnswer.Granted granted, RefreshToken refreshToken)
     {
-        var commitId = Guid.NewGuid().ToString("N");
+        var consentId = Guid.NewGuid().ToString("N");
         var stored = await writer.CommitAsync(
             id,
             known: null,
@@ -219,11 +221,16 @@ public sealed class InstallFlow(
             {
                 var now = time.GetUtcNow();
                 var tokens = await protector.ProtectAsync(id, Instance.NextGeneration(before), granted, refreshToken);
-                var instance = Instance.Consented(before, id, consent, tokens, commitId, now);
-                return instance with { DueAt = schedule.DueAt(instance, now) };
+                var instance = Instance.Consented(before, id, consent, tokens, consentId, now);
+                return ReferenceEquals(instance, before) ? before : instance with { DueAt = schedule.DueAt(instance, now) };
             },
-            current => current.CommitId == commitId);
-        return stored!;
+            current => current.ConsentId == consentId);
+        if (stored!.Instance.CommitId == consentId)
+        {
+            keeper.Remember(stored, granted.AccessToken);
+        }
+
+        return stored;
     }
 
     private async Task RecordAsync(Redemption redemption)

@@ -41,8 +41,20 @@ public sealed partial record Instance
     /// The owner consented: new tokens. An upgrade keeps the completed set-up; after a removal, or where only a
     /// reinstall could help, it is an installation of its own, whose set-up Wix waits for again (wix-protocol §6, §9).
     /// </summary>
-    public static Instance Consented(Instance? before, InstanceId id, Consent consent, ProtectedTokens tokens, string commitId, DateTimeOffset now)
+    /// <param name="before">What is known.</param>
+    /// <param name="id">Of which instance.</param>
+    /// <param name="consent">What the consent brings.</param>
+    /// <param name="tokens">Its tokens, encrypted for <see cref="NextGeneration"/>.</param>
+    /// <param name="consentId">The consent's own id.</param>
+    /// <param name="now">The time.</param>
+    /// <returns><paramref name="before"/> itself when it is of a newer consent, whose tokens are the good ones.</returns>
+    public static Instance Consented(Instance? before, InstanceId id, Consent consent, ProtectedTokens tokens, string consentId, DateTimeOffset now)
     {
+        if (before?.WixConsentedAt > consent.WixIssuedAt)
+        {
+            return before;
+        }
+
         var setupCompletedAt = before is { Status: InstanceStatus.Active } ? before.SetupCompletedAt : null;
         var installedAt = Later(before?.WixInstalledAt, consent.WixIssuedAt);
         return new Instance
@@ -58,12 +70,14 @@ public sealed partial record Instance
             RefreshToken = tokens.Refresh,
             AccessTokenIssuedAt = tokens.IssuedAt,
             AccessTokenExpiresOn = tokens.ExpiresOn,
-            CommitId = commitId,
+            CommitId = consentId,
+            ConsentId = consentId,
             InstalledAt = before?.InstalledAt ?? now,
             ConsentedAt = now,
             UpdatedAt = now,
             RefreshedAt = now,
             LastUsedAt = now,
+            WixConsentedAt = consent.WixIssuedAt ?? before?.WixConsentedAt,
             WixInstalledAt = installedAt,
             WixRemovedAt = before?.WixRemovedAt,
 
@@ -165,6 +179,8 @@ public sealed partial record Instance
             InstalledAt = before?.InstalledAt ?? now,
             UpdatedAt = now,
             LastUsedAt = now,
+            ConsentId = before?.ConsentId,
+            WixConsentedAt = before?.WixConsentedAt,
             WixInstalledAt = issuedAt,
             WixRemovedAt = before?.WixRemovedAt,
             InstalledBefore = before is not null,
@@ -252,6 +268,8 @@ public sealed partial record Instance
         LastUsedAt = before?.LastUsedAt,
         RemovedAt = before?.RemovedAt ?? now,
         Forgotten = before?.Forgotten ?? false,
+        ConsentId = before?.ConsentId,
+        WixConsentedAt = before?.WixConsentedAt,
         WixInstalledAt = before?.WixInstalledAt,
         WixRemovedAt = before?.WixRemovedAt,
         InstalledBefore = before?.InstalledBefore ?? false,

@@ -121,6 +121,12 @@ public sealed partial record Instance
     /// <summary>The attempt that wrote this generation, by which a write whose answer was lost is recognised.</summary>
     public string? CommitId { get; init; }
 
+    /// <summary>
+    /// The consent that was saved last, by which a write of it whose answer was lost is recognised though a refresh or a
+    /// removal has followed.
+    /// </summary>
+    public string? ConsentId { get; init; }
+
     /// <summary>Failed attempts since the last success; none after one.</summary>
     public Failures? Failures { get; init; }
 
@@ -147,6 +153,9 @@ public sealed partial record Instance
 
     /// <summary>Whether it was removed by <c>ForgetInstance</c>: then only a new consent revives it.</summary>
     public bool Forgotten { get; init; }
+
+    /// <summary>By Wix's clock: the last consent, if Wix told. An older one that is saved late does not replace its tokens.</summary>
+    public DateTimeOffset? WixConsentedAt { get; init; }
 
     /// <summary>By Wix's clock: the last consent or <c>AppInstalled</c>, by which events are ordered.</summary>
     public DateTimeOffset? WixInstalledAt { get; init; }

@@ -117,6 +117,7 @@ internal static class InstanceRows
         Put(row, "LeaseOwner", instance.Lease?.Owner);
         Put(row, "LeaseUntil", instance.Lease?.Until);
         Put(row, "CommitId", instance.CommitId);
+        Put(row, "ConsentId", instance.ConsentId);
         if (instance.Failures is { } failures)
         {
             row["FailureCount"] = failures.Count;
@@ -135,6 +136,7 @@ internal static class InstanceRows
         Put(row, "LastUsedAt", instance.LastUsedAt);
         Put(row, "RemovedAt", instance.RemovedAt);
         row["Forgotten"] = instance.Forgotten;
+        Put(row, "WixConsentedAt", instance.WixConsentedAt);
         Put(row, "WixInstalledAt", instance.WixInstalledAt);
         Put(row, "WixRemovedAt", instance.WixRemovedAt);
         Put(row, "RemovalNotedAt", instance.RemovalNotedAt);
@@ -162,6 +164,7 @@ internal static class InstanceRows
             Generation = from.Required<long>("Generation"),
             Lease = from.Text("LeaseOwner") is { } owner ? new Lease(owner, from.Required<DateTimeOffset>("LeaseUntil")) : null,
             CommitId = from.Text("CommitId"),
+            ConsentId = from.Text("ConsentId"),
             Failures = ReadFailures(from),
             DueAt = from.Time("DueAt"),
             InstalledAt = from.Required<DateTimeOffset>("InstalledAt"),
@@ -171,6 +174,7 @@ internal static class InstanceRows
             LastUsedAt = from.Time("LastUsedAt"),
             RemovedAt = from.Time("RemovedAt"),
             Forgotten = from.Flag("Forgotten"),
+            WixConsentedAt = from.Time("WixConsentedAt"),
             WixInstalledAt = from.Time("WixInstalledAt"),
             WixRemovedAt = from.Time("WixRemovedAt"),
             RemovalNotedAt = from.Time("RemovalNotedAt"),
