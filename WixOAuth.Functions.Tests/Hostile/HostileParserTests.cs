@@ -20,6 +20,8 @@ public sealed class HostileParserTests : IDisposable
     private static readonly CancellationToken None = CancellationToken.None;
     private static readonly string[] s_redemptionProperties = ["AttemptId", "CodeFingerprint", "InstanceId", "Outcome", "AccessTokenExpiresOn"];
 
+    private const int LongestBody = 256 * 1024;
+
     private static readonly RSA s_key = RSA.Create(2048);
     private readonly Core _core = new();
 
@@ -82,8 +84,10 @@ public sealed class HostileParserTests : IDisposable
     [Fact]
     public Task Whatever_Wix_answers_is_an_answer()
     {
+        // A longer one is not read and asked for again, which takes time: FaultTests have it.
+        var json = HostileJson.Text.Select(Encoding.UTF8.GetBytes).Where(body => body.Length <= LongestBody);
         var bodies = Gen.Frequency(
-            (6, HostileJson.Text.Select(Encoding.UTF8.GetBytes)),
+            (6, json),
             (2, Gen.Byte.Array[0, 300]),
             (2, HostileText.Change.Select(change => Encoding.UTF8.GetBytes(change("""{"access_token":"a.eyJleHAiOjQwMDAwMDAwMDB9.c","refresh_token":"r","expires_in":300}""")))),
             (1, Gen.OneOf("a.!.c", "a.e30=.c", "a.eyJcdWQ4MDAiOjF9.c", "..").Select(token => Encoding.UTF8.GetBytes($$"""{"access_token":"{{token}}"}"""))));
