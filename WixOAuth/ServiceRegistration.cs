@@ -68,6 +68,7 @@ public static class ServiceRegistration
         services.AddSingleton<RefreshHistory>();
         services.AddSingleton<StatusEndpoint>();
         services.AddSingleton<TimerEndpoints>();
+        services.AddHostedService<WarmUp>();
         return services;
     }
 

@@ -1,9 +1,14 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Moq;
 using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
+using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Hosting;
 
@@ -87,4 +92,50 @@ public class HostingTests
         Assert.Contains("Background work work failed: InvalidOperationException", logs.Everything, StringComparison.Ordinal);
         Assert.DoesNotContain("a-secret", logs.Everything, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task The_secrets_are_read_before_anybody_asks_for_them()
+    {
+        var (appSecret, keys) = (new Mock<IAppSecretSource>(), new Mock<IProtectionKeySource>());
+        var key = new ProtectionKey(ProtectionKey.IdOf(Core.Key), Core.Key);
+        appSecret.Setup(s => s.GetAsync(It.IsAny<CancellationToken>())).ReturnsAsync(new AppSecretVersion("1", new AppSecret("secret")));
+        keys.Setup(s => s.GetCurrentAsync(It.IsAny<CancellationToken>())).ReturnsAsync(key);
+        using var logs = new CapturedLogs();
+        await using var services = ServicesWith(appSecret.Object, keys.Object, logs);
+
+        await WarmUpAsync(services);
+
+        appSecret.Verify(s => s.GetAsync(It.IsAny<CancellationToken>()), Times.Once);
+        keys.Verify(s => s.GetCurrentAsync(It.IsAny<CancellationToken>()), Times.AtLeastOnce);
+        Assert.Empty(logs.Lines(LogLevel.Warning));
+    }
+
+    [Fact]
+    public async Task A_vault_that_is_away_at_the_start_is_said_to_be_and_ends_nothing()
+    {
+        var (appSecret, keys) = (new Mock<IAppSecretSource>(), new Mock<IProtectionKeySource>());
+        appSecret.Setup(s => s.GetAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new SecretUnavailableException("a-secret"));
+        keys.Setup(s => s.GetCurrentAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new SecretUnavailableException("a-secret"));
+        using var logs = new CapturedLogs();
+        await using var services = ServicesWith(appSecret.Object, keys.Object, logs);
+
+        await WarmUpAsync(services);
+
+        Assert.StartsWith("The first requests will take longer: SecretUnavailableException", Assert.Single(logs.Lines(LogLevel.Warning)), StringComparison.Ordinal);
+        Assert.DoesNotContain("a-secret", logs.Everything, StringComparison.Ordinal);
+    }
+
+    private static async Task WarmUpAsync(ServiceProvider services)
+    {
+        var warmUp = services.GetServices<IHostedService>().OfType<WarmUp>().Single();
+        await warmUp.StartAsync(CancellationToken.None);
+        await warmUp.ExecuteTask!;
+    }
+
+    private static ServiceProvider ServicesWith(IAppSecretSource appSecret, IProtectionKeySource keys, CapturedLogs logs) => new ServiceCollection()
+        .AddLogging(logging => logging.AddProvider(logs))
+        .AddWixOAuth(Core.Configure())
+        .Replace(ServiceDescriptor.Singleton(appSecret))
+        .Replace(ServiceDescriptor.Singleton(keys))
+        .BuildServiceProvider();
 }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
@@ -220,12 +221,24 @@ public sealed class ServiceSettingsTests
             Read(("Wix__RedirectUrl", " https://apps.example.com/api/redirect/ ")).Wix.RedirectUrl.OriginalString);
 
     [Theory]
-    [InlineData("UseDevelopmentStorage=true;")]
-    [InlineData("DefaultEndpointsProtocol=https;AccountName=some;AccountKey=AAAA;EndpointSuffix=core.windows.net")]
-    [InlineData("DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=AAAA;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;")]
-    [InlineData("TableEndpoint=https://some.table.core.windows.net;SharedAccessSignature=sv=2019-02-02&sig=AAAA")]
-    public void Connection_strings_that_Azure_shows_are_taken(string text) =>
-        Assert.Empty(Read(("Tables__ConnectionString", text)).Problems);
+    [InlineData("UseDevelopmentStorage=true;", true)]
+    [InlineData("UseDevelopmentStorage=false", false)]
+    [InlineData("DefaultEndpointsProtocol=https;AccountName=some;AccountKey=AAAA;EndpointSuffix=core.windows.net", true)]
+    [InlineData("DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=AAAA;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;", true)]
+    [InlineData("TableEndpoint=https://some.table.core.windows.net;SharedAccessSignature=sv=2019-02-02&sig=AAAA", true)]
+    [InlineData("AccountName=some;SharedAccessSignature=sv=2019-02-02&sig=AAAA", true)]
+    [InlineData("AccountName=some;AccountKey=", false)]
+    [InlineData("AccountName=some;AccountKey=AAA", false)]
+    [InlineData("AccountKey=AAAA;EndpointSuffix=core.windows.net", false)]
+    [InlineData("TableEndpoint=https://some.table.core.windows.net", false)]
+    [InlineData("TableEndpoint=here;SharedAccessSignature=sv=2019-02-02&sig=AAAA", false)]
+    [InlineData("SharedAccessSignature=sv=2019-02-02&sig=AAAA", false)]
+    [InlineData(";", false)]
+    public void Connection_strings_are_taken_that_Azures_own_client_takes(string text, bool taken)
+    {
+        Assert.Equal(taken, Record.Exception(() => new TableServiceClient(text)) is null);
+        Assert.Equal(taken, Read(("Tables__ConnectionString", text)).Problems.Count == 0);
+    }
 
     [Fact]
     public void Every_form_of_public_keys_is_taken()

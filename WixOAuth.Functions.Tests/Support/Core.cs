@@ -142,6 +142,14 @@ public sealed class Core : IDisposable
 
     public static ServiceSettings Read(params (string Name, string Value)[] more)
     {
+        var settings = ServiceSettings.Read(Configure(more));
+        Assert.Empty(settings.Problems);
+        return settings;
+    }
+
+    /// <summary>Settings that are good, and more.</summary>
+    public static IConfiguration Configure(params (string Name, string Value)[] more)
+    {
         var values = new Dictionary<string, string?>
         {
             ["Wix:AppId"] = "11111111-2222-4333-8444-555555555555",
@@ -155,9 +163,7 @@ public sealed class Core : IDisposable
             values[name.Replace("__", ":", StringComparison.Ordinal)] = value;
         }
 
-        var settings = ServiceSettings.Read(new ConfigurationBuilder().AddInMemoryCollection(values).Build());
-        Assert.Empty(settings.Problems);
-        return settings;
+        return new ConfigurationBuilder().AddInMemoryCollection(values).Build();
     }
 
     /// <summary>Saves an instance with tokens, as if it had just been installed.</summary>

@@ -88,10 +88,17 @@ internal sealed class Caller : IDisposable
         var head = answer[..end];
         var name = "\r\nContent-Length: "u8;
         var at = head.IndexOf(name);
-        var bodyLength = 0;
-        if (at >= 0 ? !Utf8Parser.TryParse(head[(at + name.Length)..], out bodyLength, out _) : head.IndexOf("\r\nTransfer-Encoding:"u8) >= 0)
+        if (at < 0 && head.IndexOf("\r\nTransfer-Encoding: chunked"u8) >= 0)
         {
-            throw new NotSupportedException("This client reads answers of a known length only.");
+            // Nobody looks into such a body.
+            _body = default;
+            return answer.EndsWith("\r\n0\r\n\r\n"u8) && Utf8Parser.TryParse(head[9..], out status, out _);
+        }
+
+        var bodyLength = 0;
+        if (at >= 0 && !Utf8Parser.TryParse(head[(at + name.Length)..], out bodyLength, out _))
+        {
+            throw new InvalidDataException("That is no answer of HTTP.");
         }
 
         _body = (end + 4)..(end + 4 + bodyLength);

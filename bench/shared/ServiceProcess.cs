@@ -39,9 +39,11 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
     /// <summary>Starts the program and waits until it serves.</summary>
     /// <param name="settings">Its settings, by the names of the contract. The environment's are not passed on.</param>
     /// <param name="cancellationToken">Ends the start.</param>
-    public static async Task<ServiceProcess> StartAsync(IReadOnlyDictionary<string, string> settings, CancellationToken cancellationToken)
+    /// <param name="assembly">Which build of it; the one beside this program if none is given.</param>
+    public static async Task<ServiceProcess> StartAsync(
+        IReadOnlyDictionary<string, string> settings, CancellationToken cancellationToken, string? assembly = null)
     {
-        var service = new ServiceProcess(Launch(typeof(LocalHost).Assembly.Location, [], settings));
+        var service = new ServiceProcess(Launch(assembly ?? typeof(LocalHost).Assembly.Location, [], settings));
         try
         {
             var match = await service.FindAsync(GetTokenLine(), 0, s_startsWithin, cancellationToken);
