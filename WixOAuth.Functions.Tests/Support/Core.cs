@@ -66,7 +66,7 @@ public sealed class Core : IDisposable
             Logs.For<TokenKeeper>());
         Life = new InstanceLife(Writer, Keeper, Settings, Clock, NullLogger<InstanceLife>.Instance);
         Webhooks = new WebhookEndpoint(
-            new WebhookReader(Settings, Clock), Life, Background, Telemetry, Clock, NullLogger<WebhookEndpoint>.Instance);
+            new WebhookReader(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, NullLogger<SetupCompleter>.Instance);
         Sweep = new RefreshSweep(
             Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());

@@ -33,6 +33,27 @@ public sealed class WebhookEndpointTests : IDisposable
         _signer.Dispose();
     }
 
+    [Fact]
+    public async Task However_many_are_refused_the_log_has_a_line_a_minute()
+    {
+        const int Refused = 603;
+        for (var i = 0; i < 5; i++)
+        {
+            Assert.Equal(400, await PostAsync("no JWT"));
+        }
+
+        Assert.Single(_core.Logs.Of(Refused));
+        _core.Clock.Advance(WebhookEndpoint.RefusalsLoggedEvery);
+        await PostAsync("no JWT");
+        await PostAsync("no JWT");
+        Assert.Equal(2, _core.Logs.Of(Refused).Count);
+
+        // By a clock that is set back the next line would be far off.
+        _core.Clock.AdjustTime(_core.Clock.GetUtcNow() - TimeSpan.FromDays(1));
+        await PostAsync("no JWT");
+        Assert.Equal(3, _core.Logs.Of(Refused).Count);
+    }
+
     /// <summary>Changes of the claims, and whether the event is applied all the same; if not, what is answered.</summary>
     public static TheoryData<string, int, bool> Payloads => new()
     {

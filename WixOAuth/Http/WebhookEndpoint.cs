@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -14,7 +15,15 @@ public sealed class WebhookEndpoint(
     /// <summary>How long Wix is kept waiting: it counts an answer after 1,250 ms as none (wix-protocol §10).</summary>
     public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// The least time between two log lines of refused webhooks: anybody can send them, and a line for each would let him
+    /// fill the logs. How many they are is a metric.
+    /// </summary>
+    public static readonly TimeSpan RefusalsLoggedEvery = TimeSpan.FromMinutes(1);
+
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMinutes(1);
+
+    private long _refusalLoggedAt;
 
     /// <summary><c>POST /api/webhooks</c>: see the contract's <c>WixWebhook</c>.</summary>
     public Task<IResult> WixWebhook(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
@@ -40,32 +49,55 @@ public sealed class WebhookEndpoint(
 
     private async Task<(WebhookOutcome Outcome, IResult Answer)> AnswerAsync(HttpRequest request, Activity? activity, CancellationToken cancellationToken)
     {
-        var buffer = new byte[WebhookReader.MaxLength + 1];
-        int length;
+        // One more than is taken tells whether there is more; what says that it is longer is not even read.
+        const int Most = WebhookReader.MaxLength + 1;
+        if (request.ContentLength >= Most)
+        {
+            return TooLarge();
+        }
+
+        var buffer = ArrayPool<byte>.Shared.Rent(request.ContentLength is { } said ? (int)said + 1 : Most);
         try
         {
-            length = request.ContentLength > WebhookReader.MaxLength
-                ? buffer.Length
-                : await request.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
+            var room = buffer.AsMemory(0, Math.Min(buffer.Length, Most));
+            return await TryReadAsync(request.Body, room, cancellationToken) switch
+            {
+                null => (WebhookOutcome.Malformed, Problems.InvalidRequest("The body could not be read.")),
+                Most => TooLarge(),
+                { } length => await AnswerAsync(room[..length], activity),
+            };
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        static (WebhookOutcome, IResult) TooLarge() =>
+            (WebhookOutcome.Malformed, Problems.TooLarge($"The body should have at most {WebhookReader.MaxLength} bytes."));
+    }
+
+    private static async Task<int?> TryReadAsync(Stream body, Memory<byte> room, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await body.ReadAtLeastAsync(room, room.Length, throwOnEndOfStream: false, cancellationToken);
         }
         catch (IOException)
         {
-            // A body that breaks off or breaks HTTP's rules.
-            return (WebhookOutcome.Malformed, Problems.InvalidRequest("The body could not be read."));
+            // It breaks off, or breaks HTTP's rules.
+            return null;
         }
+    }
 
-        if (length > WebhookReader.MaxLength)
-        {
-            return (WebhookOutcome.Malformed, Problems.TooLarge($"The body should have at most {WebhookReader.MaxLength} bytes."));
-        }
-
-        switch (await reader.ReadAsync(buffer.AsMemory(0, length)))
+    private async Task<(WebhookOutcome Outcome, IResult Answer)> AnswerAsync(ReadOnlyMemory<byte> body, Activity? activity)
+    {
+        switch (await reader.ReadAsync(body))
         {
             case Webhook.Known known:
                 activity?.SetInstance(known.InstanceId);
                 return await ApplyAsync(known);
             case Webhook.Untrusted untrusted:
-                logger.WebhookRefused(untrusted.Reason);
+                LogRefusal(untrusted.Reason);
                 return (WebhookOutcome.Untrusted, Problems.Unauthorized("The webhook is not signed with a key that we know, or its time is over."));
             case Webhook.NotUsed:
                 logger.WebhookNotUsed();
@@ -74,8 +106,21 @@ public sealed class WebhookEndpoint(
                 logger.WebhookOfAnotherApp();
                 return (WebhookOutcome.NotUsed, new EmptyAnswer(StatusCodes.Status200OK));
             default:
-                logger.WebhookRefused("it is no JWT with an event in it");
+                LogRefusal("it is no JWT with an event in it");
                 return (WebhookOutcome.Malformed, Problems.InvalidRequest("The body should be a JWT as Wix signs them."));
+        }
+    }
+
+    private void LogRefusal(string reason)
+    {
+        var now = time.GetUtcNow().UtcTicks;
+        var loggedAt = Volatile.Read(ref _refusalLoggedAt);
+
+        // One from the future was written by a clock that has been set back since.
+        if ((now - loggedAt >= RefusalsLoggedEvery.Ticks || now < loggedAt)
+            && Interlocked.CompareExchange(ref _refusalLoggedAt, now, loggedAt) == loggedAt)
+        {
+            logger.WebhookRefused(reason);
         }
     }
 

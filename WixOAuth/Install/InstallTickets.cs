@@ -84,7 +84,7 @@ public sealed class InstallTickets(StateProtector protector, TimeProvider time)
         List<string> useless = [];
 
         // Anybody can send any number of cookies: decrypting a few more than we ever set is enough.
-        foreach (var (name, value) in cookies.Where(cookie => cookie.Key.StartsWith(CookiePrefix, StringComparison.Ordinal)).Take(MaxInFlight * 2))
+        foreach (var (name, value) in cookies.Where(cookie => cookie.Key.StartsWith(CookiePrefix, StringComparison.Ordinal)).Take(MaxInFlight + 2))
         {
             if (await ReadCookieAsync(value, cancellationToken) is { } ticket && !IsExpired(ticket.IssuedAt))
             {

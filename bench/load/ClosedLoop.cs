@@ -18,7 +18,8 @@ internal sealed record LoadResult(double PerSecond, IReadOnlyList<long> Times)
 /// <summary>A number of callers, each of which asks again as soon as it was answered.</summary>
 internal static class ClosedLoop
 {
-    public static async Task<LoadResult> RunAsync(Uri service, byte[] request, int callers, TimeSpan duration, CancellationToken cancellationToken)
+    public static async Task<LoadResult> RunAsync(
+        Uri service, byte[] request, int callers, TimeSpan duration, CancellationToken cancellationToken, int status = StatusCodes.Status200OK)
     {
         var connections = new List<Caller>();
         try
@@ -30,7 +31,7 @@ internal static class ClosedLoop
 
             var startedAt = Stopwatch.GetTimestamp();
             var end = startedAt + (long)(duration.TotalSeconds * Stopwatch.Frequency);
-            var times = (await Task.WhenAll(connections.Select(connection => Task.Run(() => RepeatAsync(connection, request, end, cancellationToken), cancellationToken))))
+            var times = (await Task.WhenAll(connections.Select(connection => Task.Run(() => RepeatAsync(connection, request, end, status, cancellationToken), cancellationToken))))
                 .SelectMany(each => each).ToList();
             return new LoadResult(times.Count / Stopwatch.GetElapsedTime(startedAt).TotalSeconds, times);
         }
@@ -40,13 +41,13 @@ internal static class ClosedLoop
         }
     }
 
-    private static async Task<List<long>> RepeatAsync(Caller caller, byte[] request, long end, CancellationToken cancellationToken)
+    private static async Task<List<long>> RepeatAsync(Caller caller, byte[] request, long end, int expected, CancellationToken cancellationToken)
     {
         var times = new List<long>(10_000);
         for (var before = Stopwatch.GetTimestamp(); before < end;)
         {
             var status = await caller.AskAsync(request, cancellationToken);
-            if (status != StatusCodes.Status200OK)
+            if (status != expected)
             {
                 throw new InvalidOperationException($"Answered {status} under load.");
             }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.RegularExpressions;
+using Azure.Core.Pipeline;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Functions.Tests.Support;
@@ -34,6 +35,7 @@ internal static partial class Parts
             ["memory"] = InProcessAsync,
             ["http"] = OverHttpAsync,
             ["callers"] = CallersAsync,
+            ["open"] = OpenEndpoints.MeasureAsync,
             ["transactions"] = TransactionsAsync,
             ["sweep"] = SweepCostAsync,
             ["throughput"] = SweepThroughputAsync,
@@ -336,6 +338,7 @@ internal static partial class Parts
     private static async Task<IReadOnlyList<Measure>> SweepThroughputAsync(LoadRun run)
     {
         const int Latency = 50;
+        const int WarmUp = 200;
         run.SetLatency(Latency);
         var measures = new List<Measure>();
         try
@@ -346,16 +349,15 @@ internal static partial class Parts
             {
                 var count = run.Quick ? concurrency * 8 : concurrency * 20;
                 var inMemory = await SweepInMemoryAsync(run, concurrency, count);
+                var storage = await TimeStorageOfRefreshAsync(run, concurrency, count);
                 var table = Surroundings.NewTableName();
-                await run.AddStaleAsync(table, count);
+                await run.AddStaleAsync(table, WarmUp);
                 await using var service = await run.StartServiceAsync(
                     table, null, ("Logging__LogLevel__WixOAuth", "Information"), ("Tokens__RefreshConcurrency", Figures.Of(concurrency, "F0")));
-                var warm = await run.AddStaleAsync(table, concurrency);
-                await Task.WhenAll(warm.Select(async site =>
-                {
-                    using var caller = await Caller.ConnectAsync(service.Url, run.CancellationToken);
-                    await caller.AskWellAsync(Caller.GetToken(service.Url, site), run.CancellationToken);
-                }));
+
+                // Compiled for good before anything counts.
+                await SweepAsync(service, run.CancellationToken);
+                await run.AddStaleAsync(table, count);
 
                 var before = (Azurite: run.Around.Azurite.ProcessorTime, Service: service.ProcessorTime, Own: Environment.CpuUsage.TotalTime, Machine: Machine.BusyTime());
                 var (refreshed, milliseconds) = await SweepAsync(service, run.CancellationToken);
@@ -369,15 +371,20 @@ internal static partial class Parts
                 var isAzuriteFull = azurite >= 0.85;
                 var areOursFull = azurite + own + load >= 0.85 * Environment.ProcessorCount;
                 var areAllFull = azurite + own + load + others >= 0.85 * Environment.ProcessorCount;
+
+                // What a refresh waits for Azurite is no time that more of the sweep could save: its three calls follow on each other.
+                var possible = concurrency / (Latency + storage) * 1000;
+                var isAzuriteSlow = rate >= 0.9 * possible;
                 var limit = isAzuriteFull ? "Azurite's one thread is the limit"
                     : areOursFull ? "the processors are the limit"
                     : areAllFull ? "other programs take the processors, so this proves nothing"
+                    : isAzuriteSlow ? "Azurite is the limit: it does one thing at a time, and a refresh waits for it three times"
                     : "neither Azurite nor the processors are full";
-                bool? isMet = rate / ideal >= 0.8 || isAzuriteFull || areOursFull ? true : areAllFull ? null : false;
+                bool? isMet = rate / ideal >= 0.8 || isAzuriteFull || areOursFull ? true : areAllFull ? null : isAzuriteSlow;
                 LoadRun.Say($"concurrency {concurrency}: {rate:F0}/s of {ideal:F0}/s; busy cores: Azurite {azurite:F2}, service {own:F2}, pretend Wix {load:F2}, other programs {others:F2}; with the store in memory {inMemory:F2}");
                 measures.Add(new(
                     $"{SweepSpeed} ({concurrency})", "≥ 0.8 until Azurite or the CPU is the limit", Figures.Of(rate / ideal), isMet,
-                    $"{rate:F0} sites/s; cores busy: Azurite {Figures.Of(azurite)}, service {Figures.Of(own)}, pretend Wix {Figures.Of(load)}, other programs {Figures.Of(others)}: {limit}; with the store in memory {Figures.Of(inMemory)}"));
+                    $"{rate:F0} sites/s; cores busy: Azurite {Figures.Of(azurite)}, service {Figures.Of(own)}, pretend Wix {Figures.Of(load)}, other programs {Figures.Of(others)}: {limit}; a refresh waits {Figures.Of(storage, "F1")} ms for Azurite, and {Figures.Of(rate / possible)} of what can be done beside that is done; with the store in memory {Figures.Of(inMemory)}"));
             }
         }
         finally
@@ -494,6 +501,22 @@ internal static partial class Parts
         return summary.Refreshed / Stopwatch.GetElapsedTime(startedAt).TotalSeconds / ideal;
     }
 
+    /// <summary>The milliseconds that a refresh of a sweep waits for Azurite, by a sweep in this process.</summary>
+    private static async Task<double> TimeStorageOfRefreshAsync(LoadRun run, int concurrency, int count)
+    {
+        var table = Surroundings.NewTableName();
+        await run.AddStaleAsync(table, count);
+        using var wire = new TimedWire();
+        await using var services = BuildServices(
+            run,
+            table,
+            settings => settings["Tokens:RefreshConcurrency"] = Figures.Of(concurrency, "F0"),
+            added => added.Replace(ServiceDescriptor.Singleton<IInstanceStore>(
+                new TableInstanceStore(TableConnection.Open(run.Around.Table(table), null, new HttpClientTransport(wire))))));
+        var summary = await services.GetRequiredService<RefreshSweep>().RunAsync(run.CancellationToken);
+        return wire.Total.TotalMilliseconds / summary.Refreshed;
+    }
+
     internal static ServiceProvider BuildServices(
         LoadRun run, string table, Action<Dictionary<string, string?>> change, Action<IServiceCollection>? replace = null)
     {
@@ -558,7 +581,7 @@ internal static partial class Parts
     }
 
     /// <summary>Knocks until somebody answers.</summary>
-    private static async Task FirstAnswerAsync(Uri url, byte[] request, CancellationToken cancellationToken)
+    public static async Task FirstAnswerAsync(Uri url, byte[] request, CancellationToken cancellationToken)
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60), TimeProvider.System);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, patience.Token);
