@@ -31,6 +31,9 @@ public sealed class InstallTickets(StateProtector protector, TimeProvider time)
     /// <summary>The longest a customer's name may be, in characters.</summary>
     public const int MaxCustomerLength = 200;
 
+    /// <summary>After so many cookies that do not open, or are too old, no more are looked at.</summary>
+    private const int MostShut = 3;
+
     private const string CookiePrefix = "__Host-wix-install-";
     private const int NonceLength = 16;
     private const int StateLength = NonceLength + sizeof(long);
@@ -83,16 +86,24 @@ public sealed class InstallTickets(StateProtector protector, TimeProvider time)
         List<(string Name, InstallTicket Ticket)> inFlight = [];
         List<string> useless = [];
 
-        // Anybody can send any number of cookies: decrypting a few more than we ever set is enough.
-        foreach (var (name, value) in cookies.Where(cookie => cookie.Key.StartsWith(CookiePrefix, StringComparison.Ordinal)).Take(MaxInFlight + 2))
+        // Anybody can send any number of cookies, and one that does not open is what costs most: those that we set are few.
+        var shut = 0;
+        foreach (var (name, value) in cookies.Where(cookie => cookie.Key.StartsWith(CookiePrefix, StringComparison.Ordinal)).Take(MaxInFlight + MostShut))
         {
             if (await ReadCookieAsync(value, cancellationToken) is { } ticket && !IsExpired(ticket.IssuedAt))
             {
                 inFlight.Add((name, ticket));
+                continue;
             }
-            else if (name.Length == CookiePrefix.Length + 16 && name.AsSpan(CookiePrefix.Length).IndexOfAnyExcept(HexDigits) < 0)
+
+            if (name.Length == CookiePrefix.Length + 16 && name.AsSpan(CookiePrefix.Length).IndexOfAnyExcept(HexDigits) < 0)
             {
                 useless.Add(name);
+            }
+
+            if (++shut == MostShut)
+            {
+                break;
             }
         }
 

@@ -14,6 +14,7 @@ internal static class EmptyApi
         builder.WebHost.UseUrls(url);
         await using var app = builder.Build();
         app.MapGet("/", () => "Hello World!");
+        app.MapPost("/", () => "Hello World!");
         await app.StartAsync();
         await Console.In.ReadToEndAsync();
     }
