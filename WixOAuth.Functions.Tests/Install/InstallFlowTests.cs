@@ -115,10 +115,12 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Theory]
+    [InlineData(-601, "refresh-1")]
+    [InlineData(-600, "refresh-newer")]
     [InlineData(-1, "refresh-newer")]
     [InlineData(0, "refresh-1")]
     [InlineData(1, "refresh-1")]
-    public async Task Of_two_consents_the_newer_one_by_Wixs_clock_stays_whichever_is_saved_last(int secondsLater, string expected)
+    public async Task Of_two_consents_at_about_one_time_the_newer_one_by_Wixs_clock_stays_whichever_is_saved_last(int secondsLater, string expected)
     {
         var now = _core.Clock.GetUtcNow();
         var newer = new TokenAnswer.Granted(new AccessToken("access-newer"), new RefreshToken("refresh-newer"), now, now.AddMinutes(5));

@@ -50,9 +50,11 @@ public sealed partial record Instance
     /// <returns><paramref name="before"/> itself when it is of a newer consent, whose tokens are the good ones.</returns>
     public static Instance Consented(Instance? before, InstanceId id, Consent consent, ProtectedTokens tokens, string consentId, DateTimeOffset now)
     {
-        if (before?.WixConsentedAt > consent.WixIssuedAt)
+        // No consent is saved later than its code lives: a time further ahead was a mistake of some clock, and must not
+        // keep the site from being connected again.
+        if (before?.WixConsentedAt - consent.WixIssuedAt is { } ahead && ahead > TimeSpan.Zero && ahead <= OneInstallation)
         {
-            return before;
+            return before!;
         }
 
         var setupCompletedAt = before is { Status: InstanceStatus.Active } ? before.SetupCompletedAt : null;
