@@ -46,13 +46,44 @@ internal sealed class DataFolder(string path)
             using var turn = new Turn(file);
             if (!File.Exists(file))
             {
-                WriteWhole(file, make());
+                WriteWhole(file, make(), overwrite: false);
             }
 
             var secret = File.ReadAllText(file).Trim();
             return secret.Length > 0
                 ? secret
                 : throw new StartFailedException($"{file} is empty: put the kept secret back, or remove the file to have a new one.");
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StartFailedException($"{file} cannot be kept: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>What is in a file of the folder; null where there is none. Makes nothing.</summary>
+    /// <exception cref="StartFailedException">The file cannot be read.</exception>
+    public string? Find(string name)
+    {
+        var file = Path.Combine(path, name);
+        try
+        {
+            return File.Exists(file) ? File.ReadAllText(file) : null;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StartFailedException($"{file} cannot be read: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Writes a file anew: whoever reads it, or finds it after a kill, has the old text or the new one.</summary>
+    /// <exception cref="StartFailedException">The folder cannot be written.</exception>
+    public void Replace(string name, string text)
+    {
+        var file = PathOf(name);
+        try
+        {
+            using var turn = new Turn(file);
+            WriteWhole(file, text, overwrite: true);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -83,19 +114,19 @@ internal sealed class DataFolder(string path)
         }
     }
 
-    // Under a name of its own until it is whole: a program that is killed here leaves no half secret.
-    private static void WriteWhole(string file, string secret)
+    // Under a name of its own until it is whole: a program that is killed here leaves no half of it.
+    private static void WriteWhole(string file, string text, bool overwrite)
     {
         var unfinished = $"{file}.{Guid.NewGuid():N}";
         try
         {
             using (var stream = new FileStream(unfinished, NewFile(System.IO.FileMode.CreateNew)))
             {
-                stream.Write(System.Text.Encoding.UTF8.GetBytes(secret));
+                stream.Write(System.Text.Encoding.UTF8.GetBytes(text));
                 stream.Flush(flushToDisk: true);
             }
 
-            File.Move(unfinished, file, overwrite: false);
+            File.Move(unfinished, file, overwrite);
         }
         finally
         {

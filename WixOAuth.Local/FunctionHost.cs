@@ -1,15 +1,14 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
-using System.Text;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing.Patterns;
+using Microsoft.Azure.Functions.Worker;
 
 namespace WixOAuth.Local;
 
 /// <summary>
 /// Answers requests as the Functions host and its worker would: routes, keys, and what becomes of a function that throws.
 /// </summary>
-internal sealed partial class FunctionHost(FunctionMap map, TimerService timers, FunctionKey key, ILogger<FunctionHost> logger)
+internal sealed partial class FunctionHost(FunctionMap map, TimerService timers, FunctionKeys keys, ILogger<FunctionHost> logger)
 {
     /// <summary>Maps every function below <paramref name="routePrefix"/>, and the address that fires timers.</summary>
     public void Map(WebApplication app, string routePrefix)
@@ -21,10 +20,17 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
             Map(app, route, function.Trigger.Methods, FunctionEndpoint.Of(function, pattern, app.Services));
         }
 
-        Map(app, "/admin/functions/{name}", ["POST"], new FunctionEndpoint("admin", NeedsKey: true, new Lazy<RequestDelegate>(() => FireAsync)));
+        var keyEndpoints = new KeyEndpoints(keys);
+        MapAdmin(app, "/admin/functions/{name}", ["POST"], FireAsync);
+        MapAdmin(app, KeyEndpoints.Route, ["GET"], keyEndpoints.ListAsync);
+        MapAdmin(app, KeyEndpoints.Route + "/{name}", ["PUT", "POST"], keyEndpoints.SetAsync);
+        MapAdmin(app, KeyEndpoints.Route + "/{name}", ["DELETE"], keyEndpoints.DeleteAsync);
         app.UseRouting();
         app.Run(TraceAsync);
     }
+
+    private static void MapAdmin(WebApplication app, string route, IReadOnlyList<string> methods, RequestDelegate answer) =>
+        Map(app, route, methods, new FunctionEndpoint("admin", AuthorizationLevel.Admin, new Lazy<RequestDelegate>(() => answer)));
 
     private static void Map(WebApplication app, string route, IReadOnlyList<string> methods, FunctionEndpoint endpoint)
     {
@@ -68,7 +74,8 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
             return;
         }
 
-        if (endpoint.NeedsKey && !key.IsShownBy(context.Request))
+        var onlyMaster = endpoint.Level is AuthorizationLevel.Admin or AuthorizationLevel.System;
+        if (endpoint.Level != AuthorizationLevel.Anonymous && !keys.AreShownBy(context.Request, onlyMaster))
         {
             response.StatusCode = StatusCodes.Status401Unauthorized;
             return;
@@ -115,35 +122,4 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "The function {Function} threw; it answers an empty 200, as in Azure.")]
     private partial void LogThrown(Exception exception, string function);
-}
-
-/// <summary>The function key, as the Functions host asks for it.</summary>
-/// <param name="key">The key.</param>
-internal sealed class FunctionKey(string key)
-{
-    private readonly byte[] _key = Encoding.UTF8.GetBytes(key);
-
-    /// <summary>Whether a request shows the key: in the header, or where there is no header in the query.</summary>
-    public bool IsShownBy(HttpRequest request)
-    {
-        var shown = request.Headers["x-functions-key"];
-        if (shown.Count == 0)
-        {
-            shown = request.Query["code"];
-        }
-
-        return shown is [{ } text] && IsKey(text);
-    }
-
-    // Constant in where two keys of one length differ; the length is no secret.
-    private bool IsKey(string text)
-    {
-        if (text.Length > _key.Length)
-        {
-            return false;
-        }
-
-        Span<byte> bytes = _key.Length <= 256 ? stackalloc byte[256] : new byte[_key.Length];
-        return Encoding.UTF8.TryGetBytes(text, bytes, out var length) && CryptographicOperations.FixedTimeEquals(bytes[..length], _key);
-    }
 }

@@ -73,13 +73,13 @@ internal sealed class FunctionMap
 
 /// <summary>What a route leads to.</summary>
 /// <param name="Name">The function's name.</param>
-/// <param name="NeedsKey">Whether a request has to show the function key.</param>
+/// <param name="Level">Which key a request has to show.</param>
 /// <param name="Run">What answers; made at the first request, which keeps the start short.</param>
-internal sealed record FunctionEndpoint(string Name, bool NeedsKey, Lazy<RequestDelegate> Run)
+internal sealed record FunctionEndpoint(string Name, AuthorizationLevel Level, Lazy<RequestDelegate> Run)
 {
     /// <summary>What runs <paramref name="function"/>: a new instance of its class for each request, as in the real worker.</summary>
     public static FunctionEndpoint Of(HttpFunction function, RoutePattern route, IServiceProvider services) =>
-        new(function.Name, function.Trigger.AuthLevel != AuthorizationLevel.Anonymous, new Lazy<RequestDelegate>(() =>
+        new(function.Name, function.Trigger.AuthLevel, new Lazy<RequestDelegate>(() =>
         {
             var options = new RequestDelegateFactoryOptions
             {

@@ -138,7 +138,7 @@ public sealed class LocalHost : IAsyncDisposable
         services.RemoveAll<IHostLifetime>();
         services.AddSingleton<IHostLifetime, NoLifetime>();
         services.AddSingleton(map);
-        services.AddSingleton(new FunctionKey(settings.Text("Functions__Key")!));
+        services.AddSingleton(new FunctionKeys(settings.Text("Functions__Key")!, settings.DataFolder));
         services.AddSingleton<FunctionHost>();
         services.AddSingleton<TimerService>();
         services.TryAddSingleton(TimeProvider.System);

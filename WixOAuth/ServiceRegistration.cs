@@ -58,6 +58,7 @@ public static class ServiceRegistration
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
 
+        services.AddWebhookKeys(settings);
         services.AddSingleton<WebhookReader>();
         services.AddSingleton<WebhookEndpoint>();
         services.AddSingleton<InstallEndpoints>();
@@ -81,6 +82,18 @@ public static class ServiceRegistration
 
         services.AddSingleton<IInstanceStore>(provider => new TableInstanceStore(TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
         services.AddHostedService<StorageInitializer>();
+    }
+
+    private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings)
+    {
+        if (settings.Wix.WebhookPublicKeyName is { Length: > 0 } name)
+        {
+            services.AddSingleton<IWebhookKeySource>(provider => ActivatorUtilities.CreateInstance<KeyVaultWebhookKeySource>(provider, name));
+        }
+        else
+        {
+            services.AddSingleton<IWebhookKeySource>(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)));
+        }
     }
 
     private static void AddWixClient(this IServiceCollection services)

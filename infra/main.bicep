@@ -16,7 +16,7 @@ param location string
 param wixAppId string
 
 @maxLength(20000)
-@description('Wix__WebhookPublicKey: the public key on the app\'s dashboard, PEM or base64 of it. Without it, every webhook is answered with 401.')
+@description('Wix__WebhookPublicKey: the public key on the app\'s dashboard, PEM or base64 of it. Better empty: then it is read from the Key Vault secret wix-webhook-public-key, and can be changed without a restart. Without either, every webhook is answered with 401.')
 param wixWebhookPublicKey string = ''
 
 @allowed(['OnInstall', 'ByApp', 'Never'])

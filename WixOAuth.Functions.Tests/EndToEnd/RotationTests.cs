@@ -1,14 +1,15 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Net.Http.Json;
 using System.Security.Cryptography;
-using System.Text;
 using Azure.Data.Tables;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using WixOAuth.Functions.Tests.Local;
 using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
+using WixOAuth.Instances;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
@@ -22,8 +23,10 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
 {
     private const string SecretName = "wix-app-secret";
     private const string KeyName = "token-protection-key";
+    private const string WebhookKeyName = "wix-webhook-public-key";
     private const string NewSecret = "the-new-app-secret-of-the-tests";
 
+    private readonly TemporaryFolder _data = new();
     private KeyVaultServer _vault = null!;
     private TestBed _bed = null!;
     private string _oldKey = null!;
@@ -39,6 +42,9 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
             ("KeyVault__VaultUri", _vault.Uri.ToString()),
             ("Wix__AppSecret", ""),
             ("Tokens__ProtectionKey", ""),
+            ("Wix__WebhookPublicKey", ""),
+            ("Wix__WebhookPublicKeyName", WebhookKeyName),
+            ("Local__DataFolder", _data.Path),
             ("Wix__ClientCredentialsFallback", "false"));
     }
 
@@ -46,6 +52,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         await _bed.DisposeAsync();
         await _vault.DisposeAsync();
+        _data.Dispose();
     }
 
     [Fact]
@@ -120,28 +127,61 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
         using var old = RSA.Create(2048);
         using var added = RSA.Create(2048);
         var (oldPem, newPem) = (old.ExportSubjectPublicKeyInfoPem(), added.ExportSubjectPublicKeyInfoPem());
-        var both = Convert.ToBase64String(Encoding.UTF8.GetBytes($"{oldPem}\n{newPem}\n"));
+        await using var load = await Load.StartAsync(_bed);
 
-        Assert.Equal([200, 401], await PostAsync(oldPem));
-        Assert.Equal([200, 200], await PostAsync(both));
-        Assert.Equal([401, 200], await PostAsync(newPem));
+        Assert.Equal([401, 401], await PostAsync());
+        _vault.Add(WebhookKeyName, oldPem);
+        await load.PassAsync(minutes: 1);
+        Assert.Equal([200, 401], await PostAsync());
 
-        async Task<List<int?>> PostAsync(string keys)
+        // The first webhook that Wix signs with the new key finds it.
+        _vault.Add(WebhookKeyName, $"{oldPem}\n{newPem}\n");
+        await load.PassAsync(minutes: 1);
+        Assert.Equal([200, 200], await PostAsync());
+
+        // With the old one taken away, what is signed with it is believed for a quarter of an hour at the longest.
+        _vault.Add(WebhookKeyName, newPem);
+        await load.PassAsync(minutes: 15);
+        Assert.Equal([401, 200], await PostAsync());
+
+        async Task<List<int>> PostAsync()
         {
-            using var core = new Core(settings: ("Wix__WebhookPublicKey", keys));
-            var id = Core.NewId();
-            await core.InstallAsync(id);
-            var statuses = new List<int?>();
+            var statuses = new List<int>();
             foreach (var key in new[] { old, added })
             {
-                var webhook = SignedWebhook.Of(key, "AppRemoved", id, core.Clock.GetUtcNow().AddMinutes(1));
-                var request = new DefaultHttpContext { Request = { Body = new MemoryStream(Encoding.UTF8.GetBytes(webhook)) } }.Request;
-                var context = new DefaultHttpContext();
-                await (await core.Webhooks.WixWebhook(request, CancellationToken.None)).ExecuteAsync(context);
-                statuses.Add(context.Response.StatusCode);
+                var webhook = SignedWebhook.Of(key, "AppRemoved", new InstanceId(Guid.NewGuid()), _bed.Clock.GetUtcNow());
+                using var answer = await _bed.PostWebhookAsync(webhook);
+                statuses.Add((int)answer.StatusCode);
             }
 
             return statuses;
+        }
+    }
+
+    /// <summary>By the address of the host's own key management, which <c>az functionapp keys</c> leads to.</summary>
+    [Fact]
+    public async Task A_function_key_while_its_callers_move_to_another()
+    {
+        Assert.Equal(HttpStatusCode.Created, await SetKeyAsync("my-app", "the-first-key-of-my-app"));
+        await using var load = await Load.StartAsync(_bed, "the-first-key-of-my-app");
+        await load.PassAsync(minutes: 2);
+
+        Assert.Equal(HttpStatusCode.Created, await SetKeyAsync("my-app-2", "the-second-key-of-my-app"));
+        await load.PassAsync(minutes: 2);
+        load.Key = "the-second-key-of-my-app";
+        await load.RoundAsync();
+        Assert.Equal(HttpStatusCode.NoContent, await ManageKeyAsync(HttpMethod.Delete, "my-app", null));
+        await load.PassAsync(minutes: 2);
+
+        Assert.Equal(HttpStatusCode.Unauthorized, (await _bed.GetTokenAsync(load.Sites[0], key: "the-first-key-of-my-app")).StatusCode);
+        Assert.Equal(HttpStatusCode.Unauthorized, await ManageKeyAsync(HttpMethod.Delete, "my-app-2", null, "the-second-key-of-my-app"));
+
+        async Task<HttpStatusCode> SetKeyAsync(string name, string value) => await ManageKeyAsync(HttpMethod.Put, name, JsonContent.Create(new { value }));
+
+        async Task<HttpStatusCode> ManageKeyAsync(HttpMethod method, string name, HttpContent? body, string key = TestBed.FunctionKey)
+        {
+            using var answer = await _bed.CallAsync(method, $"/admin/host/functionkeys/{name}", body, key);
+            return answer.StatusCode;
         }
     }
 
@@ -161,16 +201,19 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
         private readonly int[] _rounds;
         private TaskCompletionSource _progress = NewProgress();
 
-        private Load(TestBed bed, List<Guid> sites)
+        private Load(TestBed bed, List<Guid> sites, string key)
         {
-            (_bed, Sites) = (bed, sites);
+            (_bed, Sites, Key) = (bed, sites, key);
             _rounds = new int[4];
             _callers = [.. Enumerable.Range(0, _rounds.Length).Select(number => Task.Run(() => CallAsync(number)))];
         }
 
         public IReadOnlyList<Guid> Sites { get; }
 
-        public static async Task<Load> StartAsync(TestBed bed)
+        /// <summary>The function key that is shown from the next call on.</summary>
+        public string Key { get; set; }
+
+        public static async Task<Load> StartAsync(TestBed bed, string key = TestBed.FunctionKey)
         {
             var sites = new List<Guid>();
             for (var number = 0; number < 4; number++)
@@ -178,7 +221,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
                 sites.Add(await bed.InstallAsync($"Site {number}"));
             }
 
-            return new Load(bed, sites);
+            return new Load(bed, sites, key);
         }
 
         /// <summary>Lets time pass, and in each minute of it every caller ask for every site.</summary>
@@ -225,7 +268,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
                 {
                     foreach (var id in Sites)
                     {
-                        using var response = await _bed.GetTokenAsync(id);
+                        using var response = await _bed.GetTokenAsync(id, key: Key);
                         if (response.StatusCode != HttpStatusCode.OK)
                         {
                             _refusals.Enqueue($"{(int)response.StatusCode} {await response.Content.ReadAsStringAsync()}");

@@ -177,8 +177,8 @@ public sealed class TestBed : IAsyncDisposable
         return await _http.SendAsync(request);
     }
 
-    public Task<HttpResponseMessage> GetTokenAsync(Guid instanceId, string query = "") =>
-        CallAsync(HttpMethod.Get, $"instances/{instanceId}/token{query}");
+    public Task<HttpResponseMessage> GetTokenAsync(Guid instanceId, string query = "", string? key = FunctionKey) =>
+        CallAsync(HttpMethod.Get, $"instances/{instanceId}/token{query}", key: key);
 
     public async Task<JsonElement> GetInstanceAsync(Guid instanceId) =>
         await ReadJsonAsync(await CallAsync(HttpMethod.Get, $"instances/{instanceId}"));

@@ -53,12 +53,12 @@ public sealed class HostileParserTests : IDisposable
     [Fact]
     public Task Webhooks_are_read_as_one_of_the_kinds_that_there_are()
     {
-        var reader = new WebhookReader(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
+        var reader = Core.ReaderOf(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
         var signed = Gen.Select(HostileJson.Object(HostileJson.Object(HostileJson.Text)), Gen.OneOf(HostileJson.Text, Gen.Const("""{"alg":"RS256"}""")), Gen.Bool)
             .Select((claims, header, alive) => Sign(header, alive ? $"{claims[..^1]}{(claims == "{}" ? "" : ",")}\"exp\":4000000000}}" : claims));
         return Gen.OneOf(HostileText.Body, signed).TryAsync(1_000, async body =>
         {
-            var webhook = await reader.ReadAsync(body.AsMemory(0, Math.Min(body.Length, WebhookReader.MaxLength)));
+            var webhook = await reader.ReadAsync(body.AsMemory(0, Math.Min(body.Length, WebhookReader.MaxLength)), None);
             Assert.True(webhook is Webhook.Malformed or Webhook.Untrusted or Webhook.NotUsed or Webhook.OfAnotherApp or Webhook.Known);
             if (webhook is Webhook.Known known)
             {
@@ -76,9 +76,9 @@ public sealed class HostileParserTests : IDisposable
     [InlineData("eyJcdWQ4MDAiOjEsImFsZyI6IlJTMjU2In0.e30.AAAA")] // {"\ud800":1,"alg":"RS256"}
     public async Task A_webhook_that_is_no_text_is_refused(string body)
     {
-        var reader = new WebhookReader(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
+        var reader = Core.ReaderOf(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
 
-        Assert.True(await reader.ReadAsync(Encoding.ASCII.GetBytes(body)) is Webhook.Malformed or Webhook.Untrusted);
+        Assert.True(await reader.ReadAsync(Encoding.ASCII.GetBytes(body), None) is Webhook.Malformed or Webhook.Untrusted);
     }
 
     [Fact]

@@ -85,12 +85,12 @@ public sealed class ServiceSettingsTests
     [Fact]
     public void Azure_needs_names_only()
     {
-        var settings = Read([.. Azure, ("Wix__AppSecretName", "app-secret-2"), ("Tokens__ProtectionKeyName", "key-2")]);
+        var settings = Read([.. Azure, ("Wix__AppSecretName", "app-secret-2"), ("Tokens__ProtectionKeyName", "key-2"), ("Wix__WebhookPublicKeyName", "webhooks-2")]);
 
         Assert.Empty(settings.Problems);
         Assert.Equal(new Uri("https://name.vault.azure.net"), settings.KeyVault.VaultUri);
         Assert.Equal(new Uri("https://name.table.core.windows.net"), settings.Tables.ServiceUri);
-        Assert.Equal(("app-secret-2", "key-2"), (settings.Wix.AppSecretName, settings.Tokens.ProtectionKeyName));
+        Assert.Equal(("app-secret-2", "key-2", "webhooks-2"), (settings.Wix.AppSecretName, settings.Tokens.ProtectionKeyName, settings.Wix.WebhookPublicKeyName));
         Assert.Null(settings.Wix.AppSecret);
         Assert.Null(settings.Tokens.ProtectionKey);
     }
@@ -114,6 +114,8 @@ public sealed class ServiceSettingsTests
         { "Wix__AppSecretName", new string('a', 128), "1 to 127 letters, digits and hyphens" },
         { "Wix__WebhookPublicKey", "not a key", "PEM, or base64 of one" },
         { "Wix__WebhookPublicKey", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "RSA public key" },
+        { "Wix__WebhookPublicKeyName", "wix_key", "1 to 127 letters, digits and hyphens" },
+        { "Wix__WebhookPublicKeyName", "wix-webhook-public-key", "only together with KeyVault__VaultUri" },
         { "Wix__ApiUrl", "www.wixapis.example", "an absolute https URL" },
         { "Wix__ApiUrl", "http://www.wixapis.example", "http only for localhost" },
         { "Wix__InstallerUrl", "javascript:alert(1)", "an absolute https URL" },
@@ -183,6 +185,14 @@ public sealed class ServiceSettingsTests
         Assert.Equal(
             ["Tables__ServiceUri", "Tokens__ProtectionKey", "Wix__AppId", "Wix__AppSecret", "Wix__RedirectUrl"],
             problems.Select(problem => problem.Split(' ')[0]).Order());
+    }
+
+    [Fact]
+    public void The_webhook_key_is_given_in_one_place()
+    {
+        var problems = Read([.. Azure, ("Wix__WebhookPublicKey", Pem), ("Wix__WebhookPublicKeyName", "wix-webhook-public-key")]).Problems;
+
+        Assert.Equal(["Wix__WebhookPublicKey should not be given together with Wix__WebhookPublicKeyName."], problems);
     }
 
     [Fact]

@@ -66,7 +66,7 @@ public sealed class Core : IDisposable
             Logs.For<TokenKeeper>());
         Life = new InstanceLife(Writer, Keeper, Settings, Clock, NullLogger<InstanceLife>.Instance);
         Webhooks = new WebhookEndpoint(
-            new WebhookReader(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
+            ReaderOf(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, NullLogger<SetupCompleter>.Instance);
         Sweep = new RefreshSweep(
             Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
@@ -191,6 +191,10 @@ public sealed class Core : IDisposable
 
     /// <summary>Begins work that goes on turn by turn, so that a test knows when it waits for the clock.</summary>
     public Task<T> Begin<T>(Func<Task<T>> work) => _turns.Begin(work);
+
+    /// <summary>A reader that knows the keys of the settings.</summary>
+    public static WebhookReader ReaderOf(ServiceSettings settings, TimeProvider time) =>
+        new(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);
 
     public static InstanceId NewId() => new(Guid.NewGuid());
 

@@ -6,15 +6,15 @@ public enum AuthorizationLevel
     /// <summary>None.</summary>
     Anonymous,
 
-    /// <summary>A user's token; here the function key, since there are no users.</summary>
+    /// <summary>A user's token; here a function key, since there are no users.</summary>
     User,
 
-    /// <summary>The function key.</summary>
+    /// <summary>A function key, or the master key.</summary>
     Function,
 
-    /// <summary>A system key; here the function key.</summary>
+    /// <summary>A system key; here the master key, since there are no others.</summary>
     System,
 
-    /// <summary>The master key; here the function key.</summary>
+    /// <summary>The master key, <c>Functions__Key</c>.</summary>
     Admin,
 }

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Secrets;
+using WixOAuth.Webhooks;
 
 namespace WixOAuth.Hosting;
 
@@ -24,7 +25,8 @@ internal sealed partial class WarmUp(IServiceProvider services, ILogger<WarmUp> 
             services.GetRequiredService<InstallEndpoints>();
             services.GetRequiredService<TokenEndpoints>();
             services.GetRequiredService<WebhookEndpoint>();
-            await Task.WhenAll(reading, issuing);
+            var checking = services.GetRequiredService<IWebhookKeySource>().GetAsync(stoppingToken).AsTask();
+            await Task.WhenAll(reading, issuing, checking);
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {

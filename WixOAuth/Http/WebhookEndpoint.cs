@@ -91,11 +91,22 @@ public sealed class WebhookEndpoint(
 
     private async Task<(WebhookOutcome Outcome, IResult Answer)> AnswerAsync(ReadOnlyMemory<byte> body, Activity? activity)
     {
-        switch (await reader.ReadAsync(body))
+        using var limit = new CancellationTokenSource(LongestAnswer, time);
+        Webhook webhook;
+        try
+        {
+            webhook = await reader.ReadAsync(body, limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            return (WebhookOutcome.TimedOut, Problems.StorageUnavailable(RetryAfter));
+        }
+
+        switch (webhook)
         {
             case Webhook.Known known:
                 activity?.SetInstance(known.InstanceId);
-                return await ApplyAsync(known);
+                return await ApplyAsync(known, limit.Token);
             case Webhook.Untrusted untrusted:
                 LogRefusal(untrusted.Reason);
                 return (WebhookOutcome.Untrusted, Problems.Unauthorized("The webhook is not signed with a key that we know, or its time is over."));
@@ -124,7 +135,7 @@ public sealed class WebhookEndpoint(
         }
     }
 
-    private async Task<(WebhookOutcome Outcome, IResult Answer)> ApplyAsync(Webhook.Known known)
+    private async Task<(WebhookOutcome Outcome, IResult Answer)> ApplyAsync(Webhook.Known known, CancellationToken limit)
     {
         // Whoever hangs up on a slow storage does not stop the work: the next delivery would be as slow.
         var applying = known.Event == WebhookEvent.AppRemoved
@@ -132,10 +143,10 @@ public sealed class WebhookEndpoint(
             : life.InstalledAsync(known.InstanceId, known.IssuedAt, CancellationToken.None);
         try
         {
-            await applying.WaitAsync(LongestAnswer, time);
+            await applying.WaitAsync(limit);
             return (WebhookOutcome.Applied, new EmptyAnswer(StatusCodes.Status200OK));
         }
-        catch (TimeoutException)
+        catch (OperationCanceledException) when (limit.IsCancellationRequested)
         {
             background.Start("webhook", () => applying);
             return (WebhookOutcome.TimedOut, Problems.StorageUnavailable(RetryAfter));

@@ -22,4 +22,7 @@ internal static partial class SecretLog
 
     [LoggerMessage(106, LogLevel.Warning, "More unknown versions of the protection key {Name} were asked for than the {Limit} a minute that are looked up.")]
     public static partial void LookupsLimited(this ILogger logger, string name, int limit);
+
+    [LoggerMessage(107, LogLevel.Warning, "There is no secret {Name} in Key Vault: what needs it does without.")]
+    public static partial void NoSuchSecret(this ILogger logger, string name);
 }

@@ -17,7 +17,9 @@ namespace WixOAuth.Secrets;
 /// <param name="parse">Makes a <typeparamref name="T"/> of it, or raises <see cref="SecretUnavailableException"/> where it is malformed.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">Told of new versions and of every failure.</param>
-internal sealed class VaultSecret<T>(VaultReader vault, string name, Func<KeyVaultSecret, T> parse, TimeProvider time, ILogger logger)
+/// <param name="whenMissing">What a secret that is not there is read as; null where that is a failure.</param>
+internal sealed class VaultSecret<T>(
+    VaultReader vault, string name, Func<KeyVaultSecret, T> parse, TimeProvider time, ILogger logger, T? whenMissing = null)
     where T : class
 {
     public static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(15);
@@ -94,9 +96,12 @@ internal sealed class VaultSecret<T>(VaultReader vault, string name, Func<KeyVau
         var sentAt = time.GetTimestamp();
         try
         {
-            var secret = await vault.ReadAsync(name, version: null)
-                ?? throw new SecretUnavailableException($"There is no secret '{name}' in Key Vault: it answered HTTP 404.");
-            Succeeded(new Reading(parse(secret), secret.Properties.Version, sentAt));
+            Succeeded(await vault.ReadAsync(name, version: null) is { } secret
+                ? new Reading(parse(secret), secret.Properties.Version, sentAt)
+                : new Reading(
+                    whenMissing ?? throw new SecretUnavailableException($"There is no secret '{name}' in Key Vault: it answered HTTP 404."),
+                    Version: null,
+                    sentAt));
         }
         catch (Exception exception)
         {
@@ -111,15 +116,19 @@ internal sealed class VaultSecret<T>(VaultReader vault, string name, Func<KeyVau
         bool isNew;
         lock (_gate)
         {
-            isNew = _reading?.Version != reading.Version;
+            isNew = _reading is null || _reading.Version != reading.Version;
             _reading = reading;
             _failure = null;
             _flight = null;
         }
 
-        if (isNew)
+        if (isNew && reading.Version is { } version)
         {
-            logger.VersionInUse(name, reading.Version);
+            logger.VersionInUse(name, version);
+        }
+        else if (isNew)
+        {
+            logger.NoSuchSecret(name);
         }
     }
 
@@ -156,7 +165,7 @@ internal sealed class VaultSecret<T>(VaultReader vault, string name, Func<KeyVau
         return told > least ? told : least;
     }
 
-    private sealed record Reading(T Value, string Version, long At);
+    private sealed record Reading(T Value, string? Version, long At);
 
     private sealed record Failure(SecretUnavailableException Problem, long At, TimeSpan RetryIn);
 }

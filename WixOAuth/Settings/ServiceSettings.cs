@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.Configuration;
 using WixOAuth.Secrets;
@@ -59,7 +57,8 @@ public sealed partial class ServiceSettings
 
         Wix.AppSecretName = SecretName(reader, "Wix__AppSecretName", Wix.AppSecretName);
         Wix.WebhookPublicKeys = reader.Parse<IReadOnlyList<string>>(
-            "Wix__WebhookPublicKey", [], "should be an RSA public key as PEM, or base64 of one", text => (TryPublicKeys(text, out var keys), keys));
+            "Wix__WebhookPublicKey", [], "should be an RSA public key as PEM, or base64 of one", text => (PublicKeys.TryRead(text, out var keys), keys));
+        Wix.WebhookPublicKeyName = SecretName(reader, "Wix__WebhookPublicKeyName", Wix.WebhookPublicKeyName);
         Wix.ApiUrl = reader.Url("Wix__ApiUrl", Wix.ApiUrl)!;
         Wix.InstallerUrl = reader.Url("Wix__InstallerUrl", Wix.InstallerUrl)!;
         Wix.SetupCompletion = reader.OneOf("Wix__SetupCompletion", Wix.SetupCompletion);
@@ -103,11 +102,20 @@ public sealed partial class ServiceSettings
         {
             Refuse(reader, "Wix__AppSecret", "Wix__AppSecretName");
             Refuse(reader, "Tokens__ProtectionKey", "Tokens__ProtectionKeyName");
+            if (Wix.WebhookPublicKeyName.Length > 0 && reader.Text("Wix__WebhookPublicKey") is not null)
+            {
+                reader.Problem("Wix__WebhookPublicKey", "should not be given together with Wix__WebhookPublicKeyName");
+            }
         }
         else
         {
             Require(reader, "Wix__AppSecret");
             Require(reader, "Tokens__ProtectionKey");
+            if (Wix.WebhookPublicKeyName.Length > 0)
+            {
+                reader.Problem("Wix__WebhookPublicKeyName", "should be given only together with KeyVault__VaultUri");
+            }
+
             Wix.AppSecret = reader.Text("Wix__AppSecret") is { } secret ? new AppSecret(secret) : null;
             Tokens.ProtectionKey = reader.Parse(
                 "Tokens__ProtectionKey", null, "should be base64 of 32 random bytes", text => (TryKey(text, out var key), key));
@@ -164,39 +172,9 @@ public sealed partial class ServiceSettings
         return key is not null;
     }
 
-    private static bool TryPublicKeys(string text, out IReadOnlyList<string> keys)
-    {
-        var pem = text.Contains("-----BEGIN", StringComparison.Ordinal) ? text.Replace("\\n", "\n", StringComparison.Ordinal) : FromBase64(text);
-        keys = [.. Pem().Matches(pem).Select(match => match.Value)];
-        return keys.Count > 0 && keys.All(IsPublicKey);
-
-        static string FromBase64(string text)
-        {
-            var bytes = new byte[text.Length];
-            return Convert.TryFromBase64String(text, bytes, out var length) ? Encoding.ASCII.GetString(bytes, 0, length) : "";
-        }
-
-        static bool IsPublicKey(string pem)
-        {
-            try
-            {
-                using var rsa = RSA.Create();
-                rsa.ImportFromPem(pem);
-                return rsa.KeySize >= 2048;
-            }
-            catch (Exception exception) when (exception is ArgumentException or CryptographicException)
-            {
-                return false;
-            }
-        }
-    }
-
     [GeneratedRegex(@"\A[A-Za-z][A-Za-z0-9]{2,62}\z")]
     private static partial Regex TableName();
 
     [GeneratedRegex(@"\A[A-Za-z0-9-]{1,127}\z")]
     private static partial Regex VaultName();
-
-    [GeneratedRegex(@"-----BEGIN (RSA )?PUBLIC KEY-----[^-]+-----END (RSA )?PUBLIC KEY-----")]
-    private static partial Regex Pem();
 }

@@ -46,6 +46,9 @@ public sealed class WixOptions
     /// <summary>The keys that webhooks are checked with, each a PEM.</summary>
     public IReadOnlyList<string> WebhookPublicKeys { get; set; } = [];
 
+    /// <summary>The name in Key Vault of the secret that holds those keys instead; empty where it is not used.</summary>
+    public string WebhookPublicKeyName { get; set; } = "";
+
     /// <summary>Where Wix's API is; without a slash at the end.</summary>
     public Uri ApiUrl { get; set; } = new("https://www.wixapis.com");
 

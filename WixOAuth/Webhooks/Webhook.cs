@@ -21,7 +21,7 @@ public enum WebhookOutcome
     /// <summary>It is Wix's, but of a kind that is not used, or about another app: answered 200.</summary>
     NotUsed,
 
-    /// <summary>The storage took too long, so that Wix is told to send it again; it is applied all the same: answered 503.</summary>
+    /// <summary>The storage took too long, so that Wix is told to send it again; it is applied all the same. Or the keys did, and it is not. Answered 503.</summary>
     TimedOut,
 
     /// <summary>It is not proven to be Wix's: answered 401.</summary>

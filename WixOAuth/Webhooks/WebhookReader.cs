@@ -1,10 +1,9 @@
 using System.Buffers.Text;
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
 using WixOAuth.Instances;
+using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Wix;
 
@@ -12,9 +11,9 @@ namespace WixOAuth.Webhooks;
 
 /// <summary>
 /// Reads webhooks (wix-protocol §10): a JWS in its compact form (RFC 7515 §3.1), signed RS256 with one of the app's
-/// keys. Which key is found out by trying them; nothing in the token's header has a say in that (RFC 8725 §3.1, §3.10).
+/// <see cref="WebhookKeys"/>.
 /// </summary>
-public sealed class WebhookReader
+public sealed class WebhookReader(IWebhookKeySource keys, ServiceSettings settings, TimeProvider time)
 {
     /// <summary>The longest body taken.</summary>
     public const int MaxLength = 64 * 1024;
@@ -22,37 +21,10 @@ public sealed class WebhookReader
     /// <summary>How far Wix's clock and ours may differ where a webhook's end of life is looked at.</summary>
     public static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(2);
 
-    private readonly JsonWebTokenHandler _handler = new() { MaximumTokenSizeInBytes = MaxLength };
-    private readonly TokenValidationParameters _parameters;
-    private readonly string _appId;
-    private readonly bool _hasKeys;
-    private readonly TimeProvider _time;
-
-    /// <summary>Makes a reader that trusts the keys of the settings.</summary>
-    public WebhookReader(ServiceSettings settings, TimeProvider time)
-    {
-        ArgumentNullException.ThrowIfNull(settings);
-        _time = time;
-        _appId = settings.Wix.AppId;
-        _hasKeys = settings.Wix.WebhookPublicKeys.Count > 0;
-        _parameters = new TokenValidationParameters
-        {
-            ValidAlgorithms = [SecurityAlgorithms.RsaSha256],
-            IssuerSigningKeys = [.. settings.Wix.WebhookPublicKeys.Select(KeyOf)],
-            TryAllIssuerSigningKeys = true,
-            RequireSignedTokens = true,
-
-            // Wix sends neither.
-            ValidateIssuer = false,
-            ValidateAudience = false,
-
-            // Looked at below, by the clock that tests own.
-            ValidateLifetime = false,
-        };
-    }
-
     /// <summary>Reads a body of up to <see cref="MaxLength"/> bytes; white space around the token is passed over.</summary>
-    public async Task<Webhook> ReadAsync(ReadOnlyMemory<byte> body)
+    /// <exception cref="SecretUnavailableException">The keys cannot be had.</exception>
+    /// <exception cref="OperationCanceledException">They were waited for no longer.</exception>
+    public async Task<Webhook> ReadAsync(ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
     {
         // Looked at first, and for nothing: anybody can send the longest bodies.
         if (body.Span.Count((byte)'.') != 2)
@@ -69,23 +41,36 @@ public sealed class WebhookReader
             return new Webhook.Malformed();
         }
 
-        if (!_hasKeys)
-        {
-            return new Webhook.Untrusted("there is no key to check it with");
-        }
-
         // The library would take an extension that it does not know for none (RFC 7515 §4.1.11).
         if (header.Text("alg") != SecurityAlgorithms.RsaSha256 || header.Property("crit") is not null)
         {
             return new Webhook.Untrusted("it is not signed as Wix signs");
         }
 
-        if (!(await _handler.ValidateTokenAsync(token, _parameters)).IsValid)
+        if (await WhyUnsignedAsync(token, cancellationToken) is { } reason)
         {
-            return new Webhook.Untrusted("its signature is not by a key that we know");
+            return new Webhook.Untrusted(reason);
         }
 
-        return claims.UnixTime("exp") + ClockSkew > _time.GetUtcNow() ? ReadEvent(claims) : new Webhook.Untrusted("its time is over or unknown");
+        return claims.UnixTime("exp") + ClockSkew > time.GetUtcNow() ? ReadEvent(claims) : new Webhook.Untrusted("its time is over or unknown");
+    }
+
+    private async Task<string?> WhyUnsignedAsync(string token, CancellationToken cancellationToken)
+    {
+        var known = await keys.GetAsync(cancellationToken);
+        if (await known.HaveSignedAsync(token))
+        {
+            return null;
+        }
+
+        // Either it is forged, or Wix has begun to use another key.
+        var newest = await keys.GetNewestAsync(cancellationToken);
+        if (newest != known && await newest.HaveSignedAsync(token))
+        {
+            return null;
+        }
+
+        return newest.Count == 0 ? "there is no key to check it with" : "its signature is not by a key that we know";
     }
 
     private Webhook ReadEvent(JsonElement claims)
@@ -95,7 +80,7 @@ public sealed class WebhookReader
             return new Webhook.NotUsed();
         }
 
-        if (Nested(data, "data")?.Text("appId") is { } app && !app.Equals(_appId, StringComparison.OrdinalIgnoreCase))
+        if (Nested(data, "data")?.Text("appId") is { } app && !app.Equals(settings.Wix.AppId, StringComparison.OrdinalIgnoreCase))
         {
             return new Webhook.OfAnotherApp();
         }
@@ -121,11 +106,4 @@ public sealed class WebhookReader
     // One way to write it only: what is signed must not have a twin (RFC 7515 §2, no padding).
     private static byte[]? FromBase64Url(string text) =>
         WixJson.FromBase64Url(text) is { } bytes && Base64Url.EncodeToString(bytes) == text ? bytes : null;
-
-    private static RsaSecurityKey KeyOf(string pem)
-    {
-        using var rsa = RSA.Create();
-        rsa.ImportFromPem(pem);
-        return new RsaSecurityKey(rsa.ExportParameters(includePrivateParameters: false));
-    }
 }

@@ -112,6 +112,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       Wix__RedirectUrl: registeredRedirectUrl
       Wix__AppSecretName: 'wix-app-secret'
       Wix__WebhookPublicKey: wixWebhookPublicKey
+      Wix__WebhookPublicKeyName: empty(wixWebhookPublicKey) ? 'wix-webhook-public-key' : ''
       Wix__SetupCompletion: wixSetupCompletion
       Wix__ClientCredentialsFallback: string(wixClientCredentialsFallback)
       KeyVault__VaultUri: vaultUri
