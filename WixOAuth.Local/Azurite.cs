@@ -35,6 +35,9 @@ public sealed class Azurite : IAsyncDisposable
     /// <summary>Reaches this Azurite, and no other.</summary>
     public ConnectionString ConnectionString { get; }
 
+    /// <summary>The process's id.</summary>
+    internal int ProcessId => _process.Id;
+
     /// <summary>The processor time it has used: Azurite does one thing at a time, so a second in a second is its limit.</summary>
     internal TimeSpan ProcessorTime
     {

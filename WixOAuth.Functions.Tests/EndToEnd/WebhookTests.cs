@@ -42,6 +42,8 @@ public sealed class WebhookTests(AzuriteFixture azurite) : IAsyncLifetime
         [
             $"{Encode("""{"alg":"none"}""")}.{parts[1]}.",
             $"{Encode("""{"alg":"none"}""")}.{parts[1]}.{parts[2]}",
+            $"{parts[0]}.{parts[1]}.",
+            $"{parts[0]}.{parts[1]}.AAAA",
             $"{parts[0]}.{parts[1]}.{parts[2][..^4]}AAAA",
             $"{parts[0]}.{Encode("""{"data":"{}","iat":1,"exp":99999999999}""")}.{parts[2]}",
             Sign("""{"alg":"RS256"}""", bytes => other.SignData(bytes, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1)),

@@ -72,6 +72,8 @@ public sealed class HostileParserTests : IDisposable
     [InlineData("!.!.!")]
     [InlineData("e30.e3.x=")]
     [InlineData("e30.e30.!!")]
+    [InlineData("eyJhbGciOiJSUzI1NiJ9.e30.")] // {"alg":"RS256"}, and no signature
+    [InlineData("eyJhbGciOiJSUzI1NiJ9.e30.AA")]
     [InlineData("eyJcdWQ4MDAiOjF9.e30.")] // {"\ud800":1}
     [InlineData("eyJcdWQ4MDAiOjEsImFsZyI6IlJTMjU2In0.e30.AAAA")] // {"\ud800":1,"alg":"RS256"}
     public async Task A_webhook_that_is_no_text_is_refused(string body)

@@ -116,7 +116,8 @@ public sealed class KeyVaultProtectionKeySourceTests : KeyVaultFixture
         }
 
         await RefusedAsync(() => keys.FindAsync(old, None).AsTask());
-        await RefusedAsync(() => keys.FindAsync(old, None).AsTask());
+        var refusal = await RefusedAsync(() => keys.FindAsync(old, None).AsTask());
+        Assert.StartsWith($"Version {old} of the secret 'token-protection-key' is not looked up now", refusal.Message, StringComparison.Ordinal);
         Assert.Equal(KeyVaultProtectionKeySource.LookupLimit, Vault.Calls.Count);
         Assert.Single(Logs.Lines(LogLevel.Warning), line => line.Contains("More unknown versions", StringComparison.Ordinal));
         Time.Advance(TimeSpan.FromMinutes(1));
@@ -140,6 +141,44 @@ public sealed class KeyVaultProtectionKeySourceTests : KeyVaultFixture
         Assert.Null(await keys.FindClaimedAsync(old, None));
         Assert.Equal(old, (await keys.FindAsync(old, None))?.Id);
         Assert.Equal(old, (await keys.FindClaimedAsync(old, None))?.Id);
+    }
+
+    [Fact]
+    public async Task Versions_that_were_not_found_are_remembered_no_longer_than_that_counts()
+    {
+        AddKey();
+        var keys = Keys();
+        for (var i = 0; i < 5; i++)
+        {
+            await keys.FindAsync(NewId(), None);
+        }
+
+        Assert.Equal(5, keys.MissCount);
+        Time.Advance(KeyVaultProtectionKeySource.MissInterval);
+        await keys.FindAsync(NewId(), None);
+        Assert.Equal(1, keys.MissCount);
+    }
+
+    [Fact]
+    public async Task However_many_versions_there_are_only_so_many_are_kept()
+    {
+        var first = AddKey();
+        var keys = Keys();
+        await keys.FindAsync(first, None);
+        for (var i = 1; i <= KeyVaultProtectionKeySource.MaxKnown; i++)
+        {
+            if (i % KeyVaultProtectionKeySource.LookupLimit == 0)
+            {
+                Time.Advance(TimeSpan.FromMinutes(1));
+            }
+
+            await keys.FindAsync(AddKey(), None);
+        }
+
+        var asked = Vault.Calls.Count;
+        Time.Advance(TimeSpan.FromMinutes(1));
+        Assert.Equal(first, (await keys.FindAsync(first, None))?.Id);
+        Assert.Equal(asked + 1, Vault.Calls.Count);
     }
 
     [Fact]
@@ -204,6 +243,7 @@ public sealed class KeyVaultProtectionKeySourceTests : KeyVaultFixture
         var exception = await RefusedAsync(() => Keys().FindAsync(old, None).AsTask());
 
         Assert.Contains("HTTP 403", exception.Message, StringComparison.Ordinal);
+        Assert.Contains($"Version {old} of the protection key cannot be had.", Assert.Single(Logs.Lines(LogLevel.Error)), StringComparison.Ordinal);
         Assert.Contains(old, exception.Message, StringComparison.Ordinal);
     }
 

@@ -58,7 +58,8 @@ public sealed class SecretRegistrationTests
     }
 
     [Fact]
-    public void Settings_without_any_source_are_refused() => Assert.Throws<ArgumentException>(() => Register());
+    public void Settings_without_any_source_are_refused() =>
+        Assert.Contains("name no source of secrets", Assert.Throws<ArgumentException>(() => Register()).Message, StringComparison.Ordinal);
 
     [Fact]
     public void The_client_is_bounded_and_logs_no_bodies()

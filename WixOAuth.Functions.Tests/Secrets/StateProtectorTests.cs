@@ -88,7 +88,8 @@ public sealed class StateProtectorTests
 
         Assert.Equal(StateProtector.MaxTextLength, text.Length);
         Assert.NotNull(await OpenAsync(text));
-        await Assert.ThrowsAsync<ArgumentException>(() => SealAsync(StateProtector.MaxPayloadLength + 1));
+        var refusal = await Assert.ThrowsAsync<ArgumentException>(() => SealAsync(StateProtector.MaxPayloadLength + 1));
+        Assert.Contains($"at most {StateProtector.MaxPayloadLength} bytes", refusal.Message, StringComparison.Ordinal);
     }
 
     [Fact]

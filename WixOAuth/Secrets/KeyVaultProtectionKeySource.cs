@@ -49,6 +49,18 @@ internal sealed class KeyVaultProtectionKeySource : IProtectionKeySource
         _current = new VaultSecret<ProtectionKey>(vault, name, Remember, time, logger);
     }
 
+    /// <summary>How many versions are remembered as not found.</summary>
+    internal int MissCount
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _misses.Count;
+            }
+        }
+    }
+
     public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => _current.GetAsync(cancellationToken);
 
     public ValueTask<ProtectionKey> GetNewestAsync(CancellationToken cancellationToken) => _current.GetNewestAsync(cancellationToken);

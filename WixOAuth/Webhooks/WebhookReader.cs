@@ -36,18 +36,18 @@ public sealed class WebhookReader(IWebhookKeySource keys, ServiceSettings settin
         if (token.Split('.') is not [var first, var second, var third]
             || Decode(first) is not { } header
             || Decode(second) is not { } claims
-            || FromBase64Url(third) is null)
+            || FromBase64Url(third) is not { } signature)
         {
             return new Webhook.Malformed();
         }
 
-        // The library would take an extension that it does not know for none (RFC 7515 §4.1.11).
+        // An extension that is not understood makes the whole of it invalid (RFC 7515 §4.1.11).
         if (header.Text("alg") != SecurityAlgorithms.RsaSha256 || header.Property("crit") is not null)
         {
             return new Webhook.Untrusted("it is not signed as Wix signs");
         }
 
-        if (await WhyUnsignedAsync(token, cancellationToken) is { } reason)
+        if (await WhyUnsignedAsync(Encoding.ASCII.GetBytes($"{first}.{second}"), signature, cancellationToken) is { } reason)
         {
             return new Webhook.Untrusted(reason);
         }
@@ -55,17 +55,17 @@ public sealed class WebhookReader(IWebhookKeySource keys, ServiceSettings settin
         return claims.UnixTime("exp") + ClockSkew > time.GetUtcNow() ? ReadEvent(claims) : new Webhook.Untrusted("its time is over or unknown");
     }
 
-    private async Task<string?> WhyUnsignedAsync(string token, CancellationToken cancellationToken)
+    private async Task<string?> WhyUnsignedAsync(byte[] signingInput, byte[] signature, CancellationToken cancellationToken)
     {
         var known = await keys.GetAsync(cancellationToken);
-        if (await known.HaveSignedAsync(token))
+        if (known.HaveSigned(signingInput, signature))
         {
             return null;
         }
 
         // Either it is forged, or Wix has begun to use another key.
         var newest = await keys.GetNewestAsync(cancellationToken);
-        if (newest != known && await newest.HaveSignedAsync(token))
+        if (newest != known && newest.HaveSigned(signingInput, signature))
         {
             return null;
         }

@@ -23,6 +23,9 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
     /// <summary>Where it serves; the functions are below <c>/api</c>.</summary>
     public Uri Url { get; private set; } = null!;
 
+    /// <summary>The process's id.</summary>
+    public int Id => _process.Id;
+
     /// <summary>The processor time it has used.</summary>
     public TimeSpan ProcessorTime
     {
