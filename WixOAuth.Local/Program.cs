@@ -3,13 +3,15 @@ using WixOAuth.Local;
 using var stop = new StopSignal();
 try
 {
-    await using var host = await LocalHost.StartAsync(LocalSettings.Read(args), overrides: null, stop.Token);
-    foreach (var line in host.StartLines)
+    await using IRunningProgram program = args is [PretendWixAlone.Name, .. var others]
+        ? await PretendWixAlone.StartAsync(LocalSettings.Read(others), stop.Token)
+        : await LocalHost.StartAsync(LocalSettings.Read(args), overrides: null, stop.Token);
+    foreach (var line in program.StartLines)
     {
         Console.WriteLine(line);
     }
 
-    await host.WaitAsync(stop.Token);
+    await program.WaitAsync(stop.Token);
     return stop.Token.IsCancellationRequested ? 0 : 1;
 }
 catch (OperationCanceledException) when (stop.Token.IsCancellationRequested)

@@ -1,8 +1,10 @@
-// npm start: Azurite and the Functions host together, until Ctrl+C or until one of them ends.
+// npm start: Azurite and the Functions host together, and without a Wix__AppId the pretend Wix, until Ctrl+C or until one
+// of them ends.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -10,6 +12,9 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const windows = process.platform === 'win32';
 const azuriteFolder = join(root, 'tools', 'azurite');
 const azurite = join(azuriteFolder, 'node_modules', 'azurite', 'dist', 'src', 'azurite.js');
+const local = join(root, 'WixOAuth.Local', 'bin', 'Debug', 'net10.0', 'WixOAuth.Local.dll');
+const dataFolder = resolve(root, process.env.Local__DataFolder ?? join('.data', 'functions'));
+const port = process.env.FUNCTIONS_PORT ?? '7071';
 const children = [];
 let ending = false;
 
@@ -35,6 +40,7 @@ function start(name, command, args, options) {
   children.push(child);
   child.once('error', (error) => end(1, `${name} could not be started: ${error.message}`));
   child.once('exit', (code) => end(code ?? 1, `${name} has ended.`));
+  return child;
 }
 
 const answers = (port) => new Promise((done) => {
@@ -43,32 +49,73 @@ const answers = (port) => new Promise((done) => {
 });
 
 function findFunc() {
-  const local = join(root, 'node_modules', '.bin', windows ? 'func.cmd' : 'func');
-  // The package is there even where its program could not be downloaded.
-  return [local, 'func'].find((func) => spawnSync(func, ['--version'], { shell: windows }).status === 0);
+  const here = join(root, 'node_modules', '.bin', windows ? 'func.cmd' : 'func');
+  // The package is there even where its program could not be downloaded. npm puts the one here before others.
+  return ['func', here].find((func) => spawnSync(func, ['--version'], { shell: windows }).status === 0);
+}
+
+// As the host sees them: the environment wins over local.settings.json. Without the file the sample serves.
+function readSettings() {
+  const own = join(root, 'local.settings.json');
+  const file = existsSync(own) ? own : join(root, 'local.settings.sample.json');
+  try {
+    const values = Object.entries(JSON.parse(readFileSync(file, 'utf8')).Values ?? {}).filter(([, value]) => value !== '');
+    return { ...Object.fromEntries(values), ...process.env };
+  } catch {
+    // What is wrong with it is not said: it may be a secret.
+    end(1, `${file} cannot be read, or is not JSON.`);
+    return null;
+  }
+}
+
+async function startPretendWix() {
+  console.log('No Wix__AppId is given: a pretend Wix is started.');
+  if (spawnSync('dotnet', ['build', join(root, 'WixOAuth.Local'), '--nologo', '--verbosity', 'quiet'], { stdio: 'inherit' }).status !== 0) {
+    end(1, 'WixOAuth.Local, which has the pretend Wix, could not be built: see above.');
+    return null;
+  }
+
+  const wix = start('The pretend Wix', 'dotnet', [local, 'pretend-wix', '--urls', `http://localhost:${port}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, Local__DataFolder: dataFolder },
+  });
+  for await (const line of createInterface({ input: wix.stdout })) {
+    const { install, settings } = JSON.parse(line);
+    console.log(`Install:  ${install}`);
+    return settings;
+  }
+
+  return null;
 }
 
 process.on('SIGINT', () => end(0));
 process.on('SIGTERM', () => end(0));
 
 const func = findFunc();
+const settings = func && readSettings();
 if (!func) {
   end(1, 'Azure Functions Core Tools 4 are missing: npm install puts them here, or see https://learn.microsoft.com/azure/azure-functions/functions-run-local (dotnet run --project WixOAuth.Local needs neither).');
-} else if (!existsSync(join(root, 'local.settings.json'))) {
-  end(1, 'local.settings.json is missing: copy local.settings.sample.json and fill in what README.md says under "With the Functions host".');
-} else {
+} else if (settings) {
   if (!existsSync(azurite) && spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: azuriteFolder, shell: windows, stdio: 'inherit' }).status !== 0) {
     end(1, 'Azurite could not be installed: see what npm says above.');
   } else if (await answers(10000) && await answers(10002)) {
     console.log('Something answers on the ports 10000 and 10002: taken for an Azurite that runs already.');
   } else {
-    start('Azurite', process.execPath, [azurite, '--silent', '--disableTelemetry', '--skipApiVersionCheck', '--location', join(root, '.data', 'functions')]);
+    start('Azurite', process.execPath, [azurite, '--silent', '--disableTelemetry', '--skipApiVersionCheck', '--location', join(dataFolder, 'azurite')]);
     for (let attempt = 0; attempt < 100 && !ending && !(await answers(10000) && await answers(10002)); attempt++) {
       await wait(100);
     }
   }
 
+  if (!ending && !settings.Wix__AppId) {
+    Object.assign(settings, await startPretendWix());
+  }
+
+  if (!settings.Tables__ConnectionString && !settings.Tables__ServiceUri) {
+    settings.Tables__ConnectionString = 'UseDevelopmentStorage=true';
+  }
+
   if (!ending) {
-    start('The Functions host', func, ['start'], { cwd: join(root, 'WixOAuth.Functions'), shell: windows });
+    start('The Functions host', func, ['start', '--port', port], { cwd: join(root, 'WixOAuth.Functions'), shell: windows, env: settings });
   }
 }

@@ -1,0 +1,72 @@
+using System.Text.Json;
+
+namespace WixOAuth.Local;
+
+/// <summary>A program that has started and runs until it is told to stop.</summary>
+internal interface IRunningProgram : IAsyncDisposable
+{
+    /// <summary>What is printed when it has started.</summary>
+    IReadOnlyList<string> StartLines { get; }
+
+    /// <summary>Waits until it stops by itself or is told to.</summary>
+    Task WaitAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>
+/// The pretend Wix without the service, for functions that another host runs on this machine: Core Tools. It prints one
+/// line of JSON: the page to start an install from, and the settings that the functions need.
+/// </summary>
+internal sealed class PretendWixAlone : IRunningProgram
+{
+    /// <summary>What it is called on the command line.</summary>
+    public const string Name = "pretend-wix";
+
+    private static readonly string[] s_settings =
+    [
+        "Wix__AppId",
+        "Wix__AppSecret",
+        "Wix__RedirectUrl",
+        "Wix__WebhookPublicKey",
+        "Wix__ApiUrl",
+        "Wix__InstallerUrl",
+        "Tokens__ProtectionKey",
+    ];
+
+    private readonly LocalServices _services;
+
+    private PretendWixAlone(LocalServices services, LocalSettings settings)
+    {
+        _services = services;
+        StartLines = [JsonSerializer.Serialize(new { install = services.InstallPage, settings = s_settings.ToDictionary(name => name, settings.Text) })];
+    }
+
+    public IReadOnlyList<string> StartLines { get; }
+
+    /// <summary>Starts it for functions at the addresses in the settings.</summary>
+    /// <exception cref="StartFailedException">An address of a real Wix is given, an address is none or in use, or the data folder is.</exception>
+    public static async Task<PretendWixAlone> StartAsync(LocalSettings settings, CancellationToken cancellationToken)
+    {
+        var prefix = LocalSettings.ReadRoutePrefix(Path.Combine(AppContext.BaseDirectory, "host.json"));
+        var apiUrl = $"{ListenAddresses.Find(settings.Urls).BaseUrl}/{prefix}".TrimEnd('/');
+
+        // The functions have a storage of their own, so none is started here.
+        settings.Fill("Tables__ConnectionString", () => "UseDevelopmentStorage=true");
+        var services = await LocalServices.StartAsync(settings, apiUrl, cancellationToken);
+        if (services.InstallPage is not null)
+        {
+            return new PretendWixAlone(services, settings);
+        }
+
+        await services.DisposeAsync();
+        throw new StartFailedException("A real Wix is given (Wix__AppId, Wix__ApiUrl or KeyVault__VaultUri): there is no need of a pretend one.");
+    }
+
+    public async Task WaitAsync(CancellationToken cancellationToken)
+    {
+        var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var stopping = cancellationToken.Register(told.SetResult);
+        await told.Task;
+    }
+
+    public ValueTask DisposeAsync() => _services.DisposeAsync();
+}
