@@ -39,9 +39,9 @@ public sealed class HostileParserTests : IDisposable
         {
             Assert.Null(await _core.Tickets.ReadStateAsync(text, None));
             Assert.Null(await _core.Tickets.ReadLinkAsync(text, None));
-            var (inFlight, useless) = await _core.Tickets.ReadAllAsync([new(cookie.Name, text), new(text, cookie.Value), new(text, text)], None);
+            var (inFlight, useless) = await _core.Tickets.ReadAllAsync([new(text, cookie.Value), new(cookie.Name, text), new(text, text)], None);
 
-            // The good value is read under any name that begins as ours do; nothing else is.
+            // Nothing is read under a name that is none of ours, nor what follows on a value that does not open.
             Assert.All(inFlight, install => Assert.Equal((text, "a customer"), (install.Name, install.Ticket.Customer)));
             Assert.Contains(cookie.Name, useless);
             Assert.All(useless, name => Assert.Matches("^__Host-wix-install-[0-9a-f]{16}$", name));

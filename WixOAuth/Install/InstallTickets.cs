@@ -31,10 +31,11 @@ public sealed class InstallTickets(StateProtector protector, TimeProvider time)
     /// <summary>The longest a customer's name may be, in characters.</summary>
     public const int MaxCustomerLength = 200;
 
-    /// <summary>After so many cookies that do not open, or are too old, no more are looked at.</summary>
-    private const int MostShut = 3;
+    /// <summary>How many cookies of ours are looked at: those in flight, and a few that are too old.</summary>
+    private const int MostRead = MaxInFlight + 3;
 
     private const string CookiePrefix = "__Host-wix-install-";
+    private const int NameLength = 8;
     private const int NonceLength = 16;
     private const int StateLength = NonceLength + sizeof(long);
 
@@ -86,22 +87,20 @@ public sealed class InstallTickets(StateProtector protector, TimeProvider time)
         List<(string Name, InstallTicket Ticket)> inFlight = [];
         List<string> useless = [];
 
-        // Anybody can send any number of cookies, and one that does not open is what costs most: those that we set are few.
-        var shut = 0;
-        foreach (var (name, value) in cookies.Where(cookie => cookie.Key.StartsWith(CookiePrefix, StringComparison.Ordinal)).Take(MaxInFlight + MostShut))
+        // Anybody can send any number of cookies, and one that does not open is what costs most.
+        foreach (var (name, value) in cookies.Where(cookie => IsCookieName(cookie.Key)).Take(MostRead))
         {
-            if (await ReadCookieAsync(value, cancellationToken) is { } ticket && !IsExpired(ticket.IssuedAt))
+            var ticket = await ReadCookieAsync(value, cancellationToken);
+            if (ticket is not null && !IsExpired(ticket.IssuedAt))
             {
                 inFlight.Add((name, ticket));
                 continue;
             }
 
-            if (name.Length == CookiePrefix.Length + 16 && name.AsSpan(CookiePrefix.Length).IndexOfAnyExcept(HexDigits) < 0)
-            {
-                useless.Add(name);
-            }
+            useless.Add(name);
 
-            if (++shut == MostShut)
+            // We set none such. One from before a change of all keys is taken away now, and the next time there is one less.
+            if (ticket is null)
             {
                 break;
             }
@@ -152,6 +151,11 @@ public sealed class InstallTickets(StateProtector protector, TimeProvider time)
     private static DateTimeOffset ReadTime(byte[] bytes) =>
         new(BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(NonceLength)), TimeSpan.Zero);
 
+    private static bool IsCookieName(string name) =>
+        name.Length == CookiePrefix.Length + (2 * NameLength)
+        && name.StartsWith(CookiePrefix, StringComparison.Ordinal)
+        && name.AsSpan(CookiePrefix.Length).IndexOfAnyExcept(HexDigits) < 0;
+
     // The name must not tell the nonce: names are seen where values are not.
-    private static string CookieName(byte[] nonce) => CookiePrefix + Convert.ToHexStringLower(SHA256.HashData(nonce), 0, 8);
+    private static string CookieName(byte[] nonce) => CookiePrefix + Convert.ToHexStringLower(SHA256.HashData(nonce), 0, NameLength);
 }
