@@ -31,7 +31,7 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing
   name: applicationInsightsName
 }
 
-// On the vault and not on its two secrets: they do not exist yet when the roles are given, and there are no others in it.
+// On the vault and not on its secrets: they do not exist yet when the roles are given, and there are no others in it.
 resource appReadsSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: keyVault
   name: guid(keyVault.id, appPrincipalId, keyVaultSecretsUser)
