@@ -70,7 +70,7 @@ function readSettings() {
 
 async function startPretendWix() {
   console.log('No Wix__AppId is given: a pretend Wix is started.');
-  if (spawnSync('dotnet', ['build', join(root, 'WixOAuth.Local'), '--nologo', '--verbosity', 'quiet'], { stdio: 'inherit' }).status !== 0) {
+  if (spawnSync('dotnet', ['build', join(root, 'WixOAuth.Local'), '--nologo', '--verbosity', 'quiet', '--disable-build-servers'], { stdio: 'inherit' }).status !== 0) {
     end(1, 'WixOAuth.Local, which has the pretend Wix, could not be built: see above.');
     return null;
   }
