@@ -49,6 +49,7 @@ public sealed class Core : IDisposable
         Background = new BackgroundWork(NullLogger<BackgroundWork>.Instance);
         Trust = new AppSecretTrust(Telemetry, Clock, Logs.For<AppSecretTrust>());
         Uses = new LastUses(Store, Background, Settings, Telemetry, Clock, Logs.For<LastUses>());
+        History = new RefreshHistory(Clock);
         var source = appSecret ?? secrets;
         Keeper = new TokenKeeper(
             Store,
@@ -61,7 +62,7 @@ public sealed class Core : IDisposable
             Uses,
             Background,
             Telemetry,
-            new RefreshHistory(Clock),
+            History,
             Clock,
             Logs.For<TokenKeeper>());
         Life = new InstanceLife(Writer, Keeper, Settings, Clock, NullLogger<InstanceLife>.Instance);
@@ -121,6 +122,8 @@ public sealed class Core : IDisposable
     public AppSecretTrust Trust { get; }
 
     public LastUses Uses { get; }
+
+    public RefreshHistory History { get; }
 
     public Housekeeping Housekeeping { get; }
 

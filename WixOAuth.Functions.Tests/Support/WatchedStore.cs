@@ -72,8 +72,11 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
         await store.SaveRedemptionAsync(redemption, cancellationToken);
     }
 
-    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        store.RemoveRedemptionsAsync(before, limit, cancellationToken);
+    public async Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)
+    {
+        await NoteAsync(nameof(RemoveRedemptionsAsync), null);
+        return await store.RemoveRedemptionsAsync(before, limit, cancellationToken);
+    }
 
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken)
     {

@@ -101,6 +101,9 @@ public sealed class AppSecretTrustTests : IDisposable
     {
         var ids = await InstallAsync(Sites);
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(401));
+        using var measured = new Measured(_core);
+        See(10, new TokenAnswer.Rejected());
+        Assert.Equal(1, measured.Of("wixoauth.app_secret.suspect")[""]);
         await SweepAsync(minutes: 60, ids);
 
         Assert.Single(_core.Logs.All, line => line.Level == LogLevel.Critical);
@@ -155,6 +158,22 @@ public sealed class AppSecretTrustTests : IDisposable
         _core.Clock.Advance(TimeSpan.FromSeconds(1));
         See(AppSecretTrust.MostSeen - 1, Granted());
         Assert.False(_core.Trust.IsSuspect);
+    }
+
+    [Fact]
+    public void A_success_proves_the_secret_from_its_own_moment_on_for_others_and_for_that_version()
+    {
+        var (by, other) = (Core.NewId(), Core.NewId());
+        var before = _core.Clock.GetUtcNow();
+        _core.Clock.Advance(TimeSpan.FromMinutes(1));
+        _core.Trust.Saw(by, "2", Granted());
+        var at = _core.Clock.GetUtcNow();
+
+        Assert.True(_core.Trust.IsProvenSince(before, "2", other));
+        Assert.True(_core.Trust.IsProvenSince(at, "2", other));
+        Assert.False(_core.Trust.IsProvenSince(at.AddTicks(1), "2", other));
+        Assert.False(_core.Trust.IsProvenSince(before, "1", other));
+        Assert.False(_core.Trust.IsProvenSince(before, "2", by));
     }
 
     [Fact]

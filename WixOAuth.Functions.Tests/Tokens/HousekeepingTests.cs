@@ -123,6 +123,21 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
+    public async Task Redeemed_states_go_by_the_thousand_until_there_are_no_more()
+    {
+        // In memory: as many take Azurite too long.
+        var store = new WatchedStore(new MemoryInstanceStore());
+        using var core = new Core(store);
+        for (var number = 0; number < 2_500; number++)
+        {
+            await store.TryAddRedemptionAsync(Samples.NewRedemption(core.Clock.GetUtcNow().AddDays(-1)), None);
+        }
+
+        Assert.Equal(2_500, (await core.Housekeeping.RunAsync(None)).Redemptions);
+        Assert.Equal(3, store.CallsTo(nameof(IInstanceStore.RemoveRedemptionsAsync)));
+    }
+
+    [Fact]
     public async Task It_ends_in_time_and_says_what_it_did()
     {
         var store = new WatchedStore(await CreateAsync());

@@ -33,6 +33,7 @@ public sealed class LastUsesTests : IDisposable
         Assert.Equal(_core.Clock.GetUtcNow(), await _store.FindLastUseAsync(Id, None));
         Assert.Equal(_core.Clock.GetUtcNow(), _core.Uses.Newest(Id, _core.Clock.GetUtcNow().AddMinutes(-1)));
         Assert.Equal(_core.Clock.GetUtcNow().AddMinutes(1), _core.Uses.Newest(Id, _core.Clock.GetUtcNow().AddMinutes(1)));
+        Assert.Empty(_core.Logs.Of(414));
     }
 
     [Fact]
@@ -93,9 +94,11 @@ public sealed class LastUsesTests : IDisposable
     [Fact]
     public async Task A_write_that_failed_is_made_up_for_after_a_minute_and_nobody_notices()
     {
+        using var measured = new Measured(_core);
         _store.Before = (_, _) => throw new StorageUnavailableException();
         await NoteAsync();
         await NoteAsync();
+        Assert.Equal(new() { ["outcome=storage_unavailable"] = 1 }, measured.Of("wixoauth.last_use.writes"));
         Assert.Equal(1, Writes);
         Assert.Single(_core.Logs.Of(414));
 
@@ -153,11 +156,23 @@ public sealed class LastUsesTests : IDisposable
         _core.Uses.Note(Id, now);
         Assert.Equal(1, _core.Uses.Count);
         Assert.Equal(now, _core.Uses.Newest(Id, null));
+        for (var number = 0; number < 10; number++)
+        {
+            _core.Uses.Note(Core.NewId(), now);
+        }
+
+        Assert.Equal(11, _core.Uses.Count);
 
         // What could not wait is written down with its next use.
         gate.SetResult();
         await _core.Background.WhenIdleAsync(None);
-        Assert.InRange(Writes, 10_000, 10_010);
+        var writes = Writes;
+        Assert.InRange(writes, 10_000, 10_010);
+        await NoteAsync();
+        Assert.Equal(writes, Writes);
+        _core.Clock.Advance(TimeSpan.FromMinutes(1));
+        await NoteAsync();
+        Assert.Equal(writes + 1, Writes);
     }
 
     private async Task NoteAsync()

@@ -31,8 +31,11 @@ public sealed class ReprotectionTests : IDisposable
         }
 
         var summary = await RunAsync(_old, _new);
+        var reads = _store.CallsTo(nameof(IInstanceStore.FindAsync));
         var again = await RunAsync(_old, _new);
 
+        // Those that need nothing are not read one by one.
+        Assert.Equal(reads, _store.CallsTo(nameof(IInstanceStore.FindAsync)));
         Assert.Equal((_new.Id, 50, 40, true), (summary.Newest, summary.OnNewest, summary.Reprotected, summary.IsWhole));
         Assert.Equal((50, 0), (again.OnNewest, again.Reprotected));
         Assert.Empty(summary.OnOlder);
@@ -54,13 +57,14 @@ public sealed class ReprotectionTests : IDisposable
     {
         var gone = FixedKeys.NewKey();
         var (lost, kept) = (await AddAsync(gone), await AddAsync(_old));
+        await AddAsync(gone);
 
         var summary = await RunAsync(_old, _new);
 
         Assert.Equal(lost, await _core.ReadAsync(lost.Id));
         Assert.Equal(_new.Id, (await _core.ReadAsync(kept.Id)).RefreshToken!.KeyId);
-        Assert.Equal(new Dictionary<string, int> { [gone.Id] = 1 }, summary.OnOlder);
-        Assert.StartsWith($"Protection key {gone.Id} is an older version that 1 instances need", Assert.Single(_core.Logs.Of(418)), StringComparison.Ordinal);
+        Assert.Equal(new Dictionary<string, int> { [gone.Id] = 2 }, summary.OnOlder);
+        Assert.StartsWith($"Protection key {gone.Id} is an older version that 2 instances need", Assert.Single(_core.Logs.Of(418)), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -103,6 +107,53 @@ public sealed class ReprotectionTests : IDisposable
     }
 
     [Fact]
+    public async Task An_instance_with_one_token_only_is_counted_too_and_one_without_is_not()
+    {
+        foreach (var key in new[] { _old, _new })
+        {
+            await WriteAsync(await AddAsync(key), instance => instance with { AccessToken = null });
+            await WriteAsync(await AddAsync(key), instance => instance with { RefreshToken = null });
+            await WriteAsync(await AddAsync(key), instance => instance with { AccessToken = null, RefreshToken = null });
+        }
+
+        var summary = await RunAsync(_old, _new);
+
+        Assert.Equal((4, 2), (summary.OnNewest, summary.Reprotected));
+        Assert.Empty(summary.OnOlder);
+    }
+
+    [Fact]
+    public async Task A_row_that_others_write_all_the_time_is_left_to_them_after_three_tries()
+    {
+        var instance = await AddAsync(_old);
+        var busy = 0;
+        _store.Before = async (method, _) =>
+        {
+            if (method == nameof(IInstanceStore.TryWriteAsync) && busy++ % 2 == 0)
+            {
+                await WriteAsync(instance, current => current with { UpdatedAt = current.UpdatedAt.AddSeconds(1) });
+            }
+        };
+
+        var summary = await RunAsync(_old, _new);
+
+        Assert.Equal(6, busy);
+        Assert.Equal((0, 1), (summary.Reprotected, summary.OnOlder[_old.Id]));
+    }
+
+    [Fact]
+    public async Task A_row_that_cannot_be_read_is_told_and_counted_as_it_is()
+    {
+        var instance = await AddAsync(_old);
+        _store.Before = (method, _) => method == nameof(IInstanceStore.FindAsync)
+            ? throw new InvalidDataException("The row has no 'Generation'.")
+            : Task.CompletedTask;
+
+        Assert.Equal(1, (await RunAsync(_old, _new)).OnOlder[_old.Id]);
+        Assert.Contains("The row has no 'Generation'.", Assert.Single(_core.Logs.Of(416)), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_run_that_is_ended_says_that_it_saw_a_part_and_counts_nothing()
     {
         using var measured = new Measured(_core);
@@ -114,10 +165,17 @@ public sealed class ReprotectionTests : IDisposable
         var summary = await RunAsync([_old, _new], ending.Token);
 
         Assert.False(summary.IsWhole);
+        Assert.Single(_core.Logs.Of(419));
         Assert.Empty(measured.Of("wixoauth.protection_key.instances"));
         _store.Before = (_, _) => Task.CompletedTask;
         Assert.Equal(2, (await RunAsync(_old, _new)).OnNewest);
         Assert.Equal(new() { ["version=newest"] = 2, ["version=older"] = 0 }, measured.Of("wixoauth.protection_key.instances"));
+    }
+
+    private async Task WriteAsync(Instance instance, Func<Instance, Instance> change)
+    {
+        var stored = (await _store.FindAsync(instance.Id, None))!;
+        Assert.NotNull(await _store.TryWriteAsync(stored, change(stored.Instance), None));
     }
 
     private Task<ReprotectionSummary> RunAsync(params ProtectionKey[] keys) => RunAsync(keys, None);

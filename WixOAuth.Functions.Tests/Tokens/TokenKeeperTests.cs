@@ -1,6 +1,7 @@
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
+using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
@@ -45,10 +46,13 @@ public sealed class TokenKeeperTests : IDisposable
 
     [Theory]
     [InlineData(30, 269, false)]
+    [InlineData(30, 270, false)]
     [InlineData(30, 271, true)]
     [InlineData(240, 59, false)]
+    [InlineData(240, 60, false)]
     [InlineData(240, 61, true)]
     [InlineData(0, 299, false)]
+    [InlineData(0, 300, true)]
     [InlineData(0, 301, true)]
     public async Task The_token_lives_as_long_as_the_caller_demands(int minTtl, int age, bool refreshed)
     {
@@ -114,6 +118,18 @@ public sealed class TokenKeeperTests : IDisposable
         _core.Clock.Advance(TimeSpan.FromSeconds(8));
         Assert.Equal("access-1", await TokenAsync(TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-0").Fingerprint())));
         Assert.Empty(_core.Wix.Calls);
+    }
+
+    [Fact]
+    public async Task A_token_is_old_enough_to_be_rejected_after_3_percent_of_its_life()
+    {
+        await _core.InstallAsync(Id);
+        var rejected = TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint());
+        _core.Clock.Advance(TimeSpan.FromSeconds(9) - TimeSpan.FromTicks(1));
+        Assert.Equal("access-1", await TokenAsync(rejected));
+
+        _core.Clock.Advance(TimeSpan.FromTicks(1));
+        Assert.Equal("access-2", await TokenAsync(rejected));
     }
 
     [Fact]
@@ -267,6 +283,7 @@ public sealed class TokenKeeperTests : IDisposable
 
         Assert.Equal("access-2", token.AccessToken.Reveal());
         Assert.True(askedAt >= leaseEnd);
+        Assert.Single(_core.Logs.Of(405));
         Assert.Null((await _core.ReadAsync(Id)).Lease);
     }
 
@@ -440,6 +457,144 @@ public sealed class TokenKeeperTests : IDisposable
         Assert.Equal(Grant.RefreshToken, (await core.ReadAsync(Id)).Grant);
     }
 
+    [Fact]
+    public async Task A_token_is_refreshed_ahead_from_that_very_moment_on()
+    {
+        var stored = await _core.InstallAsync(Id);
+        await TokenAsync();
+        var aheadAt = stored.Instance.DueAt!.Value;
+        _core.Clock.SetUtcNow(aheadAt.AddTicks(-1));
+        Assert.Equal("access-1", await TokenAsync());
+        await _core.Background.WhenIdleAsync(CancellationToken.None);
+        Assert.Empty(_core.Wix.Calls);
+
+        _core.Clock.SetUtcNow(aheadAt);
+        Assert.Equal("access-1", await TokenAsync());
+        await _core.Background.WhenIdleAsync(CancellationToken.None);
+        Assert.Equal("access-2", await TokenAsync());
+    }
+
+    [Fact]
+    public async Task While_Wix_names_a_pause_the_storage_is_not_asked_for_each_caller()
+    {
+        var store = new FaultyStore(new MemoryInstanceStore());
+        using var core = new Core(store, settings: ("Wix__ClientCredentialsFallback", "false"));
+        var stored = await core.InstallAsync(Id);
+        await core.GetAsync(Id);
+        core.Clock.SetUtcNow(stored.Instance.DueAt!.Value);
+        core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(503, "60"));
+        await core.GetAsync(Id);
+        await core.Background.WhenIdleAsync(CancellationToken.None);
+        var reads = 0;
+        store.Before = call =>
+        {
+            reads += call.Step == StoreStep.Read ? 1 : 0;
+            return Task.FromResult(StoreFault.None);
+        };
+
+        for (var second = 0; second < 59; second++)
+        {
+            core.Clock.Advance(TimeSpan.FromSeconds(1));
+            Assert.IsType<TokenResult.Token>(await core.GetAsync(Id));
+        }
+
+        await core.Background.WhenIdleAsync(CancellationToken.None);
+        Assert.Equal(0, reads);
+        core.Clock.Advance(TimeSpan.FromSeconds(2));
+        Assert.IsType<TokenResult.Token>(await core.GetAsync(Id));
+        await core.Background.WhenIdleAsync(CancellationToken.None);
+        Assert.NotEqual(0, reads);
+    }
+
+    [Fact]
+    public async Task What_a_refresh_came_to_is_logged_and_counted_for_the_operators_page()
+    {
+        await _core.InstallAsync(Id);
+        _core.Clock.Advance(TimeSpan.FromMinutes(10));
+        await TokenAsync();
+        Assert.Contains("generation 2 had from Wix", Assert.Single(_core.Logs.Of(401)), StringComparison.Ordinal);
+        Assert.Empty(_core.Logs.Of(402));
+        Assert.Empty(_core.Logs.Of(404));
+        Assert.Empty(_core.Logs.Of(405));
+        Assert.Empty(_core.Logs.Of(406));
+        Assert.Equal((1, 0), (_core.History.Read()[^1].Succeeded, _core.History.Read()[^1].Failed));
+
+        _core.Clock.Advance(TimeSpan.FromMinutes(10));
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(503, "77"));
+        await _core.GetAsync(Id);
+        Assert.Contains("no token from Wix (WixUnavailable, failure 1), now Active", Assert.Single(_core.Logs.Of(402)), StringComparison.Ordinal);
+        Assert.Equal((0, 1), (_core.History.Read()[^1].Succeeded, _core.History.Read()[^1].Failed));
+    }
+
+    [Fact]
+    public async Task What_keeps_a_token_from_being_had_is_logged()
+    {
+        var store = new FaultyStore(new MemoryInstanceStore());
+        using var core = new Core(store, settings: ("Wix__ClientCredentialsFallback", "false"));
+        await core.InstallAsync(Id);
+        store.FailAll();
+        Assert.IsType<TokenResult.StorageUnavailable>(await core.GetAsync(Id));
+        Assert.Single(core.Logs.Of(407));
+
+        store.Before = _ => throw new InvalidDataException("The row has no 'Generation'.");
+        Assert.IsType<TokenResult.StorageUnavailable>(await core.GetAsync(Id));
+        Assert.Contains("The row has no 'Generation'.", Assert.Single(core.Logs.Of(411)), StringComparison.Ordinal);
+
+        store.FailNone();
+        var stored = (await store.FindAsync(Id, CancellationToken.None))!;
+        await store.TryWriteAsync(stored, stored.Instance with { RefreshToken = stored.Instance.RefreshToken! with { KeyId = new string('0', 32) } }, CancellationToken.None);
+        core.Clock.Advance(TimeSpan.FromMinutes(10));
+        Assert.IsType<TokenResult.WixUnavailable>(await core.GetAsync(Id));
+        Assert.Contains(new string('0', 32), Assert.Single(core.Logs.Of(406)), StringComparison.Ordinal);
+
+        using var keyless = new Core(store, core.Clock, keys: new NoKeys());
+        Assert.IsType<TokenResult.StorageUnavailable>(await keyless.GetAsync(Id));
+        Assert.Single(keyless.Logs.Of(408));
+    }
+
+    [Fact]
+    public async Task A_lease_that_the_storage_never_takes_is_tried_twice()
+    {
+        var store = new FaultyStore(new MemoryInstanceStore());
+        using var core = new Core(store);
+        await core.InstallAsync(Id);
+        core.Clock.Advance(TimeSpan.FromMinutes(10));
+        var leases = 0;
+        store.Before = call =>
+        {
+            leases += call.Step == StoreStep.Lease ? 1 : 0;
+            return Task.FromResult(call.Step == StoreStep.Lease ? StoreFault.Refused : StoreFault.None);
+        };
+
+        Assert.IsType<TokenResult.StorageUnavailable>(await core.GetAsync(Id).WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.Equal(2, leases);
+        Assert.Empty(core.Wix.Calls);
+    }
+
+    [Fact]
+    public async Task Tokens_that_cannot_be_saved_are_served_as_the_next_generation_and_given_up_loudly()
+    {
+        var store = new FaultyStore(new MemoryInstanceStore());
+        using var core = new Core(store, settings: ("Wix__ClientCredentialsFallback", "false"));
+        core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("access-2", expiresIn: 14_400));
+        await core.InstallAsync(Id);
+        core.Clock.Advance(TimeSpan.FromMinutes(10));
+        store.Before = call => Task.FromResult(call.Step == StoreStep.Commit ? StoreFault.Refused : StoreFault.None);
+
+        var token = Assert.IsType<TokenResult.Token>(await core.Clock.RunAsync(core.GetAsync(Id)));
+
+        Assert.Equal(("access-2", 2), (token.AccessToken.Reveal(), token.Generation));
+        Assert.Single(core.Logs.Of(403));
+        Assert.Empty(core.Logs.Of(420));
+        await core.Clock.RunAsync(core.Begin(async () =>
+        {
+            await core.Background.WhenIdleAsync(CancellationToken.None);
+            return true;
+        }), step: TimeSpan.FromSeconds(1));
+        Assert.True(core.Logs.Of(403).Count > 2);
+        Assert.Single(core.Logs.Of(420));
+    }
+
     private async Task ConsentAsync(string access, string refresh)
     {
         var stored = (await _core.Store.FindAsync(Id, CancellationToken.None))!;
@@ -453,6 +608,13 @@ public sealed class TokenKeeperTests : IDisposable
 
     private async Task<string> TokenAsync(TokenDemand? demand = null) =>
         Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id, demand)).AccessToken.Reveal();
+
+    private sealed class NoKeys : IProtectionKeySource
+    {
+        public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException();
+
+        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException();
+    }
 
     private sealed class RotatingSecret(string first) : IAppSecretSource
     {

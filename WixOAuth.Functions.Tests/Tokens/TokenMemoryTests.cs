@@ -81,6 +81,44 @@ public sealed class TokenMemoryTests : IDisposable
     }
 
     [Fact]
+    public void A_token_that_the_storage_confirms_again_is_believed_for_another_five_minutes()
+    {
+        _core.Memory.Remember(New(lifetime: TimeSpan.FromHours(4)));
+        _core.Clock.Advance(TimeSpan.FromMinutes(4));
+        _core.Memory.Remember(New(lifetime: TimeSpan.FromHours(4)));
+        _core.Clock.Advance(TimeSpan.FromMinutes(4));
+
+        Assert.NotNull(_core.Memory.Find(Id, Now));
+    }
+
+    [Fact]
+    public void A_removal_is_of_no_token_that_came_with_or_after_it()
+    {
+        var held = New(generation: 3);
+        _core.Memory.Remember(held);
+        _core.Memory.Forget(Id, 3);
+        Assert.Same(held, _core.Memory.Find(Id, Now));
+
+        _core.Memory.Forget(Id, 4);
+        Assert.Null(_core.Memory.Find(Id, Now));
+        _core.Memory.Remember(held);
+        Assert.Null(_core.Memory.Find(Id, Now));
+        _core.Memory.Remember(New(generation: 4));
+        Assert.NotNull(_core.Memory.Find(Id, Now));
+    }
+
+    [Fact]
+    public void The_longest_life_that_is_believed_is_a_year_and_a_day()
+    {
+        _core.Memory.Remember(New(lifetime: TimeSpan.FromDays(366)));
+        Assert.NotNull(_core.Memory.Find(Id, Now));
+        _core.Memory.Forget(Id);
+        _core.Memory.Remember(New(lifetime: TimeSpan.FromDays(366) + TimeSpan.FromTicks(1)));
+        Assert.Null(_core.Memory.Find(Id, Now));
+        Assert.Throws<ArgumentNullException>(() => _core.Memory.Remember(null!));
+    }
+
+    [Fact]
     public void An_old_generation_is_held_once_the_newer_one_is_not_believed_any_more()
     {
         _core.Memory.Remember(New(generation: 9, lifetime: TimeSpan.FromHours(4)));

@@ -1,0 +1,93 @@
+using WixOAuth.Functions.Tests.Storage;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Instances;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Functions.Tests.Tokens;
+
+public sealed class TokenScheduleTests
+{
+    private static readonly DateTimeOffset s_now = Samples.Noon;
+    private static readonly TimeSpan s_day = TimeSpan.FromDays(1);
+    private readonly TokenSchedule _schedule = new(Core.Read());
+
+    [Fact]
+    public void Tokens_are_refreshed_when_35_to_40_percent_of_their_life_is_left_spread_over_the_sites()
+    {
+        var life = TimeSpan.FromMinutes(5);
+        var left = Enumerable.Range(0, 2_000).Select(_ => Core.NewId())
+            .Select(id => (s_now + life - TokenSchedule.AheadAt(id, s_now, s_now + life)) / life).ToList();
+
+        Assert.All(left, part => Assert.InRange(part, 0.35, 0.40));
+        Assert.InRange(left.Min(), 0.35, 0.355);
+        Assert.InRange(left.Max(), 0.395, 0.40);
+        Assert.InRange(left.Average(), 0.373, 0.377);
+    }
+
+    [Fact]
+    public void A_site_is_always_spread_alike()
+    {
+        var id = new InstanceId(Guid.Parse("00112233-4455-6677-8899-aabbccddeeff"));
+
+        Assert.Equal(TokenSchedule.AheadAt(id, s_now, s_now.AddMinutes(5)), TokenSchedule.AheadAt(id, s_now, s_now.AddMinutes(5)));
+        Assert.Equal(TokenSchedule.AheadAt(id, s_now, s_now.AddMinutes(5)) - s_now, TokenSchedule.AheadAt(id, s_now.AddDays(1), s_now.AddDays(1).AddMinutes(5)) - s_now.AddDays(1));
+    }
+
+    [Theory]
+    [InlineData(false, 0, 2)]
+    [InlineData(false, 1, 4)]
+    [InlineData(false, 5, 64)]
+    [InlineData(false, 6, 120)]
+    [InlineData(false, 1_000, 120)]
+    [InlineData(true, 0, 60)]
+    [InlineData(true, 1, 120)]
+    [InlineData(true, 4, 900)]
+    [InlineData(true, 1_000, 900)]
+    public void Pauses_double_up_to_a_limit_and_are_spread_by_a_quarter(bool rejected, int failuresBefore, int seconds)
+    {
+        var pauses = Enumerable.Range(0, 500).Select(_ => TokenSchedule.Cooldown(failuresBefore, rejected, retryAfter: null) / TimeSpan.FromSeconds(seconds)).ToList();
+
+        Assert.All(pauses, pause => Assert.InRange(pause, 0.75, 1.25));
+        Assert.True(pauses.Min() < 0.8 && pauses.Max() > 1.2);
+        Assert.Equal(TimeSpan.FromHours(1), TokenSchedule.Cooldown(failuresBefore, rejected, TimeSpan.FromHours(1)));
+        Assert.InRange(TokenSchedule.Cooldown(failuresBefore, rejected, TimeSpan.FromSeconds(1)) / TimeSpan.FromSeconds(seconds), 0.75, 1.25);
+    }
+
+    [Fact]
+    public void A_marked_site_is_due_a_day_after_its_last_try()
+    {
+        var marked = Samples.NewInstance() with { Status = InstanceStatus.ReinstallRequired, UpdatedAt = s_now.AddHours(-3) };
+        Assert.Equal(s_now.AddHours(-3) + s_day, _schedule.DueAt(marked, s_now));
+
+        var tried = marked.Failed(TokenError.Rejected, s_now.AddMinutes(1), s_now.AddHours(-5)) with { UpdatedAt = s_now };
+        Assert.Equal(s_now.AddHours(-5) + s_day, _schedule.DueAt(tried, s_now));
+    }
+
+    [Fact]
+    public void A_site_that_nobody_asks_for_is_due_a_day_less_a_tenth_at_most_after_its_refresh()
+    {
+        var instance = Active() with { LastUsedAt = s_now.AddHours(-2), RefreshedAt = s_now.AddMinutes(-30), AccessTokenIssuedAt = s_now.AddMinutes(-40), AccessTokenExpiresOn = s_now.AddMinutes(-35) };
+        Assert.InRange(_schedule.DueAt(instance, s_now)!.Value - s_now.AddMinutes(-30), s_day * 0.9, s_day);
+
+        var installed = instance with { RefreshedAt = null };
+        Assert.InRange(_schedule.DueAt(installed, s_now)!.Value - s_now.AddMinutes(-40), s_day * 0.9, s_day);
+
+        // One whose token lives for days is due when that ends.
+        var long_ = instance with { AccessTokenExpiresOn = s_now.AddDays(10) };
+        Assert.True(_schedule.DueAt(long_, s_now) > s_now.AddDays(5));
+    }
+
+    [Fact]
+    public void A_pending_set_up_event_is_due_after_half_of_the_time_since_the_consent()
+    {
+        var instance = Active() with { SetupPending = true, LastUsedAt = s_now, InstalledAt = s_now.AddDays(-9), AccessTokenIssuedAt = s_now, AccessTokenExpiresOn = s_now.AddDays(300) };
+
+        Assert.Equal(s_now.AddHours(2), _schedule.DueAt(instance with { ConsentedAt = s_now.AddHours(-4) }, s_now));
+        Assert.Equal(s_now.AddMinutes(1), _schedule.DueAt(instance with { ConsentedAt = s_now }, s_now));
+        Assert.Equal(s_now.AddDays(1), _schedule.DueAt(instance with { ConsentedAt = null }, s_now));
+        Assert.True(_schedule.DueAt(instance with { ConsentedAt = s_now.AddHours(-4), AccessTokenExpiresOn = s_now.AddMinutes(5) }, s_now) < s_now.AddMinutes(5));
+        Assert.Throws<ArgumentNullException>(() => _schedule.IsIdle(null!, s_now));
+    }
+
+    private static Instance Active() => Samples.NewInstance();
+}
