@@ -32,6 +32,148 @@ public sealed class InstallFlowTests : IDisposable
     public void Dispose() => _core.Dispose();
 
     [Fact]
+    public async Task The_consent_page_gets_what_Wix_asks_for_and_a_token_only_where_one_came()
+    {
+        const string AppAndRedirect = "appId=11111111-2222-4333-8444-555555555555&redirectUrl=https%3A%2F%2Ftokens.example.com%2Fapi%2Fredirect&state=";
+        var own = Assert.IsType<InstallStep.Consent>(await BeginAtAsync(token: null, start: null));
+        var sent = Assert.IsType<InstallStep.Consent>(await BeginAtAsync(token: "a token&", start: null));
+
+        Assert.StartsWith($"https://www.wix.com/installer/install?{AppAndRedirect}", own.Url.Reveal(), StringComparison.Ordinal);
+        Assert.StartsWith($"https://www.wix.com/installer/install?token=a%20token%26&{AppAndRedirect}", sent.Url.Reveal(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_customer_is_carried_from_the_link_through_Wix_and_back()
+    {
+        var link = await LinkAsync("Ann");
+        var first = (InstallStep.Consent)await BeginAtAsync(token: null, link);
+        var second = (InstallStep.Consent)await BeginAtAsync(token: "t", start: null, first);
+
+        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(RequestOf(second), CancellationToken.None));
+        Assert.Equal("Ann", (await _core.ReadAsync(Id)).Customer);
+    }
+
+    [Fact]
+    public async Task Whose_customer_it_is_is_not_guessed()
+    {
+        var ann = (InstallStep.Consent)await BeginAtAsync(token: null, await LinkAsync("Ann"));
+        var twoLinks = (InstallStep.Consent)await BeginAtAsync(token: "t", start: null, ann, (InstallStep.Consent)await BeginAtAsync(token: null, await LinkAsync("Ann")));
+        var withoutToken = (InstallStep.Consent)await BeginAtAsync(token: null, start: null, ann);
+        var withoutLink = (InstallStep.Consent)await BeginAtAsync(token: "t", start: null, (InstallStep.Consent)await BeginAtAsync(token: null, start: null));
+
+        foreach (var consent in new[] { twoLinks, withoutToken, withoutLink })
+        {
+            Assert.Null(await CustomerOfAsync(consent));
+        }
+
+        Assert.Equal("Ann", await CustomerOfAsync((InstallStep.Consent)await BeginAtAsync(token: "t", start: null, ann, withoutLink)));
+
+        async Task<string?> CustomerOfAsync(InstallStep.Consent consent) =>
+            Assert.Single((await _core.Tickets.ReadAllAsync([new(consent.Set.Name, consent.Set.Value)], CancellationToken.None)).InFlight).Ticket.Customer;
+    }
+
+    [Fact]
+    public async Task Of_more_installs_in_flight_than_six_the_oldest_is_dropped()
+    {
+        var begun = new List<InstallStep.Consent>();
+        for (var number = 0; number < InstallTickets.MaxInFlight; number++)
+        {
+            var consent = (InstallStep.Consent)await BeginAtAsync(token: null, start: null, [.. begun]);
+            Assert.Empty(consent.Removed);
+            begun.Add(consent);
+            _core.Clock.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        begun.Reverse();
+        Assert.Equal([begun[^1].Set.Name], ((InstallStep.Consent)await BeginAtAsync(token: null, start: null, [.. begun])).Removed);
+    }
+
+    [Theory]
+    [InlineData("/oauth/access", 400, InstallProblem.Rejected)]
+    [InlineData("/oauth/access", 503, InstallProblem.WixUnavailable)]
+    [InlineData("/oauth/access", 200, InstallProblem.WixUnavailable)] // no refresh token
+    [InlineData("/oauth2/token-info", 503, InstallProblem.WixUnavailable)]
+    public async Task What_Wix_does_not_grant_or_confirm_is_not_saved(string path, int status, InstallProblem problem)
+    {
+        var answer = _core.Wix.Answer;
+        _core.Wix.Answer = (asked, body, cancellationToken) => asked == path
+            ? Task.FromResult(status == 200 ? StubWix.Tokens("access-1") : StubWix.Status(status))
+            : answer(asked, body, cancellationToken);
+
+        Assert.Equal(new InstallStep.Stopped(problem), await _core.Clock.RunAsync(_core.Flow.CompleteAsync(await BeginAsync(), CancellationToken.None)));
+        Assert.Null(await _store.FindAsync(Id, CancellationToken.None));
+        Assert.Contains(problem.ToString(), Assert.Single(_core.Logs.Of(201)), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Where_token_info_tells_nothing_Get_App_Instance_decides(bool isSame)
+    {
+        var answer = _core.Wix.Answer;
+        _core.Wix.Answer = (path, body, cancellationToken) => path switch
+        {
+            "/oauth2/token-info" => Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, "{}")),
+            "/apps/v1/instance" => Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, $$$"""{"instance":{"instanceId":"{{{(isSame ? Id : Core.NewId())}}}"}}""")),
+            _ => answer(path, body, cancellationToken),
+        };
+
+        var step = await _core.Clock.RunAsync(_core.Flow.CompleteAsync(await BeginAsync(), CancellationToken.None));
+
+        Assert.Equal(isSame, step is InstallStep.CloseWindow);
+        Assert.Equal(isSame ? null : InstallProblem.Rejected, (step as InstallStep.Stopped)?.Problem);
+    }
+
+    [Fact]
+    public async Task A_reload_gets_the_same_while_the_access_token_lives_and_no_code_is_spent_again()
+    {
+        var request = await BeginAsync();
+        var first = Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.Equal("access-1", _core.Memory.Find(Id, _core.Clock.GetUtcNow())?.AccessToken.Reveal());
+        await _core.Background.WhenIdleAsync(CancellationToken.None);
+        Assert.Single(_core.Logs.Of(204));
+
+        _core.Clock.Advance(TimeSpan.FromMinutes(5) - TimeSpan.FromTicks(1));
+        Assert.Equal(first, await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        _core.Clock.Advance(TimeSpan.FromTicks(1));
+        Assert.IsType<InstallStep.Connected>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.Single(_core.Wix.Calls, call => call.Path == "/oauth/access");
+        Assert.Contains("Connected", Assert.Single(_core.Logs.Of(201)), StringComparison.Ordinal);
+        Assert.Empty(_core.Logs.Of(203));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task The_state_with_another_code_or_another_instance_is_a_replay(bool otherCode)
+    {
+        var request = await BeginAsync();
+        await _core.Flow.CompleteAsync(request, CancellationToken.None);
+        var replay = otherCode ? request with { Code = new AuthorizationCode("another") } : request with { InstanceId = Core.NewId().ToString() };
+
+        Assert.Equal(new InstallStep.Stopped(InstallProblem.ReplayedState), await _core.Flow.CompleteAsync(replay, CancellationToken.None));
+        Assert.Single(_core.Logs.Of(203));
+        Assert.Single(_core.Wix.Calls, call => call.Path == "/oauth/access");
+    }
+
+    [Fact]
+    public async Task A_set_up_that_is_finished_is_not_told_again_and_one_that_is_not_taken_is_logged()
+    {
+        _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/bi-event" ? StubWix.Status(503) : StubWix.Tokens("access-2"));
+        await _core.InstallAsync(Id);
+        Assert.Equal(Delivery.Unavailable, (await _core.Clock.RunAsync(_core.Setup.CompleteAsync(Id, CancellationToken.None))).Delivery);
+        Assert.Single(_core.Logs.Of(205));
+        Assert.Empty(_core.Logs.Of(204));
+
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, "{}"));
+        _core.Wix.Calls.Clear();
+        Assert.Equal(Delivery.Accepted, (await _core.Setup.CompleteAsync(Id, CancellationToken.None)).Delivery);
+        Assert.Equal(Delivery.Accepted, (await _core.Setup.CompleteAsync(Id, CancellationToken.None)).Delivery);
+        Assert.Single(_core.Wix.Calls, call => call.Path == "/apps/v1/bi-event");
+        Assert.Single(_core.Logs.Of(204));
+    }
+
+    [Fact]
     public async Task A_redirect_whose_first_process_died_waits_a_bounded_time_and_then_says_to_start_again()
     {
         var request = await BeginAsync();
@@ -43,6 +185,9 @@ public sealed class InstallFlowTests : IDisposable
 
         Assert.Equal(new InstallStep.Stopped(InstallProblem.WixUnavailable), step);
         Assert.True(_core.Clock.GetUtcNow() - start >= InstallFlow.LongestWait);
+
+        // Often at first, then once a second.
+        Assert.InRange(_store.Polls, 28, 32);
         Assert.Empty(_core.Wix.Calls);
     }
 
@@ -155,6 +300,7 @@ public sealed class InstallFlowTests : IDisposable
         var step = await _core.Clock.RunAsync(_core.Flow.CompleteAsync(request, CancellationToken.None), TimeSpan.FromSeconds(1));
 
         Assert.Equal(new InstallStep.Stopped(InstallProblem.StorageUnavailable), step);
+        Assert.Single(_core.Logs.Of(206));
     }
 
     [Fact]
@@ -165,6 +311,7 @@ public sealed class InstallFlowTests : IDisposable
 
         Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
         Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(Id));
+        Assert.Single(_core.Logs.Of(202));
     }
 
     [Fact]
@@ -231,9 +378,16 @@ public sealed class InstallFlowTests : IDisposable
         Assert.True((await _core.ReadAsync(Id)).SetupPending);
     }
 
-    private async Task<RedirectRequest> BeginAsync()
+    private async Task<string> LinkAsync(string customer) => (await _core.Tickets.IssueLinkAsync(customer, CancellationToken.None)).Start;
+
+    private Task<InstallStep> BeginAtAsync(string? token, string? start, params InstallStep.Consent[] inFlight) => _core.Flow.BeginAsync(
+        new AppUrlRequest(token is null ? null : new InstallToken(token), start, [.. inFlight.Select(consent => KeyValuePair.Create(consent.Set.Name, consent.Set.Value))]),
+        CancellationToken.None);
+
+    private async Task<RedirectRequest> BeginAsync() => RequestOf(Assert.IsType<InstallStep.Consent>(await BeginAtAsync(token: null, start: null)));
+
+    private static RedirectRequest RequestOf(InstallStep.Consent consent)
     {
-        var consent = Assert.IsType<InstallStep.Consent>(await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), CancellationToken.None));
         var state = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single();
         return new RedirectRequest(Code, state, Id.ToString(), false, [KeyValuePair.Create(consent.Set.Name, consent.Set.Value)]);
     }
@@ -314,8 +468,13 @@ public sealed class InstallFlowTests : IDisposable
             return await _store.TryAddRedemptionAsync(redemption, cancellationToken) && !LoseRedemption;
         }
 
-        public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
-            _store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+        public int Polls { get; private set; }
+
+        public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
+        {
+            Polls++;
+            return _store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+        }
 
         public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
             FailOutcomes ? throw new StorageUnavailableException() : _store.SaveRedemptionAsync(redemption, cancellationToken);

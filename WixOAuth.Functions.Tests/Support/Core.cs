@@ -68,7 +68,7 @@ public sealed class Core : IDisposable
         Life = new InstanceLife(Writer, Keeper, Settings, Clock, NullLogger<InstanceLife>.Instance);
         Webhooks = new WebhookEndpoint(
             ReaderOf(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
-        Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, NullLogger<SetupCompleter>.Instance);
+        Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, Logs.For<SetupCompleter>());
         Sweep = new RefreshSweep(
             Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Telemetry, Clock, Logs.For<Housekeeping>());
@@ -88,7 +88,7 @@ public sealed class Core : IDisposable
             Settings,
             Telemetry,
             Clock,
-            NullLogger<InstallFlow>.Instance);
+            Logs.For<InstallFlow>());
     }
 
     public FakeTimeProvider Clock { get; }
