@@ -34,10 +34,10 @@ public class WebhookBenchmarks
     public void Cleanup() => _service.Dispose();
 
     [Benchmark(Description = "Verify and read a webhook")]
-    public Task<Webhook> ReadAsync() => _reader.ReadAsync(_signed);
+    public Task<Webhook> ReadAsync() => _reader.ReadAsync(_signed, CancellationToken.None);
 
     [Benchmark(Description = "Refuse a forged one")]
-    public Task<Webhook> RefuseAsync() => _reader.ReadAsync(_forged);
+    public Task<Webhook> RefuseAsync() => _reader.ReadAsync(_forged, CancellationToken.None);
 
     private static byte[] Sign(RSA key)
     {
