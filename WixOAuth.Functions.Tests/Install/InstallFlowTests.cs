@@ -137,7 +137,7 @@ public sealed class InstallFlowTests : IDisposable
         Assert.Equal(first, await _core.Flow.CompleteAsync(request, CancellationToken.None));
         _core.Clock.Advance(TimeSpan.FromTicks(1));
         Assert.IsType<InstallStep.Connected>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
-        Assert.Single(_core.Wix.Calls, call => call.Path == "/oauth/access");
+        Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
         Assert.Contains("Connected", Assert.Single(_core.Logs.Of(201)), StringComparison.Ordinal);
         Assert.Empty(_core.Logs.Of(203));
     }
@@ -153,7 +153,7 @@ public sealed class InstallFlowTests : IDisposable
 
         Assert.Equal(new InstallStep.Stopped(InstallProblem.ReplayedState), await _core.Flow.CompleteAsync(replay, CancellationToken.None));
         Assert.Single(_core.Logs.Of(203));
-        Assert.Single(_core.Wix.Calls, call => call.Path == "/oauth/access");
+        Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
     }
 
     [Fact]
@@ -348,7 +348,7 @@ public sealed class InstallFlowTests : IDisposable
 
         Assert.Equal(new InstallStep.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
         Assert.Equal(new InstallStep.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
-        Assert.Single(_core.Wix.Calls, call => call.Path == "/oauth/access");
+        Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
     }
 
     [Fact]
