@@ -32,15 +32,32 @@ internal sealed class KeyEndpoints(FunctionKeys keys)
             return;
         }
 
-        context.Response.StatusCode = keys.Set(name, value) ? StatusCodes.Status201Created : StatusCodes.Status200OK;
-        await context.Response.WriteAsJsonAsync(new NamedKey(name, value));
+        if (TryChange(context, () => keys.Set(name, value) ? StatusCodes.Status201Created : StatusCodes.Status200OK))
+        {
+            await context.Response.WriteAsJsonAsync(new NamedKey(name, value));
+        }
     }
 
     /// <summary><c>DELETE</c>: 204, or 404 where there is none of that name.</summary>
     public Task DeleteAsync(HttpContext context)
     {
-        context.Response.StatusCode = keys.Delete(NameIn(context)) ? StatusCodes.Status204NoContent : StatusCodes.Status404NotFound;
+        TryChange(context, () => keys.Delete(NameIn(context)) ? StatusCodes.Status204NoContent : StatusCodes.Status404NotFound);
         return Task.CompletedTask;
+    }
+
+    // Whoever rotates a key must not take an empty 200 for it.
+    private static bool TryChange(HttpContext context, Func<int> change)
+    {
+        try
+        {
+            context.Response.StatusCode = change();
+            return true;
+        }
+        catch (StartFailedException)
+        {
+            context.Response.StatusCode = StatusCodes.Status500InternalServerError;
+            return false;
+        }
     }
 
     private static string NameIn(HttpContext context) => (string)context.GetRouteValue("name")!;

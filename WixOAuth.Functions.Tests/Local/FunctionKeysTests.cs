@@ -117,6 +117,18 @@ public sealed class FunctionKeysTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task A_key_that_cannot_be_kept_is_not_made()
+    {
+        await DisposeAsync();
+        var file = Path.Combine(_folder.Path, "a-file");
+        await File.WriteAllTextAsync(file, "in the place of the data folder");
+        await StartAsync(file);
+
+        Assert.Equal(HttpStatusCode.InternalServerError, (await SendAsync("PUT", "/an-app", """{"value":"key-of-an-app"}""")).StatusCode);
+        Assert.Equal(HttpStatusCode.Unauthorized, await OpenAsync("key-of-an-app"));
+    }
+
+    [Fact]
     public async Task A_file_that_is_not_JSON_is_one_clear_line_without_what_is_in_it()
     {
         await DisposeAsync();
@@ -128,10 +140,12 @@ public sealed class FunctionKeysTests : IAsyncLifetime, IDisposable
         Assert.DoesNotContain('\n', line);
     }
 
-    private async Task StartAsync()
+    private Task StartAsync() => StartAsync(_folder.Path);
+
+    private async Task StartAsync(string dataFolder)
     {
         var settings = LocalHostFixture.Settings();
-        settings["Local__DataFolder"] = _folder.Path;
+        settings["Local__DataFolder"] = dataFolder;
         _host = await LocalHostFixture.StartAsync(typeof(SampleFunctions), settings);
     }
 
