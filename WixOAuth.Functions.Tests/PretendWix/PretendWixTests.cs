@@ -268,7 +268,7 @@ public sealed class PretendWixTests : IAsyncLifetime, IDisposable
         var spare = _wix.IssueCode(install.InstanceId);
         var tokens = await ExchangeAsync(install.Code);
         var access = Text(tokens, "access_token");
-        string?[] wrong = [null, "", "Bearer " + access, spare, Text(tokens, "refresh_token"), access[..^2] + "A=", access + "x", "OAUTH2.a.b"];
+        string?[] wrong = [null, "", "Bearer " + access, spare, Text(tokens, "refresh_token"), access[..^2] + (access[^2] == 'A' ? "E=" : "A="), access + "x", "OAUTH2.a.b"];
         foreach (var token in wrong)
         {
             var denied = await CallAsync(HttpMethod.Post, "apps/v1/bi-event", token, new { eventName = "APP_FINISHED_CONFIGURATION" });
