@@ -247,7 +247,7 @@ public sealed partial class TelemetryTests : IDisposable
 
         Assert.Equal(new() { ["outcome=ok"] = 1 }, _measured.Of("wixoauth.last_use.writes"));
         Assert.Equal(
-            new() { ["kind=redemption"] = 0, ["kind=tombstone"] = 1, ["kind=due_row"] = 0 }, _measured.Of("wixoauth.housekeeping.removals"));
+            new() { ["kind=redemption"] = 0, ["kind=tombstone"] = 1, ["kind=due_row"] = 0, ["kind=tally"] = 0 }, _measured.Of("wixoauth.housekeeping.removals"));
     }
 
     [Fact]

@@ -69,6 +69,7 @@ public static class ServiceRegistration
         services.AddSingleton<RefreshHistory>();
         services.AddSingleton<StatusEndpoint>();
         services.AddSingleton<TimerEndpoints>();
+        services.AddHostedService<HistorySaver>();
         services.AddHostedService<WarmUp>();
         return services;
     }
@@ -80,7 +81,9 @@ public static class ServiceRegistration
             services.AddAzureIdentity();
         }
 
-        services.AddSingleton<IInstanceStore>(provider => new TableInstanceStore(TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
+        services.AddSingleton(provider => new TableInstanceStore(TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
+        services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
+        services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddHostedService<StorageInitializer>();
     }
 

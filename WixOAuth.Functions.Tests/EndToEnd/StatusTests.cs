@@ -80,8 +80,45 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Contains("No instance found", await PageAsync("status?status=removed"), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Those_that_fail_are_listed_a_page_at_a_time_and_no_others()
+    {
+        await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Wix__ClientCredentialsFallback", "false"));
+        var well = await bed.InstallAsync("A site that is well");
+        List<Guid> failing = [];
+        for (var number = 0; number < 27; number++)
+        {
+            failing.Add(await bed.InstallAsync($"Site number {number:D2}"));
+            bed.Wix.Control.RejectRefreshToken(failing[^1]);
+        }
+
+        bed.Clock.Advance(TimeSpan.FromMinutes(6));
+        await Task.WhenAll(failing.Append(well).Select(id => bed.GetTokenAsync(id)));
+
+        var first = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?status=failing"));
+        Assert.Contains("<b>27</b>active, last refresh failed", first, StringComparison.Ordinal);
+        Assert.Contains("<option value=\"failing\" selected>", first, StringComparison.Ordinal);
+        var cursor = Regex.Match(first, "id=\"next\" data-cursor=\"([^\"]+)\"").Groups[1].Value;
+        var second = await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?status=failing&cursor={cursor}"));
+        Assert.DoesNotContain("id=\"next\"", second, StringComparison.Ordinal);
+        Assert.Equal((25, 2), (Ids(first).Count, Ids(second).Count));
+        Assert.Equal(failing.Select(id => id.ToString()).Order(StringComparer.Ordinal), Ids(first).Concat(Ids(second)));
+
+        var found = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?status=failing&search=number%2013"));
+        Assert.Equal([failing[13].ToString()], Ids(found));
+        Assert.Empty(Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?status=failing&search=well"))));
+        Assert.Empty(Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?status=failing&search={well}"))));
+        Assert.Single(Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?status=failing&search={failing[0]}"))));
+        await TestBed.AssertProblemAsync(await bed.CallAsync(HttpMethod.Get, $"status?cursor={cursor}"), 400, "invalid_request");
+
+        // One that is well again is listed no more, though the counts are half a minute old.
+        using var forgotten = await bed.CallAsync(HttpMethod.Delete, $"instances/{failing[0]}");
+        Assert.DoesNotContain(failing[0].ToString(), await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?status=failing")), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("?status=gone")]
+    [InlineData("?status=Failing")]
     [InlineData("?cursor=forged")]
     [InlineData("?search=a&search=b")]
     public async Task What_the_page_did_not_make_is_refused(string query) =>
@@ -101,7 +138,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Contains("Wix does not accept its refresh token", page, StringComparison.Ordinal);
         Assert.Contains("<b>1</b>active, last refresh failed", page, StringComparison.Ordinal);
         Assert.Contains("<dt>failed</dt><dd>1</dd>", page, StringComparison.Ordinal);
-        Assert.Contains("<dt>not any more</dt><dd>1</dd>", page, StringComparison.Ordinal);
+        Assert.Contains("no token, though they should have one</dt><dd class=\"bad\">1</dd>", page, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -138,6 +175,8 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(isLink ? 1 : 0, Regex.Count(page, "<a "));
         Assert.All(Regex.Matches(page, "<a ([^>]*)>").Select(link => link.Groups[1].Value), link => Assert.Matches("^href=\"https://ann[.]example[.]com/[^\" ]*\" target=\"_blank\" rel=\"noopener noreferrer nofollow\"$", link));
     }
+
+    private static List<string> Ids(string page) => [.. Regex.Matches(page, "data-act=\"refresh\" data-id=\"([^\"]+)\"").Select(match => match.Groups[1].Value)];
 
     private async Task<string> PageAsync(string path) => await PageAsync(await _bed.CallAsync(HttpMethod.Get, path));
 

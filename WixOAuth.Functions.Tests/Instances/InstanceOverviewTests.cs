@@ -28,11 +28,46 @@ public sealed class InstanceOverviewTests
 
         Assert.Equal((10, 1, 1), (overview.ByStatus[InstanceStatus.Active], overview.ByStatus[InstanceStatus.Removed], overview.ByStatus[InstanceStatus.ReinstallRequired]));
 
-        // Up to 0 s, 30 s, 1 min, 2 min, 5 min, and longer.
-        Assert.Equal([3, 1, 2, 1, 2, 1], overview.ByLife);
+        // Up to 30 s, 1 min, 2 min, 5 min, and longer.
+        Assert.Equal([1, 2, 1, 2, 1], overview.ByLife);
+        Assert.Equal((3, 0), (overview.Overdue, overview.Resting));
         Assert.Equal(2, overview.Failing);
+        Assert.Equal(2, overview.FailingIds.Count);
         Assert.False(overview.IsPartial);
         Assert.Equal(_clock.GetUtcNow(), overview.At);
+    }
+
+    [Fact]
+    public async Task A_site_that_nobody_asks_for_rests_and_one_that_the_sweep_does_not_come_to_is_overdue()
+    {
+        var tick = TimeSpan.FromTicks(1);
+        await AddAsync(InstanceStatus.Active, -1, fails: false, due: TimeSpan.FromHours(20));
+        await AddAsync(InstanceStatus.Active, -1, fails: false, due: tick - InstanceOverview.OverdueAfter);
+        await AddAsync(InstanceStatus.Active, null, fails: false, due: TimeSpan.Zero);
+        await AddAsync(InstanceStatus.Active, -1, fails: false, due: -InstanceOverview.OverdueAfter);
+        await AddAsync(InstanceStatus.Active, -1, fails: true, due: TimeSpan.FromMinutes(1));
+        await AddAsync(InstanceStatus.Active, 30, fails: false, due: TimeSpan.FromDays(-1));
+        await AddAsync(InstanceStatus.Removed, -1, fails: false, due: null);
+
+        var overview = await new InstanceOverview(_store, _clock).GetAsync(None);
+
+        Assert.Equal((2, 3), (overview.Overdue, overview.Resting));
+        Assert.Equal(1, overview.ByLife.Sum());
+    }
+
+    [Fact]
+    public async Task Those_that_fail_are_named_in_order_up_to_a_limit()
+    {
+        for (var number = 0; number <= InstanceOverview.MostNamed; number++)
+        {
+            await AddAsync(InstanceStatus.Active, 30, fails: true);
+        }
+
+        var overview = await new InstanceOverview(_store, _clock).GetAsync(None);
+
+        Assert.Equal(InstanceOverview.MostNamed + 1, overview.Failing);
+        Assert.Equal(InstanceOverview.MostNamed, overview.FailingIds.Distinct().Count());
+        Assert.Equal(overview.FailingIds.Select(id => id.ToString()).Order(StringComparer.Ordinal), overview.FailingIds.Select(id => id.ToString()));
     }
 
     [Fact]
@@ -48,10 +83,11 @@ public sealed class InstanceOverviewTests
         Assert.Equal(1, (await overview.GetAsync(None)).ByStatus[InstanceStatus.Active]);
     }
 
-    private async Task AddAsync(InstanceStatus status, double? life, bool fails)
+    private async Task AddAsync(InstanceStatus status, double? life, bool fails, TimeSpan? due = null)
     {
         var now = _clock.GetUtcNow();
         var instance = Samples.NewInstance() with { Status = status, AccessTokenExpiresOn = life is { } seconds ? now.AddSeconds(seconds) : null };
-        Assert.NotNull(await _store.TryWriteAsync(null, fails ? instance.Failed(TokenError.Rejected, now, now) with { Status = status } : instance, None));
+        instance = fails ? instance.Failed(TokenError.Rejected, now, now) with { Status = status } : instance;
+        Assert.NotNull(await _store.TryWriteAsync(null, instance with { DueAt = due is { } until ? now + until : null }, None));
     }
 }

@@ -14,7 +14,8 @@ public sealed class SimulatorTests
     // Tokens live 5 minutes and are due after 3 and a bit, so a sweep each minute refreshes a warm site with every fourth
     // tick: 30 times in 2 hours. Each refresh is a read, a lease and a commit. Every 20 minutes the HTTP process finds its
     // memory outlived and reads the row, once. It notes a use at most every half hour, so with every second call, 3 times
-    // in 2 hours; as often a sweep finds the use in the row older than an hour, and reads the newer one.
+    // in 2 hours; as often a sweep finds the use in the row older than an hour, and reads the newer one. The sites are refreshed with
+    // ticks of their own or with each other's; each sweep that refreshed any puts that down for the operators' page.
     [Fact]
     public async Task Sites_called_every_20_minutes_are_counted_as_worked_out_by_hand()
     {
@@ -23,15 +24,16 @@ public sealed class SimulatorTests
         Assert.Equal(
             [
                 ("Sweeps", 120), ("DueQueries", 120 * 16), ("GetTokens", Sites * 6), ("AskedStorage", Sites * 6), ("WaitedForWix", 0), ("Refused", 0),
-                ("WixCalls", Sites * 30), ("Reads", Sites * (30 + 6)), ("Leases", Sites * 30), ("Commits", Sites * 30), ("OtherWrites", 0),
-                ("LastUseWrites", Sites * 3), ("LastUseReads", Sites * 3), ("CutOff", 0), ("Transactions", 1_920 + (Sites * (36 + 30 + 30 + 3 + 3))),
+                ("WixCalls", Sites * 30), ("Reads", Sites * (30 + 6)), ("Leases", Sites * 30), ("Commits", Sites * 30),
+                ("LastUseWrites", Sites * 3), ("LastUseReads", Sites * 3), ("CutOff", 0), ("Transactions", 1_920 + (Sites * (36 + 30 + 30 + 3 + 3)) + counted["OtherWrites"]),
             ],
-            Of(counted, "Sweeps", "DueQueries", "GetTokens", "AskedStorage", "WaitedForWix", "Refused", "WixCalls", "Reads", "Leases", "Commits", "OtherWrites", "LastUseWrites", "LastUseReads", "CutOff", "Transactions"));
+            Of(counted, "Sweeps", "DueQueries", "GetTokens", "AskedStorage", "WaitedForWix", "Refused", "WixCalls", "Reads", "Leases", "Commits", "LastUseWrites", "LastUseReads", "CutOff", "Transactions"));
+        Assert.InRange(counted["OtherWrites"], 30, Sites * 30);
     }
 
     // One call, half a minute past the hour, to a site that was idle: its caller waits for Wix, one read, lease and commit.
     // It is warm then until an hour has passed: refreshed with ticks 4, 8, … 60. At tick 64 it looks idle, which the row
-    // of its last use confirms, and it is put off until its daily check.
+    // of its last use confirms, and it is put off until its daily check. The 15 sweeps and the process that was called put down what they did.
     [Fact]
     public async Task A_single_call_keeps_a_site_warm_for_an_hour()
     {
@@ -39,7 +41,7 @@ public sealed class SimulatorTests
         Assert.Equal(
             [
                 ("GetTokens", 1), ("WaitedForWix", 1), ("WixCalls", 1 + 15), ("Reads", 1 + 15 + 1), ("Leases", 1 + 15), ("Commits", 1 + 15),
-                ("OtherWrites", 1), ("LastUseWrites", 1), ("LastUseReads", 1), ("DueQueries", 360 * 16),
+                ("OtherWrites", 1 + 15 + 1), ("LastUseWrites", 1), ("LastUseReads", 1), ("DueQueries", 360 * 16),
             ],
             Of(counted, "GetTokens", "WaitedForWix", "WixCalls", "Reads", "Leases", "Commits", "OtherWrites", "LastUseWrites", "LastUseReads", "DueQueries"));
     }
@@ -51,7 +53,8 @@ public sealed class SimulatorTests
         var counted = await SimulateAsync("--sites", "20", "--hours", "24", "--call-every", "00:00:00");
         Assert.InRange(counted["WixCalls"], 20, 40);
         Assert.All(Of(counted, "Reads", "LastUseReads", "Leases", "Commits"), figure => Assert.Equal(counted["WixCalls"], figure.Figure));
-        Assert.Equal([("OtherWrites", 0), ("LastUseWrites", 0), ("DueQueries", 1_440 * 16)], Of(counted, "OtherWrites", "LastUseWrites", "DueQueries"));
+        Assert.Equal([("LastUseWrites", 0), ("DueQueries", 1_440 * 16)], Of(counted, "LastUseWrites", "DueQueries"));
+        Assert.InRange(counted["OtherWrites"], 1, counted["WixCalls"]);
     }
 
     [Fact]

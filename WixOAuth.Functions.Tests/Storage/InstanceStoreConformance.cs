@@ -595,7 +595,7 @@ public abstract class InstanceStoreConformance
     public async Task AGlanceTellsWhatAnOverviewCounts()
     {
         var store = await CreateAsync();
-        var well = NewInstance() with { Status = InstanceStatus.Active, Failures = null, AccessTokenExpiresOn = Noon };
+        var well = NewInstance() with { Status = InstanceStatus.Active, Failures = null, AccessTokenExpiresOn = Noon, DueAt = Noon.AddDays(1) };
         var failing = NewInstance() with { Status = InstanceStatus.Active, AccessTokenExpiresOn = Noon.AddHours(1), Failures = new Failures(1, 0, null, Noon, TokenError.WixUnavailable, null) };
         var removed = NewInstance() with { Status = InstanceStatus.Removed, Failures = null, AccessTokenExpiresOn = null };
         foreach (var instance in new[] { well, failing, removed })
@@ -612,7 +612,7 @@ public abstract class InstanceStoreConformance
             (await store.ReadGlancesAsync(None).ToListAsync()).OrderBy(glance => glance.Status).ThenBy(glance => glance.AccessTokenExpiresOn));
 
         static InstanceGlance Glance(Instance of, bool isFailing) =>
-            new(of.Id, of.Status, of.AccessTokenExpiresOn, isFailing, of.RefreshToken?.KeyId, of.AccessToken?.KeyId);
+            new(of.Id, of.Status, of.AccessTokenExpiresOn, of.DueAt, isFailing, of.RefreshToken?.KeyId, of.AccessToken?.KeyId);
     }
 
     /// <summary>Any sequence of writes, from any state that was ever seen, does what it does to a dictionary and a set.</summary>

@@ -35,6 +35,7 @@ public sealed class Core : IDisposable
         Clock = clock ?? TestClock.New();
         Settings = Read(settings);
         Store = store ?? new MemoryInstanceStore();
+        Tallies = Store as IRefreshTallyStore ?? new MemoryInstanceStore();
         var secrets = new ConfiguredSecrets(Settings.Wix.AppSecret!, Settings.Tokens.ProtectionKey!);
         Http = new HttpClient(Wix);
         ServiceRegistration.Configure(Http);
@@ -49,7 +50,7 @@ public sealed class Core : IDisposable
         Background = new BackgroundWork(NullLogger<BackgroundWork>.Instance);
         Trust = new AppSecretTrust(Telemetry, Clock, Logs.For<AppSecretTrust>());
         Uses = new LastUses(Store, Background, Settings, Telemetry, Clock, Logs.For<LastUses>());
-        History = new RefreshHistory(Clock);
+        History = new RefreshHistory(Tallies, Clock, Logs.For<RefreshHistory>());
         var source = appSecret ?? secrets;
         Keeper = new TokenKeeper(
             Store,
@@ -70,8 +71,8 @@ public sealed class Core : IDisposable
             ReaderOf(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, Logs.For<SetupCompleter>());
         Sweep = new RefreshSweep(
-            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
-        Housekeeping = new Housekeeping(Store, Telemetry, Clock, Logs.For<Housekeeping>());
+            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
+        Housekeeping = new Housekeeping(Store, Tallies, Telemetry, Clock, Logs.For<Housekeeping>());
         Reprotection = new Reprotection(Store, secrets, Protector, Telemetry, Clock, Logs.For<Reprotection>());
         Tickets = new InstallTickets(new StateProtector(secrets), Clock);
         Flow = new InstallFlow(
@@ -104,6 +105,8 @@ public sealed class Core : IDisposable
     public ServiceSettings Settings { get; }
 
     public IInstanceStore Store { get; }
+
+    public IRefreshTallyStore Tallies { get; }
 
     public HttpClient Http { get; }
 

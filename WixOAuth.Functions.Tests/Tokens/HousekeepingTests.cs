@@ -123,6 +123,20 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
+    public async Task Counts_of_refreshes_go_when_no_page_shows_them()
+    {
+        using var core = new Core(await CreateAsync());
+        var now = core.Clock.GetUtcNow();
+        await core.Tallies.SaveTallyAsync(new RefreshTally(Guid.NewGuid(), now.AddHours(-2).AddTicks(-1), 1, 1), None);
+        var young = new RefreshTally(Guid.NewGuid(), now.AddHours(-2), 1, 1);
+        await core.Tallies.SaveTallyAsync(young, None);
+
+        Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).Tallies);
+
+        Assert.Equal([young], await core.Tallies.ReadTalliesAsync(DateTimeOffset.MinValue, None));
+    }
+
+    [Fact]
     public async Task Redeemed_states_go_by_the_thousand_until_there_are_no_more()
     {
         // In memory: as many take Azurite too long.

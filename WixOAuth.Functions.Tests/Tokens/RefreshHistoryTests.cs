@@ -1,57 +1,213 @@
+using Microsoft.Extensions.Time.Testing;
+using Moq;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Hosting;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
 
-public sealed class RefreshHistoryTests : IDisposable
+public sealed class RefreshHistoryTests
 {
-    private readonly Core _core = new();
+    private static readonly CancellationToken None = CancellationToken.None;
 
-    public void Dispose() => _core.Dispose();
+    // At the beginning of a stretch.
+    private readonly FakeTimeProvider _clock = new(new DateTimeOffset(2030, 1, 1, 12, 0, 0, TimeSpan.Zero));
+    private readonly MemoryInstanceStore _store = new();
+    private readonly LogLines _logs = new();
+    private readonly RefreshHistory _history;
+
+    public RefreshHistoryTests() => _history = New(_store);
 
     [Fact]
-    public void The_last_hour_is_told_in_stretches_of_five_minutes_the_oldest_first()
+    public async Task The_last_hour_is_told_in_stretches_of_five_minutes_the_oldest_first()
     {
-        // At the beginning of a stretch.
-        _core.Clock.SetUtcNow(new DateTimeOffset(2030, 1, 1, 12, 0, 0, TimeSpan.Zero));
         for (var stretch = 0; stretch < RefreshHistory.Stretches; stretch++)
         {
-            Add(succeeded: stretch, failed: 2 * stretch);
-            _core.Clock.Advance(RefreshHistory.Stretch - TimeSpan.FromTicks(1));
-            Add(succeeded: 1, failed: 1);
-            _core.Clock.Advance(TimeSpan.FromTicks(stretch < RefreshHistory.Stretches - 1 ? 1 : 0));
+            Add(_history, succeeded: stretch, failed: 2 * stretch);
+            _clock.Advance(RefreshHistory.Stretch - TimeSpan.FromTicks(1));
+            Add(_history, succeeded: 1, failed: 1);
+            _clock.Advance(TimeSpan.FromTicks(stretch < RefreshHistory.Stretches - 1 ? 1 : 0));
         }
-
-        var history = _core.History.Read();
 
         Assert.Equal(
             Enumerable.Range(0, RefreshHistory.Stretches).Select(stretch => new RefreshCount(
                 new DateTimeOffset(2030, 1, 1, 12, 0, 0, TimeSpan.Zero) + (stretch * RefreshHistory.Stretch), stretch + 1, (2 * stretch) + 1)),
-            history);
+            await _history.ReadAsync(None));
     }
 
     [Fact]
-    public void What_is_older_than_an_hour_is_forgotten()
+    public async Task What_is_older_than_an_hour_is_forgotten()
     {
-        Add(succeeded: 3, failed: 4);
-        _core.Clock.Advance(TimeSpan.FromHours(1));
+        Add(_history, succeeded: 3, failed: 4);
+        await _history.SaveAsync(None);
+        _clock.Advance(TimeSpan.FromHours(1));
 
-        Assert.All(_core.History.Read(), count => Assert.Equal((0, 0), (count.Succeeded, count.Failed)));
-        Add(succeeded: 1, failed: 0);
-        Assert.Equal((1, 0), (_core.History.Read()[^1].Succeeded, _core.History.Read()[^1].Failed));
-        Assert.Equal(1, _core.History.Read().Sum(count => count.Succeeded + count.Failed));
+        Assert.All(await _history.ReadAsync(None), count => Assert.Equal((0, 0), (count.Succeeded, count.Failed)));
+        Assert.All(await New(_store).ReadAsync(None), count => Assert.Equal((0, 0), (count.Succeeded, count.Failed)));
+        Add(_history, succeeded: 1, failed: 0);
+        Assert.Equal((1, 0), await LastAsync(_history));
+        Assert.Equal(1, (await _history.ReadAsync(None)).Sum(count => count.Succeeded + count.Failed));
     }
 
-    private void Add(int succeeded, int failed)
+    [Fact]
+    public async Task Each_process_tells_of_all_of_them_and_counts_nothing_twice()
+    {
+        var other = New(_store);
+        Add(_history, succeeded: 2, failed: 1);
+        Add(other, succeeded: 10, failed: 20);
+        Assert.Equal((2, 1), await LastAsync(_history));
+
+        await _history.SaveAsync(None);
+        await other.SaveAsync(None);
+        Add(other, succeeded: 1, failed: 0);
+
+        // What the other one has counted since is not known here yet.
+        Assert.Equal((12, 21), await LastAsync(_history));
+        Assert.Equal((13, 21), await LastAsync(other));
+        await other.SaveAsync(None);
+        Assert.Equal((13, 21), await LastAsync(_history));
+        Assert.Equal((13, 21), await LastAsync(New(_store)));
+    }
+
+    [Fact]
+    public async Task Nothing_is_written_where_there_is_nothing_new()
+    {
+        var store = new Mock<IRefreshTallyStore>();
+        var history = New(store.Object);
+        await history.SaveAsync(None);
+        Add(history, succeeded: 1, failed: 0);
+        await history.SaveAsync(None);
+        await history.SaveAsync(None);
+        store.Verify(it => it.SaveTallyAsync(It.IsAny<RefreshTally>(), None), Times.Once);
+
+        // Two stretches that have something new are two writes.
+        Add(history, succeeded: 0, failed: 1);
+        _clock.Advance(RefreshHistory.Stretch);
+        Add(history, succeeded: 0, failed: 1);
+        await history.SaveAsync(None);
+        store.Verify(it => it.SaveTallyAsync(It.IsAny<RefreshTally>(), None), Times.Exactly(3));
+        store.Verify(it => it.SaveTallyAsync(It.Is<RefreshTally>(tally => tally.Succeeded == 1 && tally.Failed == 1), None), Times.Once);
+    }
+
+    [Fact]
+    public async Task What_the_storage_does_not_take_is_tried_again_and_counted_on()
+    {
+        var store = new Mock<IRefreshTallyStore>();
+        store.Setup(it => it.SaveTallyAsync(It.IsAny<RefreshTally>(), None)).ThrowsAsync(new StorageUnavailableException());
+        var history = New(store.Object);
+        Add(history, succeeded: 1, failed: 0);
+        await history.SaveAsync(None);
+        Assert.Single(_logs.Of(422));
+
+        store.Setup(it => it.SaveTallyAsync(It.IsAny<RefreshTally>(), None)).Returns<RefreshTally, CancellationToken>(_store.SaveTallyAsync);
+        Add(history, succeeded: 1, failed: 0);
+        await history.SaveAsync(None);
+        Assert.Equal((2, 0), await LastAsync(New(_store)));
+    }
+
+    [Fact]
+    public async Task What_is_counted_while_it_is_saved_is_saved_the_next_time()
+    {
+        var store = new Mock<IRefreshTallyStore>();
+        var gate = new TaskCompletionSource();
+        store.Setup(it => it.SaveTallyAsync(It.IsAny<RefreshTally>(), None)).Returns<RefreshTally, CancellationToken>(async (tally, token) =>
+        {
+            await gate.Task;
+            await _store.SaveTallyAsync(tally, token);
+        });
+        var history = New(store.Object);
+        Add(history, succeeded: 1, failed: 0);
+        var saving = history.SaveAsync(None);
+        Add(history, succeeded: 1, failed: 0);
+
+        // Nobody else saves meanwhile: the lesser count could come last.
+        await history.SaveAsync(None);
+        gate.SetResult();
+        await saving;
+        Assert.Equal((1, 0), await LastAsync(New(_store)));
+        await history.SaveAsync(None);
+        Assert.Equal((2, 0), await LastAsync(New(_store)));
+    }
+
+    [Fact]
+    public async Task A_sweep_puts_down_what_it_did()
+    {
+        using var core = new Core(_store);
+        core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("next"));
+        var id = Core.NewId();
+        await core.InstallAsync(id);
+        core.Clock.Advance(TimeSpan.FromMinutes(4));
+
+        Assert.Equal(1, (await core.Sweep.RunAsync(None)).Refreshed);
+
+        Assert.Equal(1, (await new RefreshHistory(_store, core.Clock, _logs.For<RefreshHistory>()).ReadAsync(None))[^1].Succeeded);
+    }
+
+    [Fact]
+    public async Task A_sweep_does_not_wait_long_for_that()
+    {
+        var asked = new TaskCompletionSource();
+        var store = new Mock<IInstanceStore>();
+        store.Setup(it => it.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<DueInstance>());
+        var silent = store.As<IRefreshTallyStore>();
+        silent.Setup(it => it.SaveTallyAsync(It.IsAny<RefreshTally>(), It.IsAny<CancellationToken>()))
+            .Returns<RefreshTally, CancellationToken>((_, token) =>
+            {
+                asked.SetResult();
+                return new TaskCompletionSource().Task.WaitAsync(token);
+            });
+        using var core = new Core(store.Object);
+        core.History.Add(succeeded: true);
+
+        var sweep = core.Sweep.RunAsync(None);
+        await asked.Task;
+        core.Clock.Advance(TimeSpan.FromSeconds(2));
+        await sweep.WaitAsync(TimeSpan.FromSeconds(30));
+
+        // The next one tries again.
+        silent.Setup(it => it.SaveTallyAsync(It.IsAny<RefreshTally>(), It.IsAny<CancellationToken>())).Returns<RefreshTally, CancellationToken>(_store.SaveTallyAsync);
+        await core.Sweep.RunAsync(None);
+        Assert.Single(await _store.ReadTalliesAsync(DateTimeOffset.MinValue, None));
+    }
+
+    [Fact]
+    public async Task A_process_that_never_sweeps_puts_it_down_each_minute_and_when_it_stops()
+    {
+        using var saver = new HistorySaver(_history, _clock);
+        await saver.StartAsync(None);
+        Add(_history, succeeded: 1, failed: 0);
+        Assert.Empty(await _store.ReadTalliesAsync(DateTimeOffset.MinValue, None));
+
+        for (var waits = 0; (await _store.ReadTalliesAsync(DateTimeOffset.MinValue, None)).Count == 0; waits++)
+        {
+            Assert.True(waits < 1_000, "Nothing is put down.");
+            _clock.Advance(TimeSpan.FromSeconds(10));
+            await Task.Yield();
+        }
+
+        Add(_history, succeeded: 1, failed: 1);
+        await saver.StopAsync(None);
+        var other = New(_store);
+        Assert.Equal((2, 1), ((await other.ReadAsync(None)).Sum(count => count.Succeeded), (await other.ReadAsync(None)).Sum(count => count.Failed)));
+    }
+
+    private RefreshHistory New(IRefreshTallyStore store) => new(store, _clock, _logs.For<RefreshHistory>());
+
+    private static async Task<(int Succeeded, int Failed)> LastAsync(RefreshHistory history) =>
+        (await history.ReadAsync(None))[^1] is var count ? (count.Succeeded, count.Failed) : default;
+
+    private static void Add(RefreshHistory history, int succeeded, int failed)
     {
         for (var number = 0; number < succeeded; number++)
         {
-            _core.History.Add(succeeded: true);
+            history.Add(succeeded: true);
         }
 
         for (var number = 0; number < failed; number++)
         {
-            _core.History.Add(succeeded: false);
+            history.Add(succeeded: false);
         }
     }
 }

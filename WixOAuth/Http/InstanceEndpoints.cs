@@ -52,7 +52,7 @@ public sealed class InstanceEndpoints(
         }
 
         var last = default(InstanceId);
-        if (values[2] is { } cursor && !ListCursor.TryRead(cursor, status, out last))
+        if (values[2] is { } cursor && !ListCursor.TryRead(cursor, values[0], out last))
         {
             return Problems.InvalidRequest("cursor should be one that was answered for the same status.");
         }
@@ -60,7 +60,7 @@ public sealed class InstanceEndpoints(
         var page = await store.ListAsync(status, values[2] is null ? null : last, limit, cancellationToken);
         return new JsonAnswer<InstanceListBody>(
             200,
-            new InstanceListBody([.. page.Instances.Select(BodyOf)], page.Last is { } end ? ListCursor.Write(status, end) : null),
+            new InstanceListBody([.. page.Instances.Select(BodyOf)], page.Last is { } end ? ListCursor.Write(values[0], end) : null),
             Json.Default.InstanceListBody);
     });
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Text;
 using System.Security.Cryptography;
+using System.Text;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Http;
@@ -15,13 +16,15 @@ internal static class ListCursor
     private const int IdLength = 16;
     private const int SumLength = 6;
 
-    public static string Write(InstanceStatus? status, InstanceId last)
+    /// <param name="list">The word that names the list; null for that of all instances.</param>
+    /// <param name="last">After which instance it goes on.</param>
+    public static string Write(string? list, InstanceId last)
     {
         Span<byte> bytes = [Version, .. last.ToByteArray()];
-        return Base64Url.EncodeToString([.. bytes, .. SumOf(status, bytes)]);
+        return Base64Url.EncodeToString([.. bytes, .. SumOf(list, bytes)]);
     }
 
-    public static bool TryRead(string text, InstanceStatus? status, out InstanceId last)
+    public static bool TryRead(string text, string? list, out InstanceId last)
     {
         last = default;
         Span<byte> bytes = stackalloc byte[1 + IdLength + SumLength];
@@ -29,7 +32,7 @@ internal static class ListCursor
             || Base64Url.DecodeFromChars(text, bytes, out _, out var length) != OperationStatus.Done // TryDecodeFromChars raises exceptions.
             || length != bytes.Length
             || bytes[0] != Version
-            || !bytes[^SumLength..].SequenceEqual(SumOf(status, bytes[..^SumLength])))
+            || !bytes[^SumLength..].SequenceEqual(SumOf(list, bytes[..^SumLength])))
         {
             return false;
         }
@@ -38,6 +41,6 @@ internal static class ListCursor
         return true;
     }
 
-    private static ReadOnlySpan<byte> SumOf(InstanceStatus? status, ReadOnlySpan<byte> bytes) =>
-        SHA256.HashData([(byte)((int?)status + 1 ?? 0), .. bytes]).AsSpan(0, SumLength);
+    private static ReadOnlySpan<byte> SumOf(string? list, ReadOnlySpan<byte> bytes) =>
+        SHA256.HashData([.. Encoding.UTF8.GetBytes(list ?? ""), .. bytes]).AsSpan(0, SumLength);
 }

@@ -21,7 +21,9 @@ public sealed class StatusEndpoint(
     private const int PageSize = 25;
 
     /// <summary>How many instances one search looks at before it asks whether to go on.</summary>
-    private const int SearchedAtOnce = 2_000;
+    private const int SearchedAtOnce = 5_000;
+
+    private const int ReadsAtOnce = 25;
 
     /// <summary><c>GET /api/status</c>: see the contract's <c>Status</c>.</summary>
     public Task<IResult> Status(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
@@ -31,51 +33,63 @@ public sealed class StatusEndpoint(
             return Problems.InvalidRequest("status, search and cursor should come once each at most.");
         }
 
-        var status = values[0] is { } word ? Words.Parse<InstanceStatus>(word) : null;
         var after = default(InstanceId);
-        if ((status is null && values[0] is not null) || (values[2] is { } cursor && !ListCursor.TryRead(cursor, status, out after)))
+        if (!StatusPage.Lists.Contains(values[0] ?? "") || (values[2] is { } cursor && !ListCursor.TryRead(cursor, values[0], out after)))
         {
             return Problems.InvalidRequest("status and cursor should be ones that this page made.");
         }
 
         var search = values[1] is { Length: <= 200 } text ? text.Trim() : null;
-        var (instances, last) = await FindAsync(status, search, values[2] is null ? null : after, cancellationToken);
+        var seen = await overview.GetAsync(cancellationToken);
+        var (instances, last) = await FindAsync(ListOf(values[0], seen, cancellationToken), search, values[2] is null ? null : after, cancellationToken);
         var nonce = Convert.ToBase64String(RandomNumberGenerator.GetBytes(16));
         var html = StatusPage.Render(
             new StatusModel(
                 time.GetUtcNow(),
-                await overview.GetAsync(cancellationToken),
-                history.Read(),
+                seen,
+                await history.ReadAsync(cancellationToken),
                 instances,
-                status,
+                values[0],
                 search,
                 values[2],
-                last is { } end ? ListCursor.Write(status, end) : null,
+                last is { } end ? ListCursor.Write(values[0], end) : null,
                 settings.Wix.SetupCompletion != SetupCompletion.Never),
             nonce);
         return new OperatorsPage(html, nonce);
     });
 
+    private InstanceList ListOf(string? word, Overview seen, CancellationToken cancellationToken)
+    {
+        if (word == StatusPage.Failing)
+        {
+            return new InstanceList(IsFailing, (after, limit) => ListFailingAsync(seen.FailingIds, after, limit, cancellationToken));
+        }
+
+        var status = word is null ? null : Words.Parse<InstanceStatus>(word);
+        return new InstanceList(
+            instance => status is null || instance.Status == status,
+            (after, limit) => store.ListAsync(status, after, limit, cancellationToken));
+    }
+
     private async Task<(IReadOnlyList<Instance> Instances, InstanceId? Last)> FindAsync(
-        InstanceStatus? status, string? search, InstanceId? after, CancellationToken cancellationToken)
+        InstanceList list, string? search, InstanceId? after, CancellationToken cancellationToken)
     {
         if (string.IsNullOrEmpty(search))
         {
-            var page = await store.ListAsync(status, after, PageSize, cancellationToken);
+            var page = await list.ReadAsync(after, PageSize);
             return (page.Instances, page.Last);
         }
 
         if (InstanceId.TryParse(search, out var id))
         {
-            var stored = await store.FindAsync(id, cancellationToken);
-            return (stored is not null && (status is null || stored.Instance.Status == status) ? [stored.Instance] : [], null);
+            return (await ReadAsync(id, cancellationToken) is { } instance && list.Has(instance) ? [instance] : [], null);
         }
 
         // Tables have no index of names, so a search walks the list; it stops at times to say how far it came.
         List<Instance> found = [];
         for (var looked = 0; looked < SearchedAtOnce && found.Count < PageSize; looked += IInstanceStore.MaxPage)
         {
-            var page = await store.ListAsync(status, after, IInstanceStore.MaxPage, cancellationToken);
+            var page = await list.ReadAsync(after, IInstanceStore.MaxPage);
             found.AddRange(page.Instances.Where(instance => Matches(instance, search)));
             if ((after = page.Last) is null)
             {
@@ -86,10 +100,41 @@ public sealed class StatusEndpoint(
         return (found, after);
     }
 
+    /// <summary>Of those that failed when all were looked at last, the ones that still do. The table has no index of them.</summary>
+    private async Task<InstancePage> ListFailingAsync(
+        IReadOnlyList<InstanceId> failing, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        var rest = failing.SkipWhile(id => after is { } last && string.CompareOrdinal(id.ToString(), last.ToString()) <= 0).ToList();
+        List<Instance> found = [];
+        foreach (var ids in rest.Take(limit).Chunk(ReadsAtOnce))
+        {
+            found.AddRange((await Task.WhenAll(ids.Select(id => ReadAsync(id, cancellationToken)))).OfType<Instance>().Where(IsFailing));
+        }
+
+        return new InstancePage(found, rest.Count > limit ? rest[limit - 1] : null);
+    }
+
+    /// <summary>Null where it is not known, or cannot be read by this version, as in the lists.</summary>
+    private async Task<Instance?> ReadAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await store.FindAsync(id, cancellationToken))?.Instance;
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+
+    private static bool IsFailing(Instance instance) => instance is { Status: InstanceStatus.Active, Failures: not null };
+
     private static bool Matches(Instance instance, string search) =>
         Has(instance.Site?.Name, search) || Has(instance.Customer, search) || Has(instance.Site?.Url, search) || Has(instance.Id.ToString(), search);
 
     private static bool Has(string? text, string search) => text?.Contains(search, StringComparison.OrdinalIgnoreCase) == true;
+
+    private sealed record InstanceList(Func<Instance, bool> Has, Func<InstanceId?, int, Task<InstancePage>> ReadAsync);
 }
 
 /// <summary>A page for operators: never framed, alone in its window, with one script of its own.</summary>

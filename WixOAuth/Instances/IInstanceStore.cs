@@ -9,6 +9,7 @@ public sealed record StoredInstance(Instance Instance, string ETag);
 /// <param name="Id">Which.</param>
 /// <param name="Status">How it stands.</param>
 /// <param name="AccessTokenExpiresOn">When its access token's life ends.</param>
+/// <param name="DueAt">When the sweep has to look at it next.</param>
 /// <param name="IsFailing">Whether its last refresh failed.</param>
 /// <param name="RefreshTokenKeyId">The protection key of its refresh token; null when it has none.</param>
 /// <param name="AccessTokenKeyId">The protection key of its access token; null when it has none.</param>
@@ -16,6 +17,7 @@ public readonly record struct InstanceGlance(
     InstanceId Id,
     InstanceStatus Status,
     DateTimeOffset? AccessTokenExpiresOn,
+    DateTimeOffset? DueAt,
     bool IsFailing,
     string? RefreshTokenKeyId,
     string? AccessTokenKeyId);

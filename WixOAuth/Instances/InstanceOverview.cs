@@ -4,10 +4,20 @@ namespace WixOAuth.Instances;
 /// <param name="At">When they were looked at.</param>
 /// <param name="ByStatus">How many there are of each status.</param>
 /// <param name="Failing">How many active ones had no luck at their last refresh.</param>
-/// <param name="ByLife">How many active ones have a token that lives for less than each of <see cref="InstanceOverview.Lives"/>, and not less than the one before; the last is for all others.</param>
+/// <param name="FailingIds">Which those are, by id; the first <see cref="InstanceOverview.MostNamed"/> that were met.</param>
+/// <param name="Overdue">How many active ones have no token that lives, though they should: the last refresh failed, or none came for <see cref="InstanceOverview.OverdueAfter"/>.</param>
+/// <param name="Resting">How many active ones have no token that lives because nobody asks for one (<c>Tokens__IdleAfter</c>).</param>
+/// <param name="ByLife">How many active ones have a token that lives on for up to each of <see cref="InstanceOverview.Lives"/>, and for longer than the one before; the last is for all others.</param>
 /// <param name="IsPartial">Whether there are more instances than were looked at.</param>
 public sealed record Overview(
-    DateTimeOffset At, IReadOnlyDictionary<InstanceStatus, int> ByStatus, int Failing, IReadOnlyList<int> ByLife, bool IsPartial);
+    DateTimeOffset At,
+    IReadOnlyDictionary<InstanceStatus, int> ByStatus,
+    int Failing,
+    IReadOnlyList<InstanceId> FailingIds,
+    int Overdue,
+    int Resting,
+    IReadOnlyList<int> ByLife,
+    bool IsPartial);
 
 /// <summary>
 /// Counts instances for the operators' page. That reads a few properties of every instance (one storage transaction for
@@ -18,9 +28,15 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
     /// <summary>The most instances that are looked at.</summary>
     public const int Limit = 200_000;
 
+    /// <summary>The most failing instances that are named.</summary>
+    public const int MostNamed = 1_000;
+
     /// <summary>The lives that are told apart.</summary>
     public static readonly IReadOnlyList<TimeSpan> Lives =
-        [TimeSpan.Zero, TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(5)];
+        [TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(5)];
+
+    /// <summary>How long after it was due one is overdue: longer than the sweep takes to come round, as in the alert for it.</summary>
+    public static readonly TimeSpan OverdueAfter = TimeSpan.FromMinutes(2);
 
     private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(30);
     private readonly Lock _lock = new();
@@ -49,7 +65,8 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
         var now = time.GetUtcNow();
         var byStatus = Enum.GetValues<InstanceStatus>().ToDictionary(status => status, _ => 0);
         var byLife = new int[Lives.Count + 1];
-        var (seen, failing) = (0, 0);
+        var (seen, failing, overdue, resting) = (0, 0, 0, 0);
+        var failingIds = new List<InstanceId>();
         await foreach (var glance in store.ReadGlancesAsync(CancellationToken.None))
         {
             if (++seen > Limit)
@@ -58,14 +75,31 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
             }
 
             byStatus[glance.Status]++;
-            if (glance.Status == InstanceStatus.Active)
+            if (glance.Status != InstanceStatus.Active)
             {
-                var left = (glance.AccessTokenExpiresOn ?? now) - now;
-                byLife[Lives.Count(life => left > life)]++;
-                failing += glance.IsFailing ? 1 : 0;
+                continue;
+            }
+
+            if (glance.IsFailing && ++failing <= MostNamed)
+            {
+                failingIds.Add(glance.Id);
+            }
+
+            if (glance.AccessTokenExpiresOn > now)
+            {
+                byLife[Lives.Count(life => glance.AccessTokenExpiresOn - now > life)]++;
+            }
+            else if (glance.IsFailing || !(glance.DueAt + OverdueAfter > now))
+            {
+                overdue++;
+            }
+            else
+            {
+                resting++;
             }
         }
 
-        return new Overview(now, byStatus, failing, byLife, seen > Limit);
+        failingIds.Sort((one, other) => string.CompareOrdinal(one.ToString(), other.ToString()));
+        return new Overview(now, byStatus, failing, failingIds, overdue, resting, byLife, seen > Limit);
     }
 }

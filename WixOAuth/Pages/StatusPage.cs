@@ -8,7 +8,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Pages;
 
 /// <summary>
-/// What the operators' page shows. An app that has never told Wix of a set-up must not be made to by one press of a
+/// What the operators' page shows; <paramref name="List"/> is one of <see cref="StatusPage.Lists"/>, or null. An app that has never told Wix of a set-up must not be made to by one press of a
 /// button (wix-protocol §6): then <paramref name="SendsSetup"/> is false, and nothing is said of set-ups.
 /// </summary>
 internal sealed record StatusModel(
@@ -16,7 +16,7 @@ internal sealed record StatusModel(
     Overview Overview,
     IReadOnlyList<RefreshCount> History,
     IReadOnlyList<Instance> Instances,
-    InstanceStatus? Status,
+    string? List,
     string? Search,
     string? Cursor,
     string? Next,
@@ -29,8 +29,8 @@ internal sealed record StatusModel(
 internal static class StatusPage
 {
     private const string Style = """
-        :root{color-scheme:light dark;--ink:#1c2430;--dim:#56606e;--ground:#f4f5f7;--card:#fff;--line:#d9dde3;--accent:#1a56db;--on-accent:#fff;--good:#176639;--good-bg:#e3f4e9;--warn:#7a4a00;--warn-bg:#fdf0d5;--bad:#a1260d;--bad-bg:#fde7e2;--bar:#3f6fd8;--bar-bad:#c4432b}
-        @media (prefers-color-scheme:dark){:root{--ink:#e7eaee;--dim:#a3acb9;--ground:#12161c;--card:#1b212a;--line:#323b47;--accent:#8ab4f8;--on-accent:#10213d;--good:#8fdcaa;--good-bg:#12351f;--warn:#f3c97a;--warn-bg:#3a2c0c;--bad:#ffb3a3;--bad-bg:#43190f;--bar:#7ea6f4;--bar-bad:#f08a74}}
+        :root{color-scheme:light dark;--ink:#1c2430;--dim:#56606e;--ground:#f4f5f7;--card:#fff;--line:#d9dde3;--accent:#1a56db;--on-accent:#fff;--good:#176639;--good-bg:#e3f4e9;--warn:#7a4a00;--warn-bg:#fdf0d5;--bad:#a1260d;--bad-bg:#fde7e2;--bar:#3f6fd8;--bar-bad:#c4432b;--rest:#a9b2bf}
+        @media (prefers-color-scheme:dark){:root{--ink:#e7eaee;--dim:#a3acb9;--ground:#12161c;--card:#1b212a;--line:#323b47;--accent:#8ab4f8;--on-accent:#10213d;--good:#8fdcaa;--good-bg:#12351f;--warn:#f3c97a;--warn-bg:#3a2c0c;--bad:#ffb3a3;--bad-bg:#43190f;--bar:#7ea6f4;--bar-bad:#f08a74;--rest:#5d6877}}
         *{box-sizing:border-box}
         body{margin:0;background:var(--ground);color:var(--ink);font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
         header,main{max-width:70rem;margin:0 auto;padding:0 1.25rem}
@@ -38,10 +38,14 @@ internal static class StatusPage
         h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:0 0 .75rem}
         .dim{color:var(--dim);font-size:.9rem}
         .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.25rem 0 .75rem;padding:0;list-style:none}
-        .card,.tiles li{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1rem 1.25rem}
-        .tiles b{display:block;font-size:1.7rem;line-height:1.2;font-variant-numeric:tabular-nums}
+        .card,.tiles button{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1rem 1.25rem}
+        .tiles button{width:100%;height:100%;text-align:left;display:grid;align-content:start}.tiles button:hover{border-color:var(--accent)}
+        .tiles b{display:block;font-size:1.7rem;line-height:1.2;font-variant-numeric:tabular-nums}.tiles .warn b{color:var(--warn)}.tiles .bad b,dd.bad{color:var(--bad)}dd.bad{font-weight:600}
         .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:.75rem;margin-bottom:.75rem}
         svg{display:block;width:100%;height:auto}svg .ok{fill:var(--bar)}svg .bad{fill:var(--bar-bad)}svg .rest{fill:var(--line)}
+        .k0{--k:var(--bar-bad)}.k1{--k:var(--rest)}.k2,.k3,.k4,.k5,.k6{--k:var(--bar)}.k2{opacity:.3}.k3{opacity:.45}.k4{opacity:.6}.k5{opacity:.8}
+        svg [class^=k]{fill:var(--k)}dt i{display:inline-block;width:.7rem;height:.7rem;margin-right:.5rem;border-radius:.15rem;background:var(--k)}
+        .ends{display:flex;justify-content:space-between;margin:.2rem 0 0}
         dl{display:grid;grid-template-columns:1fr auto;gap:.1rem 1rem;margin:.75rem 0 0;font-size:.9rem}dd{margin:0;text-align:right;font-variant-numeric:tabular-nums}dt{color:var(--dim)}
         form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:end}
         label{display:grid;gap:.2rem;font-size:.85rem;color:var(--dim)}
@@ -106,7 +110,19 @@ internal static class StatusPage
             const button = event.target.closest('button');
             if (!button) return;
             if (button.dataset.close) { sure.close(button.dataset.close); return; }
-            if (button.dataset.cursor !== undefined) { event.preventDefault(); button.dataset.cursor ? view.set('cursor', button.dataset.cursor) : view.delete('cursor'); await show(); document.getElementById('found').focus(); return; }
+            const {list, cursor} = button.dataset;
+            if (list !== undefined) {
+              document.getElementById('search').value = '';
+              document.getElementById('status').value = list;
+              view.delete('search');
+              view.set('status', list);
+            }
+            if (list !== undefined || cursor !== undefined) {
+              cursor ? view.set('cursor', cursor) : view.delete('cursor');
+              await show();
+              document.getElementById('found').focus();
+              return;
+            }
             const {act, id, name} = button.dataset;
             if (!act || button.ariaDisabled) return;
             if (act === 'forget' && !await confirmed(name)) return;
@@ -133,6 +149,12 @@ internal static class StatusPage
         })();
         """;
 
+    /// <summary>The list of those that are active and had no luck at their last refresh.</summary>
+    public const string Failing = "failing";
+
+    /// <summary>What the page can list, by its words: all (no word), those of a status, those that fail.</summary>
+    public static IReadOnlyList<string> Lists { get; } = ["", "active", Failing, "reinstall_required", "removed"];
+
     /// <summary>The style sheet's source for the page's policy.</summary>
     public static string StyleSource { get; } = $"sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(Style)))}";
 
@@ -153,7 +175,7 @@ internal static class StatusPage
         <section class="card" aria-labelledby="found">
         <form role="search" aria-label="Instances">
         <label for="search">Site, customer, address or instance id<input id="search" name="search" type="search" maxlength="200" value="{E(model.Search)}" autocomplete="off"></label>
-        <label for="status">Status<select id="status" name="status">{StatusOptions(model.Status)}</select></label>
+        <label for="status">Status<select id="status" name="status">{StatusOptions(model.List)}</select></label>
         <button class="main">Show</button>
         </form>
         <div id="said" role="status" aria-live="polite"></div>
@@ -180,37 +202,49 @@ internal static class StatusPage
         return $"""
             <div id="live">
             <ul class="tiles">
-            <li><b>{N(overview.ByStatus[InstanceStatus.Active])}</b>active</li>
-            <li><b>{N(overview.Failing)}</b>active, last refresh failed</li>
-            <li><b>{N(overview.ByStatus[InstanceStatus.ReinstallRequired])}</b>reinstall required</li>
-            <li><b>{N(overview.ByStatus[InstanceStatus.Removed])}</b>removed</li>
+            {Tile("active", "active", overview.ByStatus[InstanceStatus.Active], "")}
+            {Tile(Failing, "active, last refresh failed", overview.Failing, "warn")}
+            {Tile("reinstall_required", "reinstall required", overview.ByStatus[InstanceStatus.ReinstallRequired], "bad")}
+            {Tile("removed", "removed", overview.ByStatus[InstanceStatus.Removed], "")}
             </ul>
             {(overview.IsPartial ? $"""<p class="dim">Counted are the first {N(InstanceOverview.Limit)} instances.</p>""" : "")}
             <div class="two">
             <section class="card" aria-labelledby="life"><h2 id="life">How long the active sites’ tokens live</h2>{Life(overview)}</section>
-            <section class="card" aria-labelledby="hour"><h2 id="hour">Refreshes by this process, last hour</h2>{Hour(model.History)}</section>
+            <section class="card" aria-labelledby="hour"><h2 id="hour">Refreshes in the last hour</h2>{Hour(model.History)}</section>
             </div>
             </div>
             """;
     }
 
+    private static string Tile(string list, string words, int count, string trouble) =>
+        $"""<li><button type="button" id="tile-{list}" data-list="{list}"{(count > 0 && trouble.Length > 0 ? $" class=\"{trouble}\"" : "")}><b>{N(count)}</b>{words}</button></li>""";
+
     private static string Life(Overview overview)
     {
-        string[] names = ["not any more", "up to 30 s", "up to 1 min", "up to 2 min", "up to 5 min", "longer"];
-        var total = Math.Max(1, overview.ByLife.Sum());
-        var bars = new StringBuilder();
+        (string Words, int Count)[] parts =
+        [
+            ("no token, though they should have one", overview.Overdue),
+            ("no token: not in use", overview.Resting),
+            ("up to 30 s", overview.ByLife[0]),
+            ("up to 1 min", overview.ByLife[1]),
+            ("up to 2 min", overview.ByLife[2]),
+            ("up to 5 min", overview.ByLife[3]),
+            ("longer", overview.ByLife[4]),
+        ];
+        var total = Math.Max(1, parts.Sum(part => part.Count));
+        var (bars, words) = (new StringBuilder(), new StringBuilder());
         var x = 0.0;
-        for (var i = 0; i < names.Length; i++)
+        for (var i = 0; i < parts.Length; i++)
         {
-            var width = 600.0 * overview.ByLife[i] / total;
-            var shade = i == 0 ? "bad" : "ok";
-            bars.Append(CultureInfo.InvariantCulture, $"""<rect class="{shade}" x="{x:F1}" y="0" width="{width:F1}" height="28" opacity="{(i == 0 ? 1 : 0.4 + (0.12 * i)):F2}"/>""");
+            var width = 600.0 * parts[i].Count / total;
+            bars.Append(CultureInfo.InvariantCulture, $"""<rect class="k{i}" x="{x:F1}" y="0" width="{width:F1}" height="28"/>""");
+            words.Append(CultureInfo.InvariantCulture, $"""<dt><i class="k{i}"></i>{parts[i].Words}</dt><dd{(i == 0 && parts[i].Count > 0 ? " class=\"bad\"" : "")}>{N(parts[i].Count)}</dd>""");
             x += width;
         }
 
         return $"""
             <svg viewBox="0 0 600 28" aria-hidden="true"><rect class="rest" x="0" y="0" width="600" height="28"/>{bars}</svg>
-            <dl>{string.Concat(names.Select((name, i) => $"<dt>{name}</dt><dd>{N(overview.ByLife[i])}</dd>"))}</dl>
+            <dl>{words}</dl>
             """;
     }
 
@@ -226,21 +260,24 @@ internal static class StatusPage
 
         return $"""
             <svg viewBox="0 0 600 80" aria-hidden="true">{bars}</svg>
+            <p class="dim ends" aria-hidden="true"><span>an hour ago</span><span>now</span></p>
             <dl><dt>brought a token</dt><dd>{N(history.Sum(count => count.Succeeded))}</dd><dt>failed</dt><dd>{N(history.Sum(count => count.Failed))}</dd></dl>
             """;
     }
 
-    private static string StatusOptions(InstanceStatus? chosen) =>
-        $"""<option value="">all</option>{string.Concat(Enum.GetValues<InstanceStatus>().Select(status =>
-            $"""<option value="{Words.Of(status)}"{(status == chosen ? " selected" : "")}>{Words.Of(status).Replace('_', ' ')}</option>"""))}""";
+    private static string StatusOptions(string? chosen) => string.Concat(Lists.Select(list =>
+        $"""<option value="{list}"{(list == (chosen ?? "") ? " selected" : "")}>{(list.Length == 0 ? "all" : list.Replace('_', ' '))}</option>"""));
 
     private static string Instances(StatusModel model)
     {
-        var title = model.Instances.Count switch
+        var (count, isOnTheWay) = (model.Instances.Count, model.Next is not null && !string.IsNullOrEmpty(model.Search));
+        var title = (count, isOnTheWay) switch
         {
-            0 => "No instance found",
-            1 => "1 instance",
-            var count => $"{count} instances",
+            (0, true) => "None found so far",
+            (_, true) => $"{count} found so far",
+            (0, _) => "No instance found",
+            (1, _) => "1 instance",
+            _ => $"{count} instances",
         };
         return $"""
             <div id="instances">

@@ -17,6 +17,7 @@ namespace WixOAuth.Storage;
 /// s|status|id        the status index: no properties
 /// u|id               the last use
 /// n|issued|nonce     a redeemed state
+/// h|from|process     what a process counted of its refreshes, all in one shard so that one query reads them
 /// </code>
 /// Times in keys are UTC ticks of 19 digits, which sort as text. Properties that are not known are ignored, so that
 /// an older version can read what a newer one wrote; it drops them when it writes.
@@ -57,7 +58,7 @@ internal static class InstanceRows
     public static InstanceId? ReadId(string rowKey) => InstanceId.TryParse(rowKey.Split('|')[^1], out var id) ? id : null;
 
     /// <summary>What <see cref="ReadGlance"/> needs of a row.</summary>
-    public static readonly string[] GlanceProperties = ["RowKey", "Status", "AccessTokenExpiresOn", "LastError", "RefreshTokenKeyId", "AccessTokenKeyId"];
+    public static readonly string[] GlanceProperties = ["RowKey", "Status", "AccessTokenExpiresOn", "DueAt", "LastError", "RefreshTokenKeyId", "AccessTokenKeyId"];
 
     /// <summary>Reads a row that has only <see cref="GlanceProperties"/>; null when its id or status is none of ours.</summary>
     public static InstanceGlance? ReadGlance(TableEntity row) =>
@@ -66,6 +67,7 @@ internal static class InstanceRows
                 id,
                 status,
                 row.TryGetValue("AccessTokenExpiresOn", out var expiresOn) ? expiresOn as DateTimeOffset? : null,
+                row.TryGetValue("DueAt", out var dueAt) ? dueAt as DateTimeOffset? : null,
                 row.ContainsKey("LastError") && row["LastError"] is not null,
                 row.TryGetValue("RefreshTokenKeyId", out var refreshKey) ? refreshKey as string : null,
                 row.TryGetValue("AccessTokenKeyId", out var accessKey) ? accessKey as string : null)
@@ -83,11 +85,8 @@ internal static class InstanceRows
 
     /// <summary>Reads a key of the due index; null for one that is not of this layout.</summary>
     public static DueInstance? ReadDueKey(string rowKey) =>
-        rowKey.Split('|') is ["d", { Length: 19 } due, var id]
-        && long.TryParse(due, NumberStyles.None, CultureInfo.InvariantCulture, out var ticks)
-        && ticks <= DateTimeOffset.MaxValue.Ticks
-        && InstanceId.TryParse(id, out var instance)
-            ? new DueInstance(instance, new DateTimeOffset(ticks, TimeSpan.Zero))
+        rowKey.Split('|') is ["d", { Length: 19 } due, var id] && ReadTicks(due) is { } at && InstanceId.TryParse(id, out var instance)
+            ? new DueInstance(instance, at)
             : null;
 
     /// <summary>Where a redeemed state is kept.</summary>
@@ -98,6 +97,15 @@ internal static class InstanceRows
         nonce is { Length: 32 } && nonce.All(char.IsAsciiHexDigitLower)
             ? (ShardOf(Convert.FromHexString(nonce)), $"n|{Ticks(issuedAt)}|{nonce}")
             : throw new ArgumentException("A nonce has 32 lower-case hexadecimal digits.", nameof(nonce));
+
+    /// <summary>Where tallies are kept.</summary>
+    public static string TallyShard => Shard(0);
+
+    /// <summary>A range of tallies: all of stretches that began at <paramref name="from"/> or later.</summary>
+    public static string TalliesSince(DateTimeOffset from) => Range(TallyShard, $"h|{Ticks(from)}", "h}");
+
+    /// <summary>A range of tallies: all of stretches that began before <paramref name="before"/>.</summary>
+    public static string TalliesBefore(DateTimeOffset before) => Range(TallyShard, "h|", $"h|{Ticks(before)}");
 
     public static TableEntity ToRow(Instance instance)
     {
@@ -220,6 +228,19 @@ internal static class InstanceRows
 
     public static DateTimeOffset ToLastUse(TableEntity row) => new RowReader(row).Required<DateTimeOffset>("UsedAt");
 
+    public static TableEntity ToRow(RefreshTally tally) =>
+        new(TallyShard, $"h|{Ticks(tally.From)}|{tally.Process:D}") { ["Succeeded"] = tally.Succeeded, ["Failed"] = tally.Failed };
+
+    /// <summary>Null for a row that is not of this layout.</summary>
+    public static RefreshTally? ToTally(TableEntity row) =>
+        row.RowKey.Split('|') is ["h", { Length: 19 } from, var name]
+        && ReadTicks(from) is { } since
+        && Guid.TryParseExact(name, "D", out var process)
+        && row.TryGetValue("Succeeded", out var succeeded) && succeeded is int and >= 0
+        && row.TryGetValue("Failed", out var failed) && failed is int and >= 0
+            ? new RefreshTally(process, since, (int)succeeded, (int)failed)
+            : null;
+
     private static Site? ReadSite(RowReader from)
     {
         var site = new Site(from.Text("SiteId"), from.Text("SiteName"), from.Text("SiteUrl"));
@@ -269,6 +290,11 @@ internal static class InstanceRows
 
     private static string Ticks(DateTimeOffset time, long more = 0) =>
         (time.UtcTicks + more).ToString("D19", CultureInfo.InvariantCulture);
+
+    private static DateTimeOffset? ReadTicks(string text) =>
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var ticks) && ticks <= DateTimeOffset.MaxValue.Ticks
+            ? new DateTimeOffset(ticks, TimeSpan.Zero)
+            : null;
 
     // What comes after a key begins with it and "|", the last character of any here; "}" is the one after that.
     private static string After(string shard, string kind, InstanceId? after) =>

@@ -8,7 +8,7 @@ namespace WixOAuth.Storage;
 /// Keeps instances in memory, for tests and for a laptop without Azurite: all is lost when the program ends. Safe for
 /// concurrent use.
 /// </summary>
-public sealed class MemoryInstanceStore : IInstanceStore
+public sealed class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore
 {
     private const string AfterAllIds = "g";
 
@@ -18,6 +18,7 @@ public sealed class MemoryInstanceStore : IInstanceStore
     private readonly SortedSet<(DateTimeOffset DueAt, string Id)> _due = [];
     private readonly Dictionary<(string Nonce, DateTimeOffset IssuedAt), Redemption> _redemptions = [];
     private readonly Dictionary<InstanceId, DateTimeOffset> _lastUses = [];
+    private readonly Dictionary<(DateTimeOffset From, Guid Process), RefreshTally> _tallies = [];
     private long _version;
 
     /// <inheritdoc />
@@ -116,6 +117,7 @@ public sealed class MemoryInstanceStore : IInstanceStore
                 instance.Id,
                 instance.Status,
                 instance.AccessTokenExpiresOn,
+                instance.DueAt,
                 instance.Failures is not null,
                 instance.RefreshToken?.KeyId,
                 instance.AccessToken?.KeyId);
@@ -192,6 +194,21 @@ public sealed class MemoryInstanceStore : IInstanceStore
     /// <inheritdoc />
     public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>
         Locked(() => _lastUses[id] = usedAt, cancellationToken);
+
+    /// <inheritdoc />
+    public Task SaveTallyAsync(RefreshTally tally, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(tally);
+        return Locked(() => _tallies[(tally.From, tally.Process)] = tally, cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken) =>
+        Locked<IReadOnlyList<RefreshTally>>(() => [.. _tallies.Values.Where(tally => tally.From >= from).OrderBy(tally => tally.From)], cancellationToken);
+
+    /// <inheritdoc />
+    public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        Locked(() => _tallies.Keys.Where(key => key.From < before).Take(limit).ToList().Count(key => _tallies.Remove(key)), cancellationToken);
 
     private Task<T> Locked<T>(Func<T> work, CancellationToken cancellationToken)
     {

@@ -22,7 +22,7 @@ namespace WixOAuth.Storage;
 /// <para>A site of which nothing at all is known is read as none.</para>
 /// </remarks>
 /// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
-public sealed class TableInstanceStore(TableClient table) : IInstanceStore
+public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore
 {
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
@@ -110,7 +110,7 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
             .Select(id => id!.Value);
 
     /// <inheritdoc />
-    /// <remarks>One request for each thousand instances, and six of their properties.</remarks>
+    /// <remarks>One request for each thousand instances, and seven of their properties.</remarks>
     public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         foreach (var shard in InstanceRows.Shards)
@@ -227,38 +227,8 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
     /// The shards take turns by the hundred, in random order, so that a low limit starves none. Where somebody else is
     /// removing the same ones, the rest of that shard is left to them.
     /// </remarks>
-    public async Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)
-    {
-        var shards = new Queue<string>(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()));
-        var removed = 0;
-        while (removed < limit && shards.TryDequeue(out var shard))
-        {
-            var most = Math.Min(limit - removed, TransactionLimit);
-            var rows = await AskAsync(
-                () => FirstAsync(InstanceRows.RedemptionFilter(shard, before), most, s_keysOnly, cancellationToken), cancellationToken);
-            if (rows.Count == 0)
-            {
-                continue;
-            }
-
-            try
-            {
-                await SubmitAsync([.. rows.Select(row => new TableTransactionAction(TableTransactionActionType.Delete, row, ETag.All))], cancellationToken);
-                removed += rows.Count;
-            }
-            catch (StorageUnavailableException exception) when (IsConflict(exception))
-            {
-                continue;
-            }
-
-            if (rows.Count == TransactionLimit)
-            {
-                shards.Enqueue(shard);
-            }
-        }
-
-        return removed;
-    }
+    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        RemoveAsync(InstanceRows.Shards, shard => InstanceRows.RedemptionFilter(shard, before), limit, cancellationToken);
 
     /// <inheritdoc />
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
@@ -276,6 +246,28 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
         var row = InstanceRows.ToLastUseRow(id, usedAt);
         return AskAsync(() => table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
+
+    /// <inheritdoc />
+    public Task SaveTallyAsync(RefreshTally tally, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(tally);
+        var row = InstanceRows.ToRow(tally);
+        return AskAsync(() => table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    /// <remarks>One request for each thousand of them.</remarks>
+    public async Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken)
+    {
+        var rows = table.QueryAsync<TableEntity>(InstanceRows.TalliesSince(from), cancellationToken: cancellationToken);
+        return await AskAsync(
+            async () => await rows.Select(InstanceRows.ToTally).OfType<RefreshTally>().ToListAsync(cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    /// <remarks>By the hundred. Where somebody else is removing the same ones, the rest is left to them.</remarks>
+    public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        RemoveAsync([InstanceRows.TallyShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
 
     // The instance comes first: what its answer says is what decides.
     private static List<TableTransactionAction> Write(StoredInstance? previous, Instance instance)
@@ -353,6 +345,40 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore
         {
             return null;
         }
+    }
+
+    private async Task<int> RemoveAsync(
+        IEnumerable<string> inShards, Func<string, string> filter, int limit, CancellationToken cancellationToken)
+    {
+        var shards = new Queue<string>(inShards.OrderBy(_ => Random.Shared.Next()));
+        var removed = 0;
+        while (removed < limit && shards.TryDequeue(out var shard))
+        {
+            var most = Math.Min(limit - removed, TransactionLimit);
+            var rows = await AskAsync(
+                () => FirstAsync(filter(shard), most, s_keysOnly, cancellationToken), cancellationToken);
+            if (rows.Count == 0)
+            {
+                continue;
+            }
+
+            try
+            {
+                await SubmitAsync([.. rows.Select(row => new TableTransactionAction(TableTransactionActionType.Delete, row, ETag.All))], cancellationToken);
+                removed += rows.Count;
+            }
+            catch (StorageUnavailableException exception) when (IsConflict(exception))
+            {
+                continue;
+            }
+
+            if (rows.Count == TransactionLimit)
+            {
+                shards.Enqueue(shard);
+            }
+        }
+
+        return removed;
     }
 
     private async IAsyncEnumerable<string> ReadKeysAsync(

@@ -8,14 +8,16 @@ namespace WixOAuth.Tokens;
 /// <param name="Redemptions">States that were redeemed.</param>
 /// <param name="Tombstones">Instances that were removed long ago.</param>
 /// <param name="DueRows">Rows of the due index that no instance stood behind.</param>
+/// <param name="Tallies">Counts of refreshes that no page shows any more.</param>
 /// <param name="Duration">How long it took.</param>
-public sealed record HousekeepingSummary(int Redemptions, int Tombstones, int DueRows, TimeSpan Duration);
+public sealed record HousekeepingSummary(int Redemptions, int Tombstones, int DueRows, int Tallies, TimeSpan Duration);
 
 /// <summary>
 /// Removes what is of no use any more, in bounded batches. May overlap itself or be killed at any point: what is left
 /// is removed the next time.
 /// </summary>
-public sealed class Housekeeping(IInstanceStore store, Telemetry telemetry, TimeProvider time, ILogger<Housekeeping> logger)
+public sealed class Housekeeping(
+    IInstanceStore store, IRefreshTallyStore tallyStore, Telemetry telemetry, TimeProvider time, ILogger<Housekeeping> logger)
 {
     /// <summary>How long a tombstone is kept: so late does no webhook of Wix come.</summary>
     public static readonly TimeSpan TombstoneLifetime = TimeSpan.FromDays(90);
@@ -23,8 +25,8 @@ public sealed class Housekeeping(IInstanceStore store, Telemetry telemetry, Time
     /// <summary>It takes up nothing new after this time: hosts end a function after five minutes.</summary>
     public static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(4);
 
-    private const int RedemptionBatch = 1_000;
-    private const int MaxRedemptionBatches = 1_000;
+    private const int Batch = 1_000;
+    private const int MaxBatches = 1_000;
     private const int MaxTombstonesRead = 100_000;
 
     // The sweep removes those it meets, so that only a sample is needed of those that are not due for long.
@@ -33,21 +35,24 @@ public sealed class Housekeeping(IInstanceStore store, Telemetry telemetry, Time
     private const int Concurrency = 8;
 
     /// <summary>
-    /// Removes redeemed states that have expired, tombstones older than <see cref="TombstoneLifetime"/> and rows of the
-    /// due index that no instance stands behind.
+    /// Removes redeemed states that have expired, tombstones older than <see cref="TombstoneLifetime"/>, rows of the
+    /// due index that no instance stands behind, and counts of refreshes older than the hour that is shown.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
     /// <exception cref="OperationCanceledException">The program stops.</exception>
     public async Task<HousekeepingSummary> RunAsync(CancellationToken cancellationToken)
     {
-        var startedAt = time.GetTimestamp();
-        var (redemptions, tombstones, dueRows) = (0, 0, 0);
+        var (startedAt, now) = (time.GetTimestamp(), time.GetUtcNow());
+        var (redemptions, tombstones, dueRows, tallies) = (0, 0, 0, 0);
         using var inTime = new CancellationTokenSource(LongestRun, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         HousekeepingSummary summary;
         try
         {
-            await RemoveRedemptionsAsync(count => redemptions += count, until.Token);
+            // Twice their life, for clocks that differ: a state must never be redeemed again because its row is gone.
+            var (issuedBefore, countedBefore) = (now - (InstallTickets.StateLifetime * 2), now - (RefreshHistory.Stretch * RefreshHistory.Stretches * 2));
+            await InBatchesAsync(limit => store.RemoveRedemptionsAsync(issuedBefore, limit, until.Token), count => redemptions += count);
+            await InBatchesAsync(limit => tallyStore.RemoveTalliesAsync(countedBefore, limit, until.Token), count => tallies += count);
             await EachAsync(
                 store.ReadByStatusAsync(InstanceStatus.Removed, until.Token).Take(MaxTombstonesRead),
                 RemoveTombstoneAsync,
@@ -65,25 +70,24 @@ public sealed class Housekeeping(IInstanceStore store, Telemetry telemetry, Time
         }
         finally
         {
-            summary = new HousekeepingSummary(redemptions, tombstones, dueRows, time.GetElapsedTime(startedAt));
+            summary = new HousekeepingSummary(redemptions, tombstones, dueRows, tallies, time.GetElapsedTime(startedAt));
             telemetry.Removed("redemption", redemptions);
             telemetry.Removed("tombstone", tombstones);
             telemetry.Removed("due_row", dueRows);
-            logger.HousekeepingDone(redemptions, tombstones, dueRows, summary.Duration.TotalMilliseconds);
+            telemetry.Removed("tally", tallies);
+            logger.HousekeepingDone(redemptions, tombstones, dueRows, tallies, summary.Duration.TotalMilliseconds);
         }
 
         return summary;
     }
 
-    private async Task RemoveRedemptionsAsync(Action<int> removed, CancellationToken cancellationToken)
+    private static async Task InBatchesAsync(Func<int, Task<int>> remove, Action<int> removed)
     {
-        // Twice their life, for clocks that differ: a state must never be redeemed again because its row is gone.
-        var before = time.GetUtcNow() - (InstallTickets.StateLifetime * 2);
-        for (var batch = 0; batch < MaxRedemptionBatches; batch++)
+        for (var batch = 0; batch < MaxBatches; batch++)
         {
-            var count = await store.RemoveRedemptionsAsync(before, RedemptionBatch, cancellationToken);
+            var count = await remove(Batch);
             removed(count);
-            if (count < RedemptionBatch)
+            if (count < Batch)
             {
                 return;
             }

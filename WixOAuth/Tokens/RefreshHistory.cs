@@ -1,3 +1,6 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+
 namespace WixOAuth.Tokens;
 
 /// <summary>Refreshes of one stretch of time.</summary>
@@ -7,10 +10,11 @@ namespace WixOAuth.Tokens;
 public sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Failed);
 
 /// <summary>
-/// How refreshes went in this process over the last hour, for the operators' page. What has to be exact or outlive the
-/// process is in the metrics.
+/// How refreshes went over the last hour, for the operators' page. Timers and HTTP may run in processes of their own, so
+/// each puts down what it counts where all can read it: after a sweep, and otherwise once a minute. What a process does
+/// not live to put down is missing; what has to be exact is in the metrics.
 /// </summary>
-public sealed class RefreshHistory(TimeProvider time)
+public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger)
 {
     /// <summary>How many stretches are told apart.</summary>
     public const int Stretches = 12;
@@ -18,8 +22,10 @@ public sealed class RefreshHistory(TimeProvider time)
     /// <summary>How long each is.</summary>
     public static readonly TimeSpan Stretch = TimeSpan.FromMinutes(5);
 
+    private readonly Guid _process = Guid.NewGuid();
     private readonly Lock _lock = new();
-    private readonly (long Number, int Succeeded, int Failed)[] _counts = new (long, int, int)[Stretches];
+    private readonly Count[] _counts = new Count[Stretches];
+    private int _isSaving;
 
     /// <summary>Counts a refresh.</summary>
     public void Add(bool succeeded)
@@ -30,31 +36,89 @@ public sealed class RefreshHistory(TimeProvider time)
             ref var count = ref _counts[(int)(number % Stretches)];
             if (count.Number != number)
             {
-                count = (number, 0, 0);
+                count = new Count(number, 0, 0, IsSaved: false);
             }
 
-            count = succeeded ? count with { Succeeded = count.Succeeded + 1 } : count with { Failed = count.Failed + 1 };
+            count = succeeded
+                ? count with { Succeeded = count.Succeeded + 1, IsSaved = false }
+                : count with { Failed = count.Failed + 1, IsSaved = false };
         }
     }
 
-    /// <summary>The last hour, the oldest stretch first.</summary>
-    public IReadOnlyList<RefreshCount> Read()
+    /// <summary>
+    /// Puts down what was counted since the last time: usually one write, none where there is nothing new, or where
+    /// somebody else is at it. What the storage does not take now is tried again the next time, and nothing is raised for
+    /// it.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">Only for the caller's own token.</exception>
+    public async Task SaveAsync(CancellationToken cancellationToken)
     {
-        var now = Number(time.GetUtcNow());
+        // Two at once could leave the lesser count behind.
+        if (Interlocked.Exchange(ref _isSaving, 1) != 0)
+        {
+            return;
+        }
+
+        try
+        {
+            var oldest = Number(time.GetUtcNow()) - Stretches;
+            foreach (var count in Counted().Where(count => !count.IsSaved && count.Number > oldest))
+            {
+                await store.SaveTallyAsync(new RefreshTally(_process, From(count.Number), count.Succeeded, count.Failed), cancellationToken);
+                MarkSaved(count);
+            }
+        }
+        catch (StorageUnavailableException)
+        {
+            logger.TalliesNotWritten();
+        }
+        finally
+        {
+            Volatile.Write(ref _isSaving, 0);
+        }
+    }
+
+    /// <summary>The last hour, the oldest stretch first: what this process has counted, and what the others have put down.</summary>
+    /// <exception cref="StorageUnavailableException">What the others have put down cannot be read.</exception>
+    public async Task<IReadOnlyList<RefreshCount>> ReadAsync(CancellationToken cancellationToken)
+    {
+        var first = Number(time.GetUtcNow()) - Stretches + 1;
+        var others = (await store.ReadTalliesAsync(From(first), cancellationToken)).Where(tally => tally.Process != _process);
+        var mine = Counted().Select(count => new RefreshTally(_process, From(count.Number), count.Succeeded, count.Failed));
+        var tallies = others.Concat(mine).ToLookup(tally => Number(tally.From));
+        return
+        [
+            .. Enumerable.Range(0, Stretches).Select(i => new RefreshCount(
+                From(first + i),
+                tallies[first + i].Sum(tally => tally.Succeeded),
+                tallies[first + i].Sum(tally => tally.Failed))),
+        ];
+    }
+
+    private List<Count> Counted()
+    {
         lock (_lock)
         {
-            return
-            [
-                .. Enumerable.Range(0, Stretches).Select(i =>
-                {
-                    var number = now - Stretches + 1 + i;
-                    var count = _counts[(int)(number % Stretches)];
-                    var from = new DateTimeOffset(number * Stretch.Ticks, TimeSpan.Zero);
-                    return count.Number == number ? new RefreshCount(from, count.Succeeded, count.Failed) : new RefreshCount(from, 0, 0);
-                }),
-            ];
+            return [.. _counts.Where(count => count.Number > 0)];
+        }
+    }
+
+    private void MarkSaved(Count saved)
+    {
+        lock (_lock)
+        {
+            // More may have been counted meanwhile.
+            ref var count = ref _counts[(int)(saved.Number % Stretches)];
+            if (count == saved)
+            {
+                count = saved with { IsSaved = true };
+            }
         }
     }
 
     private static long Number(DateTimeOffset at) => at.UtcTicks / Stretch.Ticks;
+
+    private static DateTimeOffset From(long number) => new(number * Stretch.Ticks, TimeSpan.Zero);
+
+    private readonly record struct Count(long Number, int Succeeded, int Failed, bool IsSaved);
 }

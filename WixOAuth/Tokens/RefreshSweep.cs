@@ -25,7 +25,8 @@ public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Faile
 /// </summary>
 /// <remarks>
 /// A refresh costs three storage transactions (read, lease, commit), and one more where the instance may be idle; the
-/// first of a clone two more. An idle one is checked once a day, by a refresh.
+/// first of a clone two more. An idle one is checked once a day, by a refresh. A sweep that refreshed anything costs one
+/// more, which tells the operators' page.
 /// </remarks>
 public sealed class RefreshSweep(
     IInstanceStore store,
@@ -36,6 +37,7 @@ public sealed class RefreshSweep(
     SetupCompleter setup,
     WixClient wix,
     AppSecretTrust trust,
+    RefreshHistory history,
     ServiceSettings settings,
     Telemetry telemetry,
     TimeProvider time,
@@ -46,6 +48,8 @@ public sealed class RefreshSweep(
     /// after its own.
     /// </summary>
     public static readonly TimeSpan LongestSweep = TimeSpan.FromMinutes(1) - WixClient.LongestTokenCall - TimeSpan.FromSeconds(2);
+
+    private static readonly TimeSpan LongestSave = TimeSpan.FromSeconds(2);
 
     /// <summary>
     /// Sweeps once. Ends early, without an error, when it is cancelled or has taken <see cref="LongestSweep"/>: what has
@@ -74,6 +78,7 @@ public sealed class RefreshSweep(
         {
             summary = run.Sum(trust.IsSuspect, time.GetElapsedTime(run.StartedAt));
             Report(activity, summary);
+            await SaveHistoryAsync();
         }
 
         return summary;
@@ -182,6 +187,20 @@ public sealed class RefreshSweep(
                 current => new ValueTask<Instance?>(current is { Site: null } ? current.Described(site, described.AppVersion, time.GetUtcNow()) : current),
                 isMine: _ => false,
                 CancellationToken.None);
+        }
+    }
+
+    // Now: whether this process lives to the next minute is the host's to decide. But never long, since the next tick is near.
+    private async Task SaveHistoryAsync()
+    {
+        using var limit = new CancellationTokenSource(LongestSave, time);
+        try
+        {
+            await history.SaveAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // The next sweep's turn.
         }
     }
 

@@ -8,7 +8,7 @@ namespace WixOAuth.Scale;
 /// The memory store, each request to it counted by kind and taking as long as one to Table storage. The due index is
 /// read as <see cref="TableInstanceStore"/> reads it: the shards in turns, a page of keys at a time.
 /// </summary>
-internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime time, Counts counts) : IInstanceStore
+internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime time, Counts counts) : IInstanceStore, IRefreshTallyStore
 {
     /// <summary>Off while the world is furnished.</summary>
     public bool IsOn { get; set; }
@@ -83,6 +83,16 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
         await store.SaveLastUseAsync(id, usedAt, cancellationToken);
     }
 
+    public async Task SaveTallyAsync(RefreshTally tally, CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.OtherWrites++);
+        await store.SaveTallyAsync(tally, cancellationToken);
+    }
+
+    public Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken) => throw NotSimulated();
+
+    public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => throw NotSimulated();
+
     public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
 
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => throw NotSimulated();
@@ -102,7 +112,7 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
     public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => throw NotSimulated();
 
     // What nothing here calls would not be counted if something did.
-    private static NotSupportedException NotSimulated() => new("Installs and housekeeping are not simulated.");
+    private static NotSupportedException NotSimulated() => new("Installs, housekeeping and the operators' page are not simulated.");
 
     private Task RequestAsync(Action count)
     {

@@ -66,6 +66,9 @@ internal sealed class World : IDisposable
         for (var at = _window.Start - _window.WarmUp; at < _window.Start + _window.Length; at += Tick)
         {
             _time.At(at, _ => _ = SweepAsync(), null);
+
+            // As the host's background service does where nothing sweeps.
+            _time.At(at + (Tick / 2), _ => _ = _answering.GetRequiredService<RefreshHistory>().SaveAsync(CancellationToken.None), null);
         }
 
         await _time.RunUntilAsync(_window.Start);
@@ -101,6 +104,7 @@ internal sealed class World : IDisposable
         services
             .Replace(ServiceDescriptor.Singleton<TimeProvider>(_time))
             .Replace(ServiceDescriptor.Singleton<IInstanceStore>(_store))
+            .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
             .Replace(ServiceDescriptor.Singleton(provider => new WixClient(
                 _http, _http, provider.GetRequiredService<ServiceSettings>(), provider.GetRequiredService<Telemetry>(), _time)));
         return services.BuildServiceProvider();
