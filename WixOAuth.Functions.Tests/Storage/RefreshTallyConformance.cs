@@ -25,7 +25,7 @@ public sealed class TableRefreshTallyTests(AzuriteFixture azurite) : RefreshTall
     {
         var (store, table) = await azurite.CreateAsync();
         await table.AddEntityAsync(new TableEntity("00", rowKey) { ["Succeeded"] = 1, ["Failed"] = 1 });
-        await store.SaveTallyAsync(new RefreshTally(Guid.NewGuid(), Noon, 2, 1), None);
+        await store.SaveTalliesAsync([new RefreshTally(Guid.NewGuid(), Noon, 2, 1)], None);
 
         Assert.Single(await store.ReadTalliesAsync(DateTimeOffset.MinValue, None));
     }
@@ -72,9 +72,9 @@ public abstract class RefreshTallyConformance
     {
         var store = await CreateAsync();
         var (one, other) = (Guid.NewGuid(), Guid.NewGuid());
-        foreach (var tally in new RefreshTally[] { new(one, Noon, 1, 0), new(other, Noon, 5, 5), new(one, Noon, 3, 2), new(one, Noon, 3, 2), new(one, Noon.AddMinutes(5), 7, 0) })
+        foreach (var tallies in new RefreshTally[][] { [new(one, Noon, 1, 0)], [new(other, Noon, 5, 5)], [new(one, Noon, 3, 2)], [new(one, Noon, 3, 2), new(one, Noon.AddMinutes(5), 7, 0)] })
         {
-            await store.SaveTallyAsync(tally, None);
+            await store.SaveTalliesAsync(tallies, None);
         }
 
         var read = await store.ReadTalliesAsync(Noon, None);
@@ -88,9 +88,9 @@ public abstract class RefreshTallyConformance
     public async Task OnlyThoseSinceThenAreRead()
     {
         var store = await CreateAsync();
-        await store.SaveTallyAsync(new RefreshTally(Guid.NewGuid(), Noon.AddTicks(-1), 1, 1), None);
+        await store.SaveTalliesAsync([new RefreshTally(Guid.NewGuid(), Noon.AddTicks(-1), 1, 1)], None);
         var since = new RefreshTally(Guid.NewGuid(), Noon, 2, 2);
-        await store.SaveTallyAsync(since, None);
+        await store.SaveTalliesAsync([since], None);
 
         Assert.Equal([since], await store.ReadTalliesAsync(Noon, None));
         Assert.Empty(await store.ReadTalliesAsync(Noon.AddTicks(1), None));
@@ -102,11 +102,11 @@ public abstract class RefreshTallyConformance
         var store = await CreateAsync();
         for (var number = 0; number < 5; number++)
         {
-            await store.SaveTallyAsync(new RefreshTally(Guid.NewGuid(), Noon.AddTicks(-1 - number), 1, 1), None);
+            await store.SaveTalliesAsync([new RefreshTally(Guid.NewGuid(), Noon.AddTicks(-1 - number), 1, 1)], None);
         }
 
         var kept = new RefreshTally(Guid.NewGuid(), Noon, 1, 1);
-        await store.SaveTallyAsync(kept, None);
+        await store.SaveTalliesAsync([kept], None);
 
         Assert.Equal(2, await store.RemoveTalliesAsync(Noon, 2, None));
         Assert.Equal(3, await store.RemoveTalliesAsync(Noon, 100, None));
@@ -120,7 +120,7 @@ public abstract class RefreshTallyConformance
         var store = await CreateAsync();
         var gone = new CancellationToken(canceled: true);
 
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.SaveTallyAsync(new RefreshTally(Guid.NewGuid(), Noon, 1, 1), gone));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.SaveTalliesAsync([new RefreshTally(Guid.NewGuid(), Noon, 1, 1)], gone));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.ReadTalliesAsync(Noon, gone));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.RemoveTalliesAsync(Noon, 1, gone));
     }

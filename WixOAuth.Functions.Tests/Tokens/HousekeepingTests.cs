@@ -127,9 +127,9 @@ public abstract class HousekeepingTests
     {
         using var core = new Core(await CreateAsync());
         var now = core.Clock.GetUtcNow();
-        await core.Tallies.SaveTallyAsync(new RefreshTally(Guid.NewGuid(), now.AddHours(-2).AddTicks(-1), 1, 1), None);
+        await core.Tallies.SaveTalliesAsync([new RefreshTally(Guid.NewGuid(), now.AddHours(-2).AddTicks(-1), 1, 1)], None);
         var young = new RefreshTally(Guid.NewGuid(), now.AddHours(-2), 1, 1);
-        await core.Tallies.SaveTallyAsync(young, None);
+        await core.Tallies.SaveTalliesAsync([young], None);
 
         Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).Tallies);
 

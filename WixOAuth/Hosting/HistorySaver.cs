@@ -4,12 +4,19 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Hosting;
 
 /// <summary>
-/// Has the history of refreshes put down once a minute, and when the program stops. A process that sweeps does so after
-/// each sweep; this is for those that only answer HTTP.
+/// Has the history of refreshes put down from time to time where no sweep does, in a process that only answers HTTP; and
+/// in any process when it stops.
 /// </summary>
 internal sealed class HistorySaver(RefreshHistory history, TimeProvider time) : BackgroundService
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromMinutes(1);
+    private readonly PeriodicTimer _timer = new(RefreshHistory.Stretch, time);
+
+    /// <inheritdoc />
+    public override void Dispose()
+    {
+        _timer.Dispose();
+        base.Dispose();
+    }
 
     /// <inheritdoc />
     public override async Task StopAsync(CancellationToken cancellationToken)
@@ -25,14 +32,16 @@ internal sealed class HistorySaver(RefreshHistory history, TimeProvider time) : 
         }
     }
 
+    internal Task SaveUnlessSweptAsync(CancellationToken cancellationToken) =>
+        history.IsLeftToSweeps ? Task.CompletedTask : history.SaveAsync(cancellationToken);
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         try
         {
-            using var timer = new PeriodicTimer(Pause, time);
-            while (await timer.WaitForNextTickAsync(stoppingToken))
+            while (await _timer.WaitForNextTickAsync(stoppingToken))
             {
-                await history.SaveAsync(stoppingToken);
+                await SaveUnlessSweptAsync(stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)

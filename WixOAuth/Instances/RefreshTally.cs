@@ -17,8 +17,10 @@ public sealed record RefreshTally(Guid Process, DateTimeOffset From, int Succeed
 /// </remarks>
 public interface IRefreshTallyStore
 {
-    /// <summary>Replaces what its process had put down for that stretch: writing twice adds nothing.</summary>
-    Task SaveTallyAsync(RefreshTally tally, CancellationToken cancellationToken);
+    /// <summary>Replaces, in one transaction, what their processes had put down for those stretches: writing twice adds nothing.</summary>
+    /// <param name="tallies">At least one; a hundred at most.</param>
+    /// <param name="cancellationToken">Ends the wait; the write may have landed all the same.</param>
+    Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken);
 
     /// <summary>The tallies of all processes for stretches that began at <paramref name="from"/> or later, the oldest first. One that cannot be read is left out.</summary>
     Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken);

@@ -196,10 +196,10 @@ public sealed class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore
         Locked(() => _lastUses[id] = usedAt, cancellationToken);
 
     /// <inheritdoc />
-    public Task SaveTallyAsync(RefreshTally tally, CancellationToken cancellationToken)
+    public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(tally);
-        return Locked(() => _tallies[(tally.From, tally.Process)] = tally, cancellationToken);
+        ArgumentNullException.ThrowIfNull(tallies);
+        return Locked(() => tallies.Select(tally => _tallies[(tally.From, tally.Process)] = tally).Count(), cancellationToken);
     }
 
     /// <inheritdoc />

@@ -248,11 +248,11 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRef
     }
 
     /// <inheritdoc />
-    public Task SaveTallyAsync(RefreshTally tally, CancellationToken cancellationToken)
+    public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(tally);
-        var row = InstanceRows.ToRow(tally);
-        return AskAsync(() => table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+        ArgumentNullException.ThrowIfNull(tallies);
+        return SubmitAsync(
+            [.. tallies.Select(tally => new TableTransactionAction(TableTransactionActionType.UpsertReplace, InstanceRows.ToRow(tally)))], cancellationToken);
     }
 
     /// <inheritdoc />

@@ -11,8 +11,8 @@ public sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Failed
 
 /// <summary>
 /// How refreshes went over the last hour, for the operators' page. Timers and HTTP may run in processes of their own, so
-/// each puts down what it counts where all can read it: after a sweep, and otherwise once a minute. What a process does
-/// not live to put down is missing; what has to be exact is in the metrics.
+/// each puts down what it counts where all can read it: one that sweeps with each sweep, another once every
+/// <see cref="Stretch"/>. What a process does not live to put down is missing; what has to be exact is in the metrics.
 /// </summary>
 public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger)
 {
@@ -26,6 +26,13 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
     private readonly Lock _lock = new();
     private readonly Count[] _counts = new Count[Stretches];
     private int _isSaving;
+    private long _sweptAt;
+
+    /// <summary>Whether sweeps of this process have begun lately: then they put down what is counted, and nobody else need.</summary>
+    public bool IsLeftToSweeps => Volatile.Read(ref _sweptAt) is not 0 and var sweptAt && time.GetElapsedTime(sweptAt) < Stretch;
+
+    /// <summary>Notes that a sweep begins.</summary>
+    public void SweepBegins() => Volatile.Write(ref _sweptAt, time.GetTimestamp());
 
     /// <summary>Counts a refresh.</summary>
     public void Add(bool succeeded)
@@ -46,9 +53,8 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
     }
 
     /// <summary>
-    /// Puts down what was counted since the last time: usually one write, none where there is nothing new, or where
-    /// somebody else is at it. What the storage does not take now is tried again the next time, and nothing is raised for
-    /// it.
+    /// Puts down what was counted since the last time: one write, none where there is nothing new, or where somebody else
+    /// is at it. What the storage does not take now is tried again the next time, and nothing is raised for it.
     /// </summary>
     /// <exception cref="OperationCanceledException">Only for the caller's own token.</exception>
     public async Task SaveAsync(CancellationToken cancellationToken)
@@ -62,10 +68,11 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
         try
         {
             var oldest = Number(time.GetUtcNow()) - Stretches;
-            foreach (var count in Counted().Where(count => !count.IsSaved && count.Number > oldest))
+            var unsaved = Counted().Where(count => !count.IsSaved && count.Number > oldest).ToList();
+            if (unsaved.Count > 0)
             {
-                await store.SaveTallyAsync(new RefreshTally(_process, From(count.Number), count.Succeeded, count.Failed), cancellationToken);
-                MarkSaved(count);
+                await store.SaveTalliesAsync([.. unsaved.Select(TallyOf)], cancellationToken);
+                unsaved.ForEach(MarkSaved);
             }
         }
         catch (StorageUnavailableException)
@@ -84,8 +91,7 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
     {
         var first = Number(time.GetUtcNow()) - Stretches + 1;
         var others = (await store.ReadTalliesAsync(From(first), cancellationToken)).Where(tally => tally.Process != _process);
-        var mine = Counted().Select(count => new RefreshTally(_process, From(count.Number), count.Succeeded, count.Failed));
-        var tallies = others.Concat(mine).ToLookup(tally => Number(tally.From));
+        var tallies = others.Concat(Counted().Select(TallyOf)).ToLookup(tally => Number(tally.From));
         return
         [
             .. Enumerable.Range(0, Stretches).Select(i => new RefreshCount(
@@ -102,6 +108,8 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
             return [.. _counts.Where(count => count.Number > 0)];
         }
     }
+
+    private RefreshTally TallyOf(Count count) => new(_process, From(count.Number), count.Succeeded, count.Failed);
 
     private void MarkSaved(Count saved)
     {

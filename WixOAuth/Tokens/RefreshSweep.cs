@@ -60,6 +60,7 @@ public sealed class RefreshSweep(
     {
         using var activity = telemetry.Trace("Sweep");
         var run = new Run(time.GetUtcNow(), time.GetTimestamp());
+        history.SweepBegins();
         using var inTime = new CancellationTokenSource(LongestSweep, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         SweepSummary summary;

@@ -83,10 +83,10 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
         await store.SaveLastUseAsync(id, usedAt, cancellationToken);
     }
 
-    public async Task SaveTallyAsync(RefreshTally tally, CancellationToken cancellationToken)
+    public async Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken)
     {
         await RequestAsync(() => counts.OtherWrites++);
-        await store.SaveTallyAsync(tally, cancellationToken);
+        await store.SaveTalliesAsync(tallies, cancellationToken);
     }
 
     public Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken) => throw NotSimulated();

@@ -66,9 +66,12 @@ internal sealed class World : IDisposable
         for (var at = _window.Start - _window.WarmUp; at < _window.Start + _window.Length; at += Tick)
         {
             _time.At(at, _ => _ = SweepAsync(), null);
+        }
 
-            // As the host's background service does where nothing sweeps.
-            _time.At(at + (Tick / 2), _ => _ = _answering.GetRequiredService<RefreshHistory>().SaveAsync(CancellationToken.None), null);
+        // As the host's background service does where nothing sweeps.
+        for (var at = _window.Start - _window.WarmUp + (Tick / 2); at < _window.Start + _window.Length; at += RefreshHistory.Stretch)
+        {
+            _time.At(at, _ => _ = _answering.GetRequiredService<RefreshHistory>().SaveAsync(CancellationToken.None), null);
         }
 
         await _time.RunUntilAsync(_window.Start);
