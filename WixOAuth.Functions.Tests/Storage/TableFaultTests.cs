@@ -50,6 +50,12 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         });
         await wire.CostsAsync(16, () => store.ReadDueAsync(Noon.AddDays(1), None).CountAsync().AsTask());
         Assert.Equal(1, await wire.CostsAsync(17, () => store.RemoveRedemptionsAsync(Noon.AddDays(1), 100, None)));
+        await wire.CostsAsync(1, async () =>
+        {
+            await store.SaveTalliesAsync([new RefreshTally(Guid.NewGuid(), Noon, 1, 1), new RefreshTally(Guid.NewGuid(), Noon.AddMinutes(5), 1, 1)], None);
+            return true;
+        });
+        Assert.Equal(2, (await wire.CostsAsync(1, () => store.ReadTalliesAsync(Noon, None))).Count);
     }
 
     [Fact]
@@ -206,6 +212,8 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadGlancesAsync(None).CountAsync().AsTask());
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadTalliesAsync(Noon, None));
     }
 
     [Theory]
@@ -235,6 +243,8 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveLastUseAsync(NewId(), Noon, None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveRedemptionAsync(NewRedemption(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadGlancesAsync(None).CountAsync().AsTask());
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadTalliesAsync(Noon, None));
     }
 
     [Fact]
@@ -262,6 +272,8 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryAddRedemptionAsync(NewRedemption(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadGlancesAsync(None).CountAsync().AsTask());
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadTalliesAsync(Noon, None));
 
         await store.InitializeAsync(None);
         Assert.Null(await store.FindAsync(NewId(), None));

@@ -159,6 +159,26 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Fact]
+    public async Task AllGlancesAreReadAndWhoeverHasSeenEnoughOfThemIsNotKept()
+    {
+        var (store, table) = await azurite.CreateAsync();
+
+        // More than are read ahead, and more than a page, all of one shard.
+        const int Many = 2_300;
+        foreach (var some in Enumerable.Range(0, Many).Select(_ => InstanceRows.ToRow(NewInstance())).Chunk(100))
+        {
+            await table.SubmitTransactionAsync(some.Select(row =>
+            {
+                row.PartitionKey = "03";
+                return new TableTransactionAction(TableTransactionActionType.Add, row);
+            }));
+        }
+
+        Assert.Equal(Many, await store.ReadGlancesAsync(None).Select(glance => glance.Id).Distinct().CountAsync());
+        Assert.Equal(3, await store.ReadGlancesAsync(None).Take(3).CountAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30)));
+    }
+
+    [Fact]
     public async Task MoreRedemptionsOfAShardThanATransactionHoldsAreRemoved()
     {
         var (store, table) = await azurite.CreateAsync();

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Threading.Channels;
 using Azure;
 using Azure.Data.Tables;
 using Azure.Data.Tables.Models;
@@ -31,6 +32,8 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRef
     private const int MostDeletes = 3;
 
     private const int ReadsAtOnce = 16;
+    private const int ShardsAtOnce = 4;
+    private const int GlancesAhead = 2_000;
 
     private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
@@ -110,21 +113,24 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRef
             .Select(id => id!.Value);
 
     /// <inheritdoc />
-    /// <remarks>One request for each thousand instances, and seven of their properties.</remarks>
+    /// <remarks>One request for each thousand instances, and seven of their properties; several shards at once.</remarks>
     public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        foreach (var shard in InstanceRows.Shards)
+        var glances = Channel.CreateBounded<InstanceGlance>(new BoundedChannelOptions(GlancesAhead) { SingleReader = true });
+        using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var reading = ReadShardsAsync(glances.Writer, left.Token);
+        try
         {
-            await using var rows = table
-                .QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), null, InstanceRows.GlanceProperties, cancellationToken)
-                .GetAsyncEnumerator(cancellationToken);
-            while (await AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
+            await foreach (var glance in glances.Reader.ReadAllAsync(cancellationToken))
             {
-                if (InstanceRows.ReadGlance(rows.Current) is { } glance)
-                {
-                    yield return glance;
-                }
+                yield return glance;
             }
+        }
+        finally
+        {
+            // Whoever has seen enough waits for no shard.
+            await left.CancelAsync();
+            await reading;
         }
     }
 
@@ -379,6 +385,37 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRef
         }
 
         return removed;
+    }
+
+    /// <summary>Never raises anything: what went wrong is told to whoever reads.</summary>
+    private async Task ReadShardsAsync(ChannelWriter<InstanceGlance> glances, CancellationToken cancellationToken)
+    {
+        Exception? error = null;
+        try
+        {
+            await Parallel.ForEachAsync(
+                InstanceRows.Shards,
+                new ParallelOptions { MaxDegreeOfParallelism = ShardsAtOnce, CancellationToken = cancellationToken },
+                async (shard, token) =>
+                {
+                    await using var rows = table
+                        .QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), null, InstanceRows.GlanceProperties, token)
+                        .GetAsyncEnumerator(token);
+                    while (await AskAsync(() => rows.MoveNextAsync().AsTask(), token))
+                    {
+                        if (InstanceRows.ReadGlance(rows.Current) is { } glance)
+                        {
+                            await glances.WriteAsync(glance, token);
+                        }
+                    }
+                });
+        }
+        catch (Exception exception)
+        {
+            error = exception;
+        }
+
+        glances.Complete(error);
     }
 
     private async IAsyncEnumerable<string> ReadKeysAsync(

@@ -38,6 +38,7 @@ internal static partial class Parts
             ["open"] = OpenEndpoints.MeasureAsync,
             ["transactions"] = TransactionsAsync,
             ["sweep"] = SweepCostAsync,
+            ["list"] = Lists.MeasureAsync,
             ["throughput"] = SweepThroughputAsync,
             ["start"] = StartAsync,
             ["marked"] = MarkedAsync,
@@ -306,7 +307,7 @@ internal static partial class Parts
     }
 
     /// <summary>Has a folder for Azurite filled: the few that count by Azurite itself, the many around them straight in its file.</summary>
-    private static async Task<string> FillAsync(LoadRun run, string folder, int due, int sites)
+    internal static async Task<string> FillAsync(LoadRun run, string folder, int due, int sites)
     {
         const int Samples = 100;
         var table = Surroundings.NewTableName();

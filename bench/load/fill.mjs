@@ -2,7 +2,7 @@
 // for each row that is added, so a hundred thousand installations would take it a quarter of an hour.
 //
 //   node fill.mjs <azurite's run.mjs> <azurite's folder> <table> <how many> <ids of installations to copy ...>
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
@@ -19,10 +19,13 @@ const originals = samples.map(id => ({ id, rows: rows.where(row => row.RowKey.en
 for (let made = 0; made < Number(count); made++) {
   const original = originals[made % originals.length];
   const id = randomUUID();
+
+  // As InstanceRows.ShardOf.
+  const hash = createHash('sha256').update(Buffer.from(id.replaceAll('-', ''), 'hex')).digest();
+  const shard = String(hash[0] % 16).padStart(2, '0');
   for (const { $loki, meta, ...row } of original.rows) {
-    // In the partition of the original, which need not be that of the new id: nobody asks for it by name.
-    const rowKey = row.RowKey.replace(original.id, id);
-    rows.insert({ ...row, RowKey: rowKey, properties: { ...row.properties, RowKey: rowKey } });
+    const key = { PartitionKey: shard, RowKey: row.RowKey.replace(original.id, id) };
+    rows.insert({ ...row, ...key, properties: { ...row.properties, ...key } });
   }
 }
 
