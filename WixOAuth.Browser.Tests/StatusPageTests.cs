@@ -142,6 +142,8 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
             () => dialog.GetByRole(AriaRole.Button, new() { NameRegex = new("^Forget") }).ClickAsync(),
             response => response.Request.Method == "DELETE" && response.Status == 204);
         await Assertions.Expect(Button("forget", site)).ToHaveCountAsync(0);
+        await Assertions.Expect(Page.GetByRole(AriaRole.Button, new() { Name = "0 active", Exact = true })).ToBeVisibleAsync();
+        await Assertions.Expect(Page.GetByRole(AriaRole.Button, new() { Name = "1 removed" })).ToBeVisibleAsync();
         Assert.Equal("removed", (await Bed.GetInstanceAsync(site)).GetProperty("status").GetString());
     }
 

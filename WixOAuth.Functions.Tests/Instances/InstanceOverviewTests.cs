@@ -24,7 +24,7 @@ public sealed class InstanceOverviewTests
         await AddAsync(InstanceStatus.Removed, 30, fails: true);
         await AddAsync(InstanceStatus.ReinstallRequired, 30, fails: true);
 
-        var overview = await new InstanceOverview(_store, _clock).GetAsync(None);
+        var overview = await new InstanceOverview(_store, _clock).GetAsync(isAnew: false, None);
 
         Assert.Equal((10, 1, 1), (overview.ByStatus[InstanceStatus.Active], overview.ByStatus[InstanceStatus.Removed], overview.ByStatus[InstanceStatus.ReinstallRequired]));
 
@@ -49,7 +49,7 @@ public sealed class InstanceOverviewTests
         await AddAsync(InstanceStatus.Active, 30, fails: false, due: TimeSpan.FromDays(-1));
         await AddAsync(InstanceStatus.Removed, -1, fails: false, due: null);
 
-        var overview = await new InstanceOverview(_store, _clock).GetAsync(None);
+        var overview = await new InstanceOverview(_store, _clock).GetAsync(isAnew: false, None);
 
         Assert.Equal((2, 3), (overview.Overdue, overview.Resting));
         Assert.Equal(1, overview.ByLife.Sum());
@@ -63,7 +63,7 @@ public sealed class InstanceOverviewTests
             await AddAsync(InstanceStatus.Active, 30, fails: true);
         }
 
-        var overview = await new InstanceOverview(_store, _clock).GetAsync(None);
+        var overview = await new InstanceOverview(_store, _clock).GetAsync(isAnew: false, None);
 
         Assert.Equal(InstanceOverview.MostNamed + 1, overview.Failing);
         Assert.Equal(InstanceOverview.MostNamed, overview.FailingIds.Distinct().Count());
@@ -74,13 +74,19 @@ public sealed class InstanceOverviewTests
     public async Task It_is_kept_for_half_a_minute()
     {
         var overview = new InstanceOverview(_store, _clock);
-        await overview.GetAsync(None);
+        await overview.GetAsync(isAnew: false, None);
         await AddAsync(InstanceStatus.Active, 30, fails: false);
         _clock.Advance(TimeSpan.FromSeconds(30) - TimeSpan.FromTicks(1));
-        Assert.Equal(0, (await overview.GetAsync(None)).ByStatus[InstanceStatus.Active]);
+        Assert.Equal(0, (await overview.GetAsync(isAnew: false, None)).ByStatus[InstanceStatus.Active]);
 
         _clock.Advance(TimeSpan.FromTicks(1));
-        Assert.Equal(1, (await overview.GetAsync(None)).ByStatus[InstanceStatus.Active]);
+        Assert.Equal(1, (await overview.GetAsync(isAnew: false, None)).ByStatus[InstanceStatus.Active]);
+
+        // Unless an operator has just changed something; all others see it then, too.
+        await AddAsync(InstanceStatus.Active, 30, fails: false);
+        Assert.Equal(1, (await overview.GetAsync(isAnew: false, None)).ByStatus[InstanceStatus.Active]);
+        Assert.Equal(2, (await overview.GetAsync(isAnew: true, None)).ByStatus[InstanceStatus.Active]);
+        Assert.Equal(2, (await overview.GetAsync(isAnew: false, None)).ByStatus[InstanceStatus.Active]);
     }
 
     private async Task AddAsync(InstanceStatus status, double? life, bool fails, TimeSpan? due = null)

@@ -28,9 +28,9 @@ public sealed class StatusEndpoint(
     /// <summary><c>GET /api/status</c>: see the contract's <c>Status</c>.</summary>
     public Task<IResult> Status(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
-        if (!Parameters.TryRead(request, ["status", "search", "cursor"], out var values))
+        if (!Parameters.TryRead(request, ["status", "search", "cursor", "recount"], out var values))
         {
-            return Problems.InvalidRequest("status, search and cursor should come once each at most.");
+            return Problems.InvalidRequest("status, search, cursor and recount should come once each at most.");
         }
 
         var after = default(InstanceId);
@@ -40,7 +40,7 @@ public sealed class StatusEndpoint(
         }
 
         var search = values[1] is { Length: <= 200 } text ? text.Trim() : null;
-        var seen = await overview.GetAsync(cancellationToken);
+        var seen = await overview.GetAsync(isAnew: values[3] is not null, cancellationToken);
         var (instances, last) = await FindAsync(ListOf(values[0], seen, cancellationToken), search, values[2] is null ? null : after, cancellationToken);
         var nonce = Convert.ToBase64String(RandomNumberGenerator.GetBytes(16));
         var html = StatusPage.Render(

@@ -21,7 +21,8 @@ public sealed record Overview(
 
 /// <summary>
 /// Counts instances for the operators' page. That reads a few properties of every instance (one storage transaction for
-/// each thousand), so it is done at most every half minute, whoever looks.
+/// each thousand), so it is done at most every half minute, whoever looks, but for operators who have just changed
+/// something.
 /// </summary>
 public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
 {
@@ -43,13 +44,15 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
     private (DateTimeOffset At, Task<Overview> Looking)? _last;
 
     /// <summary>How all instances stand, as of half a minute ago at most.</summary>
+    /// <param name="isAnew">Whether they are looked at now, though it was done lately.</param>
+    /// <param name="cancellationToken">Ends the wait; the look goes on for others.</param>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
-    public Task<Overview> GetAsync(CancellationToken cancellationToken)
+    public Task<Overview> GetAsync(bool isAnew, CancellationToken cancellationToken)
     {
         lock (_lock)
         {
             var now = time.GetUtcNow();
-            if (_last is not { } last || now - last.At >= KeptFor || now < last.At || last.Looking.IsFaulted)
+            if (isAnew || _last is not { } last || now - last.At >= KeptFor || now < last.At || last.Looking.IsFaulted)
             {
                 _last = last = (now, LookAsync());
             }

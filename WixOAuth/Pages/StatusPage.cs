@@ -84,10 +84,10 @@ internal static class StatusPage
             said.replaceChildren(fence, text);
           };
           let turn = 0, stale = false;
-          async function show() {
+          async function show(recount) {
             const mine = ++turn;
             try {
-              const answer = await call('status?' + view, 'GET');
+              const answer = await call('status?' + view + (recount ? '&recount=yes' : ''), 'GET');
               if (!answer.ok) throw new Error(answer.status);
               const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
               if (mine !== turn || document.querySelector('dialog[open]')) return;
@@ -137,7 +137,7 @@ internal static class StatusPage
               say(name, answer.ok ? ' ' + done + '.' : ': ' + (problems[code] ?? 'that did not work') + '.');
             } catch { say(name, ': the service could not be reached.'); }
             button.ariaDisabled = null;
-            await show();
+            await show(true);
           });
           document.addEventListener('submit', event => {
             event.preventDefault();
