@@ -116,6 +116,20 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.DoesNotContain(failing[0].ToString(), await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?status=failing")), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task The_last_hour_is_that_of_processes_that_are_gone_too()
+    {
+        var id = await _bed.InstallAsync();
+        using var first = await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
+        Assert.Contains("<dt>brought a token</dt><dd>1</dd>", await PageAsync("status"), StringComparison.Ordinal);
+
+        await _bed.RestartAsync();
+
+        Assert.Contains("<dt>brought a token</dt><dd>1</dd>", await PageAsync("status"), StringComparison.Ordinal);
+        using var second = await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
+        Assert.Contains("<dt>brought a token</dt><dd>2</dd>", await PageAsync("status"), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("?status=gone")]
     [InlineData("?status=Failing")]
