@@ -1,3 +1,4 @@
+using Moq;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
@@ -68,6 +69,20 @@ public sealed class InstanceOverviewTests
         Assert.Equal(InstanceOverview.MostNamed + 1, overview.Failing);
         Assert.Equal(InstanceOverview.MostNamed, overview.FailingIds.Distinct().Count());
         Assert.Equal(overview.FailingIds.Select(id => id.ToString()).Order(StringComparer.Ordinal), overview.FailingIds.Select(id => id.ToString()));
+    }
+
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(1, true)]
+    public async Task More_than_a_limit_are_not_looked_at_and_it_says_so(int tooMany, bool isPartial)
+    {
+        var store = new Mock<IInstanceStore>();
+        var glance = new InstanceGlance(new InstanceId(Guid.NewGuid()), InstanceStatus.Active, _clock.GetUtcNow().AddMinutes(1), null, false, null, null);
+        store.Setup(it => it.ReadGlancesAsync(None)).Returns(Enumerable.Repeat(glance, InstanceOverview.Limit + tooMany).ToAsyncEnumerable());
+
+        var overview = await new InstanceOverview(store.Object, _clock).GetAsync(isAnew: false, None);
+
+        Assert.Equal((InstanceOverview.Limit, isPartial), (overview.ByStatus[InstanceStatus.Active], overview.IsPartial));
     }
 
     [Fact]

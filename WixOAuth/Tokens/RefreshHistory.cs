@@ -43,12 +43,10 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
             ref var count = ref _counts[(int)(number % Stretches)];
             if (count.Number != number)
             {
-                count = new Count(number, 0, 0, IsSaved: false);
+                count = default;
             }
 
-            count = succeeded
-                ? count with { Succeeded = count.Succeeded + 1, IsSaved = false }
-                : count with { Failed = count.Failed + 1, IsSaved = false };
+            count = new Count(number, count.Succeeded + (succeeded ? 1 : 0), count.Failed + (succeeded ? 0 : 1), IsSaved: false);
         }
     }
 
@@ -105,7 +103,7 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
     {
         lock (_lock)
         {
-            return [.. _counts.Where(count => count.Number > 0)];
+            return [.. _counts];
         }
     }
 
