@@ -1,5 +1,10 @@
 using System.Net;
 using System.Text.RegularExpressions;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+using static WixOAuth.Functions.Tests.Storage.Samples;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -130,7 +135,58 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Contains("<dt>brought a token</dt><dd>2</dd>", await PageAsync("status"), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_search_that_has_not_come_to_the_end_says_so_and_goes_on()
+    {
+        var store = new MemoryInstanceStore();
+        foreach (var (id, name) in Enumerable.Range(0, 5_000).Select(number => (new Guid(number, 0, 1, new byte[8]), "Hay")).Append((Guid.AllBitsSet, "Needle")))
+        {
+            await store.TryWriteAsync(null, NewInstance(new InstanceId(id)) with { Site = new Site(null, name, null) }, CancellationToken.None);
+        }
+
+        await using var bed = await TestBed.StartAsync(azurite, services =>
+            services.Replace(ServiceDescriptor.Singleton<IInstanceStore>(store)).Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(store)));
+
+        var first = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?search=needle"));
+        Assert.Contains("None found so far", first, StringComparison.Ordinal);
+        var cursor = Regex.Match(first, "id=\"next\" data-cursor=\"([^\"]+)\">Search on<").Groups[1].Value;
+        var second = await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?search=needle&cursor={cursor}"));
+        Assert.Contains("1 instance<", second, StringComparison.Ordinal);
+        Assert.DoesNotContain("id=\"next\"", second, StringComparison.Ordinal);
+
+        // What is found comes a page at a time, each once.
+        var hay = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?search=hay"));
+        Assert.Contains("25 found so far", hay, StringComparison.Ordinal);
+        cursor = Regex.Match(hay, "id=\"next\" data-cursor=\"([^\"]+)\"").Groups[1].Value;
+        var more = Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?search=hay&cursor={cursor}")));
+        Assert.Equal(50, Ids(hay).Concat(more).Distinct().Count());
+    }
+
+    [Fact]
+    public async Task A_row_that_cannot_be_read_is_left_out_also_where_it_is_searched_for_by_its_id()
+    {
+        var id = await _bed.InstallAsync();
+        var row = (await _bed.RowsOfAsync(id)).Single(stored => stored.RowKey == $"i|{id}");
+        row["Generation"] = "a newer version's";
+        await _bed.Table.UpdateEntityAsync(row, row.ETag);
+
+        Assert.Contains("No instance found", await PageAsync($"status?search={id}"), StringComparison.Ordinal);
+        Assert.Contains("No instance found", await PageAsync("status"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Whoever_has_changed_something_has_all_counted_anew()
+    {
+        var id = await _bed.InstallAsync();
+        Assert.Contains("<b>1</b>active<", await PageAsync("status"), StringComparison.Ordinal);
+        using var forgotten = await _bed.CallAsync(HttpMethod.Delete, $"instances/{id}");
+
+        Assert.Contains("<b>1</b>active<", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.Contains("<b>0</b>active<", await PageAsync("status?recount=yes"), StringComparison.Ordinal);
+    }
+
     [Theory]
+    [InlineData("?recount=a&recount=b")]
     [InlineData("?status=gone")]
     [InlineData("?status=Failing")]
     [InlineData("?cursor=forged")]

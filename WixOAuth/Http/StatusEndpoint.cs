@@ -62,7 +62,7 @@ public sealed class StatusEndpoint(
     {
         if (word == StatusPage.Failing)
         {
-            return new InstanceList(IsFailing, (after, limit) => ListFailingAsync(seen.FailingIds, after, limit, cancellationToken));
+            return new InstanceList(instance => instance.IsFailing, (after, limit) => ListFailingAsync(seen.FailingIds, after, limit, cancellationToken));
         }
 
         var status = word is null ? null : Words.Parse<InstanceStatus>(word);
@@ -97,7 +97,8 @@ public sealed class StatusEndpoint(
             }
         }
 
-        return (found, after);
+        // What is too much for a page is found again from where that ends.
+        return found.Count > PageSize ? (found[..PageSize], found[PageSize - 1].Id) : (found, after);
     }
 
     /// <summary>Of those that failed when all were looked at last, the ones that still do. The table has no index of them.</summary>
@@ -108,7 +109,7 @@ public sealed class StatusEndpoint(
         List<Instance> found = [];
         foreach (var ids in rest.Take(limit).Chunk(ReadsAtOnce))
         {
-            found.AddRange((await Task.WhenAll(ids.Select(id => ReadAsync(id, cancellationToken)))).OfType<Instance>().Where(IsFailing));
+            found.AddRange((await Task.WhenAll(ids.Select(id => ReadAsync(id, cancellationToken)))).OfType<Instance>().Where(instance => instance.IsFailing));
         }
 
         return new InstancePage(found, rest.Count > limit ? rest[limit - 1] : null);
@@ -126,8 +127,6 @@ public sealed class StatusEndpoint(
             return null;
         }
     }
-
-    private static bool IsFailing(Instance instance) => instance is { Status: InstanceStatus.Active, Failures: not null };
 
     private static bool Matches(Instance instance, string search) =>
         Has(instance.Site?.Name, search) || Has(instance.Customer, search) || Has(instance.Site?.Url, search) || Has(instance.Id.ToString(), search);

@@ -130,6 +130,9 @@ public sealed partial record Instance
     /// <summary>Failed attempts since the last success; none after one.</summary>
     public Failures? Failures { get; init; }
 
+    /// <summary>Whether it is active and had no luck at its last refresh.</summary>
+    public bool IsFailing => Status == InstanceStatus.Active && Failures is not null;
+
     /// <summary>When the sweep has to look at it next; null when it has not to.</summary>
     public DateTimeOffset? DueAt { get; init; }
 

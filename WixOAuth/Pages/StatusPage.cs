@@ -8,8 +8,9 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Pages;
 
 /// <summary>
-/// What the operators' page shows; <paramref name="List"/> is one of <see cref="StatusPage.Lists"/>, or null. An app that has never told Wix of a set-up must not be made to by one press of a
-/// button (wix-protocol §6): then <paramref name="SendsSetup"/> is false, and nothing is said of set-ups.
+/// What the operators' page shows; <paramref name="List"/> is one of <see cref="StatusPage.Lists"/>, or null. An app
+/// that has never told Wix of a set-up must not be made to by one press of a button (wix-protocol §6): then
+/// <paramref name="SendsSetup"/> is false, and nothing is said of set-ups.
 /// </summary>
 internal sealed record StatusModel(
     DateTimeOffset Now,
@@ -297,11 +298,10 @@ internal static class StatusPage
         var link = SafeUrl(instance.Site?.Url) is { } url
             ? $"""<a href="{E(url)}" target="_blank" rel="noopener noreferrer nofollow">{E(name)}</a>"""
             : E(name);
-        var failing = instance is { Status: InstanceStatus.Active, Failures: not null };
         return $"""
             <li>
             <div><h3>{link}</h3><p class="dim"><code>{instance.Id}</code></p>{(instance.Customer is { } customer ? $"""<p class="dim">Customer: {E(customer)}</p>""" : "")}</div>
-            <div><p><span class="pill {Words.Of(instance.Status)}">{Words.Of(instance.Status).Replace('_', ' ')}</span>{(failing ? """ <span class="pill failing">failing</span>""" : "")}</p>{Story(instance, model)}</div>
+            <div><p><span class="pill {Words.Of(instance.Status)}">{Words.Of(instance.Status).Replace('_', ' ')}</span>{(instance.IsFailing ? """ <span class="pill failing">failing</span>""" : "")}</p>{Story(instance, model)}</div>
             <div class="acts">{Actions(instance, E(name), model.SendsSetup)}</div>
             </li>
             """;
