@@ -123,7 +123,7 @@ public sealed class WireTests
         core.Wix.Answer = (_, _, _) => Task.FromResult(new HttpResponseMessage { Content = new Dripping(core.Clock) });
         var startedAt = core.Clock.GetTimestamp();
 
-        Assert.IsType<TokenAnswer.Unavailable>(await core.Clock.RunAsync(core.Begin(() => core.Client.RefreshAsync(Token, Secret, CancellationToken.None))));
+        Assert.IsType<TokenAnswer.Unavailable>(await core.RunAsync(() => core.Client.RefreshAsync(Token, Secret, CancellationToken.None)));
 
         Assert.True(core.Clock.GetElapsedTime(startedAt) < WixClient.LongestTokenCall * 2);
     }

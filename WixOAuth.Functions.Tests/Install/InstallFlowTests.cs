@@ -100,7 +100,8 @@ public sealed class InstallFlowTests : IDisposable
             ? Task.FromResult(status == 200 ? StubWix.Tokens("access-1") : StubWix.Status(status))
             : answer(asked, body, cancellationToken);
 
-        Assert.Equal(new InstallStep.Stopped(problem), await _core.Clock.RunAsync(_core.Flow.CompleteAsync(await BeginAsync(), CancellationToken.None)));
+        var request = await BeginAsync();
+        Assert.Equal(new InstallStep.Stopped(problem), await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
         Assert.Null(await _store.FindAsync(Id, CancellationToken.None));
         Assert.Contains(problem.ToString(), Assert.Single(_core.Logs.Of(201)), StringComparison.Ordinal);
     }
@@ -118,7 +119,8 @@ public sealed class InstallFlowTests : IDisposable
             _ => answer(path, body, cancellationToken),
         };
 
-        var step = await _core.Clock.RunAsync(_core.Flow.CompleteAsync(await BeginAsync(), CancellationToken.None));
+        var request = await BeginAsync();
+        var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
 
         Assert.Equal(isSame, step is InstallStep.CloseWindow);
         Assert.Equal(isSame ? null : InstallProblem.Rejected, (step as InstallStep.Stopped)?.Problem);
@@ -161,7 +163,7 @@ public sealed class InstallFlowTests : IDisposable
     {
         _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/bi-event" ? StubWix.Status(503) : StubWix.Tokens("access-2"));
         await _core.InstallAsync(Id);
-        Assert.Equal(Delivery.Unavailable, (await _core.Clock.RunAsync(_core.Setup.CompleteAsync(Id, CancellationToken.None))).Delivery);
+        Assert.Equal(Delivery.Unavailable, (await _core.RunAsync(() => _core.Setup.CompleteAsync(Id, CancellationToken.None))).Delivery);
         Assert.Single(_core.Logs.Of(205));
         Assert.Empty(_core.Logs.Of(204));
 
@@ -181,7 +183,7 @@ public sealed class InstallFlowTests : IDisposable
             await RedemptionOfAsync(request, "of the process that died"), CancellationToken.None);
         var start = _core.Clock.GetUtcNow();
 
-        var step = await _core.Clock.RunAsync(_core.Flow.CompleteAsync(request, CancellationToken.None));
+        var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
 
         Assert.Equal(new InstallStep.Stopped(InstallProblem.WixUnavailable), step);
         Assert.True(_core.Clock.GetUtcNow() - start >= InstallFlow.LongestWait);
@@ -200,7 +202,8 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         var first = await RedemptionOfAsync(request, "first");
         await _store.TryAddRedemptionAsync(first, CancellationToken.None);
-        var reload = _core.Flow.CompleteAsync(request, CancellationToken.None);
+        var reload = _core.Begin(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
+        await Turns.SettleAsync(isBusy: () => false);
         Assert.False(reload.IsCompleted);
 
         await _store.SaveRedemptionAsync(first with { Outcome = outcome }, CancellationToken.None);
@@ -286,7 +289,7 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         _store.FailWrites = 4;
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Clock.RunAsync(_core.Flow.CompleteAsync(request, CancellationToken.None)));
+        Assert.IsType<InstallStep.CloseWindow>(await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
 
         Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(Id));
     }
@@ -297,7 +300,7 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         _store.FailWrites = int.MaxValue;
 
-        var step = await _core.Clock.RunAsync(_core.Flow.CompleteAsync(request, CancellationToken.None), TimeSpan.FromSeconds(1));
+        var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None), TimeSpan.FromSeconds(1));
 
         Assert.Equal(new InstallStep.Stopped(InstallProblem.StorageUnavailable), step);
         Assert.Single(_core.Logs.Of(206));

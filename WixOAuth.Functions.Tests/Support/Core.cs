@@ -198,6 +198,9 @@ public sealed class Core : IDisposable
     /// <summary>Begins work that goes on turn by turn, so that a test knows when it waits for the clock.</summary>
     public Task<T> Begin<T>(Func<Task<T>> work) => _turns.Begin(work);
 
+    /// <summary>Begins work turn by turn, and lets time pass whenever it waits, until it has ended.</summary>
+    public Task<T> RunAsync<T>(Func<Task<T>> work, TimeSpan? step = null) => Clock.RunAsync(Begin(work), step);
+
     /// <summary>A reader that knows the keys of the settings.</summary>
     public static WebhookReader ReaderOf(ServiceSettings settings, TimeProvider time) =>
         new(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);

@@ -6,23 +6,36 @@ public static class TestClock
 {
     public static readonly DateTimeOffset Start = new(2026, 5, 4, 3, 2, 1, TimeSpan.Zero);
 
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(1);
+
     public static FakeTimeProvider New() => new(Start);
 
     /// <summary>
     /// Lets time pass in small steps until the work has ended. For work that waits for the clock and for nothing else.
     /// </summary>
-    public static async Task<T> RunAsync<T>(this FakeTimeProvider clock, Task<T> work, TimeSpan? step = null, int steps = 10_000)
+    /// <remarks>
+    /// Where the work was begun turn by turn (<see cref="Turns"/>), time passes only while it waits. Where it is on
+    /// the thread pool, as a sweep's is, time may also pass while the machine keeps a thread of it waiting, by minutes.
+    /// </remarks>
+    /// <exception cref="TimeoutException">The work has not ended after a minute of real time.</exception>
+    public static async Task<T> RunAsync<T>(this FakeTimeProvider clock, Task<T> work, TimeSpan? step = null)
     {
-        for (var i = 0; !work.IsCompleted && i < steps; i++)
+        var startedAt = TimeProvider.System.GetTimestamp();
+        while (!work.IsCompleted)
         {
             await RestAsync(work);
+            if (TimeProvider.System.GetElapsedTime(startedAt) > s_patience)
+            {
+                throw new TimeoutException($"The work has not ended, though the clock was set forward to {clock.GetUtcNow():O}.");
+            }
+
             if (!work.IsCompleted)
             {
                 clock.Advance(step ?? TimeSpan.FromMilliseconds(50));
             }
         }
 
-        return await work.WaitAsync(TimeSpan.FromSeconds(30));
+        return await work;
     }
 
     // Continuations run on the pool: time must not pass on before they had their turn. Tests run one at a time, so a pool

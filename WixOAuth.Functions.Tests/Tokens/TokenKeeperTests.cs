@@ -589,11 +589,11 @@ public sealed class TokenKeeperTests : IDisposable
         Assert.Equal(("access-2", 2), (token.AccessToken.Reveal(), token.Generation));
         Assert.Single(core.Logs.Of(403));
         Assert.Empty(core.Logs.Of(420));
-        await core.Clock.RunAsync(core.Begin(async () =>
+        await core.RunAsync(async () =>
         {
             await core.Background.WhenIdleAsync(CancellationToken.None);
             return true;
-        }), step: TimeSpan.FromSeconds(1));
+        }, step: TimeSpan.FromSeconds(1));
         Assert.True(core.Logs.Of(403).Count > 2);
         Assert.Single(core.Logs.Of(420));
     }

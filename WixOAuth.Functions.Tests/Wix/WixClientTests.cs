@@ -279,9 +279,9 @@ public sealed class WixClientTests : IDisposable
 
     private static string Encode(string json) => System.Buffers.Text.Base64Url.EncodeToString(Encoding.UTF8.GetBytes(json));
 
-    private Task<TokenAnswer> ExchangeAsync() => _core.Clock.RunAsync(_core.Client.ExchangeCodeAsync(Code, Secret, CancellationToken.None));
+    private Task<TokenAnswer> ExchangeAsync() => _core.RunAsync(() => _core.Client.ExchangeCodeAsync(Code, Secret, CancellationToken.None));
 
-    private Task<TokenAnswer> RefreshAsync() => _core.Clock.RunAsync(_core.Client.RefreshAsync(Refresh, Secret, CancellationToken.None));
+    private Task<TokenAnswer> RefreshAsync() => _core.RunAsync(() => _core.Client.RefreshAsync(Refresh, Secret, CancellationToken.None));
 
-    private Task<TokenAnswer> MintAsync() => _core.Clock.RunAsync(_core.Client.MintAsync(Core.NewId(), Secret, CancellationToken.None));
+    private Task<TokenAnswer> MintAsync() => _core.RunAsync(() => _core.Client.MintAsync(Core.NewId(), Secret, CancellationToken.None));
 }
