@@ -8,7 +8,8 @@ namespace WixOAuth.Functions.Tests.Support;
 /// </summary>
 internal sealed class Turns : SynchronizationContext, IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    /// <summary>How long a test waits for everything to be at rest.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     // Of all of them: tests run one at a time, and what one begins another may wait for.
     private static int s_left;
@@ -85,13 +86,20 @@ internal sealed class Turns : SynchronizationContext, IDisposable
                     $"It does not come to rest: {s_left} turns, {(isBusy() ? "busy" : "not busy")}, {ThreadPool.PendingWorkItemCount} on the pool.");
             }
 
-            await Task.Run(static () => { }).ConfigureAwait(false);
+            await OfThePoolAsync().ConfigureAwait(false);
             if (!AreOver || isBusy() || ThreadPool.PendingWorkItemCount > 0)
             {
                 quiet = -1;
             }
         }
     }
+
+    /// <summary>
+    /// Returns when the thread pool has taken up what waits for it now. Fairly: what a thread of the pool queues comes
+    /// before all that others have queued, or else whoever asks here again and again keeps just those from their turn.
+    /// </summary>
+    public static Task OfThePoolAsync() =>
+        Task.Factory.StartNew(static () => { }, CancellationToken.None, TaskCreationOptions.PreferFairness, TaskScheduler.Default);
 
     public void Dispose() => _turns.CompleteAdding();
 
