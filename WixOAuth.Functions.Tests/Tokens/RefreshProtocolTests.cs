@@ -787,7 +787,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         {
             // It changes between our question and our note of the answer, and another site is well with the new one.
             secret.Current = "new";
-            process.Core.Trust.Saw(Core.NewId(), "new", Granted());
+            process.Core.Trust.Saw(Core.NewId(), "new", Granted(), wasRejected: false);
             return Task.FromResult(StubWix.Status(401));
         };
         for (var i = 0; i < 5; i++)
@@ -891,7 +891,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     private TokenAnswer.Granted Granted(string access = "a", string refresh = "r", TimeSpan? lifetime = null) => new(
         new AccessToken(access), new RefreshToken(refresh), _clock.GetUtcNow(), _clock.GetUtcNow() + (lifetime ?? TimeSpan.FromMinutes(5)));
 
-    private void ProveSecret(string version) => Keeper.Trust.Saw(Core.NewId(), version, Granted());
+    private void ProveSecret(string version) => Keeper.Trust.Saw(Core.NewId(), version, Granted(), wasRejected: false);
 
     private async Task AssertSavedAsync(string refreshToken, long generation)
     {

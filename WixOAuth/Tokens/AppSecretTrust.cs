@@ -6,13 +6,17 @@ namespace WixOAuth.Tokens;
 
 /// <summary>
 /// Tells a site that is gone from an app secret that is wrong, or a Wix that says no to everybody: either rejects most
-/// sites at once (wix-protocol §5). A rejection counts against a site only if another one succeeded with the same
-/// secret since, and never while the secret is suspect. Safe for concurrent use.
+/// sites at once (wix-protocol §5); and from a Wix that says no to some now and then, which those show that have a
+/// token again after a no. A rejection counts against a site only if another one succeeded with the same secret since
+/// and no rejection turned out false lately, and never while the secret is suspect. Safe for concurrent use.
 /// </summary>
 public sealed class AppSecretTrust(Telemetry telemetry, TimeProvider time, ILogger<AppSecretTrust> logger)
 {
     /// <summary>How long an outcome is remembered: longer than the longest pause between two tries of a rejected site.</summary>
     public static readonly TimeSpan Window = TimeSpan.FromMinutes(20);
+
+    /// <summary>How long no rejection is proof after one that turned out false.</summary>
+    public static readonly TimeSpan DoubtAfterFalseRejection = TimeSpan.FromHours(1);
 
     /// <summary>Of how many instances the latest outcome is remembered; those seen last.</summary>
     public const int MostSeen = 200;
@@ -26,6 +30,7 @@ public sealed class AppSecretTrust(Telemetry telemetry, TimeProvider time, ILogg
     private readonly Lock _lock = new();
     private readonly Dictionary<InstanceId, Outcome> _seen = [];
     private (string Version, InstanceId Id, DateTimeOffset At)? _lastSuccess;
+    private DateTimeOffset? _lastFalseRejectionAt;
     private bool _wasSuspect;
 
     /// <summary>
@@ -44,7 +49,14 @@ public sealed class AppSecretTrust(Telemetry telemetry, TimeProvider time, ILogg
     }
 
     /// <summary>Notes how Wix answered to a refresh or a mint of an instance.</summary>
-    public void Saw(InstanceId id, string secretVersion, TokenAnswer answer)
+    /// <param name="id">Whose.</param>
+    /// <param name="secretVersion">The version of the app secret that Wix was asked with.</param>
+    /// <param name="answer">Wix's answer.</param>
+    /// <param name="wasRejected">
+    /// Whether Wix rejected it before, and it had neither a token nor a consent since: if it has a token now, that was
+    /// not meant.
+    /// </param>
+    public void Saw(InstanceId id, string secretVersion, TokenAnswer answer, bool wasRejected)
     {
         if (answer is TokenAnswer.Unavailable)
         {
@@ -58,10 +70,10 @@ public sealed class AppSecretTrust(Telemetry telemetry, TimeProvider time, ILogg
             if (!rejected)
             {
                 _lastSuccess = (secretVersion, id, now);
+                _lastFalseRejectionAt = wasRejected ? now : _lastFalseRejectionAt;
             }
 
-            var before = _seen.GetValueOrDefault(id);
-            _seen[id] = new Outcome(now, rejected, rejected || before.Rejected ? now : before.DoubtedAt);
+            _seen[id] = new Outcome(now, rejected || wasRejected ? now : _seen.GetValueOrDefault(id).DoubtedAt);
             if (_seen.Count > MostSeen)
             {
                 _seen.Remove(_seen.MinBy(seen => seen.Value.At).Key);
@@ -71,12 +83,19 @@ public sealed class AppSecretTrust(Telemetry telemetry, TimeProvider time, ILogg
         }
     }
 
-    /// <summary>Whether another site succeeded with that secret since <paramref name="since"/>.</summary>
+    /// <summary>
+    /// Whether Wix's no to a site is to be believed: another one succeeded with that secret since
+    /// <paramref name="since"/>, and no rejection of any turned out false lately.
+    /// </summary>
     public bool IsProvenSince(DateTimeOffset since, string secretVersion, InstanceId by)
     {
         lock (_lock)
         {
-            return _lastSuccess is { } success && success.At >= since && success.Version == secretVersion && success.Id != by;
+            return _lastSuccess is { } success
+                && success.At >= since
+                && success.Version == secretVersion
+                && success.Id != by
+                && !(time.GetUtcNow() - _lastFalseRejectionAt < DoubtAfterFalseRejection);
         }
     }
 
@@ -110,5 +129,5 @@ public sealed class AppSecretTrust(Telemetry telemetry, TimeProvider time, ILogg
         return suspect;
     }
 
-    private readonly record struct Outcome(DateTimeOffset At, bool Rejected, DateTimeOffset? DoubtedAt);
+    private readonly record struct Outcome(DateTimeOffset At, DateTimeOffset? DoubtedAt);
 }

@@ -52,7 +52,7 @@ public sealed class TokenGrants(WixClient wix, IAppSecretSource appSecret, AppSe
             (answer, grant, secretVersion) = (minted, Grant.ClientCredentials, version);
         }
 
-        trust.Saw(instance.Id, secretVersion, answer);
+        trust.Saw(instance.Id, secretVersion, answer, wasRejected: instance.Failures is { Rejections: > 0 });
         return (answer, grant, secretVersion);
     }
 

@@ -463,14 +463,23 @@ internal static partial class Parts
     {
         const int Sites = 50;
         const int Gone = 5;
+        const int Many = 1_000;
         var wrongSecret = await TroubledHour.RunAsync(run, Sites, gone: 0, () => StubWix.Status(401));
         var outage = await TroubledHour.RunAsync(run, Sites, gone: 0, () => StubWix.Status(503));
         var noConnection = await TroubledHour.RunAsync(run, Sites, gone: 0, () => throw new HttpRequestException(HttpRequestError.ConnectionError));
+        var draws = new Random(1);
+        var atRandom = await TroubledHour.RunAsync(run, Many, gone: 0, () =>
+        {
+            lock (draws)
+            {
+                return draws.Next(3) == 0 ? StubWix.Status(401) : StubWix.Tokens("well");
+            }
+        });
         var control = await TroubledHour.RunAsync(run, Sites, Gone, null);
         return
         [
-            new(Marked, "0", $"{wrongSecret.Wrongly} and {outage.Wrongly} (503), {noConnection.Wrongly} (no connection)",
-                wrongSecret.Wrongly + outage.Wrongly + noConnection.Wrongly + control.Wrongly == 0 && control.Rightly == Gone,
+            new(Marked, "0", $"{wrongSecret.Wrongly} and {outage.Wrongly} (503), {noConnection.Wrongly} (no connection); {atRandom.Wrongly} of {Many} where Wix rejects every third call at random",
+                atRandom.Wrongly + wrongSecret.Wrongly + outage.Wrongly + noConnection.Wrongly + control.Wrongly == 0 && control.Rightly == Gone,
                 $"{Sites} sites, a sweep a minute for 130 minutes of simulated time, in one process; the fallback off, no site idle. That marks are made at all: {control.Rightly} of {Gone} sites that are gone are marked, {control.Wrongly} others"),
         ];
     }
