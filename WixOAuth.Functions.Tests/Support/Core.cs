@@ -42,7 +42,8 @@ public sealed class Core : IDisposable
         _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
         Meters = _services.GetRequiredService<IMeterFactory>();
         Telemetry = new Telemetry(Meters);
-        Client = new WixClient(Http, Http, Settings, Telemetry, Clock);
+        Circuit = new WixCircuit(Telemetry, Clock, Logs.For<WixCircuit>());
+        Client = new WixClient(Http, Http, Circuit, Settings, Telemetry, Clock, Logs.For<WixClient>());
         Protector = new TokenProtector(keys ?? secrets);
         Memory = new TokenMemory(Clock);
         Schedule = new TokenSchedule(Settings);
@@ -60,6 +61,7 @@ public sealed class Core : IDisposable
             Memory,
             Schedule,
             Trust,
+            Circuit,
             Uses,
             Background,
             Telemetry,
@@ -71,7 +73,7 @@ public sealed class Core : IDisposable
             ReaderOf(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, Logs.For<SetupCompleter>());
         Sweep = new RefreshSweep(
-            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
+            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Circuit, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Tallies, Telemetry, Clock, Logs.For<Housekeeping>());
         Reprotection = new Reprotection(Store, secrets, Protector, Telemetry, Clock, Logs.For<Reprotection>());
         Tickets = new InstallTickets(new StateProtector(secrets), Clock);
@@ -80,7 +82,7 @@ public sealed class Core : IDisposable
             Store,
             Writer,
             new TokenGrants(Client, source, Trust, Settings),
-            Client,
+            new InstanceConfirmation(Client, Settings, Clock),
             Protector,
             Keeper,
             Schedule,
@@ -109,6 +111,8 @@ public sealed class Core : IDisposable
     public IRefreshTallyStore Tallies { get; }
 
     public HttpClient Http { get; }
+
+    public WixCircuit Circuit { get; }
 
     public WixClient Client { get; }
 

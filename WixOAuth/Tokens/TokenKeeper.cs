@@ -20,6 +20,7 @@ public sealed class TokenKeeper(
     TokenMemory memory,
     TokenSchedule schedule,
     AppSecretTrust trust,
+    WixCircuit circuit,
     LastUses uses,
     BackgroundWork background,
     Telemetry telemetry,
@@ -233,7 +234,7 @@ public sealed class TokenKeeper(
         var attemptId = Guid.NewGuid().ToString("N");
         var startedAt = time.GetTimestamp();
         var poll = ShortestPoll;
-        var leaseIsUnclear = false;
+        var (leaseIsUnclear, entered) = (false, false);
         long? generationAtStart = null;
 
         while (true)
@@ -290,6 +291,12 @@ public sealed class TokenKeeper(
                 continue;
             }
 
+            if (!entered && !circuit.TryEnter(out var pause))
+            {
+                return new TokenResult.WixUnavailable(pause);
+            }
+
+            entered = true;
             var leased = stored;
             if (instance.Lease?.Owner != attemptId || TimeToAsk(instance) < ShortestTimeToAsk)
             {
