@@ -54,7 +54,7 @@ public static class ServiceRegistration
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
         services.AddSingleton<Reprotection>();
-        services.AddSingleton<InstallTickets>();
+        services.AddSingleton<InstallStateService>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
 
