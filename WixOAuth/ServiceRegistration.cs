@@ -60,7 +60,7 @@ public static class ServiceRegistration
         services.AddSingleton<ProtectionKeyCheck>();
         services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
         services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
-        services.AddSingleton<InstallTickets>();
+        services.AddSingleton<InstallStateService>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
 

@@ -77,7 +77,7 @@ public sealed class Core : IDisposable
             Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Tallies, Telemetry, Clock, Logs.For<Housekeeping>());
         TokenReencryption = new TokenReencryption(Store, secrets, Protector, Telemetry, Clock, Logs.For<TokenReencryption>());
-        Tickets = new InstallTickets(new StateProtector(secrets), Clock);
+        Tickets = new InstallStateService(new StateProtector(secrets), Clock);
         Flow = new InstallFlow(
             Tickets,
             Store,
@@ -145,7 +145,7 @@ public sealed class Core : IDisposable
 
     public RefreshSweep Sweep { get; }
 
-    public InstallTickets Tickets { get; }
+    public InstallStateService Tickets { get; }
 
     public InstallFlow Flow { get; }
 

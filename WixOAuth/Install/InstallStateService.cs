@@ -10,14 +10,14 @@ namespace WixOAuth.Install;
 /// <param name="IssuedAt">When it began.</param>
 /// <param name="Link">The link it began with, 16 bytes; zeros for none.</param>
 /// <param name="Customer">Whom of our customers it is for.</param>
-internal sealed record InstallTicket(byte[] Nonce, DateTimeOffset IssuedAt, byte[] Link, string? Customer);
+internal sealed record InstallState(byte[] Nonce, DateTimeOffset IssuedAt, byte[] Link, string? Customer);
 
 /// <summary>
 /// What the handshake gives the browser to carry, so that no storage is needed before the redirect: the state, a
 /// cookie for each install in flight, and the links of <c>CreateInstallLink</c>. All encrypted, each with a key of its
 /// own (RFC 9700 §2.1: the state is bound to the browser by the cookie).
 /// </summary>
-public sealed class InstallTickets(StateProtector protector, TimeProvider time)
+public sealed class InstallStateService(StateProtector protector, TimeProvider time)
 {
     /// <summary>How long an install may take from the App URL to the redirect.</summary>
     public static readonly TimeSpan StateLifetime = TimeSpan.FromMinutes(10);
@@ -64,7 +64,7 @@ public sealed class InstallTickets(StateProtector protector, TimeProvider time)
     internal bool IsExpired(DateTimeOffset issuedAt) => !IsAlive(issuedAt, StateLifetime);
 
     /// <summary>The install of that nonce, if this browser carries its cookie.</summary>
-    internal async Task<InstallTicket?> FindAsync(
+    internal async Task<InstallState?> FindAsync(
         IReadOnlyList<KeyValuePair<string, string>> cookies, byte[] nonce, CancellationToken cancellationToken)
     {
         var name = CookieName(nonce);
@@ -81,10 +81,10 @@ public sealed class InstallTickets(StateProtector protector, TimeProvider time)
     }
 
     /// <summary>The installs in flight in this browser, the oldest first, and the names of cookies that are none.</summary>
-    internal async Task<(List<(string Name, InstallTicket Ticket)> InFlight, List<string> Useless)> ReadAllAsync(
+    internal async Task<(List<(string Name, InstallState Ticket)> InFlight, List<string> Useless)> ReadAllAsync(
         IReadOnlyList<KeyValuePair<string, string>> cookies, CancellationToken cancellationToken)
     {
-        List<(string Name, InstallTicket Ticket)> inFlight = [];
+        List<(string Name, InstallState Ticket)> inFlight = [];
         List<string> useless = [];
 
         // Anybody can send any number of cookies, and one that does not open is what costs most.
@@ -127,9 +127,9 @@ public sealed class InstallTickets(StateProtector protector, TimeProvider time)
 
     private static readonly System.Buffers.SearchValues<char> HexDigits = System.Buffers.SearchValues.Create("0123456789abcdef");
 
-    private async Task<InstallTicket?> ReadCookieAsync(string value, CancellationToken cancellationToken) =>
+    private async Task<InstallState?> ReadCookieAsync(string value, CancellationToken cancellationToken) =>
         await protector.UnprotectAsync(StatePurpose.InstallCookie, value, default, cancellationToken) is { Length: >= StateLength + NonceLength } bytes
-            ? new InstallTicket(
+            ? new InstallState(
                 bytes[..NonceLength],
                 ReadTime(bytes),
                 bytes[StateLength..(StateLength + NonceLength)],

@@ -1,7 +1,7 @@
 namespace WixOAuth.Instances;
 
-/// <summary>How the redemption of a state ended.</summary>
-public enum RedemptionOutcome
+/// <summary>How the use of a state ended.</summary>
+public enum ConsumedStateOutcome
 {
     /// <summary>It has not ended, or nobody lived to write down how.</summary>
     Pending,
@@ -23,7 +23,7 @@ public enum RedemptionOutcome
 /// One use of a state at the Redirect URL. It is written before the code is spent, so that a state is good for one
 /// use, and so that a page that is loaded again is told from a state that somebody else uses again.
 /// </summary>
-public sealed record Redemption
+public sealed record ConsumedState
 {
     /// <summary>The state's nonce, 32 lower-case hexadecimal digits. Useless without the state it came in.</summary>
     public required string Nonce { get; init; }
@@ -37,11 +37,11 @@ public sealed record Redemption
     /// <summary>The lower-case hexadecimal SHA-256 of the code.</summary>
     public required string CodeFingerprint { get; init; }
 
-    /// <summary>The instance that the redirect named; not confirmed until the outcome is <see cref="RedemptionOutcome.Connected"/>.</summary>
+    /// <summary>The instance that the redirect named; not confirmed until the outcome is <see cref="ConsumedStateOutcome.Connected"/>.</summary>
     public required InstanceId InstanceId { get; init; }
 
     /// <summary>How it ended.</summary>
-    public RedemptionOutcome Outcome { get; init; }
+    public ConsumedStateOutcome Outcome { get; init; }
 
     /// <summary>The end of life of the access token that the code was exchanged for.</summary>
     public DateTimeOffset? AccessTokenExpiresOn { get; init; }

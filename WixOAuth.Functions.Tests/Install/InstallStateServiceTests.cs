@@ -4,7 +4,7 @@ using WixOAuth.Install;
 namespace WixOAuth.Functions.Tests.Install;
 
 /// <summary>What a browser carries through an install, and what is made of cookies that it carries besides.</summary>
-public sealed class InstallTicketsTests : IDisposable
+public sealed class InstallStateServiceTests : IDisposable
 {
     private static readonly CancellationToken None = CancellationToken.None;
 
@@ -33,7 +33,7 @@ public sealed class InstallTicketsTests : IDisposable
     public async Task One_that_is_too_old_is_useless_and_the_next_is_looked_at()
     {
         var old = await CookieAsync("old");
-        _core.Clock.Advance(InstallTickets.StateLifetime);
+        _core.Clock.Advance(InstallStateService.StateLifetime);
         Assert.Single((await _core.Tickets.ReadAllAsync([old], None)).InFlight);
         _core.Clock.Advance(TimeSpan.FromTicks(1));
 
@@ -102,9 +102,9 @@ public sealed class InstallTicketsTests : IDisposable
     {
         var (start, expiresOn) = await _core.Tickets.IssueLinkAsync("customer", None);
 
-        Assert.Equal(_core.Clock.GetUtcNow() + InstallTickets.LinkLifetime, expiresOn);
+        Assert.Equal(_core.Clock.GetUtcNow() + InstallStateService.LinkLifetime, expiresOn);
         Assert.Equal("customer", (await _core.Tickets.ReadLinkAsync(start, None))?.Customer);
-        _core.Clock.Advance(InstallTickets.LinkLifetime);
+        _core.Clock.Advance(InstallStateService.LinkLifetime);
         Assert.NotNull(await _core.Tickets.ReadLinkAsync(start, None));
         _core.Clock.Advance(TimeSpan.FromTicks(1));
         Assert.Null(await _core.Tickets.ReadLinkAsync(start, None));

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Install;
@@ -15,7 +16,8 @@ public enum InstallProblem
     NotConsented,
 
     /// <summary>The state is missing, not ours, or of another browser.</summary>
-    ForeignState,
+    [JsonStringEnumMemberName("foreign_state")]
+    InvalidState,
 
     /// <summary>The state is over ten minutes old.</summary>
     ExpiredState,
@@ -37,9 +39,9 @@ public enum InstallProblem
 }
 
 /// <summary>What the browser is to do next.</summary>
-public abstract record InstallStep
+public abstract record InstallResult
 {
-    private InstallStep()
+    private InstallResult()
     {
     }
 
@@ -47,18 +49,18 @@ public abstract record InstallStep
     /// <param name="Url">The page, with secrets in its query: for the browser only.</param>
     /// <param name="Set">The cookie to bind this install to the browser with.</param>
     /// <param name="Removed">The names of cookies that are of no use any more.</param>
-    public sealed record Consent(BrowserUrl Url, InstallCookie Set, IReadOnlyList<string> Removed) : InstallStep;
+    public sealed record Consent(BrowserUrl Url, InstallCookie Set, IReadOnlyList<string> Removed) : InstallResult;
 
     /// <summary>Go on to Wix's close-window page: the tokens are saved.</summary>
     /// <param name="Url">The page, with the access token in its query: for the browser only.</param>
-    public sealed record CloseWindow(BrowserUrl Url) : InstallStep;
+    public sealed record CloseWindow(BrowserUrl Url) : InstallResult;
 
     /// <summary>The install was finished before, and its close-window page is of no use any more.</summary>
-    public sealed record Connected : InstallStep;
+    public sealed record Connected : InstallResult;
 
     /// <summary>The install cannot go on.</summary>
     /// <param name="Problem">Why.</param>
-    public sealed record Stopped(InstallProblem Problem) : InstallStep;
+    public sealed record Stopped(InstallProblem Problem) : InstallResult;
 }
 
 /// <summary>A URL that a browser is sent to and that holds a secret.</summary>
