@@ -141,7 +141,7 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task The_request_log_stays_off_whatever_the_settings_say()
+    public async Task Request_logs_stay_off_whatever_the_settings_say()
     {
         var settings = LocalHostFixture.Settings();
         settings["Logging__LogLevel__Default"] = "Trace";
@@ -153,7 +153,9 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
         await using var host = await LocalHostFixture.StartAsync(
             typeof(SampleFunctions), settings, services => services.AddLogging(logging => logging.AddProvider(log)));
         await _client.GetAsync(new Uri(host.Url, "/api/open?code=the-code-from-wix"));
-        Assert.Contains(log.Lines, line => line.StartsWith("Microsoft.AspNetCore.Routing", StringComparison.Ordinal));
+        Assert.DoesNotContain(log.Lines, line => line.StartsWith("Microsoft.AspNetCore", StringComparison.Ordinal));
+        host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Microsoft.AspNetCore.Hosting.Diagnostics").Log(LogLevel.Warning, 0, "a warning", null, (text, _) => text);
+        Assert.Contains(log.Lines, line => line.StartsWith("Microsoft.AspNetCore", StringComparison.Ordinal));
         Assert.DoesNotContain(log.Lines, line => line.Contains("the-code-from-wix", StringComparison.Ordinal));
     }
 
@@ -183,10 +185,9 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public void Without_a_level_a_key_is_asked_for()
+    public void Function_that_states_no_level_is_refused()
     {
-        Assert.Equal(AuthorizationLevel.Function, new HttpTriggerAttribute("get").AuthLevel);
-        Assert.Equal(AuthorizationLevel.Function, new HttpTriggerAttribute().AuthLevel);
+        Assert.Throws<InvalidOperationException>(() => new FunctionMap([typeof(NoLevel)]));
     }
 
     private static async Task AssertEmptyAsync(HttpStatusCode expected, HttpResponseMessage response)
@@ -213,6 +214,12 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     {
         [Function("OPEN")]
         public IResult Open([HttpTrigger] HttpRequest request) => Results.Text(request.Method);
+    }
+
+    public sealed class NoLevel
+    {
+        [Function("NoLevel")]
+        public IResult Run([HttpTrigger("get", Route = "open")] HttpRequest request) => Results.Text(request.Method);
     }
 
     public sealed class NoTrigger
