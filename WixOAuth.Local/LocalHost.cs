@@ -146,11 +146,12 @@ public sealed class LocalHost : IRunningProgram
         return builder.Build();
     }
 
-    // Over-long parameters have to reach our own code, which answers them with a page.
     private static void Limit(KestrelServerOptions kestrel)
     {
         kestrel.AddServerHeader = false;
-        kestrel.Limits.MaxRequestLineSize = 128 * 1024;
+
+        // As long as the front end of Flex Consumption takes them: what works here works there.
+        kestrel.Limits.MaxRequestLineSize = 8 * 1024;
         kestrel.Limits.MaxRequestBodySize = 1024 * 1024;
     }
 

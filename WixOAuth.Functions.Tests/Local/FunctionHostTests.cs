@@ -126,11 +126,18 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task An_over_long_parameter_reaches_the_function()
+    public async Task A_request_line_is_as_long_as_Azure_takes_it_and_no_longer()
     {
-        var response = await SendAsync("GET", "/api/open?q=" + new string('a', 100_000), null);
+        // GET, a space, the path, a space, HTTP/1.1 and the end of the line: 8,192 bytes.
+        const string Path = "/api/open?q=";
+        var longest = new string('a', 8_192 - "GET ".Length - Path.Length - " HTTP/1.1\r\n".Length);
+
+        var response = await SendAsync("GET", Path + longest, null);
+        var refused = await SendAsync("GET", Path + longest + "a", null);
+
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        Assert.Contains(new string('a', 100_000), await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains(longest, await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.RequestUriTooLong, refused.StatusCode);
     }
 
     [Fact]

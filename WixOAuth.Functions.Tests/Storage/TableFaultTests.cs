@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
+using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
@@ -245,6 +246,28 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadGlancesAsync(None).CountAsync().AsTask());
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadTalliesAsync(Noon, None));
+    }
+
+    [Fact]
+    public async Task Initializing_needs_no_right_to_create_a_table_that_exists()
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        wire.LoseNextOf("/Tables", "403");
+
+        await store.InitializeAsync(None);
+
+        Assert.DoesNotContain("/Tables", wire.LastPath, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Initializing_without_the_right_to_create_a_missing_table_fails()
+    {
+        using var wire = new Wire();
+        var store = new TableInstanceStore(TableConnection.Open(azurite.NewTable(), null, new HttpClientTransport(wire)));
+        wire.LoseAll("403");
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.InitializeAsync(None));
     }
 
     [Fact]
