@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
@@ -107,6 +108,7 @@ internal sealed class World : IDisposable
             .Replace(ServiceDescriptor.Singleton<TimeProvider>(_time))
             .Replace(ServiceDescriptor.Singleton<IInstanceStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
+            .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(_memory))
             .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, _http, _http)));
         return services.BuildServiceProvider();
     }
