@@ -18,7 +18,7 @@ namespace WixOAuth.Functions.Tests.EndToEnd;
 /// <summary>The whole program over real HTTP, with the pretend Wix and a table of its own in the real Azurite.</summary>
 public sealed class TestBed : IAsyncDisposable
 {
-    public const string AppId = "11111111-2222-4333-8444-555555555555";
+    public const string AppId = "1a1b1c1d-2222-4333-8444-555555555555";
     public const string AppSecret = "the-app-secret-of-the-tests";
     public const string FunctionKey = "the-function-key-of-the-tests";
     public const string ProtectionKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
