@@ -382,9 +382,12 @@ public sealed class TokenKeeper(
         TokenAnswer answer;
         var (grant, secretVersion) = (instance.Grant, "");
         RefreshToken? refreshToken = null;
+        var canSeal = false;
         try
         {
-            refreshToken = await OpenRefreshTokenAsync(instance);
+            // A refresh token must not be spent when its result cannot be stored.
+            canSeal = await protector.CanSealAsync(CancellationToken.None);
+            refreshToken = canSeal ? await OpenRefreshTokenAsync(instance) : null;
             (answer, grant, secretVersion) = await grants.RenewAsync(instance, refreshToken, IsStillCurrentAsync, insideLease.Token);
         }
         catch (OperationCanceledException)
@@ -394,6 +397,13 @@ public sealed class TokenKeeper(
         catch (SecretUnavailableException)
         {
             answer = new TokenAnswer.Unavailable(TokenError.SecretUnavailable, null);
+        }
+
+        if (answer is TokenAnswer.Granted unstored && !canSeal)
+        {
+            var token = NewToken(instance.Id, unstored, instance.Generation);
+            memory.Remember(token);
+            return token;
         }
 
         if (answer is TokenAnswer.Granted granted)
