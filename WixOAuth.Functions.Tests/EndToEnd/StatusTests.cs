@@ -3,10 +3,11 @@ using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using WixOAuth.Instances;
-using WixOAuth.Local.PretendWix;
 using WixOAuth.Storage;
 using WixOAuth.Wix;
 using static WixOAuth.Functions.Tests.Storage.Samples;
+using PretendWixEndpoints = WixOAuth.Local.PretendWix.PretendWixEndpoints;
+using PretendWixFault = WixOAuth.Local.PretendWix.PretendWixFault;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
