@@ -137,6 +137,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
           '/api/redirect'
           '/api/webhooks'
           '/api/health'
+          '/api/openapi.json'
         ]
       }
       httpSettings: { requireHttps: true }
