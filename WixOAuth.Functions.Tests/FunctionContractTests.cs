@@ -22,6 +22,7 @@ public class FunctionContractTests
             "GetToken get instances/{instanceId}/token Function",
             "Health get health Anonymous",
             "ListInstances get instances Function",
+            "OpenApi get,head openapi.json Anonymous",
             "Redirect get redirect Anonymous",
             "RefreshInstance post instances/{instanceId}/refresh Function",
             "Status get status Function",

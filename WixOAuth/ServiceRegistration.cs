@@ -74,6 +74,7 @@ public static class ServiceRegistration
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
         services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<OpenApiEndpoint>();
         services.AddSingleton<InstanceOverview>();
         services.AddSingleton<RefreshHistory>();
         services.AddSingleton<StatusEndpoint>();

@@ -148,6 +148,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
           '/api/redirect'
           '/api/webhooks'
           '/api/health'
+          '/api/openapi.json'
         ]
       }
       httpSettings: { requireHttps: true }
