@@ -12,6 +12,7 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Local;
 using WixOAuth.Local.PretendWix;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -191,8 +192,13 @@ public sealed class TestBed : IAsyncDisposable
     public async Task<List<TableEntity>> RowsOfAsync(Guid instanceId) =>
         [.. (await RowsAsync()).Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))];
 
-    /// <summary>The whole table as it lies there.</summary>
-    public async Task<List<TableEntity>> RowsAsync() => await Table.QueryAsync<TableEntity>().ToListAsync();
+    /// <summary>All rows of the table but the key-check row.</summary>
+    public async Task<List<TableEntity>> RowsAsync() =>
+        await Table.QueryAsync<TableEntity>(row => row.RowKey != TableInstanceStore.KeyCheckRowKey).ToListAsync();
+
+    /// <summary>The key-check row; null when there is none.</summary>
+    public async Task<TableEntity?> FindKeyCheckRowAsync() =>
+        await Table.QueryAsync<TableEntity>(row => row.RowKey == TableInstanceStore.KeyCheckRowKey).SingleOrDefaultAsync();
 
     public TableClient Table => new(_settings["Tables__ConnectionString"], _settings["Tables__Name"]);
 

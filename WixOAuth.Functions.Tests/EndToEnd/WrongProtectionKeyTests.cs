@@ -11,7 +11,6 @@ using WixOAuth.Http;
 using WixOAuth.Local;
 using WixOAuth.Maintenance;
 using WixOAuth.Protection;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -59,7 +58,7 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
     {
         await using var bed = await TestBed.StartAsync(azurite);
         await InstallAsync(bed);
-        var right = await CheckRowAsync(bed);
+        var right = (await bed.FindKeyCheckRowAsync())!;
         await bed.RestartAsync(("Tokens__ProtectionKey", NewKey()));
         using var browser = new TestBrowser();
         var site = bed.Wix.CreateSite("New");
@@ -81,7 +80,7 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
         bed.Clock.Advance(ProtectionKeyCheck.RecheckInterval);
         using var completed = await browser.GetAsync(redirect);
         Assert.Equal("/installer/close-window", TestBrowser.LocationOf(completed).AbsolutePath);
-        Assert.NotEqual(right["CheckKeyId"], (await CheckRowAsync(bed))["CheckKeyId"]);
+        Assert.NotEqual(right["CheckKeyId"], (await bed.FindKeyCheckRowAsync())!["CheckKeyId"]);
     }
 
     [Fact]
@@ -161,7 +160,7 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
     {
         await using var bed = await TestBed.StartAsync(azurite);
         var sites = await InstallAsync(bed);
-        var row = await CheckRowAsync(bed);
+        var row = (await bed.FindKeyCheckRowAsync())!;
         await bed.Table.DeleteEntityAsync(row.PartitionKey, row.RowKey);
         var before = await TokensAsync(bed);
 
@@ -169,11 +168,11 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
         Assert.Equal(("unhealthy", "healthy", "unhealthy"), await HealthAsync(bed.Api));
         Assert.Equal(HttpStatusCode.OK, (await bed.GetTokenAsync(sites[0])).StatusCode);
         Assert.Equal(before, await TokensAsync(bed));
-        Assert.DoesNotContain(await bed.RowsAsync(), each => each.RowKey == row.RowKey);
+        Assert.Null(await bed.FindKeyCheckRowAsync());
 
         await bed.RestartAsync(("Tokens__ProtectionKey", TestBed.ProtectionKey));
         Assert.Equal(("healthy", "healthy", "healthy"), await HealthAsync(bed.Api));
-        Assert.Equal(row["CheckKeyId"], (await CheckRowAsync(bed))["CheckKeyId"]);
+        Assert.Equal(row["CheckKeyId"], (await bed.FindKeyCheckRowAsync())!["CheckKeyId"]);
         await AssertOwnTokensWorkAsync(bed, sites);
     }
 
@@ -192,9 +191,6 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
     private static async Task<SortedDictionary<string, string>> TokensAsync(TestBed bed) => new(
         (await bed.RowsAsync()).Where(row => row.RowKey.StartsWith("i|", StringComparison.Ordinal)).ToDictionary(
             row => row.RowKey, row => $"{row["RefreshTokenKeyId"]} {Convert.ToHexString(row.GetBinary("RefreshToken"))} {row["Generation"]} {row["Grant"]}"));
-
-    private static async Task<TableEntity> CheckRowAsync(TestBed bed) =>
-        (await bed.RowsAsync()).Single(row => row.RowKey == TableInstanceStore.KeyCheckRowKey);
 
     private static async Task<(string? Status, string? Storage, string? Secrets)> HealthAsync(Uri api)
     {

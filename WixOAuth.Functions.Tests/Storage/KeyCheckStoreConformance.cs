@@ -38,7 +38,7 @@ public sealed class TableKeyCheckTests(AzuriteFixture azurite) : KeyCheckStoreCo
 
         Assert.Empty(await store.ReadTalliesAsync(DateTimeOffset.MinValue, None));
         Assert.Equal(0, await store.RemoveTalliesAsync(DateTimeOffset.MaxValue, 1_000, None));
-        Assert.Equal(0, await store.RemoveRedemptionsAsync(DateTimeOffset.MaxValue, 1_000, None));
+        Assert.Equal(0, await store.RemoveConsumedStatesAsync(DateTimeOffset.MaxValue, 1_000, None));
         Assert.Equal(One, (await checks.FindKeyCheckAsync(None))?.Check);
         Assert.Equal("00", (await table.QueryAsync<TableEntity>("RowKey eq 'k|protection'").SingleAsync()).PartitionKey);
     }

@@ -73,10 +73,10 @@ public sealed class OutageTests(ITestOutputHelper output) : IDisposable
     {
         await _fleet.InstallAsync(Sites);
         var (inFlight, most) = (0, new List<int>());
-        _fleet.Core.Wix.Answer = async (_, _, _) =>
+        _fleet.Core.Wix.Answer = async (_, _, cancellationToken) =>
         {
             most.Add(++inFlight);
-            await Task.Delay(TimeSpan.FromMilliseconds(200), _fleet.Core.Clock);
+            await Task.Delay(TimeSpan.FromMilliseconds(200), _fleet.Core.Clock, cancellationToken);
             inFlight--;
             return StubWix.Tokens("next");
         };
