@@ -149,13 +149,22 @@ public sealed class Telemetry : IDisposable
         _wixCalls.Record(took.TotalSeconds, new(EndpointTag, endpoint), new(OutcomeTag, outcome));
     }
 
-    /// <summary>A sweep ended.</summary>
-    public void Swept(Activity? activity, SweepSummary summary)
+    /// <summary>Reports the end of a sweep.</summary>
+    /// <param name="activity">Its trace.</param>
+    /// <param name="summary">What it did.</param>
+    /// <param name="failure">Why it could not read all due instances; null when it could.</param>
+    public void Swept(Activity? activity, SweepSummary summary, Exception? failure = null)
     {
         ArgumentNullException.ThrowIfNull(summary);
+        var outcome = failure switch { null => Ok, StorageUnavailableException => "storage_unavailable", _ => "unexpected" };
+        End(activity, outcome, failed: failure is not null);
         activity?.SetTag("wixoauth.due", summary.Due).SetTag("wixoauth.refreshed", summary.Refreshed).SetTag("wixoauth.failed", summary.Failed);
-        _sweeps.Record(summary.Duration.TotalSeconds);
-        _dueLag.Record(summary.DueLag.TotalSeconds);
+        _sweeps.Record(summary.Duration.TotalSeconds, new KeyValuePair<string, object?>(OutcomeTag, outcome));
+        if (failure is null)
+        {
+            _dueLag.Record(summary.DueLag.TotalSeconds);
+        }
+
         _secretSuspect.Record(summary.Suspect ? 1 : 0);
         _sweptInstances.Add(summary.Refreshed, new KeyValuePair<string, object?>(OutcomeTag, "refreshed"));
         _sweptInstances.Add(summary.Skipped, new KeyValuePair<string, object?>(OutcomeTag, "skipped"));

@@ -66,6 +66,7 @@ public sealed class RefreshSweep(
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         using var pace = new SweepPace(circuit, settings.Tokens.RefreshConcurrency, time);
         SweepSummary summary;
+        Exception? failure = null;
         try
         {
             await foreach (var due in store.ReadDueAsync(run.Now, until.Token))
@@ -83,11 +84,16 @@ public sealed class RefreshSweep(
         {
             // What is left is still due, and the next sweep begins with what has been due the longest.
         }
+        catch (Exception exception)
+        {
+            failure = exception;
+            throw;
+        }
         finally
         {
             await pace.WhenIdleAsync();
             summary = run.Sum(trust.IsSuspect, time.GetElapsedTime(run.StartedAt));
-            Report(activity, summary);
+            Report(activity, summary, failure);
             await SaveHistoryAsync();
         }
 
@@ -214,9 +220,16 @@ public sealed class RefreshSweep(
         }
     }
 
-    private void Report(Activity? activity, SweepSummary summary)
+    // Without all that is due, the counts of a failed sweep say nothing about the sites.
+    private void Report(Activity? activity, SweepSummary summary, Exception? failure)
     {
-        telemetry.Swept(activity, summary);
+        telemetry.Swept(activity, summary, failure);
+        if (failure is not null)
+        {
+            logger.SweepAborted(failure.GetType().Name, summary.Refreshed, summary.Failed, summary.Duration.TotalMilliseconds);
+            return;
+        }
+
         logger.Swept(
             summary.Due,
             summary.Refreshed,
