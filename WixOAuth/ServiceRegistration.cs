@@ -38,6 +38,7 @@ public static class ServiceRegistration
         services.AddSingleton<Telemetry>();
         services.AddSecrets(settings);
         services.AddStorage(settings);
+        services.AddShardMessages(settings);
         services.AddWixClient();
 
         services.AddSingleton<BackgroundWork>();
@@ -85,6 +86,22 @@ public static class ServiceRegistration
         services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddHostedService<StorageInitializer>();
+    }
+
+    private static void AddShardMessages(this IServiceCollection services, ServiceSettings settings)
+    {
+        if (settings.Tokens.SweepBy != SweepBy.Queue)
+        {
+            return;
+        }
+
+        if (settings.Sweep.QueueServiceUri is not null)
+        {
+            services.AddAzureIdentity();
+        }
+
+        services.AddSingleton(provider => ShardMessages.Open(settings.Sweep, provider.GetService<TokenCredential>()));
+        services.AddSingleton<ShardMessages>();
     }
 
     private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings)

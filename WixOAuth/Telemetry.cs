@@ -47,6 +47,7 @@ public sealed class Telemetry : IDisposable
     private readonly Histogram<double> _sweeps;
     private readonly Counter<long> _sweptInstances;
     private readonly Gauge<double> _dueLag;
+    private readonly Gauge<int> _poisonShards;
     private readonly Gauge<int> _secretSuspect;
     private readonly Counter<long> _installs;
     private readonly Histogram<double> _redirects;
@@ -68,6 +69,7 @@ public sealed class Telemetry : IDisposable
         _wixCalls = Seconds(meter, "wixoauth.wix.call.duration", "Requests to Wix, each attempt by itself.");
         _sweeps = Seconds(meter, "wixoauth.sweep.duration", "Sweeps.");
         _sweptInstances = meter.CreateCounter<long>("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
+        _poisonShards = meter.CreateGauge<int>("wixoauth.sweep.poison_messages", "{message}", "Messages in the queue refresh-shards-poison.");
         _dueLag = meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
         _secretSuspect = meter.CreateGauge<int>("wixoauth.app_secret.suspect", "1", "1 while so many sites are rejected that the app secret is in doubt.");
         _installs = meter.CreateCounter<long>("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
@@ -142,17 +144,20 @@ public sealed class Telemetry : IDisposable
     }
 
     /// <summary>A sweep ended.</summary>
-    public void Swept(Activity? activity, SweepSummary summary)
+    public void Swept(Activity? activity, SweepSummary summary, InstanceShard? shard = null)
     {
         ArgumentNullException.ThrowIfNull(summary);
         activity?.SetTag("wixoauth.due", summary.Due).SetTag("wixoauth.refreshed", summary.Refreshed).SetTag("wixoauth.failed", summary.Failed);
-        _sweeps.Record(summary.Duration.TotalSeconds);
+        _sweeps.Record(summary.Duration.TotalSeconds, new KeyValuePair<string, object?>("shard", shard?.ToString() ?? "all"));
         _dueLag.Record(summary.DueLag.TotalSeconds);
         _secretSuspect.Record(summary.Suspect ? 1 : 0);
         _sweptInstances.Add(summary.Refreshed, new KeyValuePair<string, object?>(OutcomeTag, "refreshed"));
         _sweptInstances.Add(summary.Skipped, new KeyValuePair<string, object?>(OutcomeTag, "skipped"));
         _sweptInstances.Add(summary.Failed, new KeyValuePair<string, object?>(OutcomeTag, "failed"));
     }
+
+    /// <summary>How many messages of the shards' queue were tried too often.</summary>
+    public void PoisonShards(int messages) => _poisonShards.Record(messages);
 
     /// <summary>The app secret came into doubt, or is out of it.</summary>
     public void SecretIsSuspect(bool suspect) => _secretSuspect.Record(suspect ? 1 : 0);

@@ -50,6 +50,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
             return true;
         });
         await wire.CostsAsync(16, () => store.ReadDueAsync(Noon.AddDays(1), None).CountAsync().AsTask());
+        await wire.CostsAsync(1, () => store.ReadDueAsync(new InstanceShard(3), Noon.AddDays(1), None).CountAsync().AsTask());
         Assert.Equal(1, await wire.CostsAsync(17, () => store.RemoveRedemptionsAsync(Noon.AddDays(1), 100, None)));
         await wire.CostsAsync(1, async () =>
         {

@@ -41,7 +41,7 @@ public sealed class RefreshSweep(
     ServiceSettings settings,
     Telemetry telemetry,
     TimeProvider time,
-    ILogger<RefreshSweep> logger)
+    ILogger<RefreshSweep> logger) : IDisposable
 {
     /// <summary>
     /// A sweep takes up nothing new after this time, so that what is in flight then ends before the next tick, a minute
@@ -51,12 +51,24 @@ public sealed class RefreshSweep(
 
     private static readonly TimeSpan LongestSave = TimeSpan.FromSeconds(2);
 
+    // Shared by the shards that this process sweeps at the same time.
+    private readonly SemaphoreSlim _slots = new(settings.Tokens.RefreshConcurrency);
+
     /// <summary>
     /// Sweeps once. Ends early, without an error, when it is cancelled or has taken <see cref="LongestSweep"/>: what has
     /// begun is finished, what has not stays due.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
-    public async Task<SweepSummary> RunAsync(CancellationToken cancellationToken)
+    public Task<SweepSummary> RunAsync(CancellationToken cancellationToken) => RunAsync(shard: null, cancellationToken);
+
+    /// <summary>As <see cref="RunAsync(CancellationToken)"/>, of one shard.</summary>
+    /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
+    public Task<SweepSummary> RunAsync(InstanceShard shard, CancellationToken cancellationToken) => RunAsync((InstanceShard?)shard, cancellationToken);
+
+    /// <inheritdoc />
+    public void Dispose() => _slots.Dispose();
+
+    private async Task<SweepSummary> RunAsync(InstanceShard? shard, CancellationToken cancellationToken)
     {
         using var activity = telemetry.Trace("Sweep");
         var run = new Run(time.GetUtcNow(), time.GetTimestamp());
@@ -67,9 +79,20 @@ public sealed class RefreshSweep(
         try
         {
             await Parallel.ForEachAsync(
-                store.ReadDueAsync(run.Now, until.Token),
+                shard is { } one ? store.ReadDueAsync(one, run.Now, until.Token) : store.ReadDueAsync(run.Now, until.Token),
                 new ParallelOptions { MaxDegreeOfParallelism = settings.Tokens.RefreshConcurrency, CancellationToken = until.Token },
-                async (due, _) => run.Count(due, await LookAfterAsync(due, until.Token)));
+                async (due, _) =>
+                {
+                    await _slots.WaitAsync(until.Token);
+                    try
+                    {
+                        run.Count(due, await LookAfterAsync(due, until.Token));
+                    }
+                    finally
+                    {
+                        _slots.Release();
+                    }
+                });
         }
         catch (OperationCanceledException)
         {
@@ -78,7 +101,7 @@ public sealed class RefreshSweep(
         finally
         {
             summary = run.Sum(trust.IsSuspect, time.GetElapsedTime(run.StartedAt));
-            Report(activity, summary);
+            Report(activity, summary, shard);
             await SaveHistoryAsync();
         }
 
@@ -205,9 +228,9 @@ public sealed class RefreshSweep(
         }
     }
 
-    private void Report(Activity? activity, SweepSummary summary)
+    private void Report(Activity? activity, SweepSummary summary, InstanceShard? shard)
     {
-        telemetry.Swept(activity, summary);
+        telemetry.Swept(activity, summary, shard);
         logger.Swept(
             summary.Due,
             summary.Refreshed,
