@@ -298,6 +298,7 @@ public sealed partial class TelemetryTests : IDisposable
         await _core.Clock.RunAsync(_core.GetAsync(Id, TokenDemand.New));
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
+        _core.Telemetry.PoisonShards(0);
         await _core.Housekeeping.RunAsync(None);
         await _core.Reprotection.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);

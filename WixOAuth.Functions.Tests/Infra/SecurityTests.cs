@@ -160,7 +160,7 @@ public partial class SecurityTests
         Assert.Equal("2", ready[1].At("instanceCount"));
         Assert.Contains(
             deployment.Of("Microsoft.Network/privateDnsZones"),
-            zone => zone.At("name")!.StartsWith("privatelink.queue.", StringComparison.Ordinal));
+            zone => zone.At("name")!.Contains("privatelink.queue.", StringComparison.Ordinal));
         Assert.Equal("managedidentity", deployment.AppSettings["Sweep__credential"]);
         Assert.DoesNotContain("AzureWebJobs.RefreshShard.Disabled", deployment.AppSettings.Keys);
         Assert.Equal("true", usual.AppSettings["AzureWebJobs.RefreshShard.Disabled"]);

@@ -39,7 +39,7 @@ public sealed partial class TimerEndpoints(
         await GuardAsync(() => reprotection.RunAsync(until.Token));
     }
 
-    [LoggerMessage(505, LogLevel.Warning, "A message of {Length} characters in the queue refresh-shards is no shard's number; it was dropped")]
+    [LoggerMessage(512, LogLevel.Warning, "A message of {Length} characters in the queue refresh-shards is no shard's number; it was dropped")]
     private partial void NotAShard(int length);
 
     private async Task GuardAsync(Func<Task> work)

@@ -75,6 +75,6 @@ public sealed partial class ShardMessages(QueueServiceClient service, Telemetry 
         }
     }
 
-    [LoggerMessage(504, LogLevel.Warning, "The shards could not be sent to the queue ({Reason}); this process sweeps them all itself")]
+    [LoggerMessage(511, LogLevel.Warning, "The shards could not be sent to the queue ({Reason}); this process sweeps them all itself")]
     private partial void NotSent(string reason);
 }
