@@ -1,19 +1,41 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
 using WixOAuth.Maintenance;
+using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
 /// <summary>
-/// What the timers run. A failure is thrown to the host as a <see cref="TimerFailedException"/>, so that the host reports
-/// the run as failed; the next tick tries again.
+/// What the timers and the queue run. A failure is thrown to the host as a <see cref="TimerFailedException"/>, so that the
+/// host reports the run as failed; the next tick tries again.
 /// </summary>
-public sealed partial class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, TokenReencryption reencryption, TimeProvider time, ILogger<TimerEndpoints> logger)
+public sealed partial class TimerEndpoints(
+    RefreshSweep sweep,
+    Housekeeping housekeeping,
+    TokenReencryption reencryption,
+    TimeProvider time,
+    ILogger<TimerEndpoints> logger,
+    ShardMessages? shards = null)
 {
-    /// <summary>The timer <c>RefreshTokens</c>.</summary>
+    /// <summary>The timer <c>RefreshTokens</c>: sweeps, or has the shards swept by whoever takes their messages.</summary>
     /// <exception cref="TimerFailedException">The sweep failed.</exception>
     public async Task RefreshTokens(CancellationToken cancellationToken) =>
-        ThrowIfAny(await FailureOfAsync(nameof(RefreshTokens), () => sweep.RunAsync(cancellationToken), cancellationToken));
+        ThrowIfAny(await FailureOfAsync(nameof(RefreshTokens), () => SweepOrSendAsync(cancellationToken), cancellationToken));
+
+    /// <summary>A message of the queue <c>refresh-shards</c>: a shard's number. Anything else is dropped, and logged.</summary>
+    /// <exception cref="TimerFailedException">The sweep failed.</exception>
+    public async Task RefreshShard(string? message, CancellationToken cancellationToken)
+    {
+        if (InstanceShard.TryParse(message, out var shard))
+        {
+            ThrowIfAny(await FailureOfAsync(nameof(RefreshShard), () => sweep.RunAsync(shard, cancellationToken), cancellationToken));
+        }
+        else
+        {
+            NotAShard(message?.Length ?? 0);
+        }
+    }
 
     /// <summary>The timer <c>Housekeeping</c>. Re-encryption runs even when the removal of old rows fails.</summary>
     /// <exception cref="TimerFailedException">One of the two failed.</exception>
@@ -25,6 +47,17 @@ public sealed partial class TimerEndpoints(RefreshSweep sweep, Housekeeping hous
             await FailureOfAsync(nameof(Housekeeping), () => housekeeping.RunAsync(cancellationToken), cancellationToken),
             await FailureOfAsync(nameof(Housekeeping), () => reencryption.RunAsync(until.Token), until.Token));
     }
+
+    private async Task SweepOrSendAsync(CancellationToken cancellationToken)
+    {
+        if (shards is null || !await shards.TrySendAllAsync(cancellationToken))
+        {
+            await sweep.RunAsync(cancellationToken);
+        }
+    }
+
+    [LoggerMessage(512, LogLevel.Warning, "A message of {Length} characters in the queue refresh-shards is no shard's number; it was dropped")]
+    private partial void NotAShard(int length);
 
     private async Task<TimerFailedException?> FailureOfAsync(string function, Func<Task> work, CancellationToken cancellationToken)
     {

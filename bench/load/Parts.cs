@@ -40,6 +40,7 @@ internal static partial class Parts
             ["sweep"] = SweepCostAsync,
             ["list"] = Lists.MeasureAsync,
             ["throughput"] = SweepThroughputAsync,
+            ["fanout"] = FanOut.MeasureAsync,
             ["start"] = StartAsync,
             ["worker"] = WorkerMeasures.MeasureAsync,
             ["marked"] = MarkedAsync,
