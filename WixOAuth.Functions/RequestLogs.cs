@@ -6,8 +6,9 @@ namespace WixOAuth.Functions;
 /// <summary>The logs of requests that ASP.NET Core and the worker write; compiled into both hosts.</summary>
 internal static class RequestLogs
 {
-    // They print whole URLs at Information: with the code, the state and the function key in them.
-    private static readonly string[] s_categories = ["Microsoft.AspNetCore.Hosting.Diagnostics", "Microsoft.Azure.Functions.Worker"];
+    // They print whole URLs: with the code, the state and the function key in them. Kestrel does for bad requests.
+    private static readonly string[] s_categories =
+        ["Microsoft.AspNetCore.Hosting.Diagnostics", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.Azure.Functions.Worker"];
 
     /// <summary>Lets only warnings of them through: no setting may turn them on, whatever provider or wildcard it names.</summary>
     public static void KeepQueryStringsOut(this ILoggingBuilder logging) => logging.Services.PostConfigure<LoggerFilterOptions>(filters =>

@@ -55,6 +55,11 @@ public static class ServiceRegistration
         services.AddSingleton<Housekeeping>();
         services.AddSingleton<Reprotection>();
         services.AddSingleton<InstallStateService>();
+        services.AddSingleton<InstallLinkService>();
+        services.AddSingleton<InstallStart>();
+        services.AddSingleton<ExchangeLimiter>();
+        services.AddSingleton<ConsumedStateCleanup>();
+        services.AddSingleton<SiteDescriber>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
 
@@ -64,6 +69,7 @@ public static class ServiceRegistration
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
+        services.AddSingleton<CustomerEndpoints>();
         services.AddSingleton<HealthEndpoint>();
         services.AddSingleton<InstanceOverview>();
         services.AddSingleton<RefreshHistory>();
