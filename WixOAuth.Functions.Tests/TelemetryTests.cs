@@ -244,6 +244,7 @@ public sealed partial class TelemetryTests : IDisposable
         var tombstone = Storage.Samples.NewInstance() with { Status = InstanceStatus.Removed, RemovedAt = TestClock.Start.AddDays(-91) };
         await _core.Store.TryWriteAsync(null, tombstone, None);
         await _core.Housekeeping.RunAsync(None);
+        await _core.Cleanup.RunHourlyAsync(None);
 
         Assert.Equal(new() { ["outcome=ok"] = 1 }, _measured.Of("wixoauth.last_use.writes"));
         Assert.Equal(
@@ -299,7 +300,7 @@ public sealed partial class TelemetryTests : IDisposable
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
         await _core.Housekeeping.RunAsync(None);
-        await _core.Reprotection.RunAsync(None);
+        await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);
 
         var documentation = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "metrics.md"));

@@ -46,7 +46,9 @@ public sealed class InstanceFunctions(InstanceEndpoints endpoints, CustomerEndpo
         customers.SetCustomer(request, instanceId, cancellationToken);
 
     [Function(nameof(Status))]
-    public IResult Status([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "status")] HttpRequest request) => status.Status(request);
+    public Task<IResult> Status(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "status")] HttpRequest request, CancellationToken cancellationToken) =>
+        status.Status(request);
 
     [Function(nameof(StatusView))]
     public Task<IResult> StatusView(

@@ -1,5 +1,4 @@
 using System.Net;
-using Azure.Data.Tables;
 using WixOAuth.Local.PretendWix;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
@@ -382,6 +381,13 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
     private static async Task AssertPageAsync(HttpResponseMessage refusal, int status, bool startsAgain)
     {
         var response = await TestBrowser.FollowRefusalAsync(refusal);
+        if (refusal.RequestMessage!.RequestUri!.OriginalString.Length > 8_000)
+        {
+            // The server's answer, as that of the front end in Azure: it never comes to us.
+            Assert.Equal(HttpStatusCode.RequestUriTooLong, response.StatusCode);
+            return;
+        }
+
         var page = await response.Content.ReadAsStringAsync();
         Assert.Equal(status, (int)response.StatusCode);
         Assert.Equal("text/html", response.Content.Headers.ContentType?.MediaType);
@@ -399,7 +405,6 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
     private async Task AssertNothingHappenedAsync()
     {
         Assert.Equal(0, _bed.Wix.Control.Counts.Calls["access"]);
-        var table = new TableClient(_bed.Settings["Tables__ConnectionString"], _bed.Settings["Tables__Name"]);
-        Assert.Empty(table.Query<TableEntity>().ToList());
+        Assert.Empty(await _bed.RowsAsync());
     }
 }

@@ -52,10 +52,9 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Contains("<bdi>acme</bdi>", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
 
+    // With true Wix asks for the site, and opens the App URL again, with a token.
     [Theory]
     [InlineData(false)]
-
-    // Wix asks for the site, and opens the App URL again, with a token.
     [InlineData(true)]
     public async Task A_confirmed_link_carries_its_customer_through_the_install(bool throughTheAppUrlAgain)
     {
@@ -297,7 +296,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     private Uri RedirectOf(Uri consent, Guid instanceId) =>
-        new(_bed.Api, $"redirect?code={Uri.EscapeDataString(_bed.Wix.IssueCode(instanceId))}&state={TestBed.QueryOf(consent)["state"]}&instanceId={instanceId}");
+        new(_bed.Api, $"redirect?code={Uri.EscapeDataString(_bed.Wix.Consent(instanceId).Code)}&state={TestBed.QueryOf(consent)["state"]}&instanceId={instanceId}");
 
     private static string StartOf(string link) => link.Split("start=")[1];
 

@@ -198,13 +198,22 @@ public sealed class OpenEndpointTests(AzuriteFixture azurite) : IAsyncLifetime
     public async Task A_site_that_was_renamed_has_its_new_name_within_a_day()
     {
         var id = await _bed.InstallAsync("Old name");
-        _bed.Wix.Rename(id, "New name");
+        _bed.Wix.Control.Fail(
+            PretendWixEndpoints.Instance,
+            new PretendWixFault
+            {
+                Status = 200,
+                Body = $$$"""{"instance":{"instanceId":"{{{id}}}","appVersion":"3.0.0"},"site":{"siteId":"s","siteDisplayName":"New name","url":"https://new.example/"}}""",
+            });
         var asked = _bed.Wix.Control.Counts.Calls["instance"];
 
         _bed.Clock.Advance(TimeSpan.FromHours(24));
         await _bed.SweepAsync();
 
-        Assert.Equal("New name", (await _bed.GetInstanceAsync(id)).GetProperty("site").GetProperty("name").GetString());
+        var instance = await _bed.GetInstanceAsync(id);
+        Assert.Equal(
+            ("New name", "https://new.example/", "3.0.0"),
+            (instance.GetProperty("site").GetProperty("name").GetString(), instance.GetProperty("site").GetProperty("url").GetString(), instance.GetProperty("app_version").GetString()));
         for (var minute = 0; minute < 30; minute += 4)
         {
             _bed.Clock.Advance(TimeSpan.FromMinutes(4));

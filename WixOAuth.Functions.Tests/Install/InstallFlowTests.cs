@@ -73,7 +73,7 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         Assert.Equal(new InstallResult.Stopped(problem), await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
         Assert.Null(await _store.FindAsync(Id, CancellationToken.None));
-        Assert.Contains(problem.ToString(), Assert.Single(_core.Logs.Of(201)), StringComparison.Ordinal);
+        Assert.Contains(problem.ToString(), Assert.Single(_core.Logs.Of(207)), StringComparison.Ordinal);
     }
 
     [Theory]

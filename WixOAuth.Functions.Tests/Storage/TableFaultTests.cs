@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
+using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
@@ -248,6 +249,28 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task Initializing_needs_no_right_to_create_a_table_that_exists()
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        wire.LoseNextOf("/Tables", "403");
+
+        await store.InitializeAsync(None);
+
+        Assert.DoesNotContain("/Tables", wire.LastPath, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Initializing_without_the_right_to_create_a_missing_table_fails()
+    {
+        using var wire = new Wire();
+        var store = new TableInstanceStore(TableConnection.Open(azurite.NewTable(), null, new HttpClientTransport(wire)));
+        wire.LoseAll("403");
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.InitializeAsync(None));
+    }
+
+    [Fact]
     public async Task AServiceThatIsNotThereIsUnavailable()
     {
         var listener = new TcpListener(IPAddress.Loopback, 0);
@@ -299,7 +322,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
         wire.LoseAll("403");
-        var secret = new WixOAuth.Secrets.ProtectedText("key", "a-token-that-must-not-be-seen"u8.ToArray());
+        var secret = new WixOAuth.Protection.ProtectedText("key", "a-token-that-must-not-be-seen"u8.ToArray());
 
         var raised = await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance() with { RefreshToken = secret }, None));
 

@@ -8,6 +8,8 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -28,15 +30,16 @@ public sealed class Core : IDisposable
     public Core(
         IInstanceStore? store = null,
         FakeTimeProvider? clock = null,
-        IAppSecretSource? appSecret = null,
-        IProtectionKeySource? keys = null,
+        ISecretSource<AppSecretVersion>? appSecret = null,
+        IKeyRing? keys = null,
         params (string, string)[] settings)
     {
         Clock = clock ?? TestClock.New();
         Settings = Read(settings);
         Store = store ?? new MemoryInstanceStore();
         Tallies = Store as IRefreshTallyStore ?? new MemoryInstanceStore();
-        var secrets = new ConfiguredSecrets(Settings.Wix.AppSecret!, Settings.Tokens.ProtectionKey!);
+        var secret = new ConfiguredSource<AppSecretVersion>(new AppSecretVersion("configured", Settings.Wix.AppSecret!));
+        var secrets = KeyRingOf(Settings.Tokens.ProtectionKey!);
         Http = new HttpClient(Wix);
         ServiceRegistration.Configure(Http);
         _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
@@ -51,7 +54,7 @@ public sealed class Core : IDisposable
         Trust = new AppSecretTrust(Telemetry, Clock, Logs.For<AppSecretTrust>());
         Uses = new LastUses(Store, Background, Settings, Telemetry, Clock, Logs.For<LastUses>());
         History = new RefreshHistory(Tallies, Clock, Logs.For<RefreshHistory>());
-        var source = appSecret ?? secrets;
+        var source = appSecret ?? secret;
         Keeper = new TokenKeeper(
             Store,
             Writer,
@@ -73,7 +76,7 @@ public sealed class Core : IDisposable
         Sweep = new RefreshSweep(
             Store, Writer, Keeper, Schedule, Uses, Setup, new SiteDescriber(Client, Writer, Clock), Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Tallies, Telemetry, Clock, Logs.For<Housekeeping>());
-        Reprotection = new Reprotection(Store, secrets, Protector, Telemetry, Clock, Logs.For<Reprotection>());
+        TokenReencryption = new TokenReencryption(Store, secrets, Protector, Telemetry, Clock, Logs.For<TokenReencryption>());
         States = new InstallStateService(new StateProtector(secrets), Clock);
         Links = new InstallLinkService(new StateProtector(secrets), Store, Clock);
         Start = new InstallStart(States, Links, Settings, Telemetry, Clock);
@@ -135,7 +138,7 @@ public sealed class Core : IDisposable
 
     public Housekeeping Housekeeping { get; }
 
-    public Reprotection Reprotection { get; }
+    public TokenReencryption TokenReencryption { get; }
 
     public TokenKeeper Keeper { get; }
 
@@ -216,7 +219,10 @@ public sealed class Core : IDisposable
 
     /// <summary>A reader that knows the keys of the settings.</summary>
     public static WebhookReader ReaderOf(ServiceSettings settings, TimeProvider time) =>
-        new(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);
+        new(new ConfiguredSource<WebhookKeys>(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);
+
+    internal static IKeyRing KeyRingOf(ProtectionKey key) =>
+        new KeyRing(new ConfiguredSource<ProtectionKeys>(new ProtectionKeys(key)), NullLogger<KeyRing>.Instance);
 
     public static InstanceId NewId() => new(Guid.NewGuid());
 

@@ -21,7 +21,7 @@ public sealed class CustomerEndpoints(InstanceLife life, InstallLinkService link
             return refusal;
         }
 
-        if (await RequestBody.ReadJsonAsync(request, Json.Default.LinkRequestBody, cancellationToken) is not { Customer: { } customer } asked
+        if (await BodyReader.ReadJsonAsync(request, Json.Default.LinkRequestBody, cancellationToken) is not { Customer: { } customer } asked
             || !IsName(customer)
             || !(asked.DisplayName is null || IsName(asked.DisplayName)))
         {
@@ -48,7 +48,7 @@ public sealed class CustomerEndpoints(InstanceLife life, InstallLinkService link
             return Problems.InvalidInstanceId();
         }
 
-        if (await RequestBody.ReadJsonAsync(request, Json.Default.CustomerBody, cancellationToken) is not { } body
+        if (await BodyReader.ReadJsonAsync(request, Json.Default.CustomerBody, cancellationToken) is not { } body
             || !(body.Customer is null || IsName(body.Customer)))
         {
             return Problems.InvalidRequest($"The body should be JSON with a customer: null, or 1 to {MaxNameLength} characters.");

@@ -71,7 +71,7 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
             return inAddress;
         }
 
-        return await RequestBody.ReadAsync(request, cancellationToken) is { } body
+        return await BodyReader.ReadAsync(request, cancellationToken) is { } body
             && QueryHelpers.ParseQuery(Encoding.UTF8.GetString(body.Span)).TryGetValue("start", out var inForm)
             && inForm is [{ Length: > 0 and <= Parameters.MaxLength } text]
                 ? text

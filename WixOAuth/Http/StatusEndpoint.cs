@@ -27,11 +27,12 @@ public sealed class StatusEndpoint(
     private const string KeyInAddress = "A key does not belong in an address: send it in the header x-functions-key.";
 
     /// <summary><c>GET /api/status</c>: see the contract's <c>Status</c>.</summary>
-    public IResult Status(HttpRequest request) => !HasKeyInAddress(request)
-        ? new OperatorsPage(200, StatusPage.Shell, StatusPage.ContentSecurityPolicy)
-        : request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
-            ? new OperatorsPage(400, StatusPage.KeyInAddress, $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'")
-            : Problems.InvalidRequest(KeyInAddress);
+    public Task<IResult> Status(HttpRequest request) => logger.GuardAsync(() => Task.FromResult(
+        !HasKeyInAddress(request)
+            ? new OperatorsPage(200, StatusPage.Shell, StatusPage.ContentSecurityPolicy)
+            : request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
+                ? new OperatorsPage(400, StatusPage.KeyInAddress, $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'")
+                : Problems.InvalidRequest(KeyInAddress)));
 
     /// <summary><c>GET /api/status/view</c>: see the contract's <c>StatusView</c>.</summary>
     public Task<IResult> StatusView(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>

@@ -1,12 +1,13 @@
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
+using WixOAuth.Maintenance;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
 /// <summary>What the timers start. Nothing is ever thrown to the host: the next tick tries again.</summary>
 public sealed class TimerEndpoints(
-    RefreshSweep sweep, ConsumedStateCleanup cleanup, Housekeeping housekeeping, Reprotection reprotection, TimeProvider time, ILogger<TimerEndpoints> logger)
+    RefreshSweep sweep, ConsumedStateCleanup cleanup, Housekeeping housekeeping, TokenReencryption reencryption, TimeProvider time, ILogger<TimerEndpoints> logger)
 {
     /// <summary>Maintenance takes up nothing new after this time: hosts end a function after five minutes.</summary>
     public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
@@ -22,7 +23,7 @@ public sealed class TimerEndpoints(
         using var inTime = new CancellationTokenSource(LongestMaintenance, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         await GuardAsync(() => housekeeping.RunAsync(cancellationToken));
-        await GuardAsync(() => reprotection.RunAsync(until.Token));
+        await GuardAsync(() => reencryption.RunAsync(until.Token));
     }
 
     private async Task GuardAsync(Func<Task> work)

@@ -38,10 +38,10 @@ public sealed class ConsumedStateCleanup(IInstanceStore store, Telemetry telemet
             _isRunning = true;
         }
 
+        var isFinished = false;
         try
         {
-            var (removed, isFinished) = await RunAsync(now - KeptFor, cancellationToken);
-            _finishedAt = isFinished ? now : _finishedAt;
+            (var removed, isFinished) = await RunAsync(now - KeptFor, cancellationToken);
             return removed;
         }
         finally
@@ -49,6 +49,7 @@ public sealed class ConsumedStateCleanup(IInstanceStore store, Telemetry telemet
             lock (_lock)
             {
                 _isRunning = false;
+                _finishedAt = isFinished ? now : _finishedAt;
             }
         }
     }

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Install;
 

@@ -51,10 +51,12 @@
       for (const id of ['live', 'instances', 'at']) byId(id).replaceWith(document.adoptNode(page.getElementById(id)));
       if (byId('board').hidden) {
         keep();
+        const wasAsked = !byId('sign-in').hidden;
         byId('key').value = byId('bearer').value = '';
         byId('sign-in').hidden = true;
         byId('board').hidden = byId('sign-out').hidden = false;
         byId('sign-in-said').textContent = '';
+        if (wasAsked) byId('found').focus({preventScroll: true});
       } else if (focus && document.activeElement.id !== focus) (byId(focus) ?? byId('found')).focus();
       if (stale) say('', '');
       stale = false;

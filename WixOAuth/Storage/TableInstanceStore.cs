@@ -23,7 +23,7 @@ namespace WixOAuth.Storage;
 /// <para>A site of which nothing at all is known is read as none.</para>
 /// </remarks>
 /// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
-public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore
+public sealed partial class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore
 {
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
@@ -38,9 +38,19 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRef
     private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
     /// <inheritdoc />
-    /// <remarks>The role Storage Table Data Contributor suffices.</remarks>
-    public Task InitializeAsync(CancellationToken cancellationToken) =>
-        AskAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+    /// <remarks>The role Storage Table Data Contributor suffices; on the table alone, where the deployment has created it.</remarks>
+    public async Task InitializeAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await AskAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+        }
+        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 403 })
+        {
+            // A role on the table alone does not allow creating it. No instance has the empty id: this asks whether the table is there.
+            await FindAsync(default, cancellationToken);
+        }
+    }
 
     /// <inheritdoc />
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>

@@ -3,7 +3,6 @@ using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Wix;
 
