@@ -23,6 +23,7 @@ public class FunctionContractTests
             "GetToken get instances/{instanceId}/token Function",
             "Health get,head health Anonymous",
             "ListInstances get instances Function",
+            "OpenApi get,head openapi.json Anonymous",
             "Redirect get,head redirect Anonymous",
             "RefreshInstance post instances/{instanceId}/refresh Function",
             "SetCustomer put instances/{instanceId}/customer Function",

@@ -303,6 +303,8 @@ public sealed partial class TelemetryTests : IDisposable
         await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);
 
+        _measured.Observe("wixoauth.wix.throttled");
+
         var documentation = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "metrics.md"));
         var rows = documentation.Split('\n').Where(line => line.StartsWith("| `wixoauth.", StringComparison.Ordinal)).ToDictionary(line => line.Split('`')[1]);
         Assert.Equal(_measured.Instruments.Select(instrument => instrument.Name).Order(StringComparer.Ordinal), rows.Keys.Order(StringComparer.Ordinal));

@@ -1,7 +1,9 @@
+using System.Net;
 using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
@@ -67,6 +69,7 @@ public static class ServiceRegistration
         services.AddSingleton<ConsumedStateCleanup>();
         services.AddSingleton<SiteDescriber>();
         services.AddSingleton<SetupCompleter>();
+        services.AddSingleton<InstanceConfirmation>();
         services.AddSingleton<InstallFlow>();
 
         services.AddWebhookKeys(settings);
@@ -77,6 +80,7 @@ public static class ServiceRegistration
         services.AddSingleton<InstanceEndpoints>();
         services.AddSingleton<CustomerEndpoints>();
         services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<OpenApiEndpoint>();
         services.AddSingleton<InstanceOverview>();
         services.AddSingleton<RefreshHistory>();
         services.AddSingleton<StatusEndpoint>();
@@ -117,20 +121,24 @@ public static class ServiceRegistration
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
             .ConfigureHttpClient(Configure)
             .RemoveAllLoggers();
+        services.AddSingleton<WixCircuit>();
         services.AddSingleton(provider =>
         {
             var clients = provider.GetRequiredService<IHttpClientFactory>();
             return new WixClient(
                 clients.CreateClient(WixHttp),
                 clients.CreateClient(WixExchangeHttp),
+                provider.GetRequiredService<WixCircuit>(),
                 provider.GetRequiredService<ServiceSettings>(),
                 provider.GetRequiredService<Telemetry>(),
-                provider.GetRequiredService<TimeProvider>());
+                provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<ILogger<WixClient>>());
         });
 
         static SocketsHttpHandler Handler(TimeSpan connectionLifetime) => new()
         {
             AllowAutoRedirect = false,
+            AutomaticDecompression = DecompressionMethods.All,
             UseCookies = false,
             PooledConnectionLifetime = connectionLifetime,
             ConnectTimeout = TimeSpan.FromSeconds(4),

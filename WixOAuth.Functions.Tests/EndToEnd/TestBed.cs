@@ -19,7 +19,7 @@ namespace WixOAuth.Functions.Tests.EndToEnd;
 /// <summary>The whole program over real HTTP, with the pretend Wix and a table of its own in the real Azurite.</summary>
 public sealed class TestBed : IAsyncDisposable
 {
-    public const string AppId = "11111111-2222-4333-8444-555555555555";
+    public const string AppId = "1a1b1c1d-2222-4333-8444-555555555555";
     public const string AppSecret = "the-app-secret-of-the-tests";
     public const string FunctionKey = "the-function-key-of-the-tests";
     public const string ProtectionKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -212,8 +212,13 @@ public sealed class TestBed : IAsyncDisposable
     public async Task<List<TableEntity>> RowsOfAsync(Guid instanceId) =>
         [.. (await RowsAsync()).Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))];
 
-    /// <summary>The whole table, without the row that checks the protection key, which every start writes.</summary>
-    public async Task<List<TableEntity>> RowsAsync() => await Table.QueryAsync<TableEntity>(row => row.RowKey != TableInstanceStore.KeyCheckRowKey).ToListAsync();
+    /// <summary>All rows of the table but the key-check row.</summary>
+    public async Task<List<TableEntity>> RowsAsync() =>
+        await Table.QueryAsync<TableEntity>(row => row.RowKey != TableInstanceStore.KeyCheckRowKey).ToListAsync();
+
+    /// <summary>The key-check row; null when there is none.</summary>
+    public async Task<TableEntity?> FindKeyCheckRowAsync() =>
+        await Table.QueryAsync<TableEntity>(row => row.RowKey == TableInstanceStore.KeyCheckRowKey).SingleOrDefaultAsync();
 
     public TableClient Table => new(_settings["Tables__ConnectionString"], _settings["Tables__Name"]);
 

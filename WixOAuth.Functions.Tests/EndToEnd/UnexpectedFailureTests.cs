@@ -5,7 +5,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Moq;
 using WixOAuth.Http;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -26,9 +26,10 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
         _store.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync(new StorageUnavailableException());
+        _store.Setup(store => store.ReadGlancesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceGlance>());
         _bed = await TestBed.StartAsync(azurite, services => services
             .Replace(ServiceDescriptor.Singleton(_store.Object))
-            .RemoveAll<IKeyCheck>());
+            .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(new MemoryInstanceStore())));
     }
 
     public async Task DisposeAsync() => await _bed.DisposeAsync();

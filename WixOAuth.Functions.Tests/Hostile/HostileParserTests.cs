@@ -115,7 +115,7 @@ public sealed class HostileParserTests : IDisposable
             {
                 await core.Client.ExchangeCodeAsync(new AuthorizationCode("c"), secret, None),
                 await core.Client.RefreshAsync(new RefreshToken("r"), secret, None),
-                await core.Client.MintAsync(Core.NewId(), secret, None),
+                await core.Client.RequestClientCredentialsTokenAsync(Core.NewId(), secret, None),
             })
             {
                 if (answer is TokenAnswer.Granted granted)

@@ -96,6 +96,43 @@ public sealed class InstallFlowTests : IDisposable
         Assert.Equal(isSame ? null : InstallProblem.Rejected, (step as InstallResult.Stopped)?.Problem);
     }
 
+    [Theory]
+    [InlineData(1, null)]
+    [InlineData(2, InstallProblem.WixUnavailable)]
+    public async Task A_token_that_token_info_calls_inactive_is_asked_about_once_more_while_Get_App_Instance_confirms_it(int inactive, InstallProblem? problem)
+    {
+        var answer = _core.Wix.Answer;
+        _core.Wix.Answer = (path, body, cancellationToken) => path switch
+        {
+            "/oauth2/token-info" when _core.Wix.CallsTo(path) <= inactive => Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, """{"active":"false"}""")),
+            "/apps/v1/instance" => Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, $$$"""{"instance":{"instanceId":"{{{Id}}}"}}""")),
+            _ => answer(path, body, cancellationToken),
+        };
+
+        var request = await BeginAsync();
+        var result = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
+
+        Assert.Equal(problem, (result as InstallResult.Stopped)?.Problem);
+        Assert.Equal(problem is null, await _store.FindAsync(Id, CancellationToken.None) is not null);
+        Assert.Equal(2, _core.Wix.CallsTo("/oauth2/token-info"));
+        Assert.Equal(1, _core.Wix.CallsTo("/oauth/access"));
+    }
+
+    [Fact]
+    public async Task A_token_that_Get_App_Instance_says_is_of_another_instance_is_not_saved_though_token_info_confirms_it()
+    {
+        var answer = _core.Wix.Answer;
+        _core.Wix.Answer = (path, body, cancellationToken) => path == "/apps/v1/instance"
+            ? Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, $$$"""{"instance":{"instanceId":"{{{Core.NewId()}}}"}}"""))
+            : answer(path, body, cancellationToken);
+
+        var request = await BeginAsync();
+        var result = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
+
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.Rejected), result);
+        Assert.Null(await _store.FindAsync(Id, CancellationToken.None));
+    }
+
     [Fact]
     public async Task A_reload_gets_the_same_while_the_access_token_lives_and_no_code_is_spent_again()
     {

@@ -45,7 +45,8 @@ public sealed class Core : IDisposable
         _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
         Meters = _services.GetRequiredService<IMeterFactory>();
         Telemetry = new Telemetry(Meters);
-        Client = new WixClient(Http, Http, Settings, Telemetry, Clock);
+        Circuit = new WixCircuit(Telemetry, Clock, Logs.For<WixCircuit>());
+        Client = new WixClient(Http, Http, Circuit, Settings, Telemetry, Clock, Logs.For<WixClient>());
         Protector = new TokenProtector(keys ?? secrets);
         Memory = new TokenMemory(Clock);
         Schedule = new TokenSchedule(Settings);
@@ -63,6 +64,7 @@ public sealed class Core : IDisposable
             Memory,
             Schedule,
             Trust,
+            Circuit,
             Uses,
             Background,
             Telemetry,
@@ -74,7 +76,7 @@ public sealed class Core : IDisposable
             ReaderOf(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, Logs.For<SetupCompleter>());
         Sweep = new RefreshSweep(
-            Store, Writer, Keeper, Schedule, Uses, Setup, new SiteDescriber(Client, Writer, Clock), Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
+            Store, Writer, Keeper, Schedule, Uses, Setup, new SiteDescriber(Client, Writer, Clock), Circuit, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Tallies, Telemetry, Clock, Logs.For<Housekeeping>());
         TokenReencryption = new TokenReencryption(Store, secrets, Protector, Telemetry, Clock, Logs.For<TokenReencryption>());
         States = new InstallStateService(new StateProtector(secrets), Clock);
@@ -88,7 +90,7 @@ public sealed class Core : IDisposable
             Store,
             Writer,
             new TokenGrants(Client, source, Trust, Settings),
-            Client,
+            new InstanceConfirmation(Client, Settings, Clock),
             Protector,
             Keeper,
             Schedule,
@@ -117,6 +119,8 @@ public sealed class Core : IDisposable
     public IRefreshTallyStore Tallies { get; }
 
     public HttpClient Http { get; }
+
+    public WixCircuit Circuit { get; }
 
     public WixClient Client { get; }
 

@@ -5,6 +5,7 @@ using WixOAuth.Instances;
 using WixOAuth.Pages;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Http;
 
@@ -13,6 +14,7 @@ public sealed class StatusEndpoint(
     IInstanceStore store,
     InstanceOverview overview,
     RefreshHistory history,
+    WixCircuit circuit,
     ServiceSettings settings,
     TimeProvider time,
     ILogger<StatusEndpoint> logger)
@@ -66,7 +68,8 @@ public sealed class StatusEndpoint(
                 search,
                 values[2],
                 last is { } end ? ListCursor.Write(values[0], end) : null,
-                settings.Wix.SetupCompletion != SetupCompletion.Never));
+                settings.Wix.SetupCompletion != SetupCompletion.Never,
+                circuit.IsOpen));
         return new OperatorsPage(200, html, StatusPage.ContentSecurityPolicy);
     });
 

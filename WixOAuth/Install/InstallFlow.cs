@@ -21,7 +21,7 @@ public sealed class InstallFlow(
     IInstanceStore store,
     InstanceWriter writer,
     TokenGrants grants,
-    WixClient wix,
+    InstanceConfirmation confirmation,
     TokenProtector protector,
     TokenKeeper keeper,
     TokenSchedule schedule,
@@ -198,14 +198,14 @@ public sealed class InstallFlow(
             }
 
             // 5. Whose tokens are they? The instance of the query string is only a claim (wix-protocol §4).
-            var (belongs, consent) = await ConfirmAsync(granted.AccessToken, id, customer);
-            if (belongs is not true)
+            var confirmed = await confirmation.ConfirmAsync(granted.AccessToken, id, CancellationToken.None);
+            if (confirmed.Outcome != ConfirmationOutcome.Confirmed)
             {
-                return Stopped(belongs is false ? ConsumedStateOutcome.Rejected : ConsumedStateOutcome.WixUnavailable);
+                return Stopped(confirmed.Outcome == ConfirmationOutcome.Refused ? ConsumedStateOutcome.Rejected : ConsumedStateOutcome.WixUnavailable);
             }
 
             // 6. Saved before the browser goes on.
-            var stored = await SaveAsync(id, consent, granted, refreshToken);
+            var stored = await SaveAsync(id, ConsentOf(confirmed, customer), granted, refreshToken);
             if (stored.Instance.SetupPending)
             {
                 background.Start("set-up completion", () => setup.SendAsync(stored, granted.AccessToken));
@@ -223,28 +223,12 @@ public sealed class InstallFlow(
             (outcome, new InstallResult.Stopped(ProblemOf(outcome)), null);
     }
 
-    /// <summary>Whether the token belongs to the instance and to this app; null when Wix does not tell.</summary>
-    private async Task<(bool? Belongs, Consent Consent)> ConfirmAsync(AccessToken accessToken, InstanceId id, string? customer)
-    {
-        var askingInfo = wix.GetTokenInfoAsync(accessToken, CancellationToken.None);
-        var askingInstance = wix.GetAppInstanceAsync(accessToken, CancellationToken.None);
-        var (info, instance) = (await askingInfo, await askingInstance);
-
-        var consent = new Consent(
-            customer, instance?.Site, instance?.AppVersion, info?.IssuedAt, settings.Wix.SetupCompletion == SetupCompletion.OnInstall);
-        if (info is { Active: false } || (info?.ClientId is { } app && !app.Equals(settings.Wix.AppId, StringComparison.OrdinalIgnoreCase)) || (info?.InstanceId is { } other && other != id) || (instance?.InstanceId is { } named && named != id))
-        {
-            return (false, consent);
-        }
-
-        if (info is { Active: true, ClientId: not null, InstanceId: not null })
-        {
-            return (true, consent);
-        }
-
-        // Get App Instance names no app, but answers only for tokens of apps, and ours were had with our own secret.
-        return (instance?.InstanceId is null ? null : true, consent);
-    }
+    private Consent ConsentOf(Confirmation confirmation, string? customer) => new(
+        customer,
+        confirmation.Instance?.Site,
+        confirmation.Instance?.AppVersion,
+        confirmation.IssuedAt,
+        settings.Wix.SetupCompletion == SetupCompletion.OnInstall);
 
     /// <summary>
     /// Saves and remembers the tokens of a consent, once: what others have made of it since, while the answer to the

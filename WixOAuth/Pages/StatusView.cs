@@ -18,11 +18,17 @@ internal sealed record StatusModel(
     string? Search,
     string? Cursor,
     string? Next,
-    bool SendsSetup);
+    bool SendsSetup,
+    bool IsWixThrottled);
 
 /// <summary>How the sites stand, as the operators' page shows it.</summary>
 internal static class StatusView
 {
+    private static readonly Html s_throttled = Html.Of($"""
+        <p class="card warning" id="wix-throttled"><b>Wix throttles this process or does not answer it.</b> Refreshes pause; tokens are served while
+        they live. One call each 10 seconds finds out when Wix is back. Nothing is to be done unless it lasts: see “Wix is down” in the runbook.</p>
+        """);
+
     /// <summary>What the shell puts in its places.</summary>
     public static string Render(StatusModel model) => Html.Of($"""
         {At(model)}
@@ -38,6 +44,7 @@ internal static class StatusView
         var overview = model.Overview;
         return Html.Of($"""
             <div id="live">
+            {(model.IsWixThrottled ? s_throttled : default)}
             <ul class="tiles">
             {Tile("active", "active", overview.ByStatus[InstanceStatus.Active], "")}
             {Tile(StatusPage.Failing, "active, last refresh failed", overview.Failing, "warn")}

@@ -40,13 +40,13 @@ public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> a
 
         var (answer, secretVersion) = usesRefreshToken
             ? await AskAsync((secret, token) => wix.RefreshAsync(refreshToken!, secret, token), cancellationToken, isStillCurrent)
-            : await AskAsync((secret, token) => wix.MintAsync(instance.Id, secret, token), cancellationToken, isStillCurrent);
+            : await AskAsync((secret, token) => wix.RequestClientCredentialsTokenAsync(instance.Id, secret, token), cancellationToken, isStillCurrent);
 
         if (answer is TokenAnswer.Rejected
             && usesRefreshToken
             && settings.Wix.ClientCredentialsFallback
             && await isStillCurrent()
-            && await AskAsync((secret, token) => wix.MintAsync(instance.Id, secret, token), cancellationToken)
+            && await AskAsync((secret, token) => wix.RequestClientCredentialsTokenAsync(instance.Id, secret, token), cancellationToken)
                 is (TokenAnswer.Granted minted, { } version))
         {
             (answer, grant, secretVersion) = (minted, Grant.ClientCredentials, version);

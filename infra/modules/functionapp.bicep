@@ -149,6 +149,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
           '/api/webhooks'
           '/api/health'
           '/api/status'
+          '/api/openapi.json'
         ]
       }
       httpSettings: { requireHttps: true }
