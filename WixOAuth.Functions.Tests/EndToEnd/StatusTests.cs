@@ -104,7 +104,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     public async Task It_tells_while_Wix_throttles_this_process()
     {
         var ids = new[] { await _bed.InstallAsync(), await _bed.InstallAsync() };
-        Assert.DoesNotContain("wix-throttled", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.DoesNotContain("wix-throttled", await PageAsync("status/view"), StringComparison.Ordinal);
         _bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Status = 429, RetryAfter = "3600" });
         var calls = _bed.Wix.Control.Counts.Calls["access"];
 
@@ -116,14 +116,14 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         }
 
         Assert.Equal(calls + 1, _bed.Wix.Control.Counts.Calls["access"]);
-        Assert.Contains("id=\"wix-throttled\"", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.Contains("id=\"wix-throttled\"", await PageAsync("status/view"), StringComparison.Ordinal);
         Assert.Contains("The circuit to Wix opened (status 429, Wix request id 1", _bed.Logs.Everything, StringComparison.Ordinal);
 
         _bed.Wix.Control.Heal(PretendWixEndpoints.Access);
         _bed.Clock.Advance(WixCircuit.ProbeInterval);
         using var probe = await _bed.CallAsync(HttpMethod.Post, $"instances/{ids[1]}/refresh");
         Assert.Equal(HttpStatusCode.NoContent, probe.StatusCode);
-        Assert.DoesNotContain("wix-throttled", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.DoesNotContain("wix-throttled", await PageAsync("status/view"), StringComparison.Ordinal);
     }
 
     [Fact]
