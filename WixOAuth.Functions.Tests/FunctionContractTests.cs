@@ -14,18 +14,21 @@ public class FunctionContractTests
     [Fact]
     public void Http_functions_have_the_routes_methods_and_levels_of_the_contract() => Assert.Equal(
         [
-            "AppUrl get install Anonymous",
+            "AppUrl get,head install Anonymous",
             "CompleteSetup post instances/{instanceId}/setup Function",
+            "ConfirmLink post install Anonymous",
             "CreateInstallLink post install-links Function",
             "ForgetInstance delete instances/{instanceId} Function",
             "GetInstance get instances/{instanceId} Function",
             "GetToken get instances/{instanceId}/token Function",
-            "Health get health Anonymous",
+            "Health get,head health Anonymous",
             "ListInstances get instances Function",
             "OpenApi get,head openapi.json Anonymous",
-            "Redirect get redirect Anonymous",
+            "Redirect get,head redirect Anonymous",
             "RefreshInstance post instances/{instanceId}/refresh Function",
-            "Status get status Function",
+            "SetCustomer put instances/{instanceId}/customer Function",
+            "Status get status Anonymous",
+            "StatusView get status/view Function",
             "WixWebhook post webhooks Anonymous",
         ],
         Functions

@@ -38,7 +38,8 @@ public sealed class LocalHost : IRunningProgram
     public IReadOnlyList<string> StartLines =>
     [
         $"Install:  {InstallPage}",
-        $"Status:   {_apiUrl}/status?code={Uri.EscapeDataString(FunctionKey)}",
+        $"Status:   {_apiUrl}/status",
+        $"Key:      {FunctionKey}",
         $"GetToken: curl -H \"x-functions-key: {FunctionKey}\" {_apiUrl}/instances/<instanceId>/token",
     ];
 

@@ -64,6 +64,11 @@ public static class ServiceRegistration
         services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
         services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
         services.AddSingleton<InstallStateService>();
+        services.AddSingleton<InstallLinkService>();
+        services.AddSingleton<InstallStart>();
+        services.AddSingleton<ExchangeLimiter>();
+        services.AddSingleton<ConsumedStateCleanup>();
+        services.AddSingleton<SiteDescriber>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstanceConfirmation>();
         services.AddSingleton<InstallFlow>();
@@ -74,6 +79,7 @@ public static class ServiceRegistration
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
+        services.AddSingleton<CustomerEndpoints>();
         services.AddSingleton<HealthEndpoint>();
         services.AddSingleton<OpenApiEndpoint>();
         services.AddSingleton<InstanceOverview>();

@@ -243,6 +243,8 @@ public sealed class Telemetry : IDisposable
     {
         InstallResult.Stopped stopped => Words.Of(stopped.Problem),
         InstallResult.Consent => "consent",
+        InstallResult.Confirm => "confirm",
+        InstallResult.UsedHere => Words.Of(InstallProblem.BadLink),
         InstallResult.CloseWindow => "close_window",
         _ => "connected",
     };

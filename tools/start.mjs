@@ -113,6 +113,8 @@ if (!func) {
     }
   }
 
+  // With a real app its tokens are real: Core Tools ask for keys only when told to, and listen on all interfaces.
+  const enableAuth = settings.Wix__AppId ? ['--enableAuth'] : [];
   if (!ending && !settings.Wix__AppId) {
     Object.assign(settings, await startPretendWix());
   }
@@ -122,6 +124,6 @@ if (!func) {
   }
 
   if (!ending) {
-    start('The Functions host', func, ['start', '--port', port], { cwd: join(root, 'WixOAuth.Functions'), shell: windows, env: settings });
+    start('The Functions host', func, ['start', '--port', port, ...enableAuth], { cwd: join(root, 'WixOAuth.Functions'), shell: windows, env: settings });
   }
 }

@@ -156,7 +156,7 @@ public sealed partial class HttpApiTests
     private static void AssertSame(IEnumerable<string> documented, IEnumerable<string> made) =>
         Assert.Equal(documented.Order(StringComparer.Ordinal), made.Order(StringComparer.Ordinal));
 
-    [GeneratedRegex("""TryRead\(request, \[[^\]]*\]|request\.Query\["\w+"\]""")]
+    [GeneratedRegex("""TryRead(?:All)?\(request, \[[^\]]*\]|request\.Query\["\w+"\]""")]
     private static partial Regex Names();
 
     [GeneratedRegex("\"(\\w+)\"")]

@@ -100,27 +100,6 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Empty(_browser.Cookies);
     }
 
-    [Fact]
-    public async Task An_install_link_is_good_for_an_hour()
-    {
-        using var made = await _bed.CallAsync(HttpMethod.Post, "install-links", new StringContent("""{"customer":"c"}"""));
-        var link = await TestBed.ReadJsonAsync(made);
-        Assert.Equal(
-            60, Math.Round((link.GetProperty("expires_on").GetDateTimeOffset() - _bed.Clock.GetUtcNow()).TotalMinutes));
-        var url = link.GetProperty("url").GetString()!;
-
-        _bed.Clock.Advance(TimeSpan.FromMinutes(59));
-        TestBrowser.LocationOf(await _browser.GetAsync(url));
-        _bed.Clock.Advance(TimeSpan.FromMinutes(2));
-        using var late = await _browser.GetAsync(url);
-        await AssertPageAsync(late, 400, startsAgain: false);
-
-        // A state is none, though it is encrypted by the same key.
-        var state = TestBed.QueryOf(TestBrowser.LocationOf(await _browser.GetAsync(new Uri(_bed.Api, "install"))))["state"];
-        using var swapped = await _browser.GetAsync(new Uri(_bed.Api, $"install?start={state}"));
-        await AssertPageAsync(swapped, 400, startsAgain: false);
-    }
-
     [Theory]
     [InlineData("code")]
     [InlineData("state")]
@@ -443,8 +422,16 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
 
     private Uri Redirect(string code, string state, string instanceId) => new($"{_bed.Api}redirect?code={code}&state={state}&instanceId={instanceId}");
 
-    private static async Task AssertPageAsync(HttpResponseMessage response, int status, bool startsAgain)
+    private static async Task AssertPageAsync(HttpResponseMessage refusal, int status, bool startsAgain)
     {
+        var response = await TestBrowser.FollowRefusalAsync(refusal);
+        if (refusal.RequestMessage!.RequestUri!.OriginalString.Length > 8_000)
+        {
+            // The server's answer, as that of the front end in Azure: it never comes to us.
+            Assert.Equal(HttpStatusCode.RequestUriTooLong, response.StatusCode);
+            return;
+        }
+
         var page = await response.Content.ReadAsStringAsync();
         Assert.Equal(status, (int)response.StatusCode);
         Assert.Equal("text/html", response.Content.Headers.ContentType?.MediaType);

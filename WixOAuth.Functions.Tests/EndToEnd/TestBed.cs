@@ -153,6 +153,26 @@ public sealed class TestBed : IAsyncDisposable
         return TestBrowser.LocationOf(await browser.PostAsync(consent, ("decision", "agree")));
     }
 
+    /// <summary>The address of a new install link.</summary>
+    public async Task<string> CreateLinkAsync(string customer, string? displayName = null)
+    {
+        using var content = System.Net.Http.Json.JsonContent.Create(new { customer, display_name = displayName });
+        using var made = await CallAsync(HttpMethod.Post, "install-links", content);
+        Assert.Equal(System.Net.HttpStatusCode.Created, made.StatusCode);
+        return (await ReadJsonAsync(made)).GetProperty("url").GetString()!;
+    }
+
+    /// <summary>A whole install with a link for a customer; answers the instance.</summary>
+    public async Task<Guid> InstallForAsync(string customer, string siteName = "Ann's Café")
+    {
+        using var browser = new TestBrowser();
+        await browser.ConfirmAsync(await CreateLinkAsync(customer));
+        var site = Wix.CreateSite(siteName);
+        TestBrowser.LocationOf(await browser.GetAsync(await WalkToRedirectAsync(browser, site.InstanceId)));
+        await SettleAsync();
+        return site.InstanceId;
+    }
+
     /// <summary>A whole install; answers the instance.</summary>
     public async Task<Guid> InstallAsync(string siteName = "Ann's Café")
     {

@@ -51,7 +51,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         using var browser = new TestBrowser();
         var redirect = await _bed.WalkToRedirectAsync(browser, _bed.Wix.CreateSite("One").InstanceId);
 
-        using var response = await browser.GetAsync(redirect);
+        using var response = await TestBrowser.FollowRefusalAsync(await browser.GetAsync(redirect));
 
         Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
         var page = await response.Content.ReadAsStringAsync();

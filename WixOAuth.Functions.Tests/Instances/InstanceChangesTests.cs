@@ -25,7 +25,7 @@ public sealed class InstanceChangesTests
         var silent = Instance.Consented(before, Id, new Consent(null, null, null, null, false), Tokens, "c", Now);
         var first = Instance.Consented(null, Id, new Consent("new", null, null, null, false), Tokens, "c", Now);
 
-        Assert.Equal(("new", "new", "2", before.InstalledAt), (told.Customer, told.Site?.Name, told.AppVersion, told.InstalledAt));
+        Assert.Equal(("old", "new", "2", before.InstalledAt), (told.Customer, told.Site?.Name, told.AppVersion, told.InstalledAt));
         Assert.Equal(("old", "old", "1", before.InstalledAt), (silent.Customer, silent.Site?.Name, silent.AppVersion, silent.InstalledAt));
         Assert.Equal(("new", (Site?)null, (string?)null, Now), (first.Customer, first.Site, first.AppVersion, first.InstalledAt));
     }

@@ -127,6 +127,26 @@ public sealed class NpmStartTests : IDisposable
         }
     }
 
+    [SkippableFact]
+    public async Task With_a_real_app_Core_Tools_ask_for_keys()
+    {
+        Skip.If(OperatingSystem.IsWindows(), "The stand-in is a shell script.");
+        await WriteFuncAsync("""
+            [ "$1" = --version ] && echo 4.0.0 && exit
+            echo "func $*"
+            """);
+        var port = FreePort.Next();
+        using var process = Start(port, ("Wix__AppId", "11111111-2222-4333-8444-555555555555"));
+        try
+        {
+            Assert.Equal($"func start --port {port} --enableAuth", await LineAsync("func start"));
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true);
+        }
+    }
+
     private Process Start(int port, params (string Name, string Value)[] settings)
     {
         var start = new ProcessStartInfo("node", [Path.Combine(Repository.Root, "tools", "start.mjs")])

@@ -365,6 +365,51 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
+    public async Task InstancesOfACustomerAreListedOnceEachInTheOrderOfAllLists()
+    {
+        var store = await CreateAsync();
+        const string Customer = "O'Neil & Søns 😀";
+        List<InstanceId> mine = [];
+        for (var number = 0; number < 45; number++)
+        {
+            var instance = NewInstance() with
+            {
+                Customer = (number % 3) switch { 0 => Customer, 1 => null, _ => Customer.ToUpperInvariant() },
+                Status = number % 2 == 0 ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
+            };
+            await store.TryWriteAsync(null, instance, None);
+            if (instance.Customer == Customer)
+            {
+                mine.Add(instance.Id);
+            }
+        }
+
+        foreach (var limit in new[] { 1, 4, IInstanceStore.MaxPage })
+        {
+            List<Instance> listed = [];
+            for (InstanceId? after = null; ;)
+            {
+                var page = await store.ListByCustomerAsync(Customer, null, after, limit, None);
+                Assert.InRange(page.Instances.Count, 0, limit);
+                listed.AddRange(page.Instances);
+                if ((after = page.Last) is null)
+                {
+                    break;
+                }
+            }
+
+            Assert.Equal(mine.Count, listed.Count);
+            Assert.Equal((await store.ListAsync(null, null, IInstanceStore.MaxPage, None)).Instances.Select(instance => instance.Id).Where(mine.Contains), listed.Select(instance => instance.Id));
+        }
+
+        var active = await store.ListByCustomerAsync(Customer, InstanceStatus.Active, null, IInstanceStore.MaxPage, None);
+        Assert.Equal(8, active.Instances.Count);
+        Assert.All(active.Instances, instance => Assert.Equal((Customer, InstanceStatus.Active), (instance.Customer, instance.Status)));
+        Assert.Empty((await store.ListByCustomerAsync("nobody", null, null, 1, None)).Instances);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => store.ListByCustomerAsync(Customer, null, null, 0, None));
+    }
+
+    [Fact]
     public async Task ARedemptionIsWrittenDownOnce()
     {
         var store = await CreateAsync();

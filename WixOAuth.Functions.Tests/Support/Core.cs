@@ -76,12 +76,17 @@ public sealed class Core : IDisposable
             ReaderOf(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, Logs.For<SetupCompleter>());
         Sweep = new RefreshSweep(
-            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Circuit, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
+            Store, Writer, Keeper, Schedule, Uses, Setup, new SiteDescriber(Client, Writer, Clock), Circuit, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Tallies, Telemetry, Clock, Logs.For<Housekeeping>());
         TokenReencryption = new TokenReencryption(Store, secrets, Protector, Telemetry, Clock, Logs.For<TokenReencryption>());
-        Tickets = new InstallStateService(new StateProtector(secrets), Clock);
+        States = new InstallStateService(new StateProtector(secrets), Clock);
+        Links = new InstallLinkService(new StateProtector(secrets), Store, Clock);
+        Start = new InstallStart(States, Links, Settings, Telemetry, Clock);
+        Limiter = new ExchangeLimiter(Clock);
+        Cleanup = new ConsumedStateCleanup(Store, Telemetry, Clock, Logs.For<ConsumedStateCleanup>());
         Flow = new InstallFlow(
-            Tickets,
+            States,
+            Limiter,
             Store,
             Writer,
             new TokenGrants(Client, source, Trust, Settings),
@@ -149,7 +154,15 @@ public sealed class Core : IDisposable
 
     public RefreshSweep Sweep { get; }
 
-    public InstallStateService Tickets { get; }
+    public InstallStateService States { get; }
+
+    public InstallLinkService Links { get; }
+
+    public InstallStart Start { get; }
+
+    public ExchangeLimiter Limiter { get; }
+
+    public ConsumedStateCleanup Cleanup { get; }
 
     public InstallFlow Flow { get; }
 
@@ -220,6 +233,7 @@ public sealed class Core : IDisposable
     public void Dispose()
     {
         _turns.Dispose();
+        Limiter.Dispose();
         Memory.Dispose();
         Http.Dispose();
         Wix.Dispose();

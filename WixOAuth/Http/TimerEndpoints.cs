@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
 using WixOAuth.Storage;
@@ -12,16 +13,24 @@ namespace WixOAuth.Http;
 /// </summary>
 public sealed partial class TimerEndpoints(
     RefreshSweep sweep,
+    ConsumedStateCleanup cleanup,
     Housekeeping housekeeping,
     TokenReencryption reencryption,
     TimeProvider time,
     ILogger<TimerEndpoints> logger,
     ShardMessages? shards = null)
 {
-    /// <summary>The timer <c>RefreshTokens</c>: sweeps, or has the shards swept by whoever takes their messages.</summary>
-    /// <exception cref="TimerFailedException">The sweep failed.</exception>
-    public async Task RefreshTokens(CancellationToken cancellationToken) =>
-        ThrowIfAny(await FailureOfAsync(nameof(RefreshTokens), () => SweepOrSendAsync(cancellationToken), cancellationToken));
+    /// <summary>Maintenance takes up nothing new after this time: hosts end a function after five minutes.</summary>
+    public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
+
+    /// <summary>
+    /// The timer <c>RefreshTokens</c>: sweeps, or has the shards swept by whoever takes their messages. Once an hour consumed
+    /// states are removed beside the sweep.
+    /// </summary>
+    /// <exception cref="TimerFailedException">One of the two failed.</exception>
+    public async Task RefreshTokens(CancellationToken cancellationToken) => ThrowIfAny(await Task.WhenAll(
+        FailureOfAsync(nameof(RefreshTokens), () => SweepOrSendAsync(cancellationToken), cancellationToken),
+        FailureOfAsync(nameof(RefreshTokens), () => cleanup.RunHourlyAsync(cancellationToken), cancellationToken)));
 
     /// <summary>A message of the queue <c>refresh-shards</c>: a shard's number. Anything else is dropped, and logged.</summary>
     /// <exception cref="TimerFailedException">The sweep failed.</exception>
@@ -37,11 +46,14 @@ public sealed partial class TimerEndpoints(
         }
     }
 
-    /// <summary>The timer <c>Housekeeping</c>. Re-encryption runs even when the removal of old rows fails.</summary>
+    /// <summary>
+    /// The timer <c>Housekeeping</c>, which takes half of the time at most. Re-encryption has the other half, and runs even when
+    /// the removal of old rows fails.
+    /// </summary>
     /// <exception cref="TimerFailedException">One of the two failed.</exception>
     public async Task Housekeeping(CancellationToken cancellationToken)
     {
-        using var inTime = new CancellationTokenSource(Tokens.Housekeeping.LongestRun, time);
+        using var inTime = new CancellationTokenSource(LongestMaintenance, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         ThrowIfAny(
             await FailureOfAsync(nameof(Housekeeping), () => housekeeping.RunAsync(cancellationToken), cancellationToken),

@@ -95,6 +95,26 @@ public interface IInstanceStore
     Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken);
 
     /// <summary>
+    /// As <see cref="ListAsync"/>, of the instances that belong to a customer. There is no index of customers: it looks at
+    /// every instance after <paramref name="after"/> until it has found enough.
+    /// </summary>
+    async Task<InstancePage> ListByCustomerAsync(
+        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, MaxPage);
+        List<Instance> found = [];
+        do
+        {
+            var page = await ListAsync(status, after, MaxPage, cancellationToken);
+            found.AddRange(page.Instances.Where(instance => instance.Customer == customer));
+            after = page.Last;
+        }
+        while (after is not null && found.Count <= limit);
+        return found.Count > limit ? new InstancePage(found[..limit], found[limit - 1].Id) : new InstancePage(found, after);
+    }
+
+    /// <summary>
     /// The little of every instance that is counted over all of them, in no order that means anything. A row that cannot be read
     /// is left out.
     /// </summary>

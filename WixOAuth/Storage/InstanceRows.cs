@@ -54,6 +54,11 @@ internal static class InstanceRows
     /// <summary>A range of the status index: all after <paramref name="after"/>, or all.</summary>
     public static string StatusFilter(string shard, InstanceStatus status, InstanceId? after) => After(shard, $"s|{Words.Of(status)}", after);
 
+    /// <summary>A range of instances: all of a customer, of one status or any, after <paramref name="after"/>, or all.</summary>
+    public static string CustomerFilter(string shard, string customer, InstanceStatus? status, InstanceId? after) =>
+        $"{InstanceFilter(shard, after)} and {TableClient.CreateQueryFilter($"Customer eq {customer}")}"
+        + (status is { } only ? $" and Status eq '{Words.Of(only)}'" : "");
+
     /// <summary>The instance that a key of <see cref="InstanceKey"/> or <see cref="StatusKey"/> names; null for one that is not of this layout.</summary>
     public static InstanceId? ReadId(string rowKey) => InstanceId.TryParse(rowKey.Split('|')[^1], out var id) ? id : null;
 

@@ -3,7 +3,6 @@ using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Wix;
 
@@ -21,7 +20,7 @@ public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Faile
 
 /// <summary>
 /// Looks after every instance that is due: refreshes its tokens ahead of their end, makes up for set-up events that did
-/// not get through, and asks for the sites of clones. May overlap another sweep or be killed at any point: an instance stays due until it was seen to.
+/// not get through, and keeps the sites' names up to date. May overlap another sweep or be killed at any point: an instance stays due until it was seen to.
 /// </summary>
 /// <remarks>
 /// A refresh costs three storage transactions (read, lease, commit), and one more where the instance may be idle; the
@@ -35,7 +34,7 @@ public sealed class RefreshSweep(
     TokenSchedule schedule,
     LastUses uses,
     SetupCompleter setup,
-    WixClient wix,
+    SiteDescriber describer,
     WixCircuit circuit,
     AppSecretTrust trust,
     RefreshHistory history,
@@ -155,9 +154,9 @@ public sealed class RefreshSweep(
                 await MoveOnAsync(stored);
             }
 
-            if (stored.Instance is { ConsentedAt: null, Site: null } && !untilStop.IsCancellationRequested)
+            if (!untilStop.IsCancellationRequested)
             {
-                await DescribeAsync(due.Id, token.AccessToken);
+                await describer.DescribeIfDueAsync(stored.Instance, token.AccessToken);
             }
 
             return refreshed ? Care.Refreshed : Care.Skipped;
@@ -208,23 +207,6 @@ public sealed class RefreshSweep(
         },
         isMine: _ => false,
         CancellationToken.None);
-
-    /// <summary>
-    /// What a consent would have told of a clone: its site and the app's version. Without an answer it is asked again
-    /// with the next token.
-    /// </summary>
-    private async Task DescribeAsync(InstanceId id, AccessToken accessToken)
-    {
-        if (await wix.GetAppInstanceAsync(accessToken, CancellationToken.None) is { Site: { } site } described && (described.InstanceId ?? id) == id)
-        {
-            await writer.UpdateAsync(
-                id,
-                known: null,
-                current => new ValueTask<Instance?>(current is { Site: null } ? current.Described(site, described.AppVersion, time.GetUtcNow()) : current),
-                isMine: _ => false,
-                CancellationToken.None);
-        }
-    }
 
     // Now: whether this process lives to the next minute is the host's to decide. But never long, since the next tick is near.
     private async Task SaveHistoryAsync()

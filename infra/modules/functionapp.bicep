@@ -163,12 +163,13 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       globalValidation: {
         requireAuthentication: true
         unauthenticatedClientAction: 'Return401'
-        // What browsers and Wix's servers open: they have no Entra ID token.
+        // What browsers and Wix's servers open without an Entra ID token; the operators' page has no data before its sign-in.
         excludedPaths: [
           '/api/install'
           '/api/redirect'
           '/api/webhooks'
           '/api/health'
+          '/api/status'
           '/api/openapi.json'
         ]
       }
