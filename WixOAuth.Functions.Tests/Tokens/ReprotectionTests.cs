@@ -72,11 +72,11 @@ public sealed class ReprotectionTests : IDisposable
     {
         var instance = await AddAsync(_old);
         var stored = (await _store.FindAsync(instance.Id, None))!;
-        var leased = (await _store.TryWriteAsync(stored, instance.Leased("somebody", _core.Clock.GetUtcNow() + TokenKeeper.LeaseTime), None))!;
+        var leased = (await _store.TryWriteAsync(stored, instance.Leased("somebody", _core.Clock.GetUtcNow() + TokenRefresher.LeaseTime), None))!;
 
         var during = await RunAsync(_old, _new);
         Assert.Equal(leased, await _store.FindAsync(instance.Id, None));
-        _core.Clock.Advance(TokenKeeper.LeaseTime);
+        _core.Clock.Advance(TokenRefresher.LeaseTime);
         var after = await RunAsync(_old, _new);
 
         Assert.Equal((1, 0), (during.OnOlder[_old.Id], during.Reprotected));
@@ -183,7 +183,9 @@ public sealed class ReprotectionTests : IDisposable
     private Task<ReprotectionSummary> RunAsync(ProtectionKey[] keys, CancellationToken cancellationToken)
     {
         var source = new FixedKeys(keys);
-        return new Reprotection(_store, source, new TokenProtector(source), _core.Telemetry, _core.Clock, _core.Logs.For<Reprotection>())
+        var protector = new TokenProtector(source);
+        var tokens = new InstanceTokens(protector, source, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>());
+        return new Reprotection(_store, source, protector, tokens, _core.Telemetry, _core.Clock, _core.Logs.For<Reprotection>())
             .RunAsync(cancellationToken);
     }
 

@@ -18,7 +18,7 @@ public sealed record ReprotectionSummary(string Newest, int OnNewest, int Reprot
 /// May overlap itself or be killed at any point, and never disturbs a refresh: what it leaves is for the next run.
 /// </summary>
 public sealed class Reprotection(
-    IInstanceStore store, IProtectionKeySource keys, TokenProtector protector, Telemetry telemetry, TimeProvider time, ILogger<Reprotection> logger)
+    IInstanceStore store, IProtectionKeySource keys, TokenProtector protector, InstanceTokens tokens, Telemetry telemetry, TimeProvider time, ILogger<Reprotection> logger)
 {
     private const int Concurrency = 8;
 
@@ -86,7 +86,7 @@ public sealed class Reprotection(
                     return needed;
                 }
 
-                var changed = instance with { RefreshToken = await RefreshTokenOfAsync(instance), AccessToken = await AccessTokenOfAsync(instance) };
+                var changed = await WithRefreshTokenAsync(instance) with { AccessToken = await AccessTokenOfAsync(instance) };
                 if (changed == instance)
                 {
                     return needed;
@@ -110,11 +110,14 @@ public sealed class Reprotection(
         return needed;
 
         // What no key opens stays as it is: its version may come back.
-        async Task<ProtectedText?> RefreshTokenOfAsync(Instance instance) =>
-            instance.RefreshToken is { } text && text.KeyId != newest
-            && await protector.UnprotectRefreshTokenAsync(id, instance.Generation, text, cancellationToken) is { } token
-                ? await protector.ProtectAsync(id, TokenField.RefreshToken, instance.Generation, token, cancellationToken)
-                : instance.RefreshToken;
+        async Task<Instance> WithRefreshTokenAsync(Instance instance) =>
+            instance.RefreshToken is { } text && text.KeyId != newest && await tokens.OpenRefreshTokenAsync(instance) is { } token
+                ? instance with
+                {
+                    RefreshToken = await protector.ProtectAsync(id, TokenField.RefreshToken, instance.Generation, token, cancellationToken),
+                    RefreshTokenGeneration = null,
+                }
+                : instance;
 
         async Task<ProtectedText?> AccessTokenOfAsync(Instance instance) =>
             instance.AccessToken is { } text && text.KeyId != newest
