@@ -293,7 +293,7 @@ public sealed partial class TelemetryTests : IDisposable
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
         await _core.Housekeeping.RunAsync(None);
-        await _core.Reprotection.RunAsync(None);
+        await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);
 
         var documentation = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "metrics.md"));

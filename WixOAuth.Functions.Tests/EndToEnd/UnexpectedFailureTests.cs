@@ -81,9 +81,9 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     [Fact]
     public async Task A_state_key_that_cannot_be_had_is_a_page_too()
     {
-        var keys = new Mock<WixOAuth.Secrets.IProtectionKeySource>();
+        var keys = new Mock<WixOAuth.Protection.IKeyRing>();
         keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
-        keys.Setup(source => source.FindClaimedAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
+        keys.Setup(source => source.FindAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
         await using var bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(keys.Object)));
         using var browser = new TestBrowser();
 

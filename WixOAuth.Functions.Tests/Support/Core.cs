@@ -10,6 +10,8 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -30,8 +32,8 @@ public sealed class Core : IDisposable
     public Core(
         IInstanceStore? store = null,
         FakeTimeProvider? clock = null,
-        IAppSecretSource? appSecret = null,
-        IProtectionKeySource? keys = null,
+        ISecretSource<AppSecretVersion>? appSecret = null,
+        IKeyRing? keys = null,
         params (string, string)[] settings)
     {
         Clock = clock ?? TestClock.New();
@@ -43,7 +45,8 @@ public sealed class Core : IDisposable
             .Replace(ServiceDescriptor.Singleton<TimeProvider>(Clock))
             .Replace(ServiceDescriptor.Singleton(store ?? memory))
             .Replace(ServiceDescriptor.Singleton(store as IRefreshTallyStore ?? memory))
-            .Replace(ServiceDescriptor.Singleton(store as ISweepStateStore ?? memory));
+            .Replace(ServiceDescriptor.Singleton(store as ISweepStateStore ?? memory))
+            .Replace(ServiceDescriptor.Singleton(store as IKeyCheckStore ?? memory));
         if (appSecret is not null)
         {
             services.Replace(ServiceDescriptor.Singleton(appSecret));
@@ -94,13 +97,13 @@ public sealed class Core : IDisposable
 
     public AppSecretProbe Probe => Get<AppSecretProbe>();
 
+    public TokenReencryption TokenReencryption => Get<TokenReencryption>();
+
     public LastUsedTracker Uses => Get<LastUsedTracker>();
 
     public RefreshHistory History => Get<RefreshHistory>();
 
     public Housekeeping Housekeeping => Get<Housekeeping>();
-
-    public Reprotection Reprotection => Get<Reprotection>();
 
     public TokenService Tokens => Get<TokenService>();
 
@@ -177,7 +180,10 @@ public sealed class Core : IDisposable
 
     /// <summary>A reader that knows the keys of the settings.</summary>
     public static WebhookReader ReaderOf(ServiceSettings settings, TimeProvider time) =>
-        new(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);
+        new(new ConfiguredSource<WebhookKeys>(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);
+
+    internal static IKeyRing KeyRingOf(ProtectionKey key) =>
+        new KeyRing(new ConfiguredSource<ProtectionKeys>(new ProtectionKeys(key)), NullLogger<KeyRing>.Instance);
 
     public static InstanceId NewId() => new(Guid.NewGuid());
 

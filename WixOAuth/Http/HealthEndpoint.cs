@@ -1,18 +1,20 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
-/// <summary>Whether what we depend on is there, as HTTP. Its findings are kept for 10 seconds, since anybody may ask.</summary>
+/// <summary>The health of the storage and the secrets, over HTTP. Results are cached for 10 seconds, since anybody may ask.</summary>
 public sealed class HealthEndpoint(
     IInstanceStore store,
     ISweepStateStore states,
     AppSecretLedger ledger,
-    IAppSecretSource appSecret,
-    IProtectionKeySource protectionKeys,
+    ISecretSource<AppSecretVersion> appSecret,
+    IKeyRing protectionKeys,
+    TokenProtector protector,
     TimeProvider time,
     ILogger<HealthEndpoint> logger)
 {
@@ -50,12 +52,13 @@ public sealed class HealthEndpoint(
 
     private async Task<HealthBody> CheckAsync()
     {
-        // No instance has the empty id: reading it is the cheapest question that the storage has to answer.
+        // No instance has the empty id: reading it is the cheapest request.
         var storage = CheckAsync(async cancellationToken => await store.FindAsync(default, cancellationToken));
         var secrets = CheckAsync(async cancellationToken =>
         {
             await appSecret.GetAsync(cancellationToken);
             await protectionKeys.GetCurrentAsync(cancellationToken);
+            await CheckKeysAsync(cancellationToken);
         });
         IReadOnlyList<string> degraded = [];
         var state = CheckAsync(async cancellationToken => degraded = DegradedBy(await states.ReadSweepStateAsync(cancellationToken)));
@@ -74,6 +77,18 @@ public sealed class HealthEndpoint(
             (time.GetUtcNow() - state?.SweptAt > SweepOverdueAfter, "sweep_overdue"),
         ];
         return [.. findings.Where(finding => finding.Holds).Select(finding => finding.Word)];
+    }
+
+    private async Task CheckKeysAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await protector.EnsureCanSealAsync(cancellationToken);
+        }
+        catch (StorageUnavailableException)
+        {
+            // Reported as the storage's health, not as the secrets'.
+        }
     }
 
     private async Task<string> CheckAsync(Func<CancellationToken, Task> check)

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
@@ -117,6 +118,9 @@ public sealed class InstallFlow(
         }
 
         activity?.SetInstance(id);
+
+        // Before anything is spent: tokens that cannot be sealed cannot be saved.
+        await protector.EnsureCanSealAsync(cancellationToken);
 
         // 2. Redeem the state, once. That this write succeeds also shows that the tokens can be saved. A browser that
         // leaves now does not stop it: its reload could not tell whether the row that landed has anyone behind it.

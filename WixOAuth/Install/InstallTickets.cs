@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Install;
 

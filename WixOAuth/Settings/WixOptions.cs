@@ -1,4 +1,5 @@
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Settings;

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Storage;
 

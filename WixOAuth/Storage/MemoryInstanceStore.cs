@@ -8,7 +8,7 @@ namespace WixOAuth.Storage;
 /// Keeps instances in memory, for tests and for a laptop without Azurite: all is lost when the program ends. Safe for
 /// concurrent use.
 /// </summary>
-public sealed class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore, ISweepStateStore
+public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore, ISweepStateStore
 {
     private const string AfterAllIds = "g";
 

@@ -23,7 +23,7 @@ namespace WixOAuth.Storage;
 /// <para>A site of which nothing at all is known is read as none.</para>
 /// </remarks>
 /// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
-public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore, ISweepStateStore
+public sealed partial class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore, ISweepStateStore
 {
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;

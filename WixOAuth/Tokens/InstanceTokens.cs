@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Wix;
 
@@ -7,7 +8,7 @@ namespace WixOAuth.Tokens;
 
 /// <summary>The tokens of a stored instance: opens and seals them, and keeps the memory of this process in step.</summary>
 public sealed class InstanceTokens(
-    TokenProtector protector, IProtectionKeySource keys, TokenMemory memory, TimeProvider time, ILogger<InstanceTokens> logger)
+    TokenProtector protector, IKeyRing keys, TokenMemory memory, TimeProvider time, ILogger<InstanceTokens> logger)
 {
     /// <summary>
     /// How far back the generation of an unreadable refresh token is searched where a version that does not know

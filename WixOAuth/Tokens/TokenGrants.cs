@@ -17,7 +17,7 @@ public sealed record GrantAnswer(TokenAnswer Answer, Grant Grant, string SecretV
 /// Requests tokens from Wix with the current app secret. When Wix rejects a request and the secret turns out to have
 /// been changed since, it is sent once more with the new one. Raises <see cref="SecretUnavailableException"/>.
 /// </summary>
-public sealed class TokenGrants(WixClient wix, IAppSecretSource appSecret, AppSecretLedger ledger, ServiceSettings settings)
+public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> appSecret, AppSecretLedger ledger, ServiceSettings settings)
 {
     /// <summary>Exchanges a code. A rejection says nothing about the app secret: anybody can send a bad code.</summary>
     public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>

@@ -1,9 +1,10 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using CsCheck;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
-namespace WixOAuth.Functions.Tests.Secrets;
+namespace WixOAuth.Functions.Tests.Protection;
 
 public sealed class StateProtectorTests
 {
@@ -140,14 +141,14 @@ public sealed class StateProtectorTests
         new StateProtector(_keys).UnprotectAsync(StatePurpose.InstallState, text, default, None).AsTask();
 
     /// <summary>Gives the key under any id, so that a changed id must be found by the encryption itself.</summary>
-    private sealed class AnyId(ProtectionKey key) : IProtectionKeySource
+    private sealed class AnyId(ProtectionKey key) : IKeyRing
     {
         public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => new(key);
 
         public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => new(key);
     }
 
-    private sealed class NoKeys : IProtectionKeySource
+    private sealed class NoKeys : IKeyRing
     {
         public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException();
 

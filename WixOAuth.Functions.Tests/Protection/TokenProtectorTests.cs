@@ -1,8 +1,9 @@
 using CsCheck;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
-namespace WixOAuth.Functions.Tests.Secrets;
+namespace WixOAuth.Functions.Tests.Protection;
 
 public sealed class TokenProtectorTests
 {

@@ -6,7 +6,7 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Secrets;
 
-public sealed class KeyVaultAppSecretSourceTests : KeyVaultFixture
+public sealed class KeyVaultAppSecretTests : KeyVaultFixture
 {
     [Fact]
     public async Task The_secret_is_read_after_the_challenge_and_kept_for_15_minutes()

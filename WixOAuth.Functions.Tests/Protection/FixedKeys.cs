@@ -2,12 +2,13 @@ using System.Security.Cryptography;
 using System.Text;
 using CsCheck;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
-namespace WixOAuth.Functions.Tests.Secrets;
+namespace WixOAuth.Functions.Tests.Protection;
 
 /// <summary>Keys that are there: the last one is the newest.</summary>
-internal sealed class FixedKeys(params ProtectionKey[] keys) : IProtectionKeySource
+internal sealed class FixedKeys(params ProtectionKey[] keys) : IKeyRing
 {
     public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => new(keys[^1]);
 

@@ -1,15 +1,16 @@
 using System.Buffers;
 using System.Buffers.Text;
+using WixOAuth.Secrets;
 
-namespace WixOAuth.Secrets;
+namespace WixOAuth.Protection;
 
-/// <summary>What a browser carries for us. Each has a key of its own, so that none can be used as another.</summary>
+/// <summary>What a sealed text in a browser is for. Each purpose has keys of its own, so that none can be used as another.</summary>
 public enum StatePurpose
 {
     /// <summary>The <c>state</c> of the OAuth flow (RFC 6749, 10.12).</summary>
     InstallState,
 
-    /// <summary>The cookie that binds an install to the browser that began it.</summary>
+    /// <summary>The cookie that binds an install to the browser that started it.</summary>
     InstallCookie,
 
     /// <summary>The <c>start</c> of a link made by <c>CreateInstallLink</c>.</summary>
@@ -17,18 +18,16 @@ public enum StatePurpose
 }
 
 /// <summary>
-/// Encrypts small payloads that a browser carries (AES-256-GCM) and opens nothing but them. How long one is good for,
-/// and whether it was seen before, is the caller's business.
+/// Seals small payloads that a browser carries (AES-256-GCM). Expiry and single use are up to the caller.
 /// </summary>
 /// <remarks>
 /// The text is base64url, without padding, of: a version byte (1), the key's id (16 bytes), the nonce (12 bytes), the
 /// ciphertext, the tag (16 bytes). Random nonces allow 2^32 texts for each purpose and protection key (NIST SP 800-38D,
-/// 8.3): at ten a second a new version of the protection key is due within 13 years.
+/// 8.3): at ten a second that is 13 years.
 /// </remarks>
-/// <param name="keys">Where the keys come from.</param>
-public sealed class StateProtector(IProtectionKeySource keys)
+public sealed class StateProtector
 {
-    /// <summary>A longer text is none of ours.</summary>
+    /// <summary>The longest text that is opened, in characters.</summary>
     public const int MaxTextLength = 4096;
 
     /// <summary>The longest payload, in bytes: its text has <see cref="MaxTextLength"/> characters.</summary>
@@ -38,17 +37,22 @@ public sealed class StateProtector(IProtectionKeySource keys)
     private const int HeaderLength = 1 + KeyIdLength;
     private const int KeyIdLength = 16;
 
-    private readonly PurposeKeys _stateKeys = new("install-state");
-    private readonly PurposeKeys _cookieKeys = new("install-cookie");
-    private readonly PurposeKeys _linkKeys = new("install-link");
+    private static readonly DerivedKeys s_stateKeys = new("install-state");
+    private static readonly DerivedKeys s_cookieKeys = new("install-cookie");
+    private static readonly DerivedKeys s_linkKeys = new("install-link");
+
+    private readonly IKeyRing _keys;
+
+    /// <param name="keys">The keys.</param>
+    internal StateProtector(IKeyRing keys) => _keys = keys;
 
     /// <summary>
-    /// Encrypts a payload with the newest key. The text has four characters for every three bytes of
+    /// Seals a payload with the current key. The text has four characters for every three bytes of
     /// <paramref name="payload"/> and of the 45 that are added: 92 for a payload of 24 bytes.
     /// </summary>
-    /// <param name="purpose">What it is for.</param>
+    /// <param name="purpose">What the text is for.</param>
     /// <param name="payload">At most <see cref="MaxPayloadLength"/> bytes.</param>
-    /// <param name="associatedData">What has to be known to open it; not part of the text. May be empty.</param>
+    /// <param name="associatedData">Needed again to open the text; not part of it. May be empty.</param>
     /// <param name="cancellationToken">Ends the wait for the key.</param>
     /// <exception cref="ArgumentException">The payload is too long.</exception>
     /// <exception cref="SecretUnavailableException">The key cannot be had.</exception>
@@ -60,31 +64,31 @@ public sealed class StateProtector(IProtectionKeySource keys)
             throw new ArgumentException($"A payload has at most {MaxPayloadLength} bytes.", nameof(payload));
         }
 
-        var key = await keys.GetCurrentAsync(cancellationToken);
+        var key = await _keys.GetCurrentAsync(cancellationToken);
         var bytes = new byte[HeaderLength + payload.Length + SealedBytes.Overhead];
         bytes[0] = Version;
         Convert.FromHexString(key.Id).CopyTo(bytes, 1);
         var header = bytes.AsSpan(0, HeaderLength);
-        SealedBytes.Seal(KeysOf(purpose).Of(key), payload.Span, [.. header, .. associatedData.Span], bytes.AsSpan(HeaderLength));
+        SealedBytes.Seal(KeysOf(purpose).Of(key), payload.Span, AssociatedData.OfState(header, associatedData.Span), bytes.AsSpan(HeaderLength));
         return Base64Url.EncodeToString(bytes);
     }
 
     /// <summary>
     /// The payload of a text made by <see cref="ProtectAsync"/> for the same purpose with the same associated data;
-    /// null for any other text, whatever it is. Only one text opens as a payload: no character of it can be changed.
+    /// null for any other text. Only one text opens as a payload: no character of it can be changed.
     /// </summary>
-    /// <exception cref="SecretUnavailableException">Whether there is such a key cannot be known now.</exception>
+    /// <exception cref="SecretUnavailableException">The key cannot be had now.</exception>
     public async ValueTask<byte[]?> UnprotectAsync(
         StatePurpose purpose, string? text, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)
     {
         if (Decode(text) is not { } bytes
-            || await keys.FindClaimedAsync(Convert.ToHexStringLower(bytes, 1, KeyIdLength), cancellationToken) is not { } key)
+            || await _keys.FindAsync(Convert.ToHexStringLower(bytes, 1, KeyIdLength), cancellationToken) is not { } key)
         {
             return null;
         }
 
         var header = bytes.AsSpan(0, HeaderLength);
-        return SealedBytes.Open(KeysOf(purpose).Of(key), bytes.AsSpan(HeaderLength), [.. header, .. associatedData.Span]);
+        return SealedBytes.Open(KeysOf(purpose).Of(key), bytes.AsSpan(HeaderLength), AssociatedData.OfState(header, associatedData.Span));
     }
 
     private static byte[]? Decode(string? text)
@@ -95,7 +99,7 @@ public sealed class StateProtector(IProtectionKeySource keys)
         }
 
         var buffer = new byte[Base64Url.GetMaxDecodedLength(text.Length)];
-        // Not TryDecodeFromChars, which raises exceptions all the same.
+        // Not TryDecodeFromChars, which raises exceptions for some input.
         if (Base64Url.DecodeFromChars(text, buffer, out _, out var length) != OperationStatus.Done
             || length < HeaderLength + SealedBytes.Overhead
             || buffer[0] != Version)
@@ -103,16 +107,16 @@ public sealed class StateProtector(IProtectionKeySource keys)
             return null;
         }
 
-        // Decoders overlook padding, white space and the unused bits of the last character.
+        // Decoders ignore padding, white space and the unused bits of the last character.
         var bytes = buffer[..length];
         return Base64Url.EncodeToString(bytes) == text ? bytes : null;
     }
 
-    private PurposeKeys KeysOf(StatePurpose purpose) => purpose switch
+    private static DerivedKeys KeysOf(StatePurpose purpose) => purpose switch
     {
-        StatePurpose.InstallState => _stateKeys,
-        StatePurpose.InstallCookie => _cookieKeys,
-        StatePurpose.InstallLink => _linkKeys,
+        StatePurpose.InstallState => s_stateKeys,
+        StatePurpose.InstallCookie => s_cookieKeys,
+        StatePurpose.InstallLink => s_linkKeys,
         _ => throw new ArgumentOutOfRangeException(nameof(purpose)),
     };
 }

@@ -1,7 +1,8 @@
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
-namespace WixOAuth.Functions.Tests.Secrets;
+namespace WixOAuth.Functions.Tests.Protection;
 
 /// <summary>
 /// What was sealed once stays readable for as long as its key is: these were made by another program (OpenSSL by way of

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 
-namespace WixOAuth.Secrets;
+namespace WixOAuth.Protection;
 
 /// <summary>
 /// One version of the key that tokens, states and cookies are encrypted with. The key itself never leaves this class:

@@ -1,4 +1,4 @@
-namespace WixOAuth.Secrets;
+namespace WixOAuth.Protection;
 
 /// <summary>An encrypted text, and the id of the protection key that opens it.</summary>
 /// <param name="KeyId">The id of the protection key.</param>

@@ -1,14 +1,16 @@
-using WixOAuth.Functions.Tests.Secrets;
+using WixOAuth.Functions.Tests.Protection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
-namespace WixOAuth.Functions.Tests.Tokens;
+namespace WixOAuth.Functions.Tests.Maintenance;
 
 /// <summary>Tokens come to be encrypted with the newest protection key, and none is lost on the way.</summary>
-public sealed class ReprotectionTests : IDisposable
+public sealed class TokenReencryptionTests : IDisposable
 {
     private static readonly CancellationToken None = CancellationToken.None;
     private readonly ProtectionKey _old = FixedKeys.NewKey();
@@ -16,7 +18,7 @@ public sealed class ReprotectionTests : IDisposable
     private readonly WatchedStore _store = new(new MemoryInstanceStore());
     private readonly Core _core;
 
-    public ReprotectionTests() => _core = new Core(_store);
+    public TokenReencryptionTests() => _core = new Core(_store);
 
     public void Dispose() => _core.Dispose();
 
@@ -36,8 +38,8 @@ public sealed class ReprotectionTests : IDisposable
 
         // Those that need nothing are not read one by one.
         Assert.Equal(reads, _store.CallsTo(nameof(IInstanceStore.FindAsync)));
-        Assert.Equal((_new.Id, 50, 40, true), (summary.Newest, summary.OnNewest, summary.Reprotected, summary.IsWhole));
-        Assert.Equal((50, 0), (again.OnNewest, again.Reprotected));
+        Assert.Equal((_new.Id, 50, 40, true), (summary.Newest, summary.OnNewest, summary.Reencrypted, summary.IsComplete));
+        Assert.Equal((50, 0), (again.OnNewest, again.Reencrypted));
         Assert.Empty(summary.OnOlder);
         foreach (var old in before)
         {
@@ -79,8 +81,8 @@ public sealed class ReprotectionTests : IDisposable
         _core.Clock.Advance(TokenRefresher.LeaseTime);
         var after = await RunAsync(_old, _new);
 
-        Assert.Equal((1, 0), (during.OnOlder[_old.Id], during.Reprotected));
-        Assert.Equal(1, after.Reprotected);
+        Assert.Equal((1, 0), (during.OnOlder[_old.Id], during.Reencrypted));
+        Assert.Equal(1, after.Reencrypted);
     }
 
     [Fact]
@@ -103,7 +105,7 @@ public sealed class ReprotectionTests : IDisposable
         var now = await _core.ReadAsync(instance.Id);
         var opened = await new TokenProtector(new FixedKeys(_new)).UnprotectRefreshTokenAsync(now.Id, 2, now.RefreshToken!, None);
         Assert.Equal("newer", opened?.Reveal());
-        Assert.Equal(1, summary.Reprotected);
+        Assert.Equal(1, summary.Reencrypted);
     }
 
     [Fact]
@@ -118,7 +120,7 @@ public sealed class ReprotectionTests : IDisposable
 
         var summary = await RunAsync(_old, _new);
 
-        Assert.Equal((4, 2), (summary.OnNewest, summary.Reprotected));
+        Assert.Equal((4, 2), (summary.OnNewest, summary.Reencrypted));
         Assert.Empty(summary.OnOlder);
     }
 
@@ -138,7 +140,7 @@ public sealed class ReprotectionTests : IDisposable
         var summary = await RunAsync(_old, _new);
 
         Assert.Equal(6, busy);
-        Assert.Equal((0, 1), (summary.Reprotected, summary.OnOlder[_old.Id]));
+        Assert.Equal((0, 1), (summary.Reencrypted, summary.OnOlder[_old.Id]));
     }
 
     [Fact]
@@ -164,7 +166,7 @@ public sealed class ReprotectionTests : IDisposable
 
         var summary = await RunAsync([_old, _new], ending.Token);
 
-        Assert.False(summary.IsWhole);
+        Assert.False(summary.IsComplete);
         Assert.Single(_core.Logs.Of(419));
         Assert.Empty(measured.Of("wixoauth.protection_key.instances"));
         _store.Before = (_, _) => Task.CompletedTask;
@@ -178,14 +180,14 @@ public sealed class ReprotectionTests : IDisposable
         Assert.NotNull(await _store.TryWriteAsync(stored, change(stored.Instance), None));
     }
 
-    private Task<ReprotectionSummary> RunAsync(params ProtectionKey[] keys) => RunAsync(keys, None);
+    private Task<ReencryptionSummary> RunAsync(params ProtectionKey[] keys) => RunAsync(keys, None);
 
-    private Task<ReprotectionSummary> RunAsync(ProtectionKey[] keys, CancellationToken cancellationToken)
+    private Task<ReencryptionSummary> RunAsync(ProtectionKey[] keys, CancellationToken cancellationToken)
     {
         var source = new FixedKeys(keys);
         var protector = new TokenProtector(source);
         var tokens = new InstanceTokens(protector, source, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>());
-        return new Reprotection(_store, source, protector, tokens, _core.Telemetry, _core.Clock, _core.Logs.For<Reprotection>())
+        return new TokenReencryption(_store, source, protector, tokens, _core.Telemetry, _core.Clock, _core.Logs.For<TokenReencryption>())
             .RunAsync(cancellationToken);
     }
 

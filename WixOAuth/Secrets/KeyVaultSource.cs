@@ -1,25 +1,25 @@
 using System.Globalization;
 using Azure;
-using Azure.Security.KeyVault.Secrets;
 using Microsoft.Extensions.Logging;
 
 namespace WixOAuth.Secrets;
 
 /// <summary>
-/// The newest version of one secret, kept in memory. It is read anew in the background when it is 12 minutes old;
-/// nobody is given one older than 15 minutes, unless the last reading failed: then the known one goes on serving at
-/// once, however old, and the vault is asked again every 30 seconds while there are callers.
+/// A secret from Key Vault, cached. It is read again in the background when it is 12 minutes old, and callers never get
+/// one older than 15 minutes, unless the last read failed: then the known value is returned at once, however old, and the
+/// vault is asked again every 30 seconds while there are callers.
 /// </summary>
-/// <remarks>At most one reading is under way; all who wait share it, and one who goes away ends it for nobody.</remarks>
+/// <remarks>At most one read is in flight; all callers share it, and a caller that cancels does not end it for others.</remarks>
 /// <typeparam name="T">What the secret is read as.</typeparam>
-/// <param name="vault">Where it is read.</param>
-/// <param name="name">Its name there.</param>
-/// <param name="parse">Makes a <typeparamref name="T"/> of it, or raises <see cref="SecretUnavailableException"/> where it is malformed.</param>
+/// <param name="name">The secret's name, for the log.</param>
+/// <param name="read">
+/// Reads the secret; returns its version too, or null where there is no such secret. Raises
+/// <see cref="SecretUnavailableException"/> where that is a failure.
+/// </param>
 /// <param name="time">The clock.</param>
-/// <param name="logger">Told of new versions and of every failure.</param>
-/// <param name="whenMissing">What a secret that is not there is read as; null where that is a failure.</param>
-internal sealed class VaultSecret<T>(
-    VaultReader vault, string name, Func<KeyVaultSecret, T> parse, TimeProvider time, ILogger logger, T? whenMissing = null)
+/// <param name="logger">Logs new versions and each failure.</param>
+internal sealed class KeyVaultSource<T>(
+    string name, Func<Task<(T Value, string? Version)>> read, TimeProvider time, ILogger logger) : ISecretSource<T>
     where T : class
 {
     public static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(15);
@@ -27,54 +27,58 @@ internal sealed class VaultSecret<T>(
     public static readonly TimeSpan NewestInterval = TimeSpan.FromMinutes(1);
     public static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(30);
 
-    // Shorter than the other, because meanwhile nothing works; still no storm of requests at a vault that refuses at once.
+    // Shorter, because nothing works meanwhile; still not a flood of requests to a vault that refuses at once.
     public static readonly TimeSpan FirstRetryInterval = TimeSpan.FromSeconds(5);
 
     private readonly Lock _gate = new();
     private volatile Reading? _reading;
     private Failure? _failure;
     private long _askedAt;
-    private Task? _flight;
+    private Task? _pendingRead;
 
-    /// <summary>Whether a version was ever read.</summary>
-    public bool IsKnown => _reading is not null;
+    public bool IsFailing
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _failure is not null;
+            }
+        }
+    }
 
-    /// <summary>The newest version as far as known, at most <see cref="MaxAge"/> old while the vault can be reached.</summary>
-    /// <exception cref="SecretUnavailableException">None was ever read.</exception>
     public ValueTask<T> GetAsync(CancellationToken cancellationToken) =>
         _reading is { } reading && time.GetElapsedTime(reading.At) < RefreshAge
             ? new ValueTask<T>(reading.Value)
             : AskAsync(newest: false, cancellationToken);
 
-    /// <summary>The newest version by the vault's own word, which is asked for at most every <see cref="NewestInterval"/>.</summary>
-    /// <exception cref="SecretUnavailableException">None was ever read.</exception>
     public ValueTask<T> GetNewestAsync(CancellationToken cancellationToken) => AskAsync(newest: true, cancellationToken);
 
     private async ValueTask<T> AskAsync(bool newest, CancellationToken cancellationToken)
     {
-        Task? flight = null;
+        Task? pending = null;
         lock (_gate)
         {
-            if (_flight is null && MayAsk(newest))
+            if (_pendingRead is null && MayAsk(newest))
             {
                 _askedAt = time.GetTimestamp();
-                _flight = Task.Run(ReadAsync, CancellationToken.None);
+                _pendingRead = Task.Run(ReadAsync, CancellationToken.None);
             }
 
             if (newest || _reading is not { } known || (_failure is null && time.GetElapsedTime(known.At) >= MaxAge))
             {
-                flight = _flight;
+                pending = _pendingRead;
             }
         }
 
-        if (flight is not null)
+        if (pending is not null)
         {
-            await flight.WaitAsync(cancellationToken);
+            await pending.WaitAsync(cancellationToken);
         }
 
         lock (_gate)
         {
-            // A failure of its own for each caller: one exception thrown on several threads garbles its stack.
+            // A new exception for each caller: throwing one instance on several threads corrupts its stack trace.
             return _reading?.Value ?? throw new SecretUnavailableException(_failure!.Problem.Message, _failure.Problem);
         }
     }
@@ -96,16 +100,12 @@ internal sealed class VaultSecret<T>(
         var sentAt = time.GetTimestamp();
         try
         {
-            Succeeded(await vault.ReadAsync(name, version: null) is { } secret
-                ? new Reading(parse(secret), secret.Properties.Version, sentAt)
-                : new Reading(
-                    whenMissing ?? throw new SecretUnavailableException($"There is no secret '{name}' in Key Vault: it answered HTTP 404."),
-                    Version: null,
-                    sentAt));
+            var (value, version) = await read();
+            Succeeded(new Reading(value, version, sentAt));
         }
         catch (Exception exception)
         {
-            // Whatever it is: a flight that ends with an exception would never be replaced by another.
+            // Every exception: a pending read that faults would never be replaced.
             Failed(exception as SecretUnavailableException
                 ?? new SecretUnavailableException($"The secret '{name}' could not be read from Key Vault.", exception));
         }
@@ -119,7 +119,7 @@ internal sealed class VaultSecret<T>(
             isNew = _reading is null || _reading.Version != reading.Version;
             _reading = reading;
             _failure = null;
-            _flight = null;
+            _pendingRead = null;
         }
 
         if (isNew && reading.Version is { } version)
@@ -141,7 +141,7 @@ internal sealed class VaultSecret<T>(
             known = _reading;
             retryIn = RetryIn(problem, known is null ? FirstRetryInterval : RetryInterval);
             _failure = new Failure(problem, time.GetTimestamp(), retryIn);
-            _flight = null;
+            _pendingRead = null;
         }
 
         if (known is null)

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 
-namespace WixOAuth.Secrets;
+namespace WixOAuth.Protection;
 
 /// <summary>
 /// AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits, laid out as nonce, ciphertext, tag. Because the nonce

@@ -1,38 +1,43 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
+using WixOAuth.Tokens;
 
-namespace WixOAuth.Tokens;
+namespace WixOAuth.Maintenance;
 
-/// <summary>Which versions of the protection key are needed for instances' tokens.</summary>
-/// <param name="Newest">The id of the newest version, which everything new is encrypted with.</param>
-/// <param name="OnNewest">How many instances need that one only.</param>
-/// <param name="Reprotected">How many of those were encrypted anew in this run.</param>
-/// <param name="OnOlder">By id, how many instances need an older version still.</param>
-/// <param name="IsWhole">Whether all instances were looked at.</param>
-public sealed record ReprotectionSummary(string Newest, int OnNewest, int Reprotected, IReadOnlyDictionary<string, int> OnOlder, bool IsWhole);
+/// <summary>Which protection keys the stored tokens need.</summary>
+/// <param name="Newest">The id of the newest key, which seals everything new.</param>
+/// <param name="OnNewest">The number of instances that need only that one.</param>
+/// <param name="Reencrypted">How many of those were encrypted again in this run.</param>
+/// <param name="OnOlder">By id, the number of rows that still need an older key.</param>
+/// <param name="IsComplete">Whether all instances were looked at.</param>
+public sealed record ReencryptionSummary(string Newest, int OnNewest, int Reencrypted, IReadOnlyDictionary<string, int> OnOlder, bool IsComplete);
 
 /// <summary>
-/// Encrypts tokens anew that an older version of the protection key was used for, so that this version can be disabled.
-/// May overlap itself or be killed at any point, and never disturbs a refresh: what it leaves is for the next run.
+/// Encrypts tokens, and then the key-check row, again with the newest protection key, so that older versions can be
+/// disabled. It may run concurrently with itself and be killed at any point, and never disturbs a refresh: the next run
+/// does what is left.
 /// </summary>
-public sealed class Reprotection(
-    IInstanceStore store, IProtectionKeySource keys, TokenProtector protector, InstanceTokens tokens, Telemetry telemetry, TimeProvider time, ILogger<Reprotection> logger)
+public sealed class TokenReencryption(
+    IInstanceStore store, IKeyRing keys, TokenProtector protector, InstanceTokens tokens, Telemetry telemetry, TimeProvider time, ILogger<TokenReencryption> logger)
 {
     private const int Concurrency = 8;
 
-    // Whoever writes so often meanwhile encrypts with the newest version himself.
-    private const int Tries = 3;
+    // A process that keeps writing to the row meanwhile uses the newest key itself.
+    private const int MaxTries = 3;
 
-    /// <summary>Looks at all instances and encrypts anew what needs it.</summary>
-    /// <param name="cancellationToken">Ends the run; the summary then tells of a part.</param>
-    /// <exception cref="SecretUnavailableException">The newest version is not known.</exception>
-    /// <exception cref="StorageUnavailableException">The storage fails; what is left is for the next run.</exception>
-    public async Task<ReprotectionSummary> RunAsync(CancellationToken cancellationToken)
+    /// <summary>Looks at all instances and encrypts again what needs it.</summary>
+    /// <param name="cancellationToken">Ends the run; the summary is then incomplete.</param>
+    /// <exception cref="SecretUnavailableException">The keys cannot be had, or are not those of the stored tokens.</exception>
+    /// <exception cref="StorageUnavailableException">The storage fails; the next run goes on.</exception>
+    public async Task<ReencryptionSummary> RunAsync(CancellationToken cancellationToken)
     {
-        var newest = (await keys.GetNewestAsync(cancellationToken)).Id;
-        var (onNewest, reprotected, isWhole) = (0, 0, true);
+        await protector.EnsureCanSealAsync(cancellationToken);
+        var newestKey = await keys.GetNewestAsync(cancellationToken);
+        var newest = newestKey.Id;
+        var (onNewest, reencrypted, isComplete) = (0, 0, true);
         var onOlder = new ConcurrentDictionary<string, int>();
         try
         {
@@ -42,7 +47,7 @@ public sealed class Reprotection(
                 async (glance, token) =>
                 {
                     var needed = Older(newest, glance.RefreshTokenKeyId, glance.AccessTokenKeyId);
-                    var left = needed.Count == 0 ? needed : await ReprotectAsync(glance.Id, newest, needed, token);
+                    var left = needed.Count == 0 ? needed : await ReencryptAsync(glance.Id, newest, needed, token);
                     foreach (var id in left)
                     {
                         onOlder.AddOrUpdate(id, 1, (_, count) => count + 1);
@@ -51,26 +56,30 @@ public sealed class Reprotection(
                     if (left.Count == 0 && (glance.RefreshTokenKeyId ?? glance.AccessTokenKeyId) is not null)
                     {
                         Interlocked.Increment(ref onNewest);
-                        Interlocked.Add(ref reprotected, needed.Count == 0 ? 0 : 1);
+                        Interlocked.Add(ref reencrypted, needed.Count == 0 ? 0 : 1);
                     }
                 });
+            foreach (var id in Older(newest, await protector.ResealKeyCheckAsync(newestKey, cancellationToken)))
+            {
+                onOlder.AddOrUpdate(id, 1, (_, count) => count + 1);
+            }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            isWhole = false;
+            isComplete = false;
         }
 
-        var summary = new ReprotectionSummary(newest, onNewest, reprotected, onOlder, isWhole);
+        var summary = new ReencryptionSummary(newest, onNewest, reencrypted, onOlder, isComplete);
         Report(summary);
         return summary;
     }
 
-    /// <summary>Encrypts an instance's tokens anew where they can be read; answers the older versions that it needs then.</summary>
-    private async Task<HashSet<string>> ReprotectAsync(InstanceId id, string newest, HashSet<string> needed, CancellationToken cancellationToken)
+    /// <summary>Encrypts an instance's tokens again where they open; returns the older keys that it then still needs.</summary>
+    private async Task<HashSet<string>> ReencryptAsync(InstanceId id, string newest, HashSet<string> needed, CancellationToken cancellationToken)
     {
         try
         {
-            for (var tries = 0; tries < Tries; tries++)
+            for (var tries = 0; tries < MaxTries; tries++)
             {
                 if (await store.FindAsync(id, cancellationToken) is not { } stored)
                 {
@@ -80,7 +89,7 @@ public sealed class Reprotection(
                 var instance = stored.Instance;
                 needed = Older(newest, instance.RefreshToken?.KeyId, instance.AccessToken?.KeyId);
 
-                // Whoever holds the lease is about to encrypt with the newest version; his write is not to be put off.
+                // The owner of the lease is about to write with the newest key, and must not be delayed.
                 if (needed.Count == 0 || instance.Lease?.Until > time.GetUtcNow())
                 {
                     return needed;
@@ -100,7 +109,7 @@ public sealed class Reprotection(
         }
         catch (SecretUnavailableException)
         {
-            // The source of keys has logged it. A version that is disabled may be enabled again: the row waits for it.
+            // The key ring has logged it. A disabled version may be enabled again: the row waits for it.
         }
         catch (InvalidDataException exception)
         {
@@ -140,11 +149,11 @@ public sealed class Reprotection(
         return older;
     }
 
-    private void Report(ReprotectionSummary summary)
+    private void Report(ReencryptionSummary summary)
     {
-        if (!summary.IsWhole)
+        if (!summary.IsComplete)
         {
-            logger.ReprotectionUnfinished(summary.Reprotected);
+            logger.ReencryptionUnfinished(summary.Reencrypted);
             return;
         }
 
@@ -154,7 +163,7 @@ public sealed class Reprotection(
         }
 
         var onOlder = summary.OnOlder.Values.Sum();
-        logger.ReprotectionDone(summary.Newest, summary.OnNewest, summary.Reprotected, onOlder);
+        logger.ReencryptionDone(summary.Newest, summary.OnNewest, summary.Reencrypted, onOlder);
         telemetry.CountedKeys(summary.OnNewest, onOlder);
     }
 }

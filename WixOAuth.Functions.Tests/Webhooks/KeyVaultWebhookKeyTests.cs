@@ -10,7 +10,7 @@ using WixOAuth.Webhooks;
 namespace WixOAuth.Functions.Tests.Webhooks;
 
 /// <summary>The webhook keys in Key Vault, and what becomes of a webhook while they cannot be had.</summary>
-public sealed class KeyVaultWebhookKeySourceTests : KeyVaultFixture, IDisposable
+public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
 {
     private const string Name = "wix-webhook-public-key";
 
@@ -28,7 +28,7 @@ public sealed class KeyVaultWebhookKeySourceTests : KeyVaultFixture, IDisposable
     [Fact]
     public async Task Without_the_secret_there_are_no_keys_and_it_is_looked_for_once_a_minute_at_most()
     {
-        var reader = Reader();
+        var reader = NewReader();
 
         Assert.Equal(new Webhook.Untrusted("there is no key to check it with"), await ReadAsync(reader, _first));
         await ReadAsync(reader, _first);
@@ -37,7 +37,7 @@ public sealed class KeyVaultWebhookKeySourceTests : KeyVaultFixture, IDisposable
 
         Vault.Add(Name, Pem(_first));
         Assert.IsType<Webhook.Untrusted>(await ReadAsync(reader, _first));
-        Time.Advance(VaultSecret<WebhookKeys>.NewestInterval);
+        Time.Advance(KeyVaultSource<WebhookKeys>.NewestInterval);
         Assert.IsType<Webhook.Known>(await ReadAsync(reader, _first));
         Assert.Equal(2, Vault.Calls.Count);
     }
@@ -50,16 +50,16 @@ public sealed class KeyVaultWebhookKeySourceTests : KeyVaultFixture, IDisposable
     {
         Vault.Add(Name, form == "base64" ? Convert.ToBase64String(Encoding.ASCII.GetBytes(Pem(_first))) : string.Format(null, form, Pem(_first)));
 
-        Assert.IsType<Webhook.Known>(await ReadAsync(Reader(), _first));
+        Assert.IsType<Webhook.Known>(await ReadAsync(NewReader(), _first));
     }
 
     [Fact]
     public async Task A_signature_by_an_unknown_key_has_the_vault_asked_once_a_minute_and_a_good_one_never()
     {
         Vault.Add(Name, Pem(_first));
-        var reader = Reader();
+        var reader = NewReader();
         await ReadAsync(reader, _first);
-        Time.Advance(VaultSecret<WebhookKeys>.NewestInterval);
+        Time.Advance(KeyVaultSource<WebhookKeys>.NewestInterval);
         await ReadAsync(reader, _first);
         Assert.Single(Vault.Calls);
 
@@ -70,7 +70,7 @@ public sealed class KeyVaultWebhookKeySourceTests : KeyVaultFixture, IDisposable
 
         Assert.Equal(2, Vault.Calls.Count);
         Vault.Add(Name, $"{Pem(_first)}\n{Pem(_second)}");
-        Time.Advance(VaultSecret<WebhookKeys>.NewestInterval);
+        Time.Advance(KeyVaultSource<WebhookKeys>.NewestInterval);
         Assert.IsType<Webhook.Known>(await ReadAsync(reader, _second));
         Assert.IsType<Webhook.Known>(await ReadAsync(reader, _first));
         Assert.Equal(3, Vault.Calls.Count);
@@ -80,7 +80,7 @@ public sealed class KeyVaultWebhookKeySourceTests : KeyVaultFixture, IDisposable
     public async Task What_is_no_key_leaves_the_known_ones_in_use()
     {
         Vault.Add(Name, Pem(_first));
-        var reader = Reader();
+        var reader = NewReader();
         await ReadAsync(reader, _first);
 
         Vault.Add(Name, "rubbish");
@@ -118,11 +118,11 @@ public sealed class KeyVaultWebhookKeySourceTests : KeyVaultFixture, IDisposable
 
     private static string Pem(RSA key) => key.ExportSubjectPublicKeyInfoPem();
 
-    private WebhookReader Reader() => new(
-        new KeyVaultWebhookKeySource(new VaultReader(Vault.Client(), Time), Name, Time, Logs.For<KeyVaultWebhookKeySource>()), _core.Settings, Time);
+    private WebhookReader NewReader() => new(
+        Reader().SourceOf(Name, WebhookKeys.Parse, whenMissing: new WebhookKeys([])), _core.Settings, Time);
 
     private WebhookEndpoint Endpoint() =>
-        new(Reader(), _core.Life, _core.Background, _core.Telemetry, Time, Logs.For<WebhookEndpoint>());
+        new(NewReader(), _core.Life, _core.Background, _core.Telemetry, Time, Logs.For<WebhookEndpoint>());
 
     private string Signed(RSA key) => SignedWebhook.Of(key, "AppRemoved", Core.NewId(), Time.GetUtcNow());
 
