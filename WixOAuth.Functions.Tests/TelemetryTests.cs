@@ -295,6 +295,14 @@ public sealed partial class TelemetryTests : IDisposable
         await _core.Housekeeping.RunAsync(None);
         await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);
+        var answer = _core.Wix.Answer;
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
+        await _core.GetAsync(Id, TokenRequirements.New);
+        _core.Wix.Answer = answer;
+        await _core.GetAsync(Id, TokenRequirements.New);
+        await _core.Background.WhenIdleAsync(None);
+
+        _measured.Observe("wixoauth.wix.throttled");
 
         var documentation = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "metrics.md"));
         var rows = documentation.Split('\n').Where(line => line.StartsWith("| `wixoauth.", StringComparison.Ordinal)).ToDictionary(line => line.Split('`')[1]);
@@ -370,9 +378,9 @@ public sealed partial class TelemetryTests : IDisposable
                 $$"""{"active":"true","clientId":"{{_core.Settings.Wix.AppId}}","instanceId":"{{id}}","iat":"1700000000"}"""),
             _ => StubWix.Json(System.Net.HttpStatusCode.OK, "{}"),
         });
-        var consent = Assert.IsType<InstallStep.Consent>(await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), None));
+        var consent = Assert.IsType<InstallResult.Consent>(await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), None));
         var state = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single();
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(
             new RedirectRequest(new AuthorizationCode("a-secret-code"), state, id.ToString(), false, [KeyValuePair.Create(consent.Set.Name, consent.Set.Value)]),
             None));
         await _core.Background.WhenIdleAsync(None);

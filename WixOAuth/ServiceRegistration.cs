@@ -1,7 +1,9 @@
+using System.Net;
 using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
@@ -68,8 +70,9 @@ public static class ServiceRegistration
         services.AddSingleton<ProtectionKeyCheck>();
         services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
         services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
-        services.AddSingleton<InstallTickets>();
+        services.AddSingleton<InstallStateService>();
         services.AddSingleton<SetupCompleter>();
+        services.AddSingleton<InstanceConfirmation>();
         services.AddSingleton<InstallFlow>();
 
         services.AddWebhookKeys(settings);
@@ -121,20 +124,24 @@ public static class ServiceRegistration
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
             .ConfigureHttpClient(Configure)
             .RemoveAllLoggers();
+        services.AddSingleton<WixCircuit>();
         services.AddSingleton(provider =>
         {
             var clients = provider.GetRequiredService<IHttpClientFactory>();
             return new WixClient(
                 clients.CreateClient(WixHttp),
                 clients.CreateClient(WixExchangeHttp),
+                provider.GetRequiredService<WixCircuit>(),
                 provider.GetRequiredService<ServiceSettings>(),
                 provider.GetRequiredService<Telemetry>(),
-                provider.GetRequiredService<TimeProvider>());
+                provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<ILogger<WixClient>>());
         });
 
         static SocketsHttpHandler Handler(TimeSpan connectionLifetime) => new()
         {
             AllowAutoRedirect = false,
+            AutomaticDecompression = DecompressionMethods.All,
             UseCookies = false,
             PooledConnectionLifetime = connectionLifetime,
             ConnectTimeout = TimeSpan.FromSeconds(4),

@@ -21,9 +21,9 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         _store.SetReturnsDefault(Task.FromException<StoredInstance?>(new InvalidOperationException(Secret)));
         _store.Setup(store => store.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException());
         _store.Setup(store => store.FindAsync(It.IsAny<InstanceId>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
-        _store.Setup(store => store.TryAddRedemptionAsync(It.IsAny<Redemption>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
+        _store.Setup(store => store.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
         _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
-        _store.Setup(store => store.RemoveRedemptionsAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
+        _store.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync(new StorageUnavailableException());
         _bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(_store.Object)));
     }

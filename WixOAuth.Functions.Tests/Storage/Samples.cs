@@ -22,7 +22,7 @@ internal static class Samples
         UpdatedAt = Noon,
     };
 
-    public static Redemption NewRedemption(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
+    public static ConsumedState NewRedemption(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
     {
         Nonce = nonce ?? Guid.NewGuid().ToString("N"),
         IssuedAt = issuedAt ?? Noon,

@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Http;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
@@ -59,6 +60,9 @@ public sealed class Core : IDisposable
 
         services.ConfigureAll<HttpClientFactoryOptions>(options => options.HttpMessageHandlerBuilderActions.Add(builder => builder.PrimaryHandler = Wix));
         _services = services.BuildServiceProvider();
+
+        // Put together here: tests ask from many threads at once.
+        Get<RefreshSweep>();
     }
 
     public FakeTimeProvider Clock { get; }
@@ -76,6 +80,8 @@ public sealed class Core : IDisposable
     public IInstanceStore Store => Get<IInstanceStore>();
 
     public IRefreshTallyStore Tallies => Get<IRefreshTallyStore>();
+
+    public WixCircuit Circuit => Get<WixCircuit>();
 
     public ISweepStateStore States => Get<ISweepStateStore>();
 
@@ -109,13 +115,15 @@ public sealed class Core : IDisposable
 
     public InstanceLife Life => Get<InstanceLife>();
 
+    public InstallStateService Tickets => Get<InstallStateService>();
+
     public WebhookEndpoint Webhooks => Get<WebhookEndpoint>();
 
     public SetupCompleter Setup => Get<SetupCompleter>();
 
     public RefreshSweep Sweep => Get<RefreshSweep>();
 
-    public InstallTickets Tickets => Get<InstallTickets>();
+    
 
     public InstallFlow Flow => Get<InstallFlow>();
 

@@ -14,6 +14,8 @@ public sealed class StatusEndpoint(
     IInstanceStore store,
     InstanceOverview overview,
     RefreshHistory history,
+    ISweepStateStore states,
+    AppSecretLedger ledger,
     ServiceSettings settings,
     TimeProvider time,
     ILogger<StatusEndpoint> logger)
@@ -53,7 +55,10 @@ public sealed class StatusEndpoint(
                 search,
                 values[2],
                 last is { } end ? ListCursor.Write(values[0], end) : null,
-                settings.Wix.SetupCompletion != SetupCompletion.Never),
+                settings.Wix.SetupCompletion != SetupCompletion.Never)
+            {
+                IsSecretSuspect = ledger.IsSuspect || await states.ReadSweepStateAsync(cancellationToken) is { IsSecretSuspect: true },
+            },
             nonce);
         return new OperatorsPage(html, nonce);
     });

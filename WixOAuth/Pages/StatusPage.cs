@@ -21,7 +21,11 @@ internal sealed record StatusModel(
     string? Search,
     string? Cursor,
     string? Next,
-    bool SendsSetup);
+    bool SendsSetup)
+{
+    /// <summary>Whether the app secret is suspect, in this process or by the last sweep.</summary>
+    public bool IsSecretSuspect { get; init; }
+}
 
 /// <summary>
 /// The operators' page. Everything that came from Wix or from a customer is encoded where it is put in, and the script
@@ -208,6 +212,7 @@ internal static class StatusPage
             {Tile("reinstall_required", "reinstall required", overview.ByStatus[InstanceStatus.ReinstallRequired], "bad")}
             {Tile("removed", "removed", overview.ByStatus[InstanceStatus.Removed], "")}
             </ul>
+            {Custody(model)}
             {(overview.IsPartial ? $"""<p class="dim">Counted are the first {N(InstanceOverview.Limit)} instances.</p>""" : "")}
             <div class="two">
             <section class="card" aria-labelledby="life"><h2 id="life">How long the active sites’ tokens live</h2>{Life(overview)}</section>
@@ -215,6 +220,21 @@ internal static class StatusPage
             </div>
             </div>
             """;
+    }
+
+    /// <summary>What concerns refresh tokens and the app secret, a line for each; nothing where all is well.</summary>
+    private static string Custody(StatusModel model)
+    {
+        var overview = model.Overview;
+        var byGrant = overview.ByGrant;
+        (bool Holds, string Css, string Words)[] lines =
+        [
+            (model.IsSecretSuspect, "pill reinstall_required", "Wix rejects every site that is asked: is the app secret right? No site needs a reinstall because of this."),
+            (overview.Unreadable > 0, "pill failing", $"{N(overview.Unreadable)} with a refresh token that no protection key opens: kept, served by client credentials. A version of the protection key is missing."),
+            (overview.OnFallback > overview.Unreadable, "pill failing", $"{N(overview.OnFallback - overview.Unreadable)} with a refresh token that Wix rejects: kept, served by client credentials, tried again by itself."),
+            (byGrant.Values.Sum() > 0, "dim", $"Access tokens: {N(byGrant.GetValueOrDefault(Grant.RefreshToken))} by refresh token, {N(byGrant.GetValueOrDefault(Grant.ClientCredentials))} by client credentials."),
+        ];
+        return string.Concat(lines.Where(line => line.Holds).Select(line => $"""<p class="{line.Css}">{E(line.Words)}</p>"""));
     }
 
     private static string Tile(string list, string words, int count, string trouble) =>
@@ -350,10 +370,10 @@ internal static class StatusPage
 
     private static string Plain(TokenError error) => error switch
     {
-        TokenError.Rejected => "Wix does not accept its refresh token",
+        TokenError.Rejected => "Wix rejects every grant that is allowed for it",
         TokenError.WixUnavailable => "Wix could not be reached",
         TokenError.UnexpectedAnswer => "Wix answered something that makes no sense",
-        TokenError.Undecryptable => "Its stored tokens cannot be decrypted: the protection key is missing",
+        TokenError.Undecryptable => "No protection key opens its refresh token",
         _ => "The app secret could not be read from Key Vault",
     };
 

@@ -103,7 +103,7 @@ public sealed class AppSecretProbe(
 
     private async Task<Finding> AskAsync(InstanceId? except)
     {
-        var known = ledger.LastSucceeded(RejectionPolicy.SitesToAsk, except ?? default);
+        var known = ledger.LastSucceeded(RejectionPolicy.SitesToAsk * 2, except ?? default);
         IReadOnlyList<InstanceId> sites = known;
         if (known.Count < RejectionPolicy.SitesToAsk)
         {
@@ -120,8 +120,8 @@ public sealed class AppSecretProbe(
         }
 
         // During a suspicion one success is all it takes to end it.
-        sites = [.. sites.Take(ledger.IsSuspect ? 1 : RejectionPolicy.SitesToAsk)];
-        var answers = await Task.WhenAll(sites.Select(AskAsync));
+        var wasSuspect = ledger.IsSuspect;
+        var answers = await Task.WhenAll(sites.Take(wasSuspect ? 1 : RejectionPolicy.SitesToAsk).Select(AskAsync));
         if (answers.All(each => each.Answer == ProbeAnswer.NoAnswer))
         {
             // Most likely they are being refreshed just now: the next rejection need not wait to ask again.
@@ -129,6 +129,12 @@ public sealed class AppSecretProbe(
             {
                 _startedAt = null;
             }
+        }
+
+        // Before a new suspicion others are asked too: several sites may have been removed at once.
+        if (!wasSuspect && RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]) == SecretProof.Suspect)
+        {
+            answers = [.. answers, .. await Task.WhenAll(sites.Skip(RejectionPolicy.SitesToAsk).Take(RejectionPolicy.SitesToAsk).Select(AskAsync))];
         }
 
         var proof = RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]);
@@ -148,6 +154,8 @@ public sealed class AppSecretProbe(
             if (attempts.IsUnsaved(id)
                 || await store.FindAsync(id, CancellationToken.None) is not { Instance.Status: InstanceStatus.Active } stored
                 || stored.Instance.Lease?.Until > time.GetUtcNow()
+                || !leases.MayAsk(out _)
+                || !await attempts.CanSealAsync()
                 || await leases.TryTakeAsync(stored, attemptId) is not { } leased)
             {
                 return (ProbeAnswer.NoAnswer, null);

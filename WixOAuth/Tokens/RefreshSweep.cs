@@ -36,6 +36,7 @@ public sealed class RefreshSweep(
     LastUsedTracker uses,
     SetupCompleter setup,
     WixClient wix,
+    WixCircuit circuit,
     AppSecretLedger ledger,
     AppSecretProbe probe,
     FalseRejections falseRejections,
@@ -66,6 +67,7 @@ public sealed class RefreshSweep(
         history.SweepBegins();
         using var inTime = new CancellationTokenSource(LongestSweep, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
+        using var pace = new SweepPace(circuit, settings.Tokens.RefreshConcurrency, time);
         SweepSummary summary;
         try
         {
@@ -75,10 +77,22 @@ public sealed class RefreshSweep(
                 await probe.ProbeAsync();
             }
 
-            await Parallel.ForEachAsync(
-                store.ReadDueAsync(run.Now, until.Token),
-                new ParallelOptions { MaxDegreeOfParallelism = settings.Tokens.RefreshConcurrency, CancellationToken = until.Token },
-                async (due, _) => run.Count(due, await LookAfterAsync(due, until.Token)));
+            await foreach (var due in store.ReadDueAsync(run.Now, until.Token))
+            {
+                await pace.WaitAsync(until.Token);
+                if (ledger.IsSuspect)
+                {
+                    // The rest stays due: rejections would say nothing about these sites.
+                    break;
+                }
+
+                pace.Begin(async () =>
+                {
+                    var care = await LookAfterAsync(due, until.Token);
+                    run.Count(due, care);
+                    return care != Care.Failed;
+                });
+            }
         }
         catch (OperationCanceledException)
         {
@@ -86,6 +100,7 @@ public sealed class RefreshSweep(
         }
         finally
         {
+            await pace.WhenIdleAsync();
             summary = run.Sum(ledger.IsSuspect, time.GetElapsedTime(run.StartedAt));
             Report(activity, summary);
             await SaveStateAsync();
@@ -99,12 +114,6 @@ public sealed class RefreshSweep(
     {
         try
         {
-            // They stay due. Rejections would say nothing about these sites.
-            if (ledger.IsSuspect)
-            {
-                return Care.Skipped;
-            }
-
             if (await store.FindAsync(due.Id, untilStop) is not { } stored || stored.Instance.DueAt != due.DueAt)
             {
                 await store.RemoveDueAsync(due, untilStop);

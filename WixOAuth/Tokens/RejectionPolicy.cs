@@ -43,7 +43,8 @@ public sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 /// What rejections by Wix mean, and when to try again. Pure functions: every rule that can mark a site is in this file.
 /// <code>
 /// 1. A site is rejected         when Wix rejects every allowed grant in one attempt. Anything else is no rejection.
-/// 2. The site, or us?           Ask up to three other sites that had tokens lately (a probe). All granted: the secret
+/// 2. The site, or us?           Ask three other sites that had tokens lately (a probe), and three more before a
+///                               suspicion. All granted: the secret
 ///                               works, so the rejection is this site's own. All rejected: the secret is suspect.
 ///                               Mixed answers or none: nothing is known.
 /// 3. A rejection counts         when a probe proved the secret within a minute of it.

@@ -49,8 +49,8 @@ internal static partial class TokenLog
     [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be written down: the storage is not available")]
     public static partial void LastUsesNotWritten(this ILogger logger, int count);
 
-    [LoggerMessage(415, LogLevel.Information, "Housekeeping: {Redemptions} redeemed states, {Tombstones} tombstones, {DueRows} orphaned due rows and {Tallies} tallies of refreshes removed in {Milliseconds:F0} ms")]
-    public static partial void HousekeepingDone(this ILogger logger, int redemptions, int tombstones, int dueRows, int tallies, double milliseconds);
+    [LoggerMessage(415, LogLevel.Information, "Housekeeping: {ConsumedStates} redeemed states, {Tombstones} tombstones, {DueRows} orphaned due rows and {Tallies} tallies of refreshes removed in {Milliseconds:F0} ms")]
+    public static partial void HousekeepingDone(this ILogger logger, int consumedStates, int tombstones, int dueRows, int tallies, double milliseconds);
 
     [LoggerMessage(417, LogLevel.Information, "Protection key {KeyId} is the newest: {OnNewest} instances need it only, {Reencrypted} of them were encrypted again; {OnOlder} need an older version")]
     public static partial void ReencryptionDone(this ILogger logger, string keyId, int onNewest, int reencrypted, int onOlder);

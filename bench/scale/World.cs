@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
-using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
@@ -111,8 +110,7 @@ internal sealed class World : IDisposable
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
             .Replace(ServiceDescriptor.Singleton<ISweepStateStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(_memory))
-            .Replace(ServiceDescriptor.Singleton(provider => new WixClient(
-                _http, _http, provider.GetRequiredService<ServiceSettings>(), provider.GetRequiredService<Telemetry>(), _time)));
+            .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, _http, _http)));
         return services.BuildServiceProvider();
     }
 
