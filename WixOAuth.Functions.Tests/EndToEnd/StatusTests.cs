@@ -269,7 +269,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
 
         var page = await (await bed.CallAsync(HttpMethod.Get, "status/view")).Content.ReadAsStringAsync();
 
-        Assert.Contains("Wix does not accept its refresh token", page, StringComparison.Ordinal);
+        Assert.Contains("Wix rejects every grant that is allowed for it", page, StringComparison.Ordinal);
         Assert.Contains("<b>1</b>active, last refresh failed", page, StringComparison.Ordinal);
         Assert.Contains("<dt>failed</dt><dd>1</dd>", page, StringComparison.Ordinal);
         Assert.Contains("no token, though they should have one</dt><dd class=\"bad\">1</dd>", page, StringComparison.Ordinal);

@@ -10,7 +10,7 @@ internal sealed record TokenBody(string InstanceId, string AccessToken, long Exp
     public override string ToString() => InstanceId;
 }
 
-internal sealed record HealthBody(string Status, string Storage, string Secrets);
+internal sealed record HealthBody(string Status, string Storage, string Secrets, IReadOnlyList<string> Degraded);
 
 internal sealed record LinkRequestBody(string? Customer, string? DisplayName);
 
@@ -32,6 +32,8 @@ internal sealed record InstanceBody(
     string Status,
     DateTimeOffset? SetupCompletedAt,
     string Grant,
+    string RefreshToken,
+    DateTimeOffset? RefreshTokenSince,
     string? Customer,
     SiteBody? Site,
     string? AppVersion,

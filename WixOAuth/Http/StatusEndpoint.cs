@@ -15,6 +15,8 @@ public sealed class StatusEndpoint(
     InstanceOverview overview,
     RefreshHistory history,
     WixCircuit circuit,
+    ISweepStateStore states,
+    AppSecretLedger ledger,
     ServiceSettings settings,
     TimeProvider time,
     ILogger<StatusEndpoint> logger)
@@ -69,7 +71,8 @@ public sealed class StatusEndpoint(
                 values[2],
                 last is { } end ? ListCursor.Write(values[0], end) : null,
                 settings.Wix.SetupCompletion != SetupCompletion.Never,
-                circuit.IsOpen));
+                circuit.IsOpen,
+                ledger.IsSuspect || await states.ReadSweepStateAsync(cancellationToken) is { IsSecretSuspect: true }));
         return new OperatorsPage(200, html, StatusPage.ContentSecurityPolicy);
     });
 

@@ -23,7 +23,7 @@ public sealed class InstallFlow(
     TokenGrants grants,
     InstanceConfirmation confirmation,
     TokenProtector protector,
-    TokenKeeper keeper,
+    TokenService tokenService,
     TokenSchedule schedule,
     SetupCompleter setup,
     BackgroundWork background,
@@ -257,7 +257,7 @@ public sealed class InstallFlow(
 
         if (stored!.Instance.CommitId == consentId)
         {
-            keeper.Remember(stored, granted.AccessToken);
+            tokenService.Remember(stored, granted.AccessToken);
         }
 
         return stored;
@@ -322,7 +322,7 @@ public sealed class InstallFlow(
 
     private async Task<InstallResult> CloseAgainAsync(ConsumedState first, CancellationToken cancellationToken) =>
         first.AccessTokenExpiresOn > time.GetUtcNow()
-        && await keeper.GetTokenAsync(first.InstanceId, TokenDemand.LivingFor(TimeSpan.Zero), cancellationToken) is TokenResult.Token token
+        && await tokenService.GetTokenAsync(first.InstanceId, TokenRequirements.LivingFor(TimeSpan.Zero), cancellationToken) is TokenResult.Token token
             ? new InstallResult.CloseWindow(CloseWindowUrl(token.AccessToken), [])
             : new InstallResult.Connected();
 

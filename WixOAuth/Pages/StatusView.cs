@@ -19,7 +19,8 @@ internal sealed record StatusModel(
     string? Cursor,
     string? Next,
     bool SendsSetup,
-    bool IsWixThrottled);
+    bool IsWixThrottled,
+    bool IsSecretSuspect);
 
 /// <summary>How the sites stand, as the operators' page shows it.</summary>
 internal static class StatusView
@@ -51,6 +52,7 @@ internal static class StatusView
             {Tile("reinstall_required", "reinstall required", overview.ByStatus[InstanceStatus.ReinstallRequired], "bad")}
             {Tile("removed", "removed", overview.ByStatus[InstanceStatus.Removed], "")}
             </ul>
+            {Custody(model)}
             {(overview.IsPartial ? Html.Of($"""<p class="dim">Counted are the first {N(InstanceOverview.Limit)} instances.</p>""") : default)}
             <div class="two">
             <section class="card" aria-labelledby="life"><h2 id="life">How long the active sites’ tokens live</h2>{Life(overview)}</section>
@@ -58,6 +60,21 @@ internal static class StatusView
             </div>
             </div>
             """);
+    }
+
+    /// <summary>What concerns refresh tokens and the app secret, a line for each; nothing where all is well.</summary>
+    private static Html Custody(StatusModel model)
+    {
+        var overview = model.Overview;
+        var byGrant = overview.ByGrant;
+        (bool Holds, string Css, string Words)[] lines =
+        [
+            (model.IsSecretSuspect, "card warning", "Wix rejects every site that is asked: is the app secret right? No site needs a reinstall because of this."),
+            (overview.Unreadable > 0, "card warning", $"{N(overview.Unreadable)} with a refresh token that no protection key opens: kept, served by client credentials. A version of the protection key is missing."),
+            (overview.OnFallback > overview.Unreadable, "card warning", $"{N(overview.OnFallback - overview.Unreadable)} with a refresh token that Wix rejects: kept, served by client credentials, tried again by itself."),
+            (byGrant.Values.Sum() > 0, "dim", $"Access tokens: {N(byGrant.GetValueOrDefault(Grant.RefreshToken))} by refresh token, {N(byGrant.GetValueOrDefault(Grant.ClientCredentials))} by client credentials."),
+        ];
+        return Html.Concat(lines.Where(line => line.Holds).Select(line => Html.Of($"""<p class="{line.Css}">{line.Words}</p>""")));
     }
 
     private static Html Tile(string list, string words, int count, string trouble) =>
@@ -195,7 +212,7 @@ internal static class StatusView
 
     private static string Plain(TokenError error) => error switch
     {
-        TokenError.Rejected => "Wix does not accept its refresh token",
+        TokenError.Rejected => "Wix rejects every grant that is allowed for it",
         TokenError.WixUnavailable => "Wix could not be reached",
         TokenError.UnexpectedAnswer => "Wix answered something that makes no sense",
         TokenError.Undecryptable => "Its stored tokens cannot be decrypted: the protection key is missing",

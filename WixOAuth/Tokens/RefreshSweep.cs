@@ -13,7 +13,7 @@ namespace WixOAuth.Tokens;
 /// <param name="Refreshed">How many have a new token.</param>
 /// <param name="Skipped">How many needed none after all: removed, idle, or somebody else was at it.</param>
 /// <param name="Failed">How many should have had one and have not.</param>
-/// <param name="Suspect">Whether so many were rejected lately that the app secret is in doubt.</param>
+/// <param name="Suspect">Whether the app secret is suspect.</param>
 /// <param name="Duration">How long it took.</param>
 /// <param name="DueLag">How long the longest due one had been due; zero when none was.</param>
 public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed, bool Suspect, TimeSpan Duration, TimeSpan DueLag);
@@ -30,14 +30,17 @@ public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Faile
 public sealed class RefreshSweep(
     IInstanceStore store,
     InstanceWriter writer,
-    TokenKeeper keeper,
+    TokenService tokenService,
     TokenSchedule schedule,
-    LastUses uses,
+    LastUsedTracker uses,
     SetupCompleter setup,
     SiteDescriber describer,
     WixCircuit circuit,
-    AppSecretTrust trust,
+    AppSecretLedger ledger,
+    AppSecretProbe probe,
+    FalseRejections falseRejections,
     RefreshHistory history,
+    SweepStateRecorder state,
     ServiceSettings settings,
     Telemetry telemetry,
     TimeProvider time,
@@ -80,9 +83,21 @@ public sealed class RefreshSweep(
         Exception? failure = null;
         try
         {
+            await falseRejections.HealAsync(until.Token);
+            if (ledger.IsSuspect)
+            {
+                await probe.ProbeAsync();
+            }
+
             await foreach (var due in shard is { } one ? store.ReadDueAsync(one, run.Now, until.Token) : store.ReadDueAsync(run.Now, until.Token))
             {
                 await pace.WaitAsync(until.Token);
+                if (ledger.IsSuspect)
+                {
+                    // The rest stays due: rejections would say nothing about these sites.
+                    break;
+                }
+
                 await _slots.WaitAsync(until.Token);
                 pace.Begin(async () =>
                 {
@@ -111,9 +126,9 @@ public sealed class RefreshSweep(
         finally
         {
             await pace.WhenIdleAsync();
-            summary = run.Sum(trust.IsSuspect, time.GetElapsedTime(run.StartedAt));
+            summary = run.Sum(ledger.IsSuspect, time.GetElapsedTime(run.StartedAt));
             Report(activity, summary, failure, shard);
-            await SaveHistoryAsync();
+            await SaveStateAsync();
         }
 
         return summary;
@@ -131,7 +146,7 @@ public sealed class RefreshSweep(
             }
 
             stored = await WithLastUseAsync(stored, untilStop);
-            if (!stored.Instance.SetupPending && schedule.DueAt(stored.Instance, time.GetUtcNow()) > time.GetUtcNow())
+            if (stored.Instance is { SetupPending: false, Status: InstanceStatus.Active } && schedule.DueAt(stored.Instance, time.GetUtcNow()) > time.GetUtcNow())
             {
                 await MoveOnAsync(stored);
                 return Care.Skipped;
@@ -139,7 +154,7 @@ public sealed class RefreshSweep(
 
             // From here on nothing is cancelled: what is spent at Wix is to be written down.
             untilStop.ThrowIfCancellationRequested();
-            var (result, source) = await keeper.RefreshDueAsync(stored);
+            var (result, source) = await tokenService.RefreshDueAsync(stored);
             if (result is not TokenResult.Token token)
             {
                 return result is TokenResult.Unknown or TokenResult.Removed ? Care.Skipped : Care.Failed;
@@ -209,12 +224,13 @@ public sealed class RefreshSweep(
         CancellationToken.None);
 
     // Now: whether this process lives to the next minute is the host's to decide. But never long, since the next tick is near.
-    private async Task SaveHistoryAsync()
+    private async Task SaveStateAsync()
     {
         using var limit = new CancellationTokenSource(LongestSave, time);
         try
         {
             await history.SaveAsync(limit.Token);
+            await state.RecordAsync(limit.Token);
         }
         catch (OperationCanceledException)
         {

@@ -40,7 +40,7 @@ internal sealed class World : IDisposable
     private readonly HttpClient _http;
     private readonly List<ServiceProvider> _sweeping;
     private readonly ServiceProvider _answering;
-    private readonly TokenKeeper _keeper;
+    private readonly TokenService _keeper;
     private readonly List<SweepSummary> _sweeps = [];
     private readonly TimeSpan _idleAfter;
     private long _busySecond;
@@ -56,7 +56,7 @@ internal sealed class World : IDisposable
         _http = new HttpClient(_wix) { Timeout = Timeout.InfiniteTimeSpan };
         _sweeping = [.. Enumerable.Range(0, instances).Select(_ => BuildProcess(concurrency))];
         _answering = BuildProcess(concurrency);
-        _keeper = _answering.GetRequiredService<TokenKeeper>();
+        _keeper = _answering.GetRequiredService<TokenService>();
     }
 
     public async Task<Observed> RunAsync(int sites, int seed, Func<int, SiteUse> useOf)
@@ -108,6 +108,7 @@ internal sealed class World : IDisposable
             .Replace(ServiceDescriptor.Singleton<TimeProvider>(_time))
             .Replace(ServiceDescriptor.Singleton<IInstanceStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
+            .Replace(ServiceDescriptor.Singleton<ISweepStateStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(_memory))
             .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, _http, _http)));
         return services.BuildServiceProvider();
@@ -121,7 +122,7 @@ internal sealed class World : IDisposable
     {
         var (begin, end) = (_time.GetUtcNow(), _window.Start + _window.Length);
         var (protector, schedule) = (_answering.GetRequiredService<TokenProtector>(), _answering.GetRequiredService<TokenSchedule>());
-        var uses = _answering.GetRequiredService<LastUses>();
+        var uses = _answering.GetRequiredService<LastUsedTracker>();
         var writeEvery = TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerHour, _idleAfter.Ticks / 2));
         var warm = 0;
         for (var number = 0; number < sites; number++)
@@ -220,7 +221,7 @@ internal sealed class World : IDisposable
             _counts.BusyHttpSeconds++;
         }
 
-        var asking = _keeper.GetTokenAsync(id, TokenDemand.Default, CancellationToken.None);
+        var asking = _keeper.GetTokenAsync(id, TokenRequirements.Default, CancellationToken.None);
         if (!asking.IsCompleted)
         {
             _counts.AskedStorage++;

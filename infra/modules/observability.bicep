@@ -100,6 +100,16 @@ var usualAlerts = [
     outOf: 1
   }
   {
+    name: 'sites-on-fallback'
+    title: 'Refresh tokens of sites are rejected or unreadable: client credentials serve them'
+    severity: 2
+    minutes: 60
+    query: loadTextContent('../queries/sites-on-fallback.kql')
+    operator: 'GreaterThan'
+    threshold: 4
+    outOf: 1
+  }
+  {
     name: 'refresh-failures'
     title: 'More than a fifth of all refreshes fail'
     severity: 1

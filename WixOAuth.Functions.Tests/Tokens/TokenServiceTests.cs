@@ -7,13 +7,13 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
 
-public sealed class TokenKeeperTests : IDisposable
+public sealed class TokenServiceTests : IDisposable
 {
     private static readonly InstanceId Id = Core.NewId();
     private readonly Core _core = new(settings: ("Wix__ClientCredentialsFallback", "false"));
     private int _refreshes;
 
-    public TokenKeeperTests() => _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens($"access-{Interlocked.Increment(ref _refreshes) + 1}", "refresh-1"));
+    public TokenServiceTests() => _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens($"access-{Interlocked.Increment(ref _refreshes) + 1}", "refresh-1"));
 
     public void Dispose() => _core.Dispose();
 
@@ -23,7 +23,7 @@ public sealed class TokenKeeperTests : IDisposable
         await _core.InstallAsync(Id);
 
         Assert.Equal("access-1", await TokenAsync());
-        var second = _core.Keeper.GetTokenAsync(Id, TokenDemand.Default, CancellationToken.None);
+        var second = _core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, CancellationToken.None);
 
         Assert.True(second.IsCompletedSuccessfully);
         Assert.Empty(_core.Wix.Calls);
@@ -60,7 +60,7 @@ public sealed class TokenKeeperTests : IDisposable
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromSeconds(age));
 
-        Assert.Equal(refreshed ? "access-2" : "access-1", await TokenAsync(TokenDemand.LivingFor(TimeSpan.FromSeconds(minTtl))));
+        Assert.Equal(refreshed ? "access-2" : "access-1", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.FromSeconds(minTtl))));
     }
 
     [Fact]
@@ -68,10 +68,10 @@ public sealed class TokenKeeperTests : IDisposable
     {
         await _core.InstallAsync(Id, lifetime: TimeSpan.FromSeconds(10));
         _core.Clock.Advance(TimeSpan.FromSeconds(1.9));
-        Assert.Equal("access-1", await TokenAsync(TokenDemand.LivingFor(TimeSpan.FromSeconds(240))));
+        Assert.Equal("access-1", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.FromSeconds(240))));
 
         _core.Clock.Advance(TimeSpan.FromSeconds(0.2));
-        Assert.Equal("access-2", await TokenAsync(TokenDemand.LivingFor(TimeSpan.FromSeconds(240))));
+        Assert.Equal("access-2", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.FromSeconds(240))));
     }
 
     [Fact]
@@ -101,7 +101,7 @@ public sealed class TokenKeeperTests : IDisposable
     {
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromSeconds(20));
-        var rejected = TokenDemand.LivingFor(TokenDemand.DefaultMinTtl, new AccessToken("access-1").Fingerprint());
+        var rejected = TokenRequirements.LivingFor(TokenRequirements.DefaultMinTtl, new AccessToken("access-1").Fingerprint());
 
         var tokens = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => Task.Run(() => TokenAsync(rejected))));
 
@@ -114,10 +114,10 @@ public sealed class TokenKeeperTests : IDisposable
     {
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromSeconds(8));
-        Assert.Equal("access-1", await TokenAsync(TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint())));
+        Assert.Equal("access-1", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint())));
 
         _core.Clock.Advance(TimeSpan.FromSeconds(8));
-        Assert.Equal("access-1", await TokenAsync(TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-0").Fingerprint())));
+        Assert.Equal("access-1", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.Zero, new AccessToken("access-0").Fingerprint())));
         Assert.Empty(_core.Wix.Calls);
     }
 
@@ -125,7 +125,7 @@ public sealed class TokenKeeperTests : IDisposable
     public async Task A_token_is_old_enough_to_be_rejected_after_3_percent_of_its_life()
     {
         await _core.InstallAsync(Id);
-        var rejected = TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint());
+        var rejected = TokenRequirements.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint());
         _core.Clock.Advance(TimeSpan.FromSeconds(9) - TimeSpan.FromTicks(1));
         Assert.Equal("access-1", await TokenAsync(rejected));
 
@@ -159,7 +159,7 @@ public sealed class TokenKeeperTests : IDisposable
             return StubWix.Tokens("access-2");
         };
         using var leaving = new CancellationTokenSource();
-        var leader = _core.Keeper.GetTokenAsync(Id, TokenDemand.Default, leaving.Token).AsTask();
+        var leader = _core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, leaving.Token).AsTask();
         await asked.Task;
         var follower = TokenAsync();
 
@@ -197,7 +197,7 @@ public sealed class TokenKeeperTests : IDisposable
             CancellationToken.None);
 
         Assert.IsType<TokenResult.Removed>(await _core.GetAsync(Id));
-        Assert.IsType<TokenResult.Removed>(await _core.GetAsync(Id, TokenDemand.New));
+        Assert.IsType<TokenResult.Removed>(await _core.GetAsync(Id, TokenRequirements.New));
         Assert.IsType<TokenResult.Unknown>(await _core.GetAsync(Core.NewId()));
         Assert.Empty(_core.Wix.Calls);
     }
@@ -234,7 +234,7 @@ public sealed class TokenKeeperTests : IDisposable
         _core.Clock.Advance(TimeSpan.FromSeconds(200));
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(500));
 
-        Assert.IsType<TokenResult.WixUnavailable>(await _core.Clock.RunAsync(_core.GetAsync(Id, TokenDemand.LivingFor(TimeSpan.FromSeconds(120)))));
+        Assert.IsType<TokenResult.WixUnavailable>(await _core.Clock.RunAsync(_core.GetAsync(Id, TokenRequirements.LivingFor(TimeSpan.FromSeconds(120)))));
         Assert.Equal("access-1", await TokenAsync());
     }
 
@@ -271,7 +271,7 @@ public sealed class TokenKeeperTests : IDisposable
     {
         var stored = await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
-        var leaseEnd = _core.Clock.GetUtcNow() + TokenKeeper.LeaseTime;
+        var leaseEnd = _core.Clock.GetUtcNow() + TokenRefresher.LeaseTime;
         await _core.Store.TryWriteAsync(stored, stored.Instance.Leased("gone", leaseEnd), CancellationToken.None);
         DateTimeOffset? askedAt = null;
         _core.Wix.Answer = (_, _, _) =>
@@ -351,57 +351,10 @@ public sealed class TokenKeeperTests : IDisposable
     }
 
     [Fact]
-    public async Task One_rejection_asks_for_no_reinstall_and_many_over_a_day_do()
-    {
-        await _core.InstallAsync(Id);
-        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
-        _core.Clock.Advance(TimeSpan.FromMinutes(10));
-
-        for (var hour = 0; hour < 24; hour++)
-        {
-            Assert.IsType<TokenResult.WixUnavailable>(await _core.GetAsync(Id));
-            _core.Clock.Advance(TimeSpan.FromHours(1));
-        }
-
-        Assert.IsType<TokenResult.ReinstallRequired>(await _core.GetAsync(Id));
-        Assert.Equal(InstanceStatus.ReinstallRequired, (await _core.ReadAsync(Id)).Status);
-        var calls = _core.Wix.Calls.Count;
-        Assert.IsType<TokenResult.ReinstallRequired>(await _core.GetAsync(Id));
-        Assert.Equal(calls, _core.Wix.Calls.Count);
-    }
-
-    [Fact]
-    public async Task Three_rejections_over_ten_minutes_are_final_once_another_site_succeeds_with_the_same_secret()
-    {
-        var well = Core.NewId();
-        await _core.InstallAsync(Id);
-        await _core.InstallAsync(well, refresh: "refresh-well");
-        _core.Wix.Answer = (_, body, _) => Task.FromResult(
-            body!.Value.GetProperty("refresh_token").GetString() == "refresh-well" ? StubWix.Tokens("w") : StubWix.Status(401));
-        _core.Clock.Advance(TimeSpan.FromMinutes(10));
-
-        TokenResult? last = null;
-        for (var minute = 0; minute < 30; minute++)
-        {
-            Assert.IsType<TokenResult.Token>(await _core.GetAsync(well));
-            last = await _core.GetAsync(Id);
-            if (minute < 10)
-            {
-                Assert.IsType<TokenResult.WixUnavailable>(last);
-            }
-
-            _core.Clock.Advance(TimeSpan.FromMinutes(1));
-        }
-
-        Assert.IsType<TokenResult.ReinstallRequired>(last);
-        Assert.True((await _core.ReadAsync(Id)).Failures!.Rejections >= 3);
-    }
-
-    [Fact]
     public async Task A_reinstall_makes_a_marked_site_well_again()
     {
         var stored = await _core.InstallAsync(Id);
-        await _core.Store.TryWriteAsync(stored, stored.Instance with { Status = InstanceStatus.ReinstallRequired }, CancellationToken.None);
+        await _core.Store.TryWriteAsync(stored, stored.Instance.Failed(TokenError.Rejected, null, _core.Clock.GetUtcNow(), _core.Clock.GetUtcNow()).Marked(_core.Clock.GetUtcNow()), CancellationToken.None);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
         Assert.IsType<TokenResult.ReinstallRequired>(await _core.GetAsync(Id));
 
@@ -416,30 +369,8 @@ public sealed class TokenKeeperTests : IDisposable
         await _core.InstallAsync(Id);
         await TokenAsync();
 
-        Assert.Equal("access-2", await TokenAsync(TokenDemand.New));
+        Assert.Equal("access-2", await TokenAsync(TokenRequirements.New));
         Assert.Equal("access-2", await TokenAsync());
-    }
-
-    [Fact]
-    public async Task A_rejected_refresh_token_is_made_up_for_by_client_credentials()
-    {
-        using var core = new Core();
-        await core.InstallAsync(Id);
-        core.Wix.Answer = (path, _, _) => Task.FromResult(
-            path == "/oauth2/token" ? StubWix.Tokens("minted", expiresIn: 14_400) : StubWix.Status(400));
-        core.Clock.Advance(TimeSpan.FromMinutes(10));
-
-        var token = Assert.IsType<TokenResult.Token>(await core.GetAsync(Id));
-
-        Assert.Equal("minted", token.AccessToken.Reveal());
-        Assert.Equal(TimeSpan.FromHours(4), token.Lifetime);
-        var instance = await core.ReadAsync(Id);
-        Assert.Equal((Grant.ClientCredentials, InstanceStatus.Active, null), (instance.Grant, instance.Status, instance.RefreshToken));
-
-        core.Clock.Advance(TimeSpan.FromHours(5));
-        core.Wix.Calls.Clear();
-        Assert.IsType<TokenResult.Token>(await core.GetAsync(Id));
-        Assert.Equal("/oauth2/token", Assert.Single(core.Wix.Calls).Path);
     }
 
     [Fact]
@@ -513,7 +444,7 @@ public sealed class TokenKeeperTests : IDisposable
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
         await TokenAsync();
-        Assert.Contains("generation 2 had from Wix", Assert.Single(_core.Logs.Of(401)), StringComparison.Ordinal);
+        Assert.Contains("refreshed to generation 2 using RefreshToken", Assert.Single(_core.Logs.Of(401)), StringComparison.Ordinal);
         Assert.Empty(_core.Logs.Of(402));
         Assert.Empty(_core.Logs.Of(404));
         Assert.Empty(_core.Logs.Of(405));
@@ -610,7 +541,7 @@ public sealed class TokenKeeperTests : IDisposable
             stored, Instance.Consented(stored.Instance, Id, new Consent(null, null, null, null, false), tokens, "consent", now), CancellationToken.None));
     }
 
-    private async Task<string> TokenAsync(TokenDemand? demand = null) =>
+    private async Task<string> TokenAsync(TokenRequirements? demand = null) =>
         Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id, demand)).AccessToken.Reveal();
 
     private sealed class NoKeys : IKeyRing
