@@ -4,7 +4,6 @@ using Microsoft.Extensions.Logging;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
-using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
 
