@@ -1,7 +1,6 @@
 using Moq;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
-using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
 
