@@ -47,6 +47,14 @@ public class FunctionContractTests
             .Order(StringComparer.Ordinal));
 
     [Fact]
+    public void The_queue_and_its_connection_are_those_of_the_contract() => Assert.Equal(
+        ["RefreshShard refresh-shards Sweep"],
+        Functions
+            .Select(function => (function.Key, Trigger: Trigger<QueueTriggerAttribute>(function.Value)))
+            .Where(function => function.Trigger is not null)
+            .Select(function => $"{function.Key} {function.Trigger!.QueueName} {function.Trigger.Connection}"));
+
+    [Fact]
     public void A_function_is_named_as_its_method_and_hands_on_cancellation()
     {
         Assert.NotEmpty(Functions);

@@ -144,6 +144,7 @@ public sealed class LocalHost : IRunningProgram
 
         // Last, so that timers start when what they use has started.
         services.AddHostedService(provider => provider.GetRequiredService<TimerService>());
+        services.AddHostedService<QueueService>();
         return builder.Build();
     }
 

@@ -43,6 +43,7 @@ public static class ServiceRegistration
         services.AddSecrets(settings);
         services.AddProtection(settings);
         services.AddStorage(settings);
+        services.AddShardMessages(settings);
         services.AddWixClient();
 
         services.AddSingleton<BackgroundWork>();
@@ -102,6 +103,22 @@ public static class ServiceRegistration
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IKeyCheckStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddHostedService<StorageInitializer>();
+    }
+
+    private static void AddShardMessages(this IServiceCollection services, ServiceSettings settings)
+    {
+        if (settings.Tokens.SweepBy != SweepBy.Queue)
+        {
+            return;
+        }
+
+        if (settings.Sweep.QueueServiceUri is not null)
+        {
+            services.AddAzureIdentity();
+        }
+
+        services.AddSingleton(provider => ShardMessages.Open(settings.Sweep, provider.GetService<TokenCredential>()));
+        services.AddSingleton<ShardMessages>();
     }
 
     private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings) => services.AddSecret(

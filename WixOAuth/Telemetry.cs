@@ -47,6 +47,7 @@ public sealed class Telemetry : IDisposable
     private readonly Histogram<double> _sweeps;
     private readonly Counter<long> _sweptInstances;
     private readonly Gauge<double> _dueLag;
+    private readonly Gauge<int> _poisonShards;
     private readonly Gauge<int> _secretSuspect;
     private readonly Counter<long> _installs;
     private readonly Histogram<double> _redirects;
@@ -69,6 +70,7 @@ public sealed class Telemetry : IDisposable
         _wixCalls = Seconds(meter, "wixoauth.wix.call.duration", "Requests to Wix, each attempt by itself.");
         _sweeps = Seconds(meter, "wixoauth.sweep.duration", "Sweeps.");
         _sweptInstances = meter.CreateCounter<long>("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
+        _poisonShards = meter.CreateGauge<int>("wixoauth.sweep.poison_messages", "{message}", "Messages in the queue refresh-shards-poison.");
         _dueLag = meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
         _secretSuspect = meter.CreateGauge<int>("wixoauth.app_secret.suspect", "1", "1 while so many sites are rejected that the app secret is in doubt.");
         _installs = meter.CreateCounter<long>("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
@@ -149,18 +151,31 @@ public sealed class Telemetry : IDisposable
         _wixCalls.Record(took.TotalSeconds, new(EndpointTag, endpoint), new(OutcomeTag, outcome));
     }
 
-    /// <summary>A sweep ended.</summary>
-    public void Swept(Activity? activity, SweepSummary summary)
+    /// <summary>Reports the end of a sweep.</summary>
+    /// <param name="activity">Its trace.</param>
+    /// <param name="summary">What it did.</param>
+    /// <param name="failure">Why it could not read all due instances; null when it could.</param>
+    /// <param name="shard">The shard that it swept; null for all.</param>
+    public void Swept(Activity? activity, SweepSummary summary, Exception? failure = null, InstanceShard? shard = null)
     {
         ArgumentNullException.ThrowIfNull(summary);
+        var outcome = failure switch { null => Ok, StorageUnavailableException => "storage_unavailable", _ => "unexpected" };
+        End(activity, outcome, failed: failure is not null);
         activity?.SetTag("wixoauth.due", summary.Due).SetTag("wixoauth.refreshed", summary.Refreshed).SetTag("wixoauth.failed", summary.Failed);
-        _sweeps.Record(summary.Duration.TotalSeconds);
-        _dueLag.Record(summary.DueLag.TotalSeconds);
+        _sweeps.Record(summary.Duration.TotalSeconds, new(OutcomeTag, outcome), new("shard", shard?.ToString() ?? "all"));
+        if (failure is null)
+        {
+            _dueLag.Record(summary.DueLag.TotalSeconds);
+        }
+
         _secretSuspect.Record(summary.Suspect ? 1 : 0);
         _sweptInstances.Add(summary.Refreshed, new KeyValuePair<string, object?>(OutcomeTag, "refreshed"));
         _sweptInstances.Add(summary.Skipped, new KeyValuePair<string, object?>(OutcomeTag, "skipped"));
         _sweptInstances.Add(summary.Failed, new KeyValuePair<string, object?>(OutcomeTag, "failed"));
     }
+
+    /// <summary>How many messages of the shards' queue were tried too often.</summary>
+    public void PoisonShards(int messages) => _poisonShards.Record(messages);
 
     /// <summary>The app secret came into doubt, or is out of it.</summary>
     public void SecretIsSuspect(bool suspect) => _secretSuspect.Record(suspect ? 1 : 0);

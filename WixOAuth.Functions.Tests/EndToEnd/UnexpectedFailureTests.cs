@@ -72,13 +72,17 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     }
 
     [Fact]
-    public async Task Timers_end_quietly_and_the_next_tick_tries_again()
+    public async Task Timer_that_fails_tells_the_host_so_without_the_cause()
     {
         var timers = _bed.Host.Services.GetRequiredService<TimerEndpoints>();
 
-        await timers.RefreshTokens(CancellationToken.None);
-        await timers.Housekeeping(CancellationToken.None);
+        var sweep = await Assert.ThrowsAsync<TimerFailedException>(() => timers.RefreshTokens(CancellationToken.None));
+        var housekeeping = await Assert.ThrowsAsync<TimerFailedException>(() => timers.Housekeeping(CancellationToken.None));
 
+        Assert.Equal("RefreshTokens failed: InvalidOperationException.", sweep.Message);
+        Assert.StartsWith("Housekeeping failed: ", housekeeping.Message, StringComparison.Ordinal);
+        Assert.Null(sweep.InnerException);
+        Assert.DoesNotContain(Secret, $"{sweep} {housekeeping}", StringComparison.Ordinal);
         AssertOnlyTheKindIsLogged();
     }
 

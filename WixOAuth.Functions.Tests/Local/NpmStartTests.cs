@@ -75,6 +75,45 @@ public sealed class NpmStartTests : IDisposable
         Assert.Equal(1, process.ExitCode);
     }
 
+    [SkippableTheory]
+    [InlineData("TERM")]
+    [InlineData("KILL")]
+    public async Task Worker_of_Core_Tools_ends_when_npm_start_is_killed(string signal)
+    {
+        Skip.If(OperatingSystem.IsWindows(), "The stand-in is a shell script.");
+        var workerPort = FreePort.Next();
+
+        // A worker that only SIGKILL ends, and a func that ends without it.
+        await WriteFuncAsync($"""
+            [ "$1" = --version ] && echo 4.0.0 && exit
+            node -e "for (const s of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(s, () => {"{}"}); require('net').createServer().listen({workerPort}, '127.0.0.1', () => console.log('Worker listens'))" &
+            wait
+            """);
+        using var process = Start(FreePort.Next(), ("Wix__AppId", "some-app"));
+        try
+        {
+            await LineAsync("Worker listens");
+            using var worker = new TcpClient("127.0.0.1", workerPort);
+
+            using var kill = Process.Start("kill", ["-s", signal, process.Id.ToString(CultureInfo.InvariantCulture)]);
+
+            // The connection ends with the worker.
+            try
+            {
+                Assert.Equal(0, await worker.GetStream().ReadAsync(new byte[1]).AsTask().WaitAsync(s_patience));
+            }
+            catch (IOException)
+            {
+            }
+
+            await process.WaitForExitAsync().WaitAsync(s_patience);
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true);
+        }
+    }
+
     private static bool Answers(int port)
     {
         try

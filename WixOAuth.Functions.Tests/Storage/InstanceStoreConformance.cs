@@ -15,6 +15,28 @@ public abstract class InstanceStoreConformance
     protected abstract Task<IInstanceStore> CreateAsync();
 
     [Fact]
+    public async Task The_due_instances_of_a_shard_are_those_of_all_that_belong_to_it()
+    {
+        var store = await CreateAsync();
+        for (var number = 0; number < 40; number++)
+        {
+            await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon.AddMinutes(-number) }, None);
+        }
+
+        var all = await store.ReadDueAsync(Noon, None).ToListAsync();
+        var byShard = new List<DueInstance>();
+        foreach (var shard in InstanceShard.All)
+        {
+            var due = await store.ReadDueAsync(shard, Noon, None).ToListAsync();
+            Assert.All(due, each => Assert.Equal(shard, InstanceShard.Of(each.Id)));
+            byShard.AddRange(due);
+        }
+
+        Assert.Equal(40, all.Count);
+        Assert.Equal(all.OrderBy(due => due.DueAt), byShard.OrderBy(due => due.DueAt));
+    }
+
+    [Fact]
     public async Task InitializingTwiceLosesNothing()
     {
         var store = await CreateAsync();

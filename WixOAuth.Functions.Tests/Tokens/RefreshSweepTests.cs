@@ -125,13 +125,14 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
-    public async Task A_storage_that_fails_while_the_due_are_read_is_told_and_logged()
+    public async Task Sweep_is_reported_as_failed_when_due_instances_cannot_be_read()
     {
         using var core = new Core(new OrphaningStore(new MemoryInstanceStore()) { Fails = true });
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => core.Sweep.RunAsync(None));
 
-        Assert.Single(core.Logs.Of(410));
+        Assert.StartsWith("The sweep failed (StorageUnavailableException)", Assert.Single(core.Logs.Of(430)), StringComparison.Ordinal);
+        Assert.Empty(core.Logs.Of(410));
     }
 
     [Fact]

@@ -126,6 +126,10 @@ public interface IInstanceStore
     /// </summary>
     IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken);
 
+    /// <summary>As <see cref="ReadDueAsync(DateTimeOffset, CancellationToken)"/>, of one shard only.</summary>
+    IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync(now, cancellationToken).Where(due => InstanceShard.Of(due.Id) == shard);
+
     /// <summary>Removes a row of the due index that no instance stands behind any more. Gone already is fine.</summary>
     Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken);
 

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
@@ -24,14 +23,15 @@ namespace WixOAuth.Storage;
 /// </remarks>
 internal static class InstanceRows
 {
-    public const int ShardCount = 16;
-
     // The earliest time a property of Azure's may hold; Azurite takes any.
     private static readonly DateTimeOffset s_earliest = new(1601, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    public static IEnumerable<string> Shards { get; } = [.. Enumerable.Range(0, ShardCount).Select(Shard)];
+    public static IEnumerable<string> Shards { get; } = [.. InstanceShard.All.Select(Key)];
 
     public static string ShardOf(InstanceId id) => ShardOf(id.ToByteArray());
+
+    /// <summary>The partition key of a shard.</summary>
+    public static string Key(InstanceShard shard) => shard.Number.ToString("D2", CultureInfo.InvariantCulture);
 
     public static string InstanceKey(InstanceId id) => $"i|{id}";
 
@@ -104,7 +104,7 @@ internal static class InstanceRows
             : throw new ArgumentException("A nonce has 32 lower-case hexadecimal digits.", nameof(nonce));
 
     /// <summary>Where tallies are kept.</summary>
-    public static string TallyShard => Shard(0);
+    public static string TallyShard => Key(new InstanceShard(0));
 
     /// <summary>A range of tallies: all of stretches that began at <paramref name="from"/> or later.</summary>
     public static string TalliesSince(DateTimeOffset from) => Range(TallyShard, $"h|{Ticks(from)}", "h}");
@@ -289,9 +289,7 @@ internal static class InstanceRows
         }
     }
 
-    private static string ShardOf(byte[] key) => Shard(SHA256.HashData(key)[0] % ShardCount);
-
-    private static string Shard(int number) => number.ToString("D2", CultureInfo.InvariantCulture);
+    private static string ShardOf(byte[] key) => Key(InstanceShard.Of(key));
 
     private static string Ticks(DateTimeOffset time, long more = 0) =>
         (time.UtcTicks + more).ToString("D19", CultureInfo.InvariantCulture);

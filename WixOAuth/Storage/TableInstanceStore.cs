@@ -221,9 +221,11 @@ public sealed partial class TableInstanceStore(TableClient table) : IInstanceSto
     /// passed over.
     /// </remarks>
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadKeysAsync(InstanceRows.Shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
-            .Select(InstanceRows.ReadDueKey)
-            .OfType<DueInstance>();
+        ReadDueAsync(InstanceRows.Shards, now, cancellationToken);
+
+    /// <inheritdoc />
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync([InstanceRows.Key(shard)], now, cancellationToken);
 
     /// <inheritdoc />
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
@@ -564,6 +566,11 @@ public sealed partial class TableInstanceStore(TableClient table) : IInstanceSto
 
     // The SDK ends a call with whatever it met last: its own exception, several in one when it tried several times, one
     // of the network's, of the credential's, or of a reader that was given something else than the service's answer.
+    private IAsyncEnumerable<DueInstance> ReadDueAsync(IEnumerable<string> shards, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadKeysAsync(shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
+            .Select(InstanceRows.ReadDueKey)
+            .OfType<DueInstance>();
+
     private static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
     {
         try

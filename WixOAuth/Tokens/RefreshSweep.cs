@@ -41,7 +41,7 @@ public sealed class RefreshSweep(
     ServiceSettings settings,
     Telemetry telemetry,
     TimeProvider time,
-    ILogger<RefreshSweep> logger)
+    ILogger<RefreshSweep> logger) : IDisposable
 {
     /// <summary>
     /// A sweep takes up nothing new after this time, so that what is in flight then ends before the next tick, a minute
@@ -51,12 +51,24 @@ public sealed class RefreshSweep(
 
     private static readonly TimeSpan LongestSave = TimeSpan.FromSeconds(2);
 
+    // Shared by the shards that this process sweeps at the same time.
+    private readonly SemaphoreSlim _slots = new(settings.Tokens.RefreshConcurrency);
+
     /// <summary>
     /// Sweeps once. Ends early, without an error, when it is cancelled or has taken <see cref="LongestSweep"/>: what has
     /// begun is finished, what has not stays due.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
-    public async Task<SweepSummary> RunAsync(CancellationToken cancellationToken)
+    public Task<SweepSummary> RunAsync(CancellationToken cancellationToken) => RunAsync(shard: null, cancellationToken);
+
+    /// <summary>As <see cref="RunAsync(CancellationToken)"/>, of one shard.</summary>
+    /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
+    public Task<SweepSummary> RunAsync(InstanceShard shard, CancellationToken cancellationToken) => RunAsync((InstanceShard?)shard, cancellationToken);
+
+    /// <inheritdoc />
+    public void Dispose() => _slots.Dispose();
+
+    private async Task<SweepSummary> RunAsync(InstanceShard? shard, CancellationToken cancellationToken)
     {
         using var activity = telemetry.Trace("Sweep");
         var run = new Run(time.GetUtcNow(), time.GetTimestamp());
@@ -65,16 +77,25 @@ public sealed class RefreshSweep(
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         using var pace = new SweepPace(circuit, settings.Tokens.RefreshConcurrency, time);
         SweepSummary summary;
+        Exception? failure = null;
         try
         {
-            await foreach (var due in store.ReadDueAsync(run.Now, until.Token))
+            await foreach (var due in shard is { } one ? store.ReadDueAsync(one, run.Now, until.Token) : store.ReadDueAsync(run.Now, until.Token))
             {
                 await pace.WaitAsync(until.Token);
+                await _slots.WaitAsync(until.Token);
                 pace.Begin(async () =>
                 {
-                    var care = await LookAfterAsync(due, until.Token);
-                    run.Count(due, care);
-                    return care != Care.Failed;
+                    try
+                    {
+                        var care = await LookAfterAsync(due, until.Token);
+                        run.Count(due, care);
+                        return care != Care.Failed;
+                    }
+                    finally
+                    {
+                        _slots.Release();
+                    }
                 });
             }
         }
@@ -82,11 +103,16 @@ public sealed class RefreshSweep(
         {
             // What is left is still due, and the next sweep begins with what has been due the longest.
         }
+        catch (Exception exception)
+        {
+            failure = exception;
+            throw;
+        }
         finally
         {
             await pace.WhenIdleAsync();
             summary = run.Sum(trust.IsSuspect, time.GetElapsedTime(run.StartedAt));
-            Report(activity, summary);
+            Report(activity, summary, failure, shard);
             await SaveHistoryAsync();
         }
 
@@ -196,9 +222,16 @@ public sealed class RefreshSweep(
         }
     }
 
-    private void Report(Activity? activity, SweepSummary summary)
+    // Without all that is due, the counts of a failed sweep say nothing about the sites.
+    private void Report(Activity? activity, SweepSummary summary, Exception? failure, InstanceShard? shard)
     {
-        telemetry.Swept(activity, summary);
+        telemetry.Swept(activity, summary, failure, shard);
+        if (failure is not null)
+        {
+            logger.SweepAborted(failure.GetType().Name, summary.Refreshed, summary.Failed, summary.Duration.TotalMilliseconds);
+            return;
+        }
+
         logger.Swept(
             summary.Due,
             summary.Refreshed,

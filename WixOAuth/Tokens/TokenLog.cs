@@ -37,6 +37,9 @@ internal static partial class TokenLog
     public static partial void Swept(
         this ILogger logger, int due, int refreshed, int skipped, int failed, bool suspect, double milliseconds, double dueLag);
 
+    [LoggerMessage(430, LogLevel.Error, "The sweep failed ({Error}) after {Refreshed} instances were refreshed and {Failed} were not, in {Milliseconds:F0} ms; the rest stays due")]
+    public static partial void SweepAborted(this ILogger logger, string error, int refreshed, int failed, double milliseconds);
+
     [LoggerMessage(411, LogLevel.Critical, "Instance {InstanceId}: its row cannot be read by this version of the program: {Problem}")]
     public static partial void Unreadable(this ILogger logger, InstanceId instanceId, string problem);
 

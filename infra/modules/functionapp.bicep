@@ -8,6 +8,7 @@ param subnetId string
 param packageContainerUrl string
 param hostBlobEndpoint string
 param hostTableEndpoint string
+param queueEndpoint string
 param tableEndpoint string
 param tableName string
 param vaultUri string
@@ -27,10 +28,24 @@ param tokenAudience string
 param entraAllowedApplications string[]
 param idleAfter string
 param refreshConcurrency int
+param byQueue bool
+param alwaysReadyShardInstances int
 param refreshSchedule string
 param housekeepingSchedule string
 
 var host = empty(customDomain) ? app.properties.defaultHostName : customDomain
+// Without the queue its function is disabled, so that its listener needs no connection. The host knows both names; not
+// every environment passes on one with dots.
+var sweepSettings = byQueue
+  ? {
+      Sweep__queueServiceUri: queueEndpoint
+      Sweep__credential: 'managedidentity'
+      Sweep__clientId: identityClientId
+    }
+  : {
+      'AzureWebJobs.RefreshShard.Disabled': 'true'
+      AzureWebJobs_RefreshShard_Disabled: 'true'
+    }
 var registeredRedirectUrl = empty(redirectUrl) ? 'https://${host}/api/redirect' : redirectUrl
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
@@ -76,7 +91,12 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
-        alwaysReady: alwaysReadyHttpInstances == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttpInstances }]
+        alwaysReady: concat(
+          alwaysReadyHttpInstances == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttpInstances }],
+          byQueue && alwaysReadyShardInstances > 0
+            ? [{ name: 'function:RefreshShard', instanceCount: alwaysReadyShardInstances }]
+            : []
+        )
       }
       deployment: {
         storage: {
@@ -104,7 +124,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   // Apart from the site, whose host name is known only when it exists.
   resource settings 'config' = {
     name: 'appsettings'
-    properties: {
+    properties: union(sweepSettings, {
       AzureWebJobsStorage__credential: 'managedidentity'
       AzureWebJobsStorage__clientId: identityClientId
       AzureWebJobsStorage__blobServiceUri: hostBlobEndpoint
@@ -131,8 +151,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       Tables__Name: tableName
       Tokens__IdleAfter: idleAfter
       Tokens__RefreshConcurrency: string(refreshConcurrency)
+      Tokens__SweepBy: byQueue ? 'Queue' : 'Timer'
       Tokens__ProtectionKeyName: 'token-protection-key'
-    }
+    })
   }
 
   resource authentication 'config' = if (!empty(entraClientId)) {
