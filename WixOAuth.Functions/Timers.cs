@@ -3,7 +3,7 @@ using WixOAuth.Http;
 
 namespace WixOAuth.Functions;
 
-/// <summary>What runs by the clock.</summary>
+/// <summary>Functions that run on a schedule.</summary>
 public sealed class Timers(TimerEndpoints endpoints)
 {
     [Function(nameof(RefreshTokens))]

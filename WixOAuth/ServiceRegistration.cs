@@ -1,12 +1,16 @@
+using System.Net;
 using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -37,6 +41,7 @@ public static class ServiceRegistration
         services.AddMetrics();
         services.AddSingleton<Telemetry>();
         services.AddSecrets(settings);
+        services.AddProtection(settings);
         services.AddStorage(settings);
         services.AddWixClient();
 
@@ -53,9 +58,13 @@ public static class ServiceRegistration
         services.AddSingleton<InstanceLife>();
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
-        services.AddSingleton<Reprotection>();
-        services.AddSingleton<InstallTickets>();
+        services.AddSingleton<TokenReencryption>();
+        services.AddSingleton<ProtectionKeyCheck>();
+        services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
+        services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
+        services.AddSingleton<InstallStateService>();
         services.AddSingleton<SetupCompleter>();
+        services.AddSingleton<InstanceConfirmation>();
         services.AddSingleton<InstallFlow>();
 
         services.AddWebhookKeys(settings);
@@ -85,20 +94,14 @@ public static class ServiceRegistration
         services.AddSingleton(provider => new TableInstanceStore(TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
         services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
+        services.AddSingleton<IKeyCheckStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddHostedService<StorageInitializer>();
     }
 
-    private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings)
-    {
-        if (settings.Wix.WebhookPublicKeyName is { Length: > 0 } name)
-        {
-            services.AddSingleton<IWebhookKeySource>(provider => ActivatorUtilities.CreateInstance<KeyVaultWebhookKeySource>(provider, name));
-        }
-        else
-        {
-            services.AddSingleton<IWebhookKeySource>(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)));
-        }
-    }
+    private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings) => services.AddSecret(
+        settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
+        provider => provider.GetRequiredService<VaultReader>()
+            .SourceOf(settings.Wix.WebhookPublicKeyName!, WebhookKeys.Parse, whenMissing: new WebhookKeys([])));
 
     private static void AddWixClient(this IServiceCollection services)
     {
@@ -112,20 +115,24 @@ public static class ServiceRegistration
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
             .ConfigureHttpClient(Configure)
             .RemoveAllLoggers();
+        services.AddSingleton<WixCircuit>();
         services.AddSingleton(provider =>
         {
             var clients = provider.GetRequiredService<IHttpClientFactory>();
             return new WixClient(
                 clients.CreateClient(WixHttp),
                 clients.CreateClient(WixExchangeHttp),
+                provider.GetRequiredService<WixCircuit>(),
                 provider.GetRequiredService<ServiceSettings>(),
                 provider.GetRequiredService<Telemetry>(),
-                provider.GetRequiredService<TimeProvider>());
+                provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<ILogger<WixClient>>());
         });
 
         static SocketsHttpHandler Handler(TimeSpan connectionLifetime) => new()
         {
             AllowAutoRedirect = false,
+            AutomaticDecompression = DecompressionMethods.All,
             UseCookies = false,
             PooledConnectionLifetime = connectionLifetime,
             ConnectTimeout = TimeSpan.FromSeconds(4),

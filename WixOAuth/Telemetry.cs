@@ -55,6 +55,7 @@ public sealed class Telemetry : IDisposable
     private readonly Counter<long> _lastUseWrites;
     private readonly Counter<long> _removedRows;
     private readonly Gauge<int> _keyUses;
+    private Func<bool>? _isThrottled;
 
     /// <summary>Makes the instruments, once for each service provider.</summary>
     public Telemetry(IMeterFactory meters)
@@ -77,6 +78,9 @@ public sealed class Telemetry : IDisposable
         _lastUseWrites = meter.CreateCounter<long>("wixoauth.last_use.writes", "{write}", "Last uses written down.");
         _removedRows = meter.CreateCounter<long>("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
         _keyUses = meter.CreateGauge<int>("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");
+
+        meter.CreateObservableGauge(
+            "wixoauth.wix.throttled", () => _isThrottled?.Invoke() == true ? 1 : 0, "1", "1 while the circuit to Wix is open and refreshes pause.");
 
         static Histogram<double> Seconds(Meter meter, string name, string description) => meter.CreateHistogram(
             name, "s", description, advice: new InstrumentAdvice<double>
@@ -128,15 +132,19 @@ public sealed class Telemetry : IDisposable
     /// <summary>A lease was taken over.</summary>
     public void TookOverLease() => _leaseTakeovers.Add(1);
 
+    /// <summary>Sets what the gauge of the circuit to Wix reads.</summary>
+    public void ObserveThrottling(Func<bool> isThrottled) => _isThrottled = isThrottled;
+
     /// <summary>A request to Wix ended.</summary>
     /// <param name="activity">Its trace.</param>
     /// <param name="endpoint">What was asked: a name of ours, never a URL.</param>
     /// <param name="outcome">How Wix answered.</param>
     /// <param name="status">The status of the answer, if one came.</param>
+    /// <param name="requestId">Wix's own id of the request, if one came.</param>
     /// <param name="took">How long it took.</param>
-    public void CalledWix(Activity? activity, string endpoint, string outcome, int? status, TimeSpan took)
+    public void CalledWix(Activity? activity, string endpoint, string outcome, int? status, string? requestId, TimeSpan took)
     {
-        activity?.SetTag(EndpointTag, endpoint).SetTag("http.response.status_code", status);
+        activity?.SetTag(EndpointTag, endpoint).SetTag("http.response.status_code", status).SetTag("wix.request_id", requestId);
         End(activity, outcome, failed: outcome != "success");
         _wixCalls.Record(took.TotalSeconds, new(EndpointTag, endpoint), new(OutcomeTag, outcome));
     }
@@ -158,12 +166,12 @@ public sealed class Telemetry : IDisposable
     public void SecretIsSuspect(bool suspect) => _secretSuspect.Record(suspect ? 1 : 0);
 
     /// <summary>A browser was answered at the App URL.</summary>
-    public void InstallBegun(InstallStep step) => _installs.Add(1, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
+    public void InstallBegun(InstallResult step) => _installs.Add(1, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
 
     /// <summary>A browser was answered at the Redirect URL.</summary>
-    public void RedirectEnded(Activity? activity, InstallStep step, TimeSpan took)
+    public void RedirectEnded(Activity? activity, InstallResult step, TimeSpan took)
     {
-        End(activity, WordOf(step), failed: step is InstallStep.Stopped);
+        End(activity, WordOf(step), failed: step is InstallResult.Stopped);
         _redirects.Record(took.TotalSeconds, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
     }
 
@@ -216,11 +224,11 @@ public sealed class Telemetry : IDisposable
         _ => "storage_unavailable",
     };
 
-    private static string WordOf(InstallStep step) => step switch
+    private static string WordOf(InstallResult step) => step switch
     {
-        InstallStep.Stopped stopped => Words.Of(stopped.Problem),
-        InstallStep.Consent => "consent",
-        InstallStep.CloseWindow => "close_window",
+        InstallResult.Stopped stopped => Words.Of(stopped.Problem),
+        InstallResult.Consent => "consent",
+        InstallResult.CloseWindow => "close_window",
         _ => "connected",
     };
 }

@@ -1,5 +1,4 @@
 using System.Net;
-using Azure.Data.Tables;
 using WixOAuth.Local.PretendWix;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
@@ -370,6 +369,50 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
         TestBrowser.LocationOf(await _browser.GetAsync(await _bed.WalkToRedirectAsync(_browser, _site.InstanceId)));
     }
 
+    [Theory]
+    [InlineData(BodyForm.ByteOrderMark)]
+    [InlineData(BodyForm.Utf16)]
+    [InlineData(BodyForm.Gzip)]
+    [InlineData(BodyForm.Deflate)]
+    [InlineData(BodyForm.Brotli)]
+    public async Task A_body_in_a_form_that_nobody_asked_for_is_read(BodyForm form)
+    {
+        _bed.Wix.Control.Switches = _bed.Wix.Control.Switches with { BodyForm = form };
+
+        TestBrowser.LocationOf(await _browser.GetAsync(await _bed.WalkToRedirectAsync(_browser, _site.InstanceId)));
+        Assert.Equal(HttpStatusCode.OK, (await _bed.GetTokenAsync(_site.InstanceId)).StatusCode);
+    }
+
+    [Fact]
+    public async Task An_app_id_in_capitals_installs()
+    {
+        await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Wix__AppId", TestBed.AppId.ToUpperInvariant()));
+        var site = bed.Wix.CreateSite("Ann");
+        using var browser = new TestBrowser();
+
+        TestBrowser.LocationOf(await browser.GetAsync(await bed.WalkToRedirectAsync(browser, site.InstanceId)));
+    }
+
+    [Fact]
+    public async Task A_token_that_is_inactive_once_installs()
+    {
+        _bed.Wix.Control.Fail(PretendWixEndpoints.TokenInfo, new PretendWixFault { Status = 200, Body = """{"active":"false"}""", Times = 1 });
+
+        TestBrowser.LocationOf(await _browser.GetAsync(await _bed.WalkToRedirectAsync(_browser, _site.InstanceId)));
+    }
+
+    [Fact]
+    public async Task Where_Wix_contradicts_itself_about_the_instance_nothing_is_saved()
+    {
+        _bed.Wix.Control.Fail(
+            PretendWixEndpoints.Instance, new PretendWixFault { Status = 200, Body = $$$"""{"instance":{"instanceId":"{{{Guid.NewGuid()}}}"}}""" });
+
+        using var response = await _browser.GetAsync(await _bed.WalkToRedirectAsync(_browser, _site.InstanceId));
+
+        await AssertPageAsync(response, 400, startsAgain: true);
+        Assert.Equal(HttpStatusCode.NotFound, (await _bed.GetTokenAsync(_site.InstanceId)).StatusCode);
+    }
+
     [Fact]
     public async Task An_instance_that_nobody_confirms_is_not_saved()
     {
@@ -419,7 +462,6 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
     private async Task AssertNothingHappenedAsync()
     {
         Assert.Equal(0, _bed.Wix.Control.Counts.Calls["access"]);
-        var table = new TableClient(_bed.Settings["Tables__ConnectionString"], _bed.Settings["Tables__Name"]);
-        Assert.Empty(table.Query<TableEntity>().ToList());
+        Assert.Empty(await _bed.RowsAsync());
     }
 }

@@ -4,7 +4,10 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
+using WixOAuth.Wix;
 using static WixOAuth.Functions.Tests.Storage.Samples;
+using PretendWixEndpoints = WixOAuth.Local.PretendWix.PretendWixEndpoints;
+using PretendWixFault = WixOAuth.Local.PretendWix.PretendWixFault;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -59,6 +62,32 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(1, Regex.Count(page, "<script"));
         Assert.DoesNotContain("<img", page, StringComparison.Ordinal);
         Assert.Contains("&lt;script&gt;alert(1)", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task It_tells_while_Wix_throttles_this_process()
+    {
+        var ids = new[] { await _bed.InstallAsync(), await _bed.InstallAsync() };
+        Assert.DoesNotContain("wix-throttled", await PageAsync("status"), StringComparison.Ordinal);
+        _bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Status = 429, RetryAfter = "3600" });
+        var calls = _bed.Wix.Control.Counts.Calls["access"];
+
+        foreach (var (id, longest) in ids.Zip([60, 10]))
+        {
+            using var answer = await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
+            Assert.InRange(answer.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, longest);
+        }
+
+        Assert.Equal(calls + 1, _bed.Wix.Control.Counts.Calls["access"]);
+        Assert.Contains("id=\"wix-throttled\"", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.Contains("The circuit to Wix opened (status 429, Wix request id 1", _bed.Logs.Everything, StringComparison.Ordinal);
+
+        _bed.Wix.Control.Heal(PretendWixEndpoints.Access);
+        _bed.Clock.Advance(WixCircuit.ProbeInterval);
+        using var probe = await _bed.CallAsync(HttpMethod.Post, $"instances/{ids[1]}/refresh");
+        Assert.Equal(HttpStatusCode.NoContent, probe.StatusCode);
+        Assert.DoesNotContain("wix-throttled", await PageAsync("status"), StringComparison.Ordinal);
     }
 
     [Fact]

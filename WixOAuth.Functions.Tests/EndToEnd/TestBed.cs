@@ -12,13 +12,14 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Local;
 using WixOAuth.Local.PretendWix;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
 /// <summary>The whole program over real HTTP, with the pretend Wix and a table of its own in the real Azurite.</summary>
 public sealed class TestBed : IAsyncDisposable
 {
-    public const string AppId = "11111111-2222-4333-8444-555555555555";
+    public const string AppId = "1a1b1c1d-2222-4333-8444-555555555555";
     public const string AppSecret = "the-app-secret-of-the-tests";
     public const string FunctionKey = "the-function-key-of-the-tests";
     public const string ProtectionKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -191,8 +192,13 @@ public sealed class TestBed : IAsyncDisposable
     public async Task<List<TableEntity>> RowsOfAsync(Guid instanceId) =>
         [.. (await RowsAsync()).Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))];
 
-    /// <summary>The whole table as it lies there.</summary>
-    public async Task<List<TableEntity>> RowsAsync() => await Table.QueryAsync<TableEntity>().ToListAsync();
+    /// <summary>All rows of the table but the key-check row.</summary>
+    public async Task<List<TableEntity>> RowsAsync() =>
+        await Table.QueryAsync<TableEntity>(row => row.RowKey != TableInstanceStore.KeyCheckRowKey).ToListAsync();
+
+    /// <summary>The key-check row; null when there is none.</summary>
+    public async Task<TableEntity?> FindKeyCheckRowAsync() =>
+        await Table.QueryAsync<TableEntity>(row => row.RowKey == TableInstanceStore.KeyCheckRowKey).SingleOrDefaultAsync();
 
     public TableClient Table => new(_settings["Tables__ConnectionString"], _settings["Tables__Name"]);
 
@@ -225,6 +231,7 @@ public sealed class TestBed : IAsyncDisposable
         Assert.Equal("no-store", response.Headers.CacheControl?.ToString());
         Assert.Equal("no-referrer", Header(response, "Referrer-Policy"));
         Assert.Equal("nosniff", Header(response, "X-Content-Type-Options"));
+        Assert.Equal("max-age=31536000", Header(response, "Strict-Transport-Security"));
     }
 
     public static string? Header(HttpResponseMessage response, string name) =>

@@ -113,7 +113,7 @@ public sealed class HostileParserTests : IDisposable
             {
                 await core.Client.ExchangeCodeAsync(new AuthorizationCode("c"), secret, None),
                 await core.Client.RefreshAsync(new RefreshToken("r"), secret, None),
-                await core.Client.MintAsync(Core.NewId(), secret, None),
+                await core.Client.RequestClientCredentialsTokenAsync(Core.NewId(), secret, None),
             })
             {
                 if (answer is TokenAnswer.Granted granted)
@@ -184,7 +184,7 @@ public sealed class HostileParserTests : IDisposable
             row[name] = value;
             try
             {
-                Assert.Equal(redemption.Nonce, InstanceRows.ToRedemption(redemption.Nonce, redemption.IssuedAt, row).Nonce);
+                Assert.Equal(redemption.Nonce, InstanceRows.ToConsumedState(redemption.Nonce, redemption.IssuedAt, row).Nonce);
             }
             catch (InvalidDataException unreadable)
             {

@@ -1,7 +1,7 @@
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Instances;

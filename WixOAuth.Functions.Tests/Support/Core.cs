@@ -8,6 +8,8 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -28,21 +30,23 @@ public sealed class Core : IDisposable
     public Core(
         IInstanceStore? store = null,
         FakeTimeProvider? clock = null,
-        IAppSecretSource? appSecret = null,
-        IProtectionKeySource? keys = null,
+        ISecretSource<AppSecretVersion>? appSecret = null,
+        IKeyRing? keys = null,
         params (string, string)[] settings)
     {
         Clock = clock ?? TestClock.New();
         Settings = Read(settings);
         Store = store ?? new MemoryInstanceStore();
         Tallies = Store as IRefreshTallyStore ?? new MemoryInstanceStore();
-        var secrets = new ConfiguredSecrets(Settings.Wix.AppSecret!, Settings.Tokens.ProtectionKey!);
+        var secret = new ConfiguredSource<AppSecretVersion>(new AppSecretVersion("configured", Settings.Wix.AppSecret!));
+        var secrets = KeyRingOf(Settings.Tokens.ProtectionKey!);
         Http = new HttpClient(Wix);
         ServiceRegistration.Configure(Http);
         _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
         Meters = _services.GetRequiredService<IMeterFactory>();
         Telemetry = new Telemetry(Meters);
-        Client = new WixClient(Http, Http, Settings, Telemetry, Clock);
+        Circuit = new WixCircuit(Telemetry, Clock, Logs.For<WixCircuit>());
+        Client = new WixClient(Http, Http, Circuit, Settings, Telemetry, Clock, Logs.For<WixClient>());
         Protector = new TokenProtector(keys ?? secrets);
         Memory = new TokenMemory(Clock);
         Schedule = new TokenSchedule(Settings);
@@ -51,7 +55,7 @@ public sealed class Core : IDisposable
         Trust = new AppSecretTrust(Telemetry, Clock, Logs.For<AppSecretTrust>());
         Uses = new LastUses(Store, Background, Settings, Telemetry, Clock, Logs.For<LastUses>());
         History = new RefreshHistory(Tallies, Clock, Logs.For<RefreshHistory>());
-        var source = appSecret ?? secrets;
+        var source = appSecret ?? secret;
         Keeper = new TokenKeeper(
             Store,
             Writer,
@@ -60,6 +64,7 @@ public sealed class Core : IDisposable
             Memory,
             Schedule,
             Trust,
+            Circuit,
             Uses,
             Background,
             Telemetry,
@@ -71,16 +76,16 @@ public sealed class Core : IDisposable
             ReaderOf(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, Logs.For<SetupCompleter>());
         Sweep = new RefreshSweep(
-            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
+            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Circuit, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Tallies, Telemetry, Clock, Logs.For<Housekeeping>());
-        Reprotection = new Reprotection(Store, secrets, Protector, Telemetry, Clock, Logs.For<Reprotection>());
-        Tickets = new InstallTickets(new StateProtector(secrets), Clock);
+        TokenReencryption = new TokenReencryption(Store, secrets, Protector, Telemetry, Clock, Logs.For<TokenReencryption>());
+        Tickets = new InstallStateService(new StateProtector(secrets), Clock);
         Flow = new InstallFlow(
             Tickets,
             Store,
             Writer,
             new TokenGrants(Client, source, Trust, Settings),
-            Client,
+            new InstanceConfirmation(Client, Settings, Clock),
             Protector,
             Keeper,
             Schedule,
@@ -110,6 +115,8 @@ public sealed class Core : IDisposable
 
     public HttpClient Http { get; }
 
+    public WixCircuit Circuit { get; }
+
     public WixClient Client { get; }
 
     public TokenProtector Protector { get; }
@@ -130,7 +137,7 @@ public sealed class Core : IDisposable
 
     public Housekeeping Housekeeping { get; }
 
-    public Reprotection Reprotection { get; }
+    public TokenReencryption TokenReencryption { get; }
 
     public TokenKeeper Keeper { get; }
 
@@ -142,7 +149,7 @@ public sealed class Core : IDisposable
 
     public RefreshSweep Sweep { get; }
 
-    public InstallTickets Tickets { get; }
+    public InstallStateService Tickets { get; }
 
     public InstallFlow Flow { get; }
 
@@ -203,7 +210,10 @@ public sealed class Core : IDisposable
 
     /// <summary>A reader that knows the keys of the settings.</summary>
     public static WebhookReader ReaderOf(ServiceSettings settings, TimeProvider time) =>
-        new(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);
+        new(new ConfiguredSource<WebhookKeys>(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);
+
+    internal static IKeyRing KeyRingOf(ProtectionKey key) =>
+        new KeyRing(new ConfiguredSource<ProtectionKeys>(new ProtectionKeys(key)), NullLogger<KeyRing>.Instance);
 
     public static InstanceId NewId() => new(Guid.NewGuid());
 

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
@@ -351,10 +352,10 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var two = Start();
-        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(429, "90"));
+        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(429, "60"));
 
-        Assert.Equal(90, Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id)).RetryAfter.TotalSeconds, 1.0);
-        _clock.Advance(TimeSpan.FromSeconds(60));
+        Assert.Equal(60, Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id)).RetryAfter.TotalSeconds, 1.0);
+        _clock.Advance(TimeSpan.FromSeconds(30));
         Assert.Equal(30, Assert.IsType<TokenResult.WixUnavailable>(await two.Core.GetAsync(_id)).RetryAfter.TotalSeconds, 1.0);
         Assert.Empty(two.Core.Wix.Calls);
 
@@ -374,7 +375,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
             var failures = (await ReadAsync()).Failures!;
             var pause = failures.RetryAt!.Value - failures.LastAt;
             pauses.Add(pause.TotalSeconds);
-            _clock.Advance(pause);
+            _clock.Advance(pause > WixCircuit.ProbeInterval ? pause : WixCircuit.ProbeInterval);
         }
 
         Assert.All(pauses.Index(), p => Assert.InRange(p.Item, Math.Min(120, 2 << p.Index) * 0.75, Math.Min(120, 2 << p.Index) * 1.25));
@@ -385,7 +386,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public async Task A_pause_from_a_clock_that_was_set_back_is_not_kept_to()
     {
         await InstallAsync(age: Stale);
-        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(429, "90"));
+        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(503, "60"));
         Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id));
         Keeper.Wix.Answer = (path, body, _) => Task.FromResult(_wix.Answer(path, body));
         _clock.AdjustTime(_clock.GetUtcNow() - TimeSpan.FromHours(10));
@@ -851,7 +852,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
     private Process Start(params (string, string)[] settings) => Start(null, null, settings);
 
-    private Process Start(IAppSecretSource? appSecret, IProtectionKeySource? keys, params (string, string)[] settings)
+    private Process Start(ISecretSource<AppSecretVersion>? appSecret, IKeyRing? keys, params (string, string)[] settings)
     {
         var store = new FaultyStore(_shared);
         var process = new Process(new Core(store, _clock, appSecret, keys, settings), store);
@@ -998,7 +999,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         }
     }
 
-    private sealed class ChangingSecret : IAppSecretSource
+    private sealed class ChangingSecret : ISecretSource<AppSecretVersion>
     {
         public string Current { get; set; } = "old";
 
@@ -1009,7 +1010,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         public ValueTask<AppSecretVersion> GetNewestAsync(CancellationToken cancellationToken) => new(new AppSecretVersion(Newest, new AppSecret(Newest)));
     }
 
-    private sealed class FailingKeys : IProtectionKeySource
+    private sealed class FailingKeys : IKeyRing
     {
         private readonly ProtectionKey _key = Core.Read().Tokens.ProtectionKey!;
 

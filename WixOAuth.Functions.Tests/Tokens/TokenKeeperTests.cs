@@ -1,5 +1,6 @@
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
@@ -205,7 +206,7 @@ public sealed class TokenKeeperTests : IDisposable
     public async Task While_Wix_is_away_the_old_token_is_served_as_long_as_it_lives_and_then_a_pause_is_named()
     {
         await _core.InstallAsync(Id);
-        _core.Clock.Advance(TimeSpan.FromSeconds(200));
+        _core.Clock.Advance(TimeSpan.FromSeconds(220));
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(503, "77"));
 
         Assert.Equal("access-1", await TokenAsync());
@@ -214,7 +215,7 @@ public sealed class TokenKeeperTests : IDisposable
         Assert.Equal((1, 0, TokenError.WixUnavailable), (failure.Count, failure.Rejections, failure.LastError));
         Assert.Equal("access-1", await TokenAsync());
 
-        _core.Clock.Advance(TimeSpan.FromSeconds(75));
+        _core.Clock.Advance(TimeSpan.FromSeconds(58));
         var calls = _core.Wix.Calls.Count;
         var unavailable = Assert.IsType<TokenResult.WixUnavailable>(await _core.GetAsync(Id));
         Assert.Equal(2, unavailable.RetryAfter.TotalSeconds);
@@ -612,14 +613,14 @@ public sealed class TokenKeeperTests : IDisposable
     private async Task<string> TokenAsync(TokenDemand? demand = null) =>
         Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id, demand)).AccessToken.Reveal();
 
-    private sealed class NoKeys : IProtectionKeySource
+    private sealed class NoKeys : IKeyRing
     {
         public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException();
 
         public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException();
     }
 
-    private sealed class RotatingSecret(string first) : IAppSecretSource
+    private sealed class RotatingSecret(string first) : ISecretSource<AppSecretVersion>
     {
         public required string Newest { get; set; }
 

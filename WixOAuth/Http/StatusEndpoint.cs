@@ -6,6 +6,7 @@ using WixOAuth.Instances;
 using WixOAuth.Pages;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Http;
 
@@ -14,6 +15,7 @@ public sealed class StatusEndpoint(
     IInstanceStore store,
     InstanceOverview overview,
     RefreshHistory history,
+    WixCircuit circuit,
     ServiceSettings settings,
     TimeProvider time,
     ILogger<StatusEndpoint> logger)
@@ -53,7 +55,8 @@ public sealed class StatusEndpoint(
                 search,
                 values[2],
                 last is { } end ? ListCursor.Write(values[0], end) : null,
-                settings.Wix.SetupCompletion != SetupCompletion.Never),
+                settings.Wix.SetupCompletion != SetupCompletion.Never,
+                circuit.IsOpen),
             nonce);
         return new OperatorsPage(html, nonce);
     });

@@ -1,10 +1,11 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Maintenance;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
 /// <summary>What the timers start. Nothing is ever thrown to the host: the next tick tries again.</summary>
-public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, Reprotection reprotection, TimeProvider time, ILogger<TimerEndpoints> logger)
+public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, TokenReencryption reencryption, TimeProvider time, ILogger<TimerEndpoints> logger)
 {
     /// <summary>The timer <c>RefreshTokens</c>.</summary>
     public Task RefreshTokens(CancellationToken cancellationToken) => GuardAsync(() => sweep.RunAsync(cancellationToken));
@@ -15,7 +16,7 @@ public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping
         using var inTime = new CancellationTokenSource(Tokens.Housekeeping.LongestRun, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         await GuardAsync(() => housekeeping.RunAsync(cancellationToken));
-        await GuardAsync(() => reprotection.RunAsync(until.Token));
+        await GuardAsync(() => reencryption.RunAsync(until.Token));
     }
 
     private async Task GuardAsync(Func<Task> work)

@@ -21,7 +21,8 @@ internal sealed record StatusModel(
     string? Search,
     string? Cursor,
     string? Next,
-    bool SendsSetup);
+    bool SendsSetup,
+    bool IsWixThrottled);
 
 /// <summary>
 /// The operators' page. Everything that came from Wix or from a customer is encoded where it is put in, and the script
@@ -42,6 +43,7 @@ internal static class StatusPage
         .card,.tiles button{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1rem 1.25rem}
         .tiles button{width:100%;height:100%;text-align:left;display:grid;align-content:start}.tiles button:hover{border-color:var(--accent)}
         .tiles b{display:block;font-size:1.7rem;line-height:1.2;font-variant-numeric:tabular-nums}.tiles .warn b{color:var(--warn)}.tiles .bad b,dd.bad{color:var(--bad)}dd.bad{font-weight:600}
+        .warning{background:var(--warn-bg);color:var(--warn);margin:1.25rem 0 0}
         .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:.75rem;margin-bottom:.75rem}
         svg{display:block;width:100%;height:auto}svg .ok{fill:var(--bar)}svg .bad{fill:var(--bar-bad)}svg .rest{fill:var(--line)}
         .k0{--k:var(--bar-bad)}.k1{--k:var(--rest)}.k2,.k3,.k4,.k5,.k6{--k:var(--bar)}.k2{opacity:.3}.k3{opacity:.45}.k4{opacity:.6}.k5{opacity:.8}
@@ -202,6 +204,7 @@ internal static class StatusPage
         var overview = model.Overview;
         return $"""
             <div id="live">
+            {(model.IsWixThrottled ? Throttled : "")}
             <ul class="tiles">
             {Tile("active", "active", overview.ByStatus[InstanceStatus.Active], "")}
             {Tile(Failing, "active, last refresh failed", overview.Failing, "warn")}
@@ -216,6 +219,11 @@ internal static class StatusPage
             </div>
             """;
     }
+
+    private const string Throttled = """
+        <p class="card warning" id="wix-throttled"><b>Wix throttles this process or does not answer it.</b> Refreshes pause; tokens are served while
+        they live. One call each 10 seconds finds out when Wix is back. Nothing is to be done unless it lasts: see “Wix is down” in the runbook.</p>
+        """;
 
     private static string Tile(string list, string words, int count, string trouble) =>
         $"""<li><button type="button" id="tile-{list}" data-list="{list}"{(count > 0 && trouble.Length > 0 ? $" class=\"{trouble}\"" : "")}><b>{N(count)}</b>{words}</button></li>""";

@@ -36,6 +36,7 @@ public sealed class RefreshSweep(
     LastUses uses,
     SetupCompleter setup,
     WixClient wix,
+    WixCircuit circuit,
     AppSecretTrust trust,
     RefreshHistory history,
     ServiceSettings settings,
@@ -63,13 +64,20 @@ public sealed class RefreshSweep(
         history.SweepBegins();
         using var inTime = new CancellationTokenSource(LongestSweep, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
+        using var pace = new SweepPace(circuit, settings.Tokens.RefreshConcurrency, time);
         SweepSummary summary;
         try
         {
-            await Parallel.ForEachAsync(
-                store.ReadDueAsync(run.Now, until.Token),
-                new ParallelOptions { MaxDegreeOfParallelism = settings.Tokens.RefreshConcurrency, CancellationToken = until.Token },
-                async (due, _) => run.Count(due, await LookAfterAsync(due, until.Token)));
+            await foreach (var due in store.ReadDueAsync(run.Now, until.Token))
+            {
+                await pace.WaitAsync(until.Token);
+                pace.Begin(async () =>
+                {
+                    var care = await LookAfterAsync(due, until.Token);
+                    run.Count(due, care);
+                    return care != Care.Failed;
+                });
+            }
         }
         catch (OperationCanceledException)
         {
@@ -77,6 +85,7 @@ public sealed class RefreshSweep(
         }
         finally
         {
+            await pace.WhenIdleAsync();
             summary = run.Sum(trust.IsSuspect, time.GetElapsedTime(run.StartedAt));
             Report(activity, summary);
             await SaveHistoryAsync();

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Wix;
 
@@ -20,6 +21,7 @@ public sealed class TokenKeeper(
     TokenMemory memory,
     TokenSchedule schedule,
     AppSecretTrust trust,
+    WixCircuit circuit,
     LastUses uses,
     BackgroundWork background,
     Telemetry telemetry,
@@ -233,7 +235,7 @@ public sealed class TokenKeeper(
         var attemptId = Guid.NewGuid().ToString("N");
         var startedAt = time.GetTimestamp();
         var poll = ShortestPoll;
-        var leaseIsUnclear = false;
+        var (leaseIsUnclear, entered) = (false, false);
         long? generationAtStart = null;
 
         while (true)
@@ -290,6 +292,12 @@ public sealed class TokenKeeper(
                 continue;
             }
 
+            if (!entered && !circuit.TryEnter(out var pause))
+            {
+                return new TokenResult.WixUnavailable(pause);
+            }
+
+            entered = true;
             var leased = stored;
             if (instance.Lease?.Owner != attemptId || TimeToAsk(instance) < ShortestTimeToAsk)
             {
@@ -374,9 +382,12 @@ public sealed class TokenKeeper(
         TokenAnswer answer;
         var (grant, secretVersion) = (instance.Grant, "");
         RefreshToken? refreshToken = null;
+        var canSeal = false;
         try
         {
-            refreshToken = await OpenRefreshTokenAsync(instance);
+            // A refresh token must not be spent when its result cannot be stored.
+            canSeal = await protector.CanSealAsync(CancellationToken.None);
+            refreshToken = canSeal ? await OpenRefreshTokenAsync(instance) : null;
             (answer, grant, secretVersion) = await grants.RenewAsync(instance, refreshToken, IsStillCurrentAsync, insideLease.Token);
         }
         catch (OperationCanceledException)
@@ -386,6 +397,13 @@ public sealed class TokenKeeper(
         catch (SecretUnavailableException)
         {
             answer = new TokenAnswer.Unavailable(TokenError.SecretUnavailable, null);
+        }
+
+        if (answer is TokenAnswer.Granted unstored && !canSeal)
+        {
+            var token = NewToken(instance.Id, unstored, instance.Generation);
+            memory.Remember(token);
+            return token;
         }
 
         if (answer is TokenAnswer.Granted granted)

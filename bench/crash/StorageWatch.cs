@@ -6,7 +6,7 @@ using System.Text.RegularExpressions;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Processes;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Crash;

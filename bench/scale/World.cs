@@ -1,8 +1,8 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
-using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
@@ -108,8 +108,8 @@ internal sealed class World : IDisposable
             .Replace(ServiceDescriptor.Singleton<TimeProvider>(_time))
             .Replace(ServiceDescriptor.Singleton<IInstanceStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
-            .Replace(ServiceDescriptor.Singleton(provider => new WixClient(
-                _http, _http, provider.GetRequiredService<ServiceSettings>(), provider.GetRequiredService<Telemetry>(), _time)));
+            .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(_memory))
+            .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, _http, _http)));
         return services.BuildServiceProvider();
     }
 
