@@ -3,7 +3,6 @@ using CsCheck;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Instances;

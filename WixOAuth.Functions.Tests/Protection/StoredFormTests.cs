@@ -1,6 +1,5 @@
 using WixOAuth.Instances;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Protection;
 

@@ -351,6 +351,7 @@ public sealed class CustodyTests : IDisposable
         {
             _core.Clock.Advance(step ?? TimeSpan.FromMinutes(1));
             await _core.Clock.RunAsync(_core.Sweep.RunAsync(None));
+            await _core.Background.WhenIdleAsync(None);
         }
     }
 }

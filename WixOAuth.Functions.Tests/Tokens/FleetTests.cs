@@ -4,7 +4,6 @@ using Microsoft.Extensions.Logging;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
-using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
 
@@ -192,6 +191,7 @@ public sealed class FleetTests : IDisposable
             _core.Clock.Advance(step ?? s_minute);
             var sweep = _core.Sweep.RunAsync(None);
             await (_waits ? _core.Clock.RunAsync(sweep) : sweep.WaitAsync(Turns.Patience));
+            await _core.Background.WhenIdleAsync(None);
             if (check is not null)
             {
                 await check();
