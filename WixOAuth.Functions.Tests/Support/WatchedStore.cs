@@ -56,7 +56,7 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
 
     public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        await NoteAsync(nameof(TryAddConsumedStateAsync), redemption.InstanceId);
+        await NoteAsync(nameof(TryAddConsumedStateAsync), consumedState.InstanceId);
         return await store.TryAddConsumedStateAsync(consumedState, cancellationToken);
     }
 
@@ -68,7 +68,7 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
 
     public async Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        await NoteAsync(nameof(SaveConsumedStateAsync), redemption.InstanceId);
+        await NoteAsync(nameof(SaveConsumedStateAsync), consumedState.InstanceId);
         await store.SaveConsumedStateAsync(consumedState, cancellationToken);
     }
 
