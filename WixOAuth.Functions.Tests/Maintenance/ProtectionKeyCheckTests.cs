@@ -227,7 +227,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
         using var check = New(_store, keys);
         var protector = new TokenProtector(keys, check);
 
-        var summary = await new TokenReencryption(_store, keys, protector, _core.Telemetry, _core.Clock, _core.Logs.For<TokenReencryption>()).RunAsync(None);
+        var summary = await NewReencryption(keys, protector).RunAsync(None);
 
         Assert.Equal((1, 1), (summary.OnNewest, summary.Reencrypted));
         Assert.Empty(summary.OnOlder);
@@ -245,8 +245,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
         var keys = new FixedKeys(_wrong);
         using var check = New(_store, keys);
 
-        await Assert.ThrowsAsync<SecretUnavailableException>(() => new TokenReencryption(
-            _store, keys, new TokenProtector(keys, check), _core.Telemetry, _core.Clock, _core.Logs.For<TokenReencryption>()).RunAsync(None));
+        await Assert.ThrowsAsync<SecretUnavailableException>(() => NewReencryption(keys, new TokenProtector(keys, check)).RunAsync(None));
 
         Assert.Equal(before, await _store.FindAsync(before!.Instance.Id, None));
         Assert.Equal(_right.Id, (await Checks.FindKeyCheckAsync(None))?.Check?.KeyId);
@@ -271,6 +270,15 @@ public sealed class ProtectionKeyCheckTests : IDisposable
             None);
         return instance.Id;
     }
+
+    private TokenReencryption NewReencryption(IKeyRing keys, TokenProtector protector) => new(
+        _store,
+        keys,
+        protector,
+        new InstanceTokens(protector, keys, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>()),
+        _core.Telemetry,
+        _core.Clock,
+        _core.Logs.For<TokenReencryption>());
 
     private sealed class ChangingKeys(params ProtectionKey[] keys) : IKeyRing
     {

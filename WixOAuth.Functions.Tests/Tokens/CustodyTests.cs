@@ -86,7 +86,7 @@ public sealed class CustodyTests : IDisposable
         strict.Clock.Advance(TimeSpan.FromHours(5));
         Assert.IsType<TokenResult.WixUnavailable>(await strict.GetAsync(id));
         Assert.IsType<TokenResult.ReinstallRequired>(await strict.GetAsync(clone));
-        await _core.Clock.RunAsync(strict.Sweep.RunAsync(None));
+        await strict.Sweep.RunAsync(None).WaitAsync(Turns.Patience);
 
         Assert.Equal(0, strict.Wix.CallsTo("/oauth2/token"));
         Assert.Equal("refresh-0", await strict.RefreshTokenOfAsync(id));
@@ -110,7 +110,7 @@ public sealed class CustodyTests : IDisposable
                 Assert.Equal("by-credentials", Assert.IsType<TokenResult.Token>(await wrong.GetAsync(id)).AccessToken.Reveal());
             }
 
-            await _core.Clock.RunAsync(wrong.Sweep.RunAsync(None));
+            await wrong.Sweep.RunAsync(None).WaitAsync(Turns.Patience);
         }
 
         Assert.Equal(before, await ReadAsync(ids));
@@ -271,7 +271,7 @@ public sealed class CustodyTests : IDisposable
         for (var minute = 0; minute < 10; minute++)
         {
             _core.Clock.Advance(TimeSpan.FromMinutes(1));
-            await _core.Clock.RunAsync(bridge.Sweep.RunAsync(None));
+            await bridge.Sweep.RunAsync(None).WaitAsync(Turns.Patience);
             Assert.All(await Task.WhenAll(ids.Select(id => bridge.GetAsync(id))), result => Assert.IsType<TokenResult.Token>(result));
         }
 
@@ -284,7 +284,7 @@ public sealed class CustodyTests : IDisposable
         for (var minute = 0; minute < 180; minute++)
         {
             _core.Clock.Advance(TimeSpan.FromMinutes(1));
-            await _core.Clock.RunAsync(_core.Sweep.RunAsync(None));
+            await _core.Sweep.RunAsync(None).WaitAsync(Turns.Patience);
             Assert.All(await Task.WhenAll(ids.Select(id => _core.GetAsync(id))), result => Assert.IsType<TokenResult.Token>(result));
         }
 
@@ -350,7 +350,8 @@ public sealed class CustodyTests : IDisposable
         for (var passed = TimeSpan.Zero; passed < during; passed += step ?? TimeSpan.FromMinutes(1))
         {
             _core.Clock.Advance(step ?? TimeSpan.FromMinutes(1));
-            await _core.Clock.RunAsync(_core.Sweep.RunAsync(None));
+            await _core.Sweep.RunAsync(None).WaitAsync(Turns.Patience);
+            await _core.Background.WhenIdleAsync(None);
         }
     }
 }

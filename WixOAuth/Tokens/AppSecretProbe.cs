@@ -13,10 +13,11 @@ public sealed class AppSecretProbe(
     RefreshAttempts attempts,
     FailureRecorder recorder,
     AppSecretLedger ledger,
+    FalseRejections falseRejections,
     Telemetry telemetry,
     TimeProvider time,
 
-    // Eight: the last one is the log.
+    // Nine: the last two are the clock and the log.
     ILogger<AppSecretProbe> logger)
 {
     /// <summary>The least time between two probes.</summary>
@@ -33,7 +34,14 @@ public sealed class AppSecretProbe(
     /// <summary>What is known about the app secret, now that a site was rejected with it. Probes if nothing newer is known.</summary>
     /// <param name="rejected">The site; it is not asked.</param>
     /// <param name="secretVersion">The version of the app secret that it was rejected with.</param>
-    public async Task<SecretProof> ProveAsync(InstanceId rejected, string secretVersion)
+    public async Task<SecretProof> ProveAsync(Instance rejected, string secretVersion)
+    {
+        ArgumentNullException.ThrowIfNull(rejected);
+        var proof = await ProveSecretAsync(rejected.Id, secretVersion);
+        return RejectionPolicy.Weigh(proof, falseRejections.Recent, time.GetUtcNow() - (rejected.Failures?.FirstRejectedAt ?? time.GetUtcNow()));
+    }
+
+    private async Task<SecretProof> ProveSecretAsync(InstanceId rejected, string secretVersion)
     {
         var rejectedAt = time.GetTimestamp();
         try

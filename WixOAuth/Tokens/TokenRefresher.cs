@@ -131,7 +131,7 @@ public sealed class TokenRefresher(
 
         // Nothing is to be proven of a site that is marked already.
         var proof = attempt.EveryGrantRejected && leased.Instance.Status == InstanceStatus.Active
-            ? await probe.ProveAsync(leased.Instance.Id, attempt.SecretVersion)
+            ? await probe.ProveAsync(leased.Instance, attempt.SecretVersion)
             : SecretProof.Unknown;
         var stored = await recorder.RecordAsync(leased, attempt, proof);
         if (stored is null || stored.Instance.Generation != leased.Instance.Generation)
