@@ -6,6 +6,7 @@ using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
+using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Maintenance;
 
