@@ -188,7 +188,8 @@ public sealed class CustodyTests : IDisposable
         var id = (await InstallAsync(1))[0];
         await ChangeAsync(id, instance => instance with
         {
-            AccessTokenIssuedAt = _core.Clock.GetUtcNow().AddHours(1), AccessTokenExpiresOn = _core.Clock.GetUtcNow().AddMinutes(65),
+            AccessTokenIssuedAt = _core.Clock.GetUtcNow().AddHours(1),
+            AccessTokenExpiresOn = _core.Clock.GetUtcNow().AddMinutes(65),
         });
         GrantAll();
 
