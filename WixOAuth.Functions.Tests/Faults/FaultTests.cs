@@ -87,8 +87,8 @@ public sealed class FaultTests(AzuriteFixture azurite)
         var (answer, _) = await scene.PlayAsync(null, null, goesOn: false);
         Assert.Contains(answer, s_successes);
 
-        // The due index is read from each shard, by the same call.
-        return [.. scene.Calls.Made.Where(call => call.Number == 1 || call.Kind != FaultyTables.DueIndex)];
+        // The due index is read from each shard, by the same call. How far the counting for the page gets is a matter of time.
+        return [.. scene.Calls.Made.Where(call => call.Kind != FaultyTables.Everything && (call.Number == 1 || call.Kind != FaultyTables.DueIndex))];
     }
 
     private async Task<string> BreakAsync(string operation, Call call, Fault fault, bool goesOn)
@@ -236,7 +236,7 @@ public sealed class FaultTests(AzuriteFixture azurite)
             var words = new List<string> { $"{instance.Status}".ToLowerInvariant(), $"generation {instance.Generation}" };
             words.AddRange(new[]
             {
-                instance.Grant == Grant.ClientCredentials ? "client credentials" : null,
+                instance.CurrentGrant == Grant.ClientCredentials ? "client credentials" : null,
                 instance.Failures is { } failures ? $"{failures.Count} failure: {failures.LastError}" : null,
                 instance.Lease is not null ? "leased" : null,
                 instance.SetupPending ? "set-up pending" : null,
@@ -315,7 +315,7 @@ public sealed class FaultTests(AzuriteFixture azurite)
             for (var step = 0; !work.IsCompleted && step < 20_000; step++)
             {
                 await Turns.SettleAsync(() => _store.IsBusy);
-                if (_operation == Sweep)
+                if (_operation is Sweep or "Install")
                 {
                     // It runs on the pool, where nobody can tell whether it waits for the clock or for its turn.
                     await Task.WhenAny(work, Task.Delay(s_turnOnThePool, TimeProvider.System));

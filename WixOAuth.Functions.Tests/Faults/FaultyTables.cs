@@ -7,6 +7,9 @@ internal sealed partial class FaultyTables(Func<FaultyCalls> calls) : Delegating
 {
     public const string DueIndex = "read due index";
 
+    /// <summary>All instances, which a sweep counts for the operators' page.</summary>
+    public const string Everything = "read table";
+
     public bool IsOn { get; set; }
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)

@@ -179,7 +179,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
         keys.Now = [_wrong, _right];
         _core.Clock.Advance(ProtectionKeyCheck.RecheckInterval);
 
-        var instance = await _core.ReadAsync(id);
+        var instance = (await _store.FindAsync(id, None))!.Instance;
         Assert.NotNull(await protector.UnprotectRefreshTokenAsync(id, instance.Generation, instance.RefreshToken!, None));
 
         await _core.Logs.WaitForAsync(110);
@@ -259,10 +259,10 @@ public sealed class ProtectionKeyCheckTests : IDisposable
 
     private async Task<InstanceId> AddAsync(ProtectionKey key)
     {
-        var stored = await _core.InstallAsync(Core.NewId());
-        var (protector, instance) = (new TokenProtector(new FixedKeys(key)), stored.Instance);
+        var instance = (await _core.InstallAsync(Core.NewId())).Instance;
+        var protector = new TokenProtector(new FixedKeys(key));
         await _store.TryWriteAsync(
-            stored,
+            previous: null,
             instance with
             {
                 RefreshToken = await protector.ProtectAsync(instance.Id, TokenField.RefreshToken, instance.Generation, new RefreshToken("refresh"), None),
