@@ -1,8 +1,10 @@
 using Azure.Core;
+using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
+using WixOAuth.Events;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
@@ -58,6 +60,7 @@ public static class ServiceRegistration
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
 
+        services.AddEvents(settings);
         services.AddWebhookKeys(settings);
         services.AddSingleton<WebhookReader>();
         services.AddSingleton<WebhookEndpoint>();
@@ -68,6 +71,7 @@ public static class ServiceRegistration
         services.AddSingleton<InstanceOverview>();
         services.AddSingleton<RefreshHistory>();
         services.AddSingleton<StatusEndpoint>();
+        services.AddSingleton<EventEndpoints>();
         services.AddSingleton<TimerEndpoints>();
         services.AddHostedService<HistorySaver>();
         services.AddHostedService<WarmUp>();
@@ -81,8 +85,10 @@ public static class ServiceRegistration
             services.AddAzureIdentity();
         }
 
-        services.AddSingleton(provider => new TableInstanceStore(TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
+        services.AddSingleton(provider => TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>()));
+        services.AddSingleton(provider => new TableInstanceStore(provider.GetRequiredService<TableClient>(), provider.GetService<EventRecorder>()));
         services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
+        services.AddSingleton<IOutbox, TableOutbox>();
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddHostedService<StorageInitializer>();
     }

@@ -20,6 +20,8 @@ internal sealed record LinkBody(string Url, DateTimeOffset ExpiresOn)
     public override string ToString() => "[redacted]";
 }
 
+internal sealed record RedeliveryBody(int Events);
+
 internal sealed record SiteBody(string? Id, string? Name, string? Url);
 
 internal sealed record TokenStateBody(
@@ -45,6 +47,7 @@ internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, s
 [JsonSerializable(typeof(HealthBody))]
 [JsonSerializable(typeof(LinkRequestBody))]
 [JsonSerializable(typeof(LinkBody))]
+[JsonSerializable(typeof(RedeliveryBody))]
 [JsonSerializable(typeof(InstanceBody))]
 [JsonSerializable(typeof(InstanceListBody))]
 internal sealed partial class Json : JsonSerializerContext;

@@ -1,13 +1,22 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Events;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
 /// <summary>What the timers start. Nothing is ever thrown to the host: the next tick tries again.</summary>
-public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, Reprotection reprotection, TimeProvider time, ILogger<TimerEndpoints> logger)
+public sealed class TimerEndpoints(
+    RefreshSweep sweep,
+    Housekeeping housekeeping,
+    Reprotection reprotection,
+    ParkedEvents parked,
+    TimeProvider time,
+    ILogger<TimerEndpoints> logger,
+    EventDelivery? events = null)
 {
     /// <summary>The timer <c>RefreshTokens</c>.</summary>
-    public Task RefreshTokens(CancellationToken cancellationToken) => GuardAsync(() => sweep.RunAsync(cancellationToken));
+    public Task RefreshTokens(CancellationToken cancellationToken) =>
+        Task.WhenAll(GuardAsync(() => sweep.RunAsync(cancellationToken)), GuardAsync(() => DeliverEventsAsync(cancellationToken)));
 
     /// <summary>The timer <c>Housekeeping</c>.</summary>
     public async Task Housekeeping(CancellationToken cancellationToken)
@@ -16,6 +25,16 @@ public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         await GuardAsync(() => housekeeping.RunAsync(cancellationToken));
         await GuardAsync(() => reprotection.RunAsync(until.Token));
+        await GuardAsync(() => parked.RemoveOldAsync(until.Token));
+    }
+
+    private async Task DeliverEventsAsync(CancellationToken cancellationToken)
+    {
+        if (events is not null)
+        {
+            await events.DeliverWaitingAsync(cancellationToken);
+            await parked.CountAsync(cancellationToken);
+        }
     }
 
     private async Task GuardAsync(Func<Task> work)

@@ -89,6 +89,7 @@ public sealed partial record Instance
                 && (before.WasInstalledBefore || before.ConsentedAt is not null || IsAnotherInstallation(before, consent.WixIssuedAt)),
             SetupCompletedAt = setupCompletedAt,
             SetupPending = consent.SendSetupCompleted && setupCompletedAt is null,
+            EventSequence = before?.EventSequence,
         };
     }
 
@@ -187,6 +188,7 @@ public sealed partial record Instance
             WixRemovedAt = before?.WixRemovedAt,
             InstalledBefore = before is not null,
             SetupPending = canMint && sendSetupCompleted,
+            EventSequence = before?.EventSequence,
         };
     }
 
@@ -275,6 +277,7 @@ public sealed partial record Instance
         WixInstalledAt = before?.WixInstalledAt,
         WixRemovedAt = before?.WixRemovedAt,
         InstalledBefore = before?.InstalledBefore ?? false,
+        EventSequence = before?.EventSequence,
     };
 
     private static bool IsAnotherInstallation(Instance before, DateTimeOffset? issuedAt) =>

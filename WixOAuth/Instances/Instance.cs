@@ -183,4 +183,10 @@ public sealed partial record Instance
 
     /// <summary>Whether the sweep has still to send <c>APP_FINISHED_CONFIGURATION</c>.</summary>
     public bool SetupPending { get; init; }
+
+    /// <summary>
+    /// The sequence of the last event that was written for it. The store sets it, so that events stay in order although
+    /// the clocks of processes differ.
+    /// </summary>
+    public long? EventSequence { get; init; }
 }

@@ -17,6 +17,8 @@ namespace WixOAuth.Storage;
 /// s|status|id        the status index: no properties
 /// u|id               the last use
 /// n|issued|nonce     a redeemed state
+/// o|id|sequence      an event that waits for its delivery
+/// p|id|sequence      an event whose delivery was given up
 /// h|from|process     what a process counted of its refreshes, all in one shard so that one query reads them
 /// </code>
 /// Times in keys are UTC ticks of 19 digits, which sort as text. Properties that are not known are ignored, so that
@@ -151,6 +153,11 @@ internal static class InstanceRows
         row["InstalledBefore"] = instance.InstalledBefore;
         Put(row, "SetupCompletedAt", instance.SetupCompletedAt);
         row["SetupPending"] = instance.SetupPending;
+        if (instance.EventSequence is { } sequence)
+        {
+            row["EventSequence"] = sequence;
+        }
+
         return row;
     }
 
@@ -189,6 +196,7 @@ internal static class InstanceRows
             InstalledBefore = from.Flag("InstalledBefore"),
             SetupCompletedAt = from.Time("SetupCompletedAt"),
             SetupPending = from.Flag("SetupPending"),
+            EventSequence = from.Optional<long>("EventSequence"),
         };
     }
 
@@ -258,7 +266,7 @@ internal static class InstanceRows
                 from.Time("RetryAt"))
             : null;
 
-    private static void Put(TableEntity row, string name, string? text)
+    internal static void Put(TableEntity row, string name, string? text)
     {
         if (text is not null)
         {
@@ -275,7 +283,7 @@ internal static class InstanceRows
         }
     }
 
-    private static void Put(TableEntity row, string name, DateTimeOffset? time)
+    internal static void Put(TableEntity row, string name, DateTimeOffset? time)
     {
         if (time is { } known)
         {
@@ -300,6 +308,6 @@ internal static class InstanceRows
     private static string After(string shard, string kind, InstanceId? after) =>
         Range(shard, after is { } id ? $"{kind}|{id}|" : $"{kind}|", $"{kind}}}");
 
-    private static string Range(string shard, string from, string below) =>
+    internal static string Range(string shard, string from, string below) =>
         $"PartitionKey eq '{shard}' and RowKey ge '{from}' and RowKey lt '{below}'";
 }
