@@ -52,7 +52,7 @@ public sealed partial class TelemetryTests : IDisposable
         var gate = new TaskCompletionSource<HttpResponseMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
         _core.Wix.Answer = (_, _, _) => gate.Task;
         using var leaving = new CancellationTokenSource();
-        var left = _core.Keeper.GetTokenAsync(other, TokenDemand.Default, leaving.Token).AsTask();
+        var left = _core.Tokens.GetTokenAsync(other, TokenRequirements.Default, leaving.Token).AsTask();
         await leaving.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
         gate.SetResult(StubWix.Tokens("too-late"));
@@ -112,7 +112,7 @@ public sealed partial class TelemetryTests : IDisposable
     {
         var stored = await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
-        await _core.Store.TryWriteAsync(stored, stored.Instance.Leased("gone", _core.Clock.GetUtcNow() + TokenKeeper.LeaseTime), None);
+        await _core.Store.TryWriteAsync(stored, stored.Instance.Leased("gone", _core.Clock.GetUtcNow() + TokenRefresher.LeaseTime), None);
 
         await _core.Clock.RunAsync(_core.GetAsync(Id));
 
@@ -138,14 +138,14 @@ public sealed partial class TelemetryTests : IDisposable
         Assert.Equal(
             new() { ["outcome=refreshed"] = 1, ["outcome=skipped"] = 0, ["outcome=failed"] = 1 }, _measured.Of("wixoauth.sweep.instances"));
         Assert.Equal((TestClock.Start.AddMinutes(5) - dueAt).TotalSeconds, _measured.Of("wixoauth.sweep.due_lag")[""]);
-        Assert.Equal(new() { [""] = 1 }, _measured.CountsOf("wixoauth.sweep.duration"));
+        Assert.Equal(new() { ["outcome=ok,shard=all"] = 1 }, _measured.CountsOf("wixoauth.sweep.duration"));
         Assert.Equal(new() { [""] = 0 }, _measured.Of("wixoauth.app_secret.suspect"));
     }
 
     [Fact]
     public async Task A_suspect_secret_is_one_until_it_is_not()
     {
-        for (var number = 0; number < 4; number++)
+        for (var number = 0; number < 200; number++)
         {
             await _core.InstallAsync(Core.NewId());
         }
@@ -155,14 +155,8 @@ public sealed partial class TelemetryTests : IDisposable
         await _core.Sweep.RunAsync(None);
         Assert.Equal(1, Suspect());
 
-        _core.Clock.Advance(AppSecretTrust.Window);
-        await _core.Sweep.RunAsync(None);
-        Assert.Equal(1, Suspect());
-
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("well"));
-        _core.Clock.Advance(AppSecretTrust.Window);
-        await _core.Sweep.RunAsync(None);
-        _core.Clock.Advance(AppSecretTrust.Window);
+        _core.Clock.Advance(AppSecretProbe.BetweenProbes);
         await _core.Sweep.RunAsync(None);
         Assert.Equal(0, Suspect());
 
@@ -173,7 +167,7 @@ public sealed partial class TelemetryTests : IDisposable
     public async Task Installs_redirects_and_set_up_events()
     {
         await InstallThroughTheFlowAsync();
-        await _core.Flow.BeginAsync(new AppUrlRequest(null, "forged", []), None);
+        await _core.Start.BeginAsync(new AppUrlRequest(null, "forged", []), None);
         await _core.Flow.CompleteAsync(new RedirectRequest(null, null, null, true, []), None);
 
         Assert.Equal(new() { ["outcome=consent"] = 1, ["outcome=bad_link"] = 1 }, _measured.Of("wixoauth.install.requests"));
@@ -244,6 +238,7 @@ public sealed partial class TelemetryTests : IDisposable
         var tombstone = Storage.Samples.NewInstance() with { Status = InstanceStatus.Removed, RemovedAt = TestClock.Start.AddDays(-91) };
         await _core.Store.TryWriteAsync(null, tombstone, None);
         await _core.Housekeeping.RunAsync(None);
+        await _core.Cleanup.RunHourlyAsync(None);
 
         Assert.Equal(new() { ["outcome=ok"] = 1 }, _measured.Of("wixoauth.last_use.writes"));
         Assert.Equal(
@@ -294,13 +289,22 @@ public sealed partial class TelemetryTests : IDisposable
         await _core.Background.WhenIdleAsync(None);
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("a-secret-access", "a-secret-refresh"));
         var stored = (await _core.Store.FindAsync(Id, None))!;
-        await _core.Store.TryWriteAsync(stored, stored.Instance.Leased("gone", _core.Clock.GetUtcNow() + TokenKeeper.LeaseTime) with { Failures = null }, None);
-        await _core.Clock.RunAsync(_core.GetAsync(Id, TokenDemand.New));
+        await _core.Store.TryWriteAsync(stored, stored.Instance.Leased("gone", _core.Clock.GetUtcNow() + TokenRefresher.LeaseTime) with { Failures = null }, None);
+        await _core.Clock.RunAsync(_core.GetAsync(Id, TokenRequirements.New));
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
+        _core.Telemetry.PoisonShards(0);
         await _core.Housekeeping.RunAsync(None);
-        await _core.Reprotection.RunAsync(None);
+        await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);
+        var answer = _core.Wix.Answer;
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
+        await _core.GetAsync(Id, TokenRequirements.New);
+        _core.Wix.Answer = answer;
+        await _core.GetAsync(Id, TokenRequirements.New);
+        await _core.Background.WhenIdleAsync(None);
+
+        _measured.Observe("wixoauth.wix.throttled");
 
         var documentation = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "metrics.md"));
         var rows = documentation.Split('\n').Where(line => line.StartsWith("| `wixoauth.", StringComparison.Ordinal)).ToDictionary(line => line.Split('`')[1]);
@@ -359,7 +363,7 @@ public sealed partial class TelemetryTests : IDisposable
         {
             for (var number = 0; number < times; number++)
             {
-                var asked = core.Keeper.GetTokenAsync(Id, TokenDemand.Default, None);
+                var asked = core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, None);
                 Assert.True(asked.IsCompletedSuccessfully);
             }
         }
@@ -376,9 +380,9 @@ public sealed partial class TelemetryTests : IDisposable
                 $$"""{"active":"true","clientId":"{{_core.Settings.Wix.AppId}}","instanceId":"{{id}}","iat":"1700000000"}"""),
             _ => StubWix.Json(System.Net.HttpStatusCode.OK, "{}"),
         });
-        var consent = Assert.IsType<InstallStep.Consent>(await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), None));
+        var consent = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(new AppUrlRequest(null, null, []), None));
         var state = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single();
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(
             new RedirectRequest(new AuthorizationCode("a-secret-code"), state, id.ToString(), false, [KeyValuePair.Create(consent.Set.Name, consent.Set.Value)]),
             None));
         await _core.Background.WhenIdleAsync(None);

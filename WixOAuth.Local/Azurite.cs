@@ -24,12 +24,13 @@ public sealed class Azurite : IAsyncDisposable
     private readonly Process _process;
     private readonly FileStream _lock;
 
-    private Azurite(Process process, FileStream @lock, int port)
+    private Azurite(Process process, FileStream @lock, IReadOnlyList<int> ports)
     {
         _process = process;
         _lock = @lock;
+        var queue = ports.Count > 1 ? $"QueueEndpoint=http://127.0.0.1:{ports[1]}/{Account};" : "";
         ConnectionString = new ConnectionString(
-            $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={Key};TableEndpoint=http://127.0.0.1:{port}/{Account};");
+            $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={Key};TableEndpoint=http://127.0.0.1:{ports[0]}/{Account};{queue}");
     }
 
     /// <summary>Reaches this Azurite, and no other.</summary>
@@ -55,17 +56,20 @@ public sealed class Azurite : IAsyncDisposable
     public static Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken) =>
         StartAsync(dataFolder, savesMeanwhile: true, cancellationToken);
 
-    /// <summary>As the other one; may save at its end only, so that it never stands still to save a large table.</summary>
-    internal static async Task<Azurite> StartAsync(string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken)
+    /// <summary>
+    /// As the other one; may save at its end only, so that it never stands still to save a large table, and may serve
+    /// queues, whose messages it keeps in memory.
+    /// </summary>
+    internal static async Task<Azurite> StartAsync(string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken, bool withQueues = false)
     {
         var script = FindScript();
         var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
         Process? process = null;
         try
         {
-            process = Start(script, dataFolder, savesMeanwhile);
-            var port = await ReadPortAsync(process, cancellationToken);
-            return new Azurite(process, @lock, port);
+            process = Start(script, dataFolder, savesMeanwhile, withQueues);
+            var ports = await ReadPortsAsync(process, cancellationToken);
+            return new Azurite(process, @lock, ports);
         }
         catch
         {
@@ -116,7 +120,7 @@ public sealed class Azurite : IAsyncDisposable
         }
     }
 
-    private static Process Start(string script, string dataFolder, bool savesMeanwhile)
+    private static Process Start(string script, string dataFolder, bool savesMeanwhile, bool withQueues)
     {
         var start = new ProcessStartInfo("node")
         {
@@ -130,6 +134,11 @@ public sealed class Azurite : IAsyncDisposable
             start.ArgumentList.Add("at-end");
         }
 
+        if (withQueues)
+        {
+            start.ArgumentList.Add("queue");
+        }
+
         try
         {
             return Process.Start(start)!;
@@ -140,7 +149,7 @@ public sealed class Azurite : IAsyncDisposable
         }
     }
 
-    private static async Task<int> ReadPortAsync(Process process, CancellationToken cancellationToken)
+    private static async Task<IReadOnlyList<int>> ReadPortsAsync(Process process, CancellationToken cancellationToken)
     {
         var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
         try
@@ -151,7 +160,7 @@ public sealed class Azurite : IAsyncDisposable
                 {
                     // A pipe that nobody reads fills up and stops the one who writes to it.
                     _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
-                    return int.Parse(line.AsSpan("listening ".Length), NumberStyles.None, CultureInfo.InvariantCulture);
+                    return [.. line["listening ".Length..].Split(' ').Select(port => int.Parse(port, NumberStyles.None, CultureInfo.InvariantCulture))];
                 }
             }
         }

@@ -16,14 +16,21 @@ internal sealed record HttpFunction(string Name, MethodInfo Method, HttpTriggerA
 /// <param name="Trigger">Its schedule.</param>
 internal sealed record TimerFunction(string Name, MethodInfo Method, TimerTriggerAttribute Trigger);
 
+/// <summary>A function that handles the messages of a queue.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Method">What runs.</param>
+/// <param name="Trigger">Its queue.</param>
+internal sealed record QueueFunction(string Name, MethodInfo Method, QueueTriggerAttribute Trigger);
+
 /// <summary>The functions of some classes, found as the real worker finds them: by their attributes.</summary>
 internal sealed class FunctionMap
 {
     private readonly List<HttpFunction> _http = [];
     private readonly List<TimerFunction> _timers = [];
+    private readonly List<QueueFunction> _queues = [];
 
     /// <summary>Finds the functions of <paramref name="classes"/>.</summary>
-    /// <exception cref="InvalidOperationException">Two have one name, or one has no trigger this host knows.</exception>
+    /// <exception cref="InvalidOperationException">Two have the same name, or one has no trigger that this host knows or states no level.</exception>
     public FunctionMap(IEnumerable<Type> classes)
     {
         var seen = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
@@ -47,6 +54,9 @@ internal sealed class FunctionMap
     /// <summary>The functions that run by a schedule.</summary>
     public IReadOnlyList<TimerFunction> Timers => _timers;
 
+    /// <summary>The functions that handle messages.</summary>
+    public IReadOnlyList<QueueFunction> Queues => _queues;
+
     /// <summary>The functions of <paramref name="assembly"/>'s public classes.</summary>
     public static FunctionMap Of(Assembly assembly) => new(assembly.GetExportedTypes().Where(type => type.IsClass && (!type.IsAbstract || type.IsSealed)));
 
@@ -54,17 +64,32 @@ internal sealed class FunctionMap
     {
         if (Trigger<HttpTriggerAttribute>(method) is { } http)
         {
+            // The Functions host asks for a function key then, but the attribute says Anonymous.
+            if (!StatesLevel(method))
+            {
+                throw new InvalidOperationException($"The function {name} does not state its authorization level.");
+            }
+
             _http.Add(new HttpFunction(name, method, http));
         }
         else if (Trigger<TimerTriggerAttribute>(method) is { } timer)
         {
             _timers.Add(new TimerFunction(name, method, timer));
         }
+        else if (Trigger<QueueTriggerAttribute>(method) is { } queue)
+        {
+            _queues.Add(new QueueFunction(name, method, queue));
+        }
         else
         {
             throw new InvalidOperationException($"The function {name} has no trigger that this host knows.");
         }
     }
+
+    private static bool StatesLevel(MethodInfo method) =>
+        method.GetParameters().SelectMany(parameter => parameter.CustomAttributes).Any(attribute =>
+            attribute.AttributeType == typeof(HttpTriggerAttribute)
+            && attribute.ConstructorArguments.Any(argument => argument.ArgumentType == typeof(AuthorizationLevel)));
 
     private static T? Trigger<T>(MethodInfo method)
         where T : Attribute =>

@@ -1,7 +1,8 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using WixOAuth.Local.PretendWix;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
+using WixOAuth.Settings;
 
 namespace WixOAuth.Local;
 
@@ -71,6 +72,11 @@ internal sealed class LocalServices : IAsyncDisposable
     private static bool NeedsAzurite(LocalSettings settings) =>
         settings.Text("Tables__ConnectionString") is null && settings.Text("Tables__ServiceUri") is null;
 
+    private static bool NeedsQueue(LocalSettings settings) =>
+        string.Equals(settings.Text("Tokens__SweepBy"), nameof(SweepBy.Queue), StringComparison.OrdinalIgnoreCase)
+        && settings.Text("Sweep") is null
+        && settings.Text("Sweep__queueServiceUri") is null;
+
     // A vault means the real Wix: its app secret could not be had from there for a pretend one.
     private static bool NeedsPretendWix(LocalSettings settings) =>
         settings.Text("Wix__ApiUrl") is null && settings.Text("Wix__AppId") is null && settings.Text("KeyVault__VaultUri") is null;
@@ -107,7 +113,7 @@ internal sealed class LocalServices : IAsyncDisposable
     {
         if (NeedsAzurite(settings))
         {
-            _azurite = await Azurite.StartAsync(folder.PathOf("azurite"), cancellationToken);
+            _azurite = await Azurite.StartAsync(folder.PathOf("azurite"), savesMeanwhile: true, cancellationToken, NeedsQueue(settings));
         }
     }
 
@@ -139,7 +145,12 @@ internal sealed class LocalServices : IAsyncDisposable
     {
         if (_azurite is { } azurite)
         {
+            var needsQueue = NeedsQueue(settings);
             settings.Fill("Tables__ConnectionString", azurite.ConnectionString.Reveal);
+            if (needsQueue)
+            {
+                settings.Fill("Sweep", azurite.ConnectionString.Reveal);
+            }
         }
 
         if (_wix is { } wix)

@@ -1,14 +1,18 @@
+using System.Net;
 using Azure.Core;
 using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using WixOAuth.Events;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -39,7 +43,9 @@ public static class ServiceRegistration
         services.AddMetrics();
         services.AddSingleton<Telemetry>();
         services.AddSecrets(settings);
+        services.AddProtection(settings);
         services.AddStorage(settings);
+        services.AddShardMessages(settings);
         services.AddWixClient();
 
         services.AddSingleton<BackgroundWork>();
@@ -48,16 +54,33 @@ public static class ServiceRegistration
         services.AddSingleton<InstanceWriter>();
         services.AddSingleton<TokenMemory>();
         services.AddSingleton<TokenSchedule>();
-        services.AddSingleton<AppSecretTrust>();
-        services.AddSingleton<LastUses>();
+        services.AddSingleton<AppSecretLedger>();
+        services.AddSingleton<AppSecretProbe>();
+        services.AddSingleton<InstanceTokens>();
+        services.AddSingleton<TokenCommitter>();
+        services.AddSingleton<FailureRecorder>();
+        services.AddSingleton<FalseRejections>();
+        services.AddSingleton<RefreshLeases>();
+        services.AddSingleton<RefreshAttempts>();
+        services.AddSingleton<TokenRefresher>();
+        services.AddSingleton<LastUsedTracker>();
         services.AddSingleton<TokenGrants>();
-        services.AddSingleton<TokenKeeper>();
+        services.AddSingleton<TokenService>();
         services.AddSingleton<InstanceLife>();
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
-        services.AddSingleton<Reprotection>();
-        services.AddSingleton<InstallTickets>();
+        services.AddSingleton<TokenReencryption>();
+        services.AddSingleton<ProtectionKeyCheck>();
+        services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
+        services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
+        services.AddSingleton<InstallStateService>();
+        services.AddSingleton<InstallLinkService>();
+        services.AddSingleton<InstallStart>();
+        services.AddSingleton<ExchangeLimiter>();
+        services.AddSingleton<ConsumedStateCleanup>();
+        services.AddSingleton<SiteDescriber>();
         services.AddSingleton<SetupCompleter>();
+        services.AddSingleton<InstanceConfirmation>();
         services.AddSingleton<InstallFlow>();
 
         services.AddEvents(settings);
@@ -67,9 +90,12 @@ public static class ServiceRegistration
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
+        services.AddSingleton<CustomerEndpoints>();
         services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<OpenApiEndpoint>();
         services.AddSingleton<InstanceOverview>();
         services.AddSingleton<RefreshHistory>();
+        services.AddSingleton<SweepStateRecorder>();
         services.AddSingleton<StatusEndpoint>();
         services.AddSingleton<EventEndpoints>();
         services.AddSingleton<TimerEndpoints>();
@@ -89,21 +115,32 @@ public static class ServiceRegistration
         services.AddSingleton(provider => new TableInstanceStore(provider.GetRequiredService<TableClient>(), provider.GetService<EventRecorder>()));
         services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IOutbox, TableOutbox>();
+        services.AddSingleton<ISweepStateStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
+        services.AddSingleton<IKeyCheckStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddHostedService<StorageInitializer>();
     }
 
-    private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings)
+    private static void AddShardMessages(this IServiceCollection services, ServiceSettings settings)
     {
-        if (settings.Wix.WebhookPublicKeyName is { Length: > 0 } name)
+        if (settings.Tokens.SweepBy != SweepBy.Queue)
         {
-            services.AddSingleton<IWebhookKeySource>(provider => ActivatorUtilities.CreateInstance<KeyVaultWebhookKeySource>(provider, name));
+            return;
         }
-        else
+
+        if (settings.Sweep.QueueServiceUri is not null)
         {
-            services.AddSingleton<IWebhookKeySource>(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)));
+            services.AddAzureIdentity();
         }
+
+        services.AddSingleton(provider => ShardMessages.Open(settings.Sweep, provider.GetService<TokenCredential>()));
+        services.AddSingleton<ShardMessages>();
     }
+
+    private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings) => services.AddSecret(
+        settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
+        provider => provider.GetRequiredService<VaultReader>()
+            .SourceOf(settings.Wix.WebhookPublicKeyName!, WebhookKeys.Parse, whenMissing: new WebhookKeys([])));
 
     private static void AddWixClient(this IServiceCollection services)
     {
@@ -117,20 +154,24 @@ public static class ServiceRegistration
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
             .ConfigureHttpClient(Configure)
             .RemoveAllLoggers();
+        services.AddSingleton<WixCircuit>();
         services.AddSingleton(provider =>
         {
             var clients = provider.GetRequiredService<IHttpClientFactory>();
             return new WixClient(
                 clients.CreateClient(WixHttp),
                 clients.CreateClient(WixExchangeHttp),
+                provider.GetRequiredService<WixCircuit>(),
                 provider.GetRequiredService<ServiceSettings>(),
                 provider.GetRequiredService<Telemetry>(),
-                provider.GetRequiredService<TimeProvider>());
+                provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<ILogger<WixClient>>());
         });
 
         static SocketsHttpHandler Handler(TimeSpan connectionLifetime) => new()
         {
             AllowAutoRedirect = false,
+            AutomaticDecompression = DecompressionMethods.All,
             UseCookies = false,
             PooledConnectionLifetime = connectionLifetime,
             ConnectTimeout = TimeSpan.FromSeconds(4),

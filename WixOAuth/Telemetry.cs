@@ -48,7 +48,13 @@ public sealed class Telemetry : IDisposable
     private readonly Histogram<double> _sweeps;
     private readonly Counter<long> _sweptInstances;
     private readonly Gauge<double> _dueLag;
+    private readonly Gauge<int> _poisonShards;
     private readonly Gauge<int> _secretSuspect;
+    private readonly Counter<long> _probes;
+    private readonly Counter<long> _falseRejections;
+    private readonly Counter<long> _refreshTokenFaults;
+    private readonly Gauge<int> _onFallback;
+    private readonly Gauge<int> _byGrant;
     private readonly Counter<long> _installs;
     private readonly Histogram<double> _redirects;
     private readonly Histogram<double> _webhooks;
@@ -58,6 +64,7 @@ public sealed class Telemetry : IDisposable
     private readonly Gauge<int> _keyUses;
     private readonly Counter<long> _eventAttempts;
     private readonly Gauge<int> _storedEvents;
+    private Func<bool>? _isThrottled;
 
     /// <summary>Makes the instruments, once for each service provider.</summary>
     public Telemetry(IMeterFactory meters)
@@ -71,8 +78,14 @@ public sealed class Telemetry : IDisposable
         _wixCalls = Seconds(meter, "wixoauth.wix.call.duration", "Requests to Wix, each attempt by itself.");
         _sweeps = Seconds(meter, "wixoauth.sweep.duration", "Sweeps.");
         _sweptInstances = meter.CreateCounter<long>("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
+        _poisonShards = meter.CreateGauge<int>("wixoauth.sweep.poison_messages", "{message}", "Messages in the queue refresh-shards-poison.");
         _dueLag = meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
-        _secretSuspect = meter.CreateGauge<int>("wixoauth.app_secret.suspect", "1", "1 while so many sites are rejected that the app secret is in doubt.");
+        _secretSuspect = meter.CreateGauge<int>("wixoauth.app_secret.suspect", "1", "1 while the app secret is suspect: Wix rejected all sites that were asked.");
+        _probes = meter.CreateCounter<long>("wixoauth.app_secret.probes", "{probe}", "Probes of the app secret.");
+        _falseRejections = meter.CreateCounter<long>("wixoauth.false_rejections", "{rejection}", "Rejections by Wix that turned out to be false.");
+        _refreshTokenFaults = meter.CreateCounter<long>("wixoauth.refresh_token.faults", "{instance}", "Instances whose refresh token went out of use, or came back into use.");
+        _onFallback = meter.CreateGauge<int>("wixoauth.instances.on_fallback", "{instance}", "Instances served by client credentials because of their refresh token.");
+        _byGrant = meter.CreateGauge<int>("wixoauth.instances.by_grant", "{instance}", "Active instances by the grant of their access token.");
         _installs = meter.CreateCounter<long>("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
         _redirects = Seconds(meter, "wixoauth.redirect.duration", "Browsers at the Redirect URL.");
         _webhooks = Seconds(meter, "wixoauth.webhook.duration", "Deliveries of webhooks.");
@@ -83,6 +96,8 @@ public sealed class Telemetry : IDisposable
 
         _eventAttempts = meter.CreateCounter<long>("wixoauth.event.deliveries", "{attempt}", "Attempts to deliver an event to the receiver.");
         _storedEvents = meter.CreateGauge<int>("wixoauth.event.stored", "{event}", "Events that wait for their delivery, or are parked.");
+        meter.CreateObservableGauge(
+            "wixoauth.wix.throttled", () => _isThrottled?.Invoke() == true ? 1 : 0, "1", "1 while the circuit to Wix is open and refreshes pause.");
 
         static Histogram<double> Seconds(Meter meter, string name, string description) => meter.CreateHistogram(
             name, "s", description, advice: new InstrumentAdvice<double>
@@ -134,42 +149,92 @@ public sealed class Telemetry : IDisposable
     /// <summary>A lease was taken over.</summary>
     public void TookOverLease() => _leaseTakeovers.Add(1);
 
+    /// <summary>A probe of the app secret ended.</summary>
+    public void Probed(SecretProof proof) => _probes.Add(1, new KeyValuePair<string, object?>(OutcomeTag, proof switch
+    {
+        SecretProof.Since or SecretProof.Recent => "proven",
+        SecretProof.Suspect => "suspect",
+        SecretProof.TooFewSites => "too_few_sites",
+        _ => "unknown",
+    }));
+
+    /// <summary>A rejection by Wix turned out to be false.</summary>
+    public void RejectionWasFalse() => _falseRejections.Add(1);
+
+    /// <summary>A refresh ended; counted where the refresh token went out of use or came back.</summary>
+    public void RefreshTokenTried(RefreshTokenFault? before, RefreshTokenFault? after)
+    {
+        if (before?.Kind != after?.Kind)
+        {
+            _refreshTokenFaults.Add(1, new KeyValuePair<string, object?>(OutcomeTag, after is { } fault ? Words.Of(fault.Kind) : "recovered"));
+        }
+    }
+
+    /// <summary>All instances were counted.</summary>
+    public void Counted(Overview overview)
+    {
+        ArgumentNullException.ThrowIfNull(overview);
+        _onFallback.Record(overview.OnFallback - overview.Unreadable, new KeyValuePair<string, object?>("refresh_token", "rejected"));
+        _onFallback.Record(overview.Unreadable, new KeyValuePair<string, object?>("refresh_token", "unreadable"));
+        foreach (var (grant, count) in overview.ByGrant)
+        {
+            _byGrant.Record(count, new KeyValuePair<string, object?>(GrantTag, Words.Of(grant)));
+        }
+    }
+
+    /// <summary>Sets what the gauge of the circuit to Wix reads.</summary>
+    public void ObserveThrottling(Func<bool> isThrottled) => _isThrottled = isThrottled;
+
     /// <summary>A request to Wix ended.</summary>
     /// <param name="activity">Its trace.</param>
     /// <param name="endpoint">What was asked: a name of ours, never a URL.</param>
     /// <param name="outcome">How Wix answered.</param>
     /// <param name="status">The status of the answer, if one came.</param>
+    /// <param name="requestId">Wix's own id of the request, if one came.</param>
     /// <param name="took">How long it took.</param>
-    public void CalledWix(Activity? activity, string endpoint, string outcome, int? status, TimeSpan took)
+    public void CalledWix(Activity? activity, string endpoint, string outcome, int? status, string? requestId, TimeSpan took)
     {
-        activity?.SetTag(EndpointTag, endpoint).SetTag("http.response.status_code", status);
+        activity?.SetTag(EndpointTag, endpoint).SetTag("http.response.status_code", status).SetTag("wix.request_id", requestId);
         End(activity, outcome, failed: outcome != "success");
         _wixCalls.Record(took.TotalSeconds, new(EndpointTag, endpoint), new(OutcomeTag, outcome));
     }
 
-    /// <summary>A sweep ended.</summary>
-    public void Swept(Activity? activity, SweepSummary summary)
+    /// <summary>Reports the end of a sweep.</summary>
+    /// <param name="activity">Its trace.</param>
+    /// <param name="summary">What it did.</param>
+    /// <param name="failure">Why it could not read all due instances; null when it could.</param>
+    /// <param name="shard">The shard that it swept; null for all.</param>
+    public void Swept(Activity? activity, SweepSummary summary, Exception? failure = null, InstanceShard? shard = null)
     {
         ArgumentNullException.ThrowIfNull(summary);
+        var outcome = failure switch { null => Ok, StorageUnavailableException => "storage_unavailable", _ => "unexpected" };
+        End(activity, outcome, failed: failure is not null);
         activity?.SetTag("wixoauth.due", summary.Due).SetTag("wixoauth.refreshed", summary.Refreshed).SetTag("wixoauth.failed", summary.Failed);
-        _sweeps.Record(summary.Duration.TotalSeconds);
-        _dueLag.Record(summary.DueLag.TotalSeconds);
+        _sweeps.Record(summary.Duration.TotalSeconds, new(OutcomeTag, outcome), new("shard", shard?.ToString() ?? "all"));
+        if (failure is null)
+        {
+            _dueLag.Record(summary.DueLag.TotalSeconds);
+        }
+
         _secretSuspect.Record(summary.Suspect ? 1 : 0);
         _sweptInstances.Add(summary.Refreshed, new KeyValuePair<string, object?>(OutcomeTag, "refreshed"));
         _sweptInstances.Add(summary.Skipped, new KeyValuePair<string, object?>(OutcomeTag, "skipped"));
         _sweptInstances.Add(summary.Failed, new KeyValuePair<string, object?>(OutcomeTag, "failed"));
     }
 
+    /// <summary>How many messages of the shards' queue were tried too often.</summary>
+    public void PoisonShards(int messages) => _poisonShards.Record(messages);
+
     /// <summary>The app secret came into doubt, or is out of it.</summary>
     public void SecretIsSuspect(bool suspect) => _secretSuspect.Record(suspect ? 1 : 0);
 
     /// <summary>A browser was answered at the App URL.</summary>
-    public void InstallBegun(InstallStep step) => _installs.Add(1, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
+    public void InstallBegun(InstallResult step) => _installs.Add(1, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
 
     /// <summary>A browser was answered at the Redirect URL.</summary>
-    public void RedirectEnded(Activity? activity, InstallStep step, TimeSpan took)
+    public void RedirectEnded(Activity? activity, InstallResult step, TimeSpan took)
     {
-        End(activity, WordOf(step), failed: step is InstallStep.Stopped);
+        End(activity, WordOf(step), failed: step is InstallResult.Stopped);
         _redirects.Record(took.TotalSeconds, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
     }
 
@@ -230,11 +295,13 @@ public sealed class Telemetry : IDisposable
         _ => "storage_unavailable",
     };
 
-    private static string WordOf(InstallStep step) => step switch
+    private static string WordOf(InstallResult step) => step switch
     {
-        InstallStep.Stopped stopped => Words.Of(stopped.Problem),
-        InstallStep.Consent => "consent",
-        InstallStep.CloseWindow => "close_window",
+        InstallResult.Stopped stopped => Words.Of(stopped.Problem),
+        InstallResult.Consent => "consent",
+        InstallResult.Confirm => "confirm",
+        InstallResult.UsedHere => Words.Of(InstallProblem.BadLink),
+        InstallResult.CloseWindow => "close_window",
         _ => "connected",
     };
 }

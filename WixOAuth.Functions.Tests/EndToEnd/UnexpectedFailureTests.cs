@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Moq;
 using WixOAuth.Http;
 using WixOAuth.Instances;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -21,11 +22,14 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         _store.SetReturnsDefault(Task.FromException<StoredInstance?>(new InvalidOperationException(Secret)));
         _store.Setup(store => store.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException());
         _store.Setup(store => store.FindAsync(It.IsAny<InstanceId>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
-        _store.Setup(store => store.TryAddRedemptionAsync(It.IsAny<Redemption>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
+        _store.Setup(store => store.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
         _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
-        _store.Setup(store => store.RemoveRedemptionsAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
+        _store.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync(new StorageUnavailableException());
-        _bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(_store.Object)));
+        _store.Setup(store => store.ReadGlancesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceGlance>());
+        _bed = await TestBed.StartAsync(azurite, services => services
+            .Replace(ServiceDescriptor.Singleton(_store.Object))
+            .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(new MemoryInstanceStore())));
     }
 
     public async Task DisposeAsync() => await _bed.DisposeAsync();
@@ -47,7 +51,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         using var browser = new TestBrowser();
         var redirect = await _bed.WalkToRedirectAsync(browser, _bed.Wix.CreateSite("One").InstanceId);
 
-        using var response = await browser.GetAsync(redirect);
+        using var response = await TestBrowser.FollowRefusalAsync(await browser.GetAsync(redirect));
 
         Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
         var page = await response.Content.ReadAsStringAsync();
@@ -68,22 +72,26 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     }
 
     [Fact]
-    public async Task Timers_end_quietly_and_the_next_tick_tries_again()
+    public async Task Timer_that_fails_tells_the_host_so_without_the_cause()
     {
         var timers = _bed.Host.Services.GetRequiredService<TimerEndpoints>();
 
-        await timers.RefreshTokens(CancellationToken.None);
-        await timers.Housekeeping(CancellationToken.None);
+        var sweep = await Assert.ThrowsAsync<TimerFailedException>(() => timers.RefreshTokens(CancellationToken.None));
+        var housekeeping = await Assert.ThrowsAsync<TimerFailedException>(() => timers.Housekeeping(CancellationToken.None));
 
+        Assert.Equal("RefreshTokens failed: InvalidOperationException.", sweep.Message);
+        Assert.StartsWith("Housekeeping failed: ", housekeeping.Message, StringComparison.Ordinal);
+        Assert.Null(sweep.InnerException);
+        Assert.DoesNotContain(Secret, $"{sweep} {housekeeping}", StringComparison.Ordinal);
         AssertOnlyTheKindIsLogged();
     }
 
     [Fact]
     public async Task A_state_key_that_cannot_be_had_is_a_page_too()
     {
-        var keys = new Mock<WixOAuth.Secrets.IProtectionKeySource>();
+        var keys = new Mock<WixOAuth.Protection.IKeyRing>();
         keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
-        keys.Setup(source => source.FindClaimedAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
+        keys.Setup(source => source.FindAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
         await using var bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(keys.Object)));
         using var browser = new TestBrowser();
 

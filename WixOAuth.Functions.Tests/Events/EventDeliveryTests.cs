@@ -284,7 +284,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     public async Task While_the_secret_cannot_be_read_nothing_is_sent_and_the_event_waits()
     {
         await ConnectAsync();
-        var secrets = new Moq.Mock<IEventSecretSource>();
+        var secrets = new Moq.Mock<ISecretSource<EventSecrets>>();
         secrets.Setup(source => source.GetAsync(Moq.It.IsAny<CancellationToken>())).Throws(new SecretUnavailableException());
         using var delivery = NewDelivery(_receiver.Url, source: secrets.Object);
 
@@ -301,14 +301,14 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     private async Task CompleteSetupAsync(StoredInstance stored) =>
         Assert.NotNull(await _store.TryWriteAsync(stored, stored.Instance.SetupCompleted(Samples.Noon), None));
 
-    private EventDelivery NewDelivery(Uri url, string secret = EventReceiver.Secret, IEventSecretSource? source = null)
+    private EventDelivery NewDelivery(Uri url, string secret = EventReceiver.Secret, ISecretSource<EventSecrets>? source = null)
     {
         var settings = Core.Read(("Events__Url", url.AbsoluteUri), ("Events__Secret", secret));
         var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
         return new EventDelivery(
             _store,
             _store,
-            new EventSender(http, source ?? new ConfiguredEventSecret(settings.Events.Secret!), settings, _clock),
+            new EventSender(http, source ?? new ConfiguredSource<EventSecrets>(settings.Events.Secret!), settings, _clock),
             _signal,
             new Telemetry(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
             _clock,

@@ -2,7 +2,7 @@ using System.Reflection;
 using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Events;
 
@@ -16,7 +16,7 @@ public sealed class InstanceEventsTests
     private static readonly Consent Consent = new("acme", null, null, null, false);
 
     private static readonly Instance Connected = Instance.Consented(null, Id, Consent, Tokens, "first", Now);
-    private static readonly Instance Marked = Connected with { Status = InstanceStatus.ReinstallRequired };
+    private static readonly Instance Lost = Connected.Marked(Now);
     private static readonly Instance Removed = Instance.AppRemoved(Connected, Id, Now.AddDays(1), false, Now);
     private static readonly Instance Clone = Instance.AppInstalled(null, Id, Now, canMint: true, sendSetupCompleted: false, Now);
 
@@ -25,15 +25,20 @@ public sealed class InstanceEventsTests
     [
         (nameof(Instance.Consented), null, Connected, ["Connected consent"]),
         (nameof(Instance.Consented), Connected, Instance.Consented(Connected, Id, Consent, Tokens, "second", Now), ["Reconnected consent"]),
-        (nameof(Instance.Consented), Marked, Instance.Consented(Marked, Id, Consent, Tokens, "second", Now), ["Reconnected consent"]),
+        (nameof(Instance.Consented), Lost, Instance.Consented(Lost, Id, Consent, Tokens, "second", Now), ["Reconnected consent"]),
+        (nameof(Instance.Consented), Connected, Instance.Consented(Connected, Id, Consent with { Customer = "other" }, Tokens, "second", Now), ["Reconnected consent", "CustomerConflict consent"]),
         (nameof(Instance.Consented), Removed, Instance.Consented(Removed, Id, Consent, Tokens, "second", Now), ["Connected consent"]),
         (nameof(Instance.Consented), Clone, Instance.Consented(Clone, Id, Consent, Tokens, "second", Now), ["Connected consent"]),
         (nameof(Instance.Leased), Connected, Connected.Leased("attempt", Now), []),
-        (nameof(Instance.Refreshed), Connected, Connected.Refreshed(Grant.RefreshToken, Tokens, "commit", Now), []),
-        (nameof(Instance.Refreshed), Clone, Clone.Refreshed(Grant.ClientCredentials, Tokens, "commit", Now), ["Connected app_installed"]),
-        (nameof(Instance.Refreshed), Marked, Marked.Refreshed(Grant.RefreshToken, Tokens, "commit", Now), ["Recovered token_accepted"]),
-        (nameof(Instance.Failed), Connected, Connected.Failed(TokenError.Rejected, Now, Now), []),
-        (nameof(Instance.Failed), Connected, Connected.Failed(TokenError.Rejected, Now, Now) with { Status = InstanceStatus.ReinstallRequired }, ["ReinstallRequired rejected"]),
+        (nameof(Instance.Refreshed), Connected, Connected.Refreshed(Grant.RefreshToken, Tokens, null, "commit", Now), []),
+        (nameof(Instance.Refreshed), Clone, Clone.Refreshed(Grant.ClientCredentials, Tokens, null, "commit", Now), ["Connected app_installed"]),
+        (nameof(Instance.Refreshed), Lost, Lost.Refreshed(Grant.RefreshToken, Tokens, null, "commit", Now), ["Recovered token_accepted"]),
+        (nameof(Instance.Failed), Connected, Connected.Failed(TokenError.Rejected, null, Now, Now), []),
+        (nameof(Instance.Marked), Connected, Lost, ["ReinstallRequired rejected"]),
+        (nameof(Instance.Marked), Lost, Lost.Marked(Now.AddDays(1)), []),
+        (nameof(Instance.MadeDue), Lost, Lost.MadeDue(Now), []),
+        (nameof(Instance.WithCustomer), Connected, Connected.WithCustomer("other", Now), []),
+        (nameof(Instance.Erased), Removed, Removed.Erased(), []),
         (nameof(Instance.SetupCompleted), Connected, Connected.SetupCompleted(Now), ["SetupCompleted wix_accepted"]),
         (nameof(Instance.Described), Clone, Clone.Described(new Site("s", "n", null), "1", Now), []),
         (nameof(Instance.AppInstalled), null, Clone, []),

@@ -12,6 +12,9 @@ public partial class SecurityTests
         ["b86a8fe4-44ce-4948-aee5-eccb2c155cd7"] = "Key Vault Secrets Officer",
         ["b7e6dc6d-f1e8-4753-8033-0f276bb0955b"] = "Storage Blob Data Owner",
         ["0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"] = "Storage Table Data Contributor",
+        ["19e7f393-937e-4f77-808e-94535e297925"] = "Storage Queue Data Reader",
+        ["8a0f0c08-91a1-4084-bc3d-661d67233fed"] = "Storage Queue Data Message Processor",
+        ["c6a89b2d-59bc-44d0-9896-0f6e12d7b80a"] = "Storage Queue Data Message Sender",
         ["3913510d-42f4-4e42-8a64-420c390055eb"] = "Monitoring Metrics Publisher",
     };
 
@@ -58,9 +61,9 @@ public partial class SecurityTests
     [SkippableFact]
     public async Task Key_Vault_keeps_an_audit_log()
     {
-        var settings = Assert.Single((await Bicep.Usual).Of("Microsoft.Insights/diagnosticSettings"));
+        var settings = Assert.Single(
+            (await Bicep.Usual).Of("Microsoft.Insights/diagnosticSettings"), each => each.At("id")!.Contains("/vaults/", StringComparison.Ordinal));
 
-        Assert.Contains("/vaults/", settings.At("id"), StringComparison.Ordinal);
         Assert.Equal("AuditEvent", settings.GetProperty("properties").GetProperty("logs")[0].At("category"));
         Assert.Equal("True", settings.GetProperty("properties").GetProperty("logs")[0].At("enabled"));
     }
@@ -129,10 +132,39 @@ public partial class SecurityTests
                 "app: Monitoring Metrics Publisher on components/appi-",
                 "app: Storage Blob Data Owner on storageAccounts/sthost",
                 "app: Storage Table Data Contributor on storageAccounts/sthost",
-                "app: Storage Table Data Contributor on storageAccounts/sttokens",
+                "app: Storage Table Data Contributor on storageAccounts/sttokens/tableServices/default/tables/WixInstances",
                 "00000000-dddd-0000-0000-000000000000: Key Vault Secrets Officer on vaults/kv-",
             ],
             Roles(await Bicep.Usual));
+    }
+
+    [SkippableFact]
+    public async Task The_sweep_by_queue_needs_these_roles_queues_and_instances_besides()
+    {
+        var (usual, deployment) = (await Bicep.Usual, await Bicep.Guarded);
+        var queueRoles = Roles(deployment).Except(Roles(usual)).Where(role => role.StartsWith("app", StringComparison.Ordinal));
+        var ready = Assert.Single(deployment.Of("Microsoft.Web/sites")).GetProperty("properties").GetProperty("functionAppConfig").GetProperty("scaleAndConcurrency").GetProperty("alwaysReady");
+
+        Assert.Equal(
+            [
+                "app: Storage Queue Data Message Processor on storageAccounts/sthost",
+                "app: Storage Queue Data Message Sender on storageAccounts/sthost",
+                "app: Storage Queue Data Reader on storageAccounts/sthost",
+            ],
+            queueRoles);
+        Assert.Equal(
+            ["refresh-shards", "refresh-shards-poison"],
+            deployment.Of("Microsoft.Storage/storageAccounts/queueServices/queues").Select(queue => queue.At("name")!.Split('/')[^1]).Order(StringComparer.Ordinal));
+        Assert.DoesNotContain(usual.All, resource => resource.At("type")!.Contains("queueServices", StringComparison.Ordinal));
+        Assert.Equal("function:RefreshShard", ready[1].At("name"));
+        Assert.Equal("2", ready[1].At("instanceCount"));
+        Assert.Contains(
+            deployment.Of("Microsoft.Network/privateDnsZones"),
+            zone => zone.At("name")!.Contains("privatelink.queue.", StringComparison.Ordinal));
+        Assert.Equal("managedidentity", deployment.AppSettings["Sweep__credential"]);
+        Assert.DoesNotContain("AzureWebJobs.RefreshShard.Disabled", deployment.AppSettings.Keys);
+        Assert.Equal("true", usual.AppSettings["AzureWebJobs.RefreshShard.Disabled"]);
+        Assert.DoesNotContain(usual.AppSettings.Keys, name => name.StartsWith("Sweep", StringComparison.Ordinal));
     }
 
     [SkippableFact]
@@ -151,8 +183,8 @@ public partial class SecurityTests
             .Select(resource => resource.At("name")!)
             .ToList();
 
-        Assert.Equal(6, names.Count);
-        Assert.All(names, name => Assert.Matches(@"^\[guid\(.*resourceId\(.*PrincipalId'\), variables\('\w+'\)\)\]$", name));
+        Assert.Equal(7, names.Count);
+        Assert.All(names, name => Assert.Matches(@"^\[guid\(.*resourceId\(.*PrincipalId'\), variables\('\w+'\)(\[copyIndex\(\)\])?\)\]$", name));
     }
 
     [SkippableFact]
@@ -202,7 +234,7 @@ public partial class SecurityTests
                 Assert.Equal("None", resource.At("properties.networkAcls.bypass"));
             });
         Assert.Equal(
-            ["kv-: vault", "sthost: blob", "sthost: table", "sttokens: table"],
+            ["kv-: vault", "sthost: blob", "sthost: queue", "sthost: table", "sttokens: table"],
             deployment.Of("Microsoft.Network/privateEndpoints")
                 .Select(endpoint => endpoint.GetProperty("properties").GetProperty("privateLinkServiceConnections")[0].GetProperty("properties"))
                 .Select(to => $"{KindOf(to.At("privateLinkServiceId")!.Split('/')[^1])}: {to.GetProperty("groupIds")[0]}")
@@ -223,12 +255,15 @@ public partial class SecurityTests
         Assert.Equal("True", authentication.At("platform.enabled"));
         Assert.Equal("True", authentication.At("globalValidation.requireAuthentication"));
         Assert.Equal("Return401", authentication.At("globalValidation.unauthenticatedClientAction"));
-        Assert.Equal("[\"api://00000000-aaaa-0000-0000-000000000000\"]", authentication.At("identityProviders.azureActiveDirectory.validation.allowedAudiences")!.ReplaceLineEndings("").Replace(" ", "", StringComparison.Ordinal));
+        Assert.Equal("[\"00000000-aaaa-0000-0000-000000000000\",\"api://00000000-aaaa-0000-0000-000000000000\"]", authentication.At("identityProviders.azureActiveDirectory.validation.allowedAudiences")!.ReplaceLineEndings("").Replace(" ", "", StringComparison.Ordinal));
         Assert.Contains("00000000-bbbb-0000-0000-000000000000", authentication.At("identityProviders.azureActiveDirectory.validation.defaultAuthorizationPolicy.allowedApplications"), StringComparison.Ordinal);
         Assert.NotEmpty(routes["Anonymous"]);
         Assert.NotEmpty(routes["Function"]);
         Assert.Empty(routes["Anonymous"].Except(excluded));
-        Assert.DoesNotContain(routes["Function"], route => excluded.Any(path => (route + "/").StartsWith(path + "/", StringComparison.Ordinal)));
+
+        // A path without a wildcard stands for itself.
+        Assert.DoesNotContain(excluded, path => path.Contains('*', StringComparison.Ordinal));
+        Assert.Empty(routes["Function"].Intersect(excluded));
     }
 
     [SkippableFact]
@@ -250,7 +285,7 @@ public partial class SecurityTests
                 var who = assignment.At("properties.principalId")!;
                 var scope = Scope().Match(assignment.At("id")!);
                 return $"{(who.EndsWith("outputs.principalId.value]", StringComparison.Ordinal) ? "app" : who)}: " +
-                    $"{s_roles[assignment.At("properties.roleDefinitionId")!.Split('/')[^1]]} on {scope.Groups[1].Value}/{KindOf(scope.Groups[2].Value)}";
+                    $"{s_roles[assignment.At("properties.roleDefinitionId")!.Split('/')[^1]]} on {scope.Groups[1].Value}/{KindOf(scope.Groups[2].Value)}{scope.Groups[3].Value}";
             })
             .OrderBy(role => !role.StartsWith("app", StringComparison.Ordinal))
             .ThenBy(role => role, StringComparer.Ordinal);
@@ -271,7 +306,7 @@ public partial class SecurityTests
     [GeneratedRegex("(?i)secret|key(?!vault__vaulturi)|password|connection|sas")]
     private static partial Regex SecretLike();
 
-    [GeneratedRegex("/resourceGroups/rg-test/providers/[^/]+/([^/]+)/([^/']+)")]
+    [GeneratedRegex("/resourceGroups/rg-test/providers/[^/]+/([^/]+)/([^/']+)((?:/(?!providers/)[^/']+)*)")]
     private static partial Regex Scope();
 
     [GeneratedRegex("""HttpTrigger\(AuthorizationLevel\.(?<level>\w+),[^\]]*Route = "(?<route>[^"]+)"\)""")]

@@ -1,7 +1,7 @@
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Instances;
@@ -25,7 +25,7 @@ public sealed class InstanceChangesTests
         var silent = Instance.Consented(before, Id, new Consent(null, null, null, null, false), Tokens, "c", Now);
         var first = Instance.Consented(null, Id, new Consent("new", null, null, null, false), Tokens, "c", Now);
 
-        Assert.Equal(("new", "new", "2", before.InstalledAt), (told.Customer, told.Site?.Name, told.AppVersion, told.InstalledAt));
+        Assert.Equal(("old", "new", "2", before.InstalledAt), (told.Customer, told.Site?.Name, told.AppVersion, told.InstalledAt));
         Assert.Equal(("old", "old", "1", before.InstalledAt), (silent.Customer, silent.Site?.Name, silent.AppVersion, silent.InstalledAt));
         Assert.Equal(("new", (Site?)null, (string?)null, Now), (first.Customer, first.Site, first.AppVersion, first.InstalledAt));
     }
@@ -37,18 +37,18 @@ public sealed class InstanceChangesTests
         var told = Samples.NewInstance(Id) with { WixInstalledAt = Now };
         var consent = new Consent(null, null, null, Now.AddMinutes(double.Parse(minutes, System.Globalization.CultureInfo.InvariantCulture)), false);
 
-        Assert.Equal(minutes.Contains('.', StringComparison.Ordinal), Instance.Consented(told, Id, consent, Tokens, "c", Now).InstalledBefore);
-        Assert.True(Instance.Consented(told with { ConsentedAt = Now }, Id, consent, Tokens, "c", Now).InstalledBefore);
-        Assert.True(Instance.Consented(told with { InstalledBefore = true }, Id, consent, Tokens, "c", Now).InstalledBefore);
-        Assert.False(Instance.Consented(null, Id, consent, Tokens, "c", Now).InstalledBefore);
+        Assert.Equal(minutes.Contains('.', StringComparison.Ordinal), Instance.Consented(told, Id, consent, Tokens, "c", Now.AddHours(1)).InstalledBefore);
+        Assert.True(Instance.Consented(told with { ConsentedAt = Now }, Id, consent, Tokens, "c", Now.AddHours(1)).InstalledBefore);
+        Assert.True(Instance.Consented(told with { InstalledBefore = true }, Id, consent, Tokens, "c", Now.AddHours(1)).InstalledBefore);
+        Assert.False(Instance.Consented(null, Id, consent, Tokens, "c", Now.AddHours(1)).InstalledBefore);
     }
 
     [Fact]
     public void Only_rejections_count_as_such_and_the_first_is_remembered()
     {
-        var away = Samples.NewInstance(Id).Failed(TokenError.WixUnavailable, Now, Now);
-        var rejected = away.Failed(TokenError.Rejected, Now, Now.AddMinutes(1));
-        var again = rejected.Failed(TokenError.Rejected, Now, Now.AddMinutes(2));
+        var away = Samples.NewInstance(Id).Failed(TokenError.WixUnavailable, null, Now, Now);
+        var rejected = away.Failed(TokenError.Rejected, null, Now, Now.AddMinutes(1));
+        var again = rejected.Failed(TokenError.Rejected, null, Now, Now.AddMinutes(2));
 
         Assert.Equal((1, 0, null), (away.Failures!.Count, away.Failures.Rejections, away.Failures.FirstRejectedAt));
         Assert.Equal((2, 1, Now.AddMinutes(1)), (rejected.Failures!.Count, rejected.Failures.Rejections, rejected.Failures.FirstRejectedAt));
@@ -107,9 +107,9 @@ public sealed class InstanceChangesTests
         var waiting = known with { Status = InstanceStatus.ReinstallRequired };
         Assert.Equal(Now.AddDays(1), Seen(known, 60).DueAt);
         Assert.Equal(Now.AddDays(1), Seen(waiting, 5).DueAt);
-        Assert.Equal(Now, Seen(waiting, 60).DueAt);
+        Assert.Equal(Now.AddHours(1), Seen(waiting, 60).DueAt);
 
-        static Instance Seen(Instance before, double minutes) => Instance.AppInstalled(before, Id, Now.AddMinutes(minutes), true, true, Now);
+        static Instance Seen(Instance before, double minutes) => Instance.AppInstalled(before, Id, Now.AddMinutes(minutes), true, true, Now.AddHours(1));
     }
 
     [Theory]

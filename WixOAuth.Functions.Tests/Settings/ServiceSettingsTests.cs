@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Functions.Tests.Settings;

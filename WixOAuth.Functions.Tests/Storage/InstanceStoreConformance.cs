@@ -15,6 +15,28 @@ public abstract class InstanceStoreConformance
     protected abstract Task<IInstanceStore> CreateAsync();
 
     [Fact]
+    public async Task The_due_instances_of_a_shard_are_those_of_all_that_belong_to_it()
+    {
+        var store = await CreateAsync();
+        for (var number = 0; number < 40; number++)
+        {
+            await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon.AddMinutes(-number) }, None);
+        }
+
+        var all = await store.ReadDueAsync(Noon, None).ToListAsync();
+        var byShard = new List<DueInstance>();
+        foreach (var shard in InstanceShard.All)
+        {
+            var due = await store.ReadDueAsync(shard, Noon, None).ToListAsync();
+            Assert.All(due, each => Assert.Equal(shard, InstanceShard.Of(each.Id)));
+            byShard.AddRange(due);
+        }
+
+        Assert.Equal(40, all.Count);
+        Assert.Equal(all.OrderBy(due => due.DueAt), byShard.OrderBy(due => due.DueAt));
+    }
+
+    [Fact]
     public async Task InitializingTwiceLosesNothing()
     {
         var store = await CreateAsync();
@@ -32,7 +54,7 @@ public abstract class InstanceStoreConformance
 
         Assert.Null(await store.FindAsync(NewId(), None));
         Assert.Null(await store.FindLastUseAsync(NewId(), None));
-        Assert.Null(await store.FindRedemptionAsync(NewRedemption().Nonce, Noon, None));
+        Assert.Null(await store.FindConsumedStateAsync(NewRedemption().Nonce, Noon, None));
     }
 
     [Fact]
@@ -343,35 +365,80 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
+    public async Task InstancesOfACustomerAreListedOnceEachInTheOrderOfAllLists()
+    {
+        var store = await CreateAsync();
+        const string Customer = "O'Neil & Søns 😀";
+        List<InstanceId> mine = [];
+        for (var number = 0; number < 45; number++)
+        {
+            var instance = NewInstance() with
+            {
+                Customer = (number % 3) switch { 0 => Customer, 1 => null, _ => Customer.ToUpperInvariant() },
+                Status = number % 2 == 0 ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
+            };
+            await store.TryWriteAsync(null, instance, None);
+            if (instance.Customer == Customer)
+            {
+                mine.Add(instance.Id);
+            }
+        }
+
+        foreach (var limit in new[] { 1, 4, IInstanceStore.MaxPage })
+        {
+            List<Instance> listed = [];
+            for (InstanceId? after = null; ;)
+            {
+                var page = await store.ListByCustomerAsync(Customer, null, after, limit, None);
+                Assert.InRange(page.Instances.Count, 0, limit);
+                listed.AddRange(page.Instances);
+                if ((after = page.Last) is null)
+                {
+                    break;
+                }
+            }
+
+            Assert.Equal(mine.Count, listed.Count);
+            Assert.Equal((await store.ListAsync(null, null, IInstanceStore.MaxPage, None)).Instances.Select(instance => instance.Id).Where(mine.Contains), listed.Select(instance => instance.Id));
+        }
+
+        var active = await store.ListByCustomerAsync(Customer, InstanceStatus.Active, null, IInstanceStore.MaxPage, None);
+        Assert.Equal(8, active.Instances.Count);
+        Assert.All(active.Instances, instance => Assert.Equal((Customer, InstanceStatus.Active), (instance.Customer, instance.Status)));
+        Assert.Empty((await store.ListByCustomerAsync("nobody", null, null, 1, None)).Instances);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => store.ListByCustomerAsync(Customer, null, null, 0, None));
+    }
+
+    [Fact]
     public async Task ARedemptionIsWrittenDownOnce()
     {
         var store = await CreateAsync();
         var redemption = NewRedemption();
-        Assert.True(await store.TryAddRedemptionAsync(redemption, None));
+        Assert.True(await store.TryAddConsumedStateAsync(redemption, None));
 
-        Assert.False(await store.TryAddRedemptionAsync(redemption with { InstanceId = NewId(), AttemptId = "another" }, None));
+        Assert.False(await store.TryAddConsumedStateAsync(redemption with { InstanceId = NewId(), AttemptId = "another" }, None));
 
-        Assert.Equal(redemption, await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+        Assert.Equal(redemption, await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
     }
 
     [Fact]
     public async Task EveryPropertyOfARedemptionComesBackWhenItIsSaved()
     {
         var store = await CreateAsync();
-        foreach (var outcome in Enum.GetValues<RedemptionOutcome>())
+        foreach (var outcome in Enum.GetValues<ConsumedStateOutcome>())
         {
             var redemption = NewRedemption();
-            await store.TryAddRedemptionAsync(redemption, None);
-            foreach (var property in PropertiesOf<Redemption>().Where(property => property.Name is not (nameof(Redemption.Nonce) or nameof(Redemption.IssuedAt))))
+            await store.TryAddConsumedStateAsync(redemption, None);
+            foreach (var property in PropertiesOf<ConsumedState>().Where(property => property.Name is not (nameof(ConsumedState.Nonce) or nameof(ConsumedState.IssuedAt))))
             {
                 property.SetValue(redemption, ValueOf(property.Name, property.PropertyType));
             }
 
             var ended = redemption with { Outcome = outcome };
-            await store.SaveRedemptionAsync(ended, None);
+            await store.SaveConsumedStateAsync(ended, None);
 
-            var found = await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None);
-            Assert.All(PropertiesOf<Redemption>(), property => Assert.Equal(property.GetValue(ended), property.GetValue(found)));
+            var found = await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None);
+            Assert.All(PropertiesOf<ConsumedState>(), property => Assert.Equal(property.GetValue(ended), property.GetValue(found)));
         }
     }
 
@@ -383,20 +450,20 @@ public abstract class InstanceStoreConformance
         var kept = NewRedemption(Noon);
         foreach (var redemption in old.Append(kept))
         {
-            Assert.True(await store.TryAddRedemptionAsync(redemption, None));
+            Assert.True(await store.TryAddConsumedStateAsync(redemption, None));
         }
 
-        Assert.Equal(0, await store.RemoveRedemptionsAsync(Noon, 0, None));
-        Assert.Equal(25, await store.RemoveRedemptionsAsync(Noon, 25, None));
-        Assert.Equal(35, await store.RemoveRedemptionsAsync(Noon, 100, None));
-        Assert.Equal(0, await store.RemoveRedemptionsAsync(Noon, 100, None));
+        Assert.Equal(0, await store.RemoveConsumedStatesAsync(Noon, 0, None));
+        Assert.Equal(25, await store.RemoveConsumedStatesAsync(Noon, 25, None));
+        Assert.Equal(35, await store.RemoveConsumedStatesAsync(Noon, 100, None));
+        Assert.Equal(0, await store.RemoveConsumedStatesAsync(Noon, 100, None));
 
         foreach (var redemption in old)
         {
-            Assert.Null(await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+            Assert.Null(await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
         }
 
-        Assert.Equal(kept, await store.FindRedemptionAsync(kept.Nonce, kept.IssuedAt, None));
+        Assert.Equal(kept, await store.FindConsumedStateAsync(kept.Nonce, kept.IssuedAt, None));
     }
 
     [Fact]
@@ -450,7 +517,7 @@ public abstract class InstanceStoreConformance
         await Parallel.ForEachAsync(
             all, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (instance, _) => await store.TryWriteAsync(null, instance, None));
         await store.SaveLastUseAsync(all[0].Id, Noon, None);
-        await store.TryAddRedemptionAsync(NewRedemption(), None);
+        await store.TryAddConsumedStateAsync(NewRedemption(), None);
 
         foreach (var (status, limit) in new (InstanceStatus?, int)[]
         {
@@ -576,10 +643,10 @@ public abstract class InstanceStoreConformance
             async () => await store.ReadByStatusAsync(InstanceStatus.Removed, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             async () => await store.ReadGlancesAsync(gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.RemoveDueAsync(new DueInstance(NewId(), Noon), gone),
-            () => store.TryAddRedemptionAsync(redemption, gone),
-            () => store.FindRedemptionAsync(redemption.Nonce, Noon, gone),
-            () => store.SaveRedemptionAsync(redemption, gone),
-            () => store.RemoveRedemptionsAsync(Noon, 1, gone),
+            () => store.TryAddConsumedStateAsync(redemption, gone),
+            () => store.FindConsumedStateAsync(redemption.Nonce, Noon, gone),
+            () => store.SaveConsumedStateAsync(redemption, gone),
+            () => store.RemoveConsumedStatesAsync(Noon, 1, gone),
             () => store.FindLastUseAsync(NewId(), gone),
             () => store.SaveLastUseAsync(NewId(), Noon, gone),
         ];

@@ -1,6 +1,6 @@
 using System.Reflection;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Storage;
 
@@ -21,7 +21,7 @@ internal static class Samples
         UpdatedAt = Noon,
     };
 
-    public static Redemption NewRedemption(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
+    public static ConsumedState NewRedemption(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
     {
         Nonce = nonce ?? Guid.NewGuid().ToString("N"),
         IssuedAt = issuedAt ?? Noon,

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Secrets;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Events;
@@ -23,7 +24,9 @@ internal static class EventRegistration
             provider.GetRequiredService<OutboxSignal>(),
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<EventRecorder>>()));
-        AddSecret(services, settings);
+        services.AddSecret(
+            settings.Events.Secret,
+            provider => provider.GetRequiredService<VaultReader>().SourceOf(settings.Events.SecretName, EventSecrets.Parse));
         services.AddHttpClient(Http)
             .ConfigurePrimaryHttpMessageHandler(() => new SocketsHttpHandler
             {
@@ -52,18 +55,5 @@ internal static class EventRegistration
             provider.GetRequiredService<ILogger<EventDelivery>>()));
         services.AddHostedService(provider => provider.GetRequiredService<EventDelivery>());
         return services;
-    }
-
-    private static void AddSecret(IServiceCollection services, ServiceSettings settings)
-    {
-        if (settings.KeyVault.VaultUri is not null)
-        {
-            services.AddSingleton<IEventSecretSource>(provider =>
-                ActivatorUtilities.CreateInstance<KeyVaultEventSecretSource>(provider, settings.Events.SecretName));
-        }
-        else
-        {
-            services.AddSingleton<IEventSecretSource>(new ConfiguredEventSecret(settings.Events.Secret!));
-        }
     }
 }

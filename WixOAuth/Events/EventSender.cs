@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using WixOAuth.Instances;
+using WixOAuth.Secrets;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Events;
@@ -28,7 +29,7 @@ internal enum SendOutcome
 }
 
 /// <summary>Sends one event to <c>Events__Url</c>, signed as Standard Webhooks describes. Redirects are not followed.</summary>
-internal sealed class EventSender(HttpClient http, IEventSecretSource secrets, ServiceSettings settings, TimeProvider time)
+internal sealed class EventSender(HttpClient http, ISecretSource<EventSecrets> secrets, ServiceSettings settings, TimeProvider time)
 {
     /// <summary>The limit for one attempt, its answer included.</summary>
     public static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
@@ -36,7 +37,7 @@ internal sealed class EventSender(HttpClient http, IEventSecretSource secrets, S
     private readonly Uri _source = new(settings.Wix.RedirectUrl.GetLeftPart(UriPartial.Authority));
 
     /// <summary>Tries once.</summary>
-    /// <exception cref="Secrets.SecretUnavailableException">The signing secret cannot be read now.</exception>
+    /// <exception cref="SecretUnavailableException">The signing secret cannot be read now.</exception>
     /// <exception cref="OperationCanceledException">The program stops.</exception>
     public async Task<SendResult> SendAsync(OutboxEvent occurred, Instance? instance, CancellationToken cancellationToken)
     {

@@ -19,6 +19,11 @@ internal static class InstanceEvents
             yield return change;
         }
 
+        if (after.CustomerConflictAt is not null && after.CustomerConflictAt != before?.CustomerConflictAt)
+        {
+            yield return (InstanceEventType.CustomerConflict, "consent");
+        }
+
         if (after.SetupCompletedAt is not null && after.SetupCompletedAt != before?.SetupCompletedAt)
         {
             yield return (InstanceEventType.SetupCompleted, "wix_accepted");

@@ -1,14 +1,28 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
+using WixOAuth.Tokens;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Http;
 
-/// <summary>Whether what we depend on is there, as HTTP. Its findings are kept for 10 seconds, since anybody may ask.</summary>
+/// <summary>The health of the storage and the secrets, over HTTP. Results are cached for 10 seconds, since anybody may ask.</summary>
 public sealed class HealthEndpoint(
-    IInstanceStore store, IAppSecretSource appSecret, IProtectionKeySource protectionKeys, TimeProvider time, ILogger<HealthEndpoint> logger)
+    IInstanceStore store,
+    ISweepStateStore states,
+    AppSecretLedger ledger,
+    WixCircuit circuit,
+    ISecretSource<AppSecretVersion> appSecret,
+    IKeyRing protectionKeys,
+    TokenProtector protector,
+    TimeProvider time,
+    ILogger<HealthEndpoint> logger)
 {
+    /// <summary>So long after the last sweep it is overdue: a sweep runs each minute, and the alert waits longer.</summary>
+    private static readonly TimeSpan SweepOverdueAfter = TimeSpan.FromMinutes(5);
+
     private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan LongestCheck = TimeSpan.FromSeconds(5);
     private readonly Lock _lock = new();
@@ -40,15 +54,43 @@ public sealed class HealthEndpoint(
 
     private async Task<HealthBody> CheckAsync()
     {
-        // No instance has the empty id: reading it is the cheapest question that the storage has to answer.
+        // No instance has the empty id: reading it is the cheapest request.
         var storage = CheckAsync(async cancellationToken => await store.FindAsync(default, cancellationToken));
         var secrets = CheckAsync(async cancellationToken =>
         {
             await appSecret.GetAsync(cancellationToken);
             await protectionKeys.GetCurrentAsync(cancellationToken);
+            await CheckKeysAsync(cancellationToken);
         });
-        var (storageStatus, secretsStatus) = (await storage, await secrets);
-        return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus);
+        IReadOnlyList<string> degraded = [];
+        var state = CheckAsync(async cancellationToken => degraded = DegradedBy(await states.ReadSweepStateAsync(cancellationToken)));
+        var (storageStatus, secretsStatus, _) = (await storage, await secrets, await state);
+        return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus, degraded);
+    }
+
+    /// <summary>What does not keep the service from answering, and should be looked at. Words of the contract.</summary>
+    private List<string> DegradedBy(SweepState? state)
+    {
+        List<(bool Holds, string Word)> findings =
+        [
+            (state is { OnFallback: > 0 }, "sites_on_fallback"),
+            (ledger.IsSuspect || state is { IsSecretSuspect: true }, "secret_suspect"),
+            (circuit.IsOpen || state is { IsWixThrottled: true }, "wix_throttled"),
+            (time.GetUtcNow() - state?.SweptAt > SweepOverdueAfter, "sweep_overdue"),
+        ];
+        return [.. findings.Where(finding => finding.Holds).Select(finding => finding.Word)];
+    }
+
+    private async Task CheckKeysAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await protector.EnsureCanSealAsync(cancellationToken);
+        }
+        catch (StorageUnavailableException)
+        {
+            // Reported as the storage's health, not as the secrets'.
+        }
     }
 
     private async Task<string> CheckAsync(Func<CancellationToken, Task> check)

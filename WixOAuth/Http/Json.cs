@@ -10,9 +10,11 @@ internal sealed record TokenBody(string InstanceId, string AccessToken, long Exp
     public override string ToString() => InstanceId;
 }
 
-internal sealed record HealthBody(string Status, string Storage, string Secrets);
+internal sealed record HealthBody(string Status, string Storage, string Secrets, IReadOnlyList<string> Degraded);
 
-internal sealed record LinkRequestBody(string? Customer);
+internal sealed record LinkRequestBody(string? Customer, string? DisplayName);
+
+internal sealed record CustomerBody([property: JsonRequired] string? Customer);
 
 internal sealed record LinkBody(string Url, DateTimeOffset ExpiresOn)
 {
@@ -32,6 +34,8 @@ internal sealed record InstanceBody(
     string Status,
     DateTimeOffset? SetupCompletedAt,
     string Grant,
+    string RefreshToken,
+    DateTimeOffset? RefreshTokenSince,
     string? Customer,
     SiteBody? Site,
     string? AppVersion,
@@ -46,6 +50,7 @@ internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, s
 [JsonSerializable(typeof(TokenBody))]
 [JsonSerializable(typeof(HealthBody))]
 [JsonSerializable(typeof(LinkRequestBody))]
+[JsonSerializable(typeof(CustomerBody))]
 [JsonSerializable(typeof(LinkBody))]
 [JsonSerializable(typeof(RedeliveryBody))]
 [JsonSerializable(typeof(InstanceBody))]

@@ -7,14 +7,19 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Http;
 
 /// <summary>Tokens as HTTP, for our own apps. Nothing is ever thrown to the host.</summary>
-public sealed class TokenEndpoints(TokenKeeper keeper, TimeProvider time, ILogger<TokenEndpoints> logger)
+public sealed class TokenEndpoints(TokenService tokenService, TimeProvider time, ILogger<TokenEndpoints> logger)
 {
     /// <summary><c>GET /api/instances/{instanceId}/token</c>: see the contract's <c>GetToken</c>.</summary>
     public Task<IResult> GetToken(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
+        if (Parameters.RefuseUnknown(request, "min_ttl", "rejected") is { } refusal)
+        {
+            return refusal;
+        }
+
         if (!InstanceId.TryParse(instanceId, out var id))
         {
-            return Problems.InvalidRequest("The instance id should be a GUID as Wix writes it.");
+            return Problems.InvalidInstanceId();
         }
 
         if (!TryReadMinTtl(request, out var minTtl))
@@ -28,22 +33,27 @@ public sealed class TokenEndpoints(TokenKeeper keeper, TimeProvider time, ILogge
         }
 
         var demand = minTtl is null && rejected is null
-            ? TokenDemand.Default
-            : TokenDemand.LivingFor(minTtl ?? TokenDemand.DefaultMinTtl, rejected);
-        return await keeper.GetTokenAsync(id, demand, cancellationToken) is var result && result is TokenResult.Token token
+            ? TokenRequirements.Default
+            : TokenRequirements.LivingFor(minTtl ?? TokenRequirements.DefaultMinTtl, rejected);
+        return await tokenService.GetTokenAsync(id, demand, cancellationToken) is var result && result is TokenResult.Token token
             ? new JsonAnswer<TokenBody>(200, BodyOf(token), Json.Default.TokenBody)
             : Problems.Of(result);
     });
 
     /// <summary><c>POST /api/instances/{instanceId}/refresh</c>: see the contract's <c>RefreshInstance</c>.</summary>
-    public Task<IResult> RefreshInstance(string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    public Task<IResult> RefreshInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
-        if (!InstanceId.TryParse(instanceId, out var id))
+        if (Parameters.RefuseUnknown(request) is { } refusal)
         {
-            return Problems.InvalidRequest("The instance id should be a GUID as Wix writes it.");
+            return refusal;
         }
 
-        var result = await keeper.GetTokenAsync(id, TokenDemand.New, cancellationToken);
+        if (!InstanceId.TryParse(instanceId, out var id))
+        {
+            return Problems.InvalidInstanceId();
+        }
+
+        var result = await tokenService.GetTokenAsync(id, TokenRequirements.New, cancellationToken);
         return result is TokenResult.Token ? new EmptyAnswer(StatusCodes.Status204NoContent) : Problems.Of(result);
     });
 
@@ -64,7 +74,7 @@ public sealed class TokenEndpoints(TokenKeeper keeper, TimeProvider time, ILogge
 
         if (values.Count == 1
             && int.TryParse(values[0], NumberStyles.None, CultureInfo.InvariantCulture, out var seconds)
-            && seconds <= TokenDemand.MaxMinTtl.TotalSeconds)
+            && seconds <= TokenRequirements.MaxMinTtl.TotalSeconds)
         {
             minTtl = TimeSpan.FromSeconds(seconds);
             return true;

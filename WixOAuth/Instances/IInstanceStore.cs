@@ -20,7 +20,26 @@ public readonly record struct InstanceGlance(
     DateTimeOffset? DueAt,
     bool IsFailing,
     string? RefreshTokenKeyId,
-    string? AccessTokenKeyId);
+    string? AccessTokenKeyId)
+{
+    /// <summary>The grant of its current access token.</summary>
+    public Grant CurrentGrant { get; init; }
+
+    /// <summary>When Wix rejected it last, if its last refresh was rejected.</summary>
+    public DateTimeOffset? RejectedAt { get; init; }
+
+    /// <summary>Since when it is marked.</summary>
+    public DateTimeOffset? MarkedAt { get; init; }
+
+    /// <summary>Why its refresh token is not in use.</summary>
+    public RefreshTokenFaultKind? RefreshTokenFault { get; init; }
+
+    /// <summary>Since when that is so.</summary>
+    public DateTimeOffset? RefreshTokenFaultSince { get; init; }
+
+    /// <summary>Whether it is served by client credentials because its refresh token is rejected or unreadable.</summary>
+    public bool IsOnFallback => Status == InstanceStatus.Active && RefreshTokenFault is not null && CurrentGrant == Grant.ClientCredentials;
+}
 
 /// <summary>An instance that the sweep has to look at.</summary>
 /// <param name="Id">Which.</param>
@@ -95,6 +114,26 @@ public interface IInstanceStore
     Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken);
 
     /// <summary>
+    /// As <see cref="ListAsync"/>, of the instances that belong to a customer. There is no index of customers: it looks at
+    /// every instance after <paramref name="after"/> until it has found enough.
+    /// </summary>
+    async Task<InstancePage> ListByCustomerAsync(
+        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, MaxPage);
+        List<Instance> found = [];
+        do
+        {
+            var page = await ListAsync(status, after, MaxPage, cancellationToken);
+            found.AddRange(page.Instances.Where(instance => instance.Customer == customer));
+            after = page.Last;
+        }
+        while (after is not null && found.Count <= limit);
+        return found.Count > limit ? new InstancePage(found[..limit], found[limit - 1].Id) : new InstancePage(found, after);
+    }
+
+    /// <summary>
     /// The little of every instance that is counted over all of them, in no order that means anything. A row that cannot be read
     /// is left out.
     /// </summary>
@@ -106,6 +145,10 @@ public interface IInstanceStore
     /// </summary>
     IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken);
 
+    /// <summary>As <see cref="ReadDueAsync(DateTimeOffset, CancellationToken)"/>, of one shard only.</summary>
+    IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync(now, cancellationToken).Where(due => InstanceShard.Of(due.Id) == shard);
+
     /// <summary>Removes a row of the due index that no instance stands behind any more. Gone already is fine.</summary>
     Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken);
 
@@ -113,17 +156,17 @@ public interface IInstanceStore
     /// Writes down that a state is being redeemed.
     /// </summary>
     /// <returns>False when its nonce was written down before, by anyone.</returns>
-    Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken);
+    Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
 
     /// <summary>Reads what is known of a redeemed state; null when it never was redeemed.</summary>
-    Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
+    Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
 
-    /// <summary>Replaces what is known of a redeemed state by how the redemption ended.</summary>
-    Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken);
+    /// <summary>Replaces what is known of a redeemed state by how its use ended.</summary>
+    Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
 
-    /// <summary>Removes redemptions of states issued before <paramref name="before"/>, at most <paramref name="limit"/>.</summary>
+    /// <summary>Removes consumedStates of states issued before <paramref name="before"/>, at most <paramref name="limit"/>.</summary>
     /// <returns>How many were removed.</returns>
-    Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
+    Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
 
     /// <summary>When an instance was last asked for; null when never.</summary>
     Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken);

@@ -14,7 +14,7 @@ namespace WixOAuth.Instances;
 /// takes longer, as asking Wix for tokens, is left to the timer by making the instance due.
 /// </remarks>
 public sealed class InstanceLife(
-    InstanceWriter writer, TokenKeeper keeper, ServiceSettings settings, TimeProvider time, ILogger<InstanceLife> logger)
+    InstanceWriter writer, TokenService tokenService, ServiceSettings settings, TimeProvider time, ILogger<InstanceLife> logger)
 {
     private bool SendSetupCompleted => settings.Wix.SetupCompletion == SetupCompletion.OnInstall;
 
@@ -58,6 +58,18 @@ public sealed class InstanceLife(
     public Task<bool> ForgetAsync(InstanceId id, CancellationToken cancellationToken) =>
         ChangeAsync("ForgetInstance", id, (before, now) => Instance.Forget(before, id, now), cancellationToken);
 
+    /// <summary><c>SetCustomer</c>: says whom a site belongs to, or that it belongs to nobody.</summary>
+    /// <returns>The instance as it is now; unchanged where it is removed. Null when it is not known.</returns>
+    /// <exception cref="StorageUnavailableException">The storage fails; it may be set again.</exception>
+    public async Task<Instance?> SetCustomerAsync(InstanceId id, string? customer, CancellationToken cancellationToken) =>
+        (await writer.UpdateAsync(
+            id,
+            known: null,
+            before => new ValueTask<Instance?>(
+                before is null or { Status: InstanceStatus.Removed } ? before : before.WithCustomer(customer, time.GetUtcNow())),
+            isMine: _ => false,
+            cancellationToken))?.Instance;
+
     private async Task<bool> ChangeAsync(
         string what, InstanceId id, Func<Instance?, DateTimeOffset, Instance> change, CancellationToken cancellationToken)
     {
@@ -76,7 +88,7 @@ public sealed class InstanceLife(
         var instance = stored!.Instance;
         if (instance.Status == InstanceStatus.Removed)
         {
-            keeper.Forget(stored);
+            tokenService.Forget(stored);
         }
 
         if (isNews)

@@ -1,3 +1,4 @@
+using Azure.Security.KeyVault.Secrets;
 using StandardWebhooks;
 
 namespace WixOAuth.Secrets;
@@ -16,6 +17,14 @@ public sealed class EventSecrets(string text) : SecretText(text)
 
     /// <summary>Whether a text is one secret or two.</summary>
     public static bool IsValid(string text) => Split(text) is { Length: >= 1 and <= MostSecrets } secrets && secrets.All(IsSecret);
+
+    /// <summary>Reads the secret of Key Vault named by <c>Events__SecretName</c>.</summary>
+    /// <exception cref="SecretUnavailableException">It has another form.</exception>
+    internal static EventSecrets Parse(KeyVaultSecret secret) =>
+        IsValid(secret.Value ?? "")
+            ? new EventSecrets(secret.Value!)
+            : throw new SecretUnavailableException(
+                $"The secret '{secret.Name}' in Key Vault should be whsec_ and base64 of 24 to 64 bytes, or two of these separated by a space.");
 
     /// <summary>The value of <c>webhook-signature</c>: one signature for each secret, separated by a space.</summary>
     internal string Sign(string id, DateTimeOffset timestamp, string body) =>

@@ -1,5 +1,7 @@
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.Configuration;
+using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Settings;
@@ -20,6 +22,9 @@ public sealed partial class ServiceSettings
     /// <summary><c>Tables__…</c></summary>
     public TablesOptions Tables { get; } = new();
 
+    /// <summary><c>Sweep</c> and <c>Sweep__…</c></summary>
+    public SweepOptions Sweep { get; } = new();
+
     /// <summary><c>Tokens__…</c></summary>
     public TokensOptions Tokens { get; } = new();
 
@@ -37,6 +42,7 @@ public sealed partial class ServiceSettings
         settings.ReadWix(reader);
         settings.ReadTables(reader);
         settings.ReadTokens(reader);
+        settings.ReadSweep(reader);
         settings.ReadSecrets(reader);
         settings.ReadEvents(reader);
         return settings;
@@ -66,7 +72,12 @@ public sealed partial class ServiceSettings
         Wix.ApiUrl = reader.Url("Wix__ApiUrl", Wix.ApiUrl)!;
         Wix.InstallerUrl = reader.Url("Wix__InstallerUrl", Wix.InstallerUrl)!;
         Wix.SetupCompletion = reader.OneOf("Wix__SetupCompletion", Wix.SetupCompletion);
+        Wix.PreferredGrant = reader.OneOf("Wix__PreferredGrant", Wix.PreferredGrant);
         Wix.ClientCredentialsFallback = reader.Flag("Wix__ClientCredentialsFallback", Wix.ClientCredentialsFallback);
+        if (Wix.PreferredGrant == Grant.ClientCredentials && !Wix.ClientCredentialsFallback)
+        {
+            reader.Problem("Wix__ClientCredentialsFallback", "should not be false together with Wix__PreferredGrant=ClientCredentials");
+        }
     }
 
     private void ReadTables(SettingsReader reader)
@@ -76,7 +87,7 @@ public sealed partial class ServiceSettings
             "Tables__ConnectionString",
             null,
             "should be a storage connection string, or UseDevelopmentStorage=true",
-            text => (IsConnectionString(text), new ConnectionString(text)));
+            text => (IsConnectionString(text, "TableEndpoint"), new ConnectionString(text)));
         if ((reader.Text("Tables__ServiceUri") is null) == (reader.Text("Tables__ConnectionString") is null))
         {
             reader.Problem("Tables__ServiceUri or Tables__ConnectionString", "should be given, and only one of the two");
@@ -110,6 +121,32 @@ public sealed partial class ServiceSettings
         else if (reader.Text("Events__Url") is not null && reader.Text("Events__Secret") is null)
         {
             reader.Problem("Events__Secret", "should be given together with Events__Url, or KeyVault__VaultUri with the vault that holds it");
+        }
+    }
+
+    private void ReadSweep(SettingsReader reader)
+    {
+        Tokens.SweepBy = reader.OneOf("Tokens__SweepBy", Tokens.SweepBy);
+        Sweep.QueueServiceUri = reader.Url("Sweep__queueServiceUri", null);
+        Sweep.ConnectionString = reader.Parse(
+            "Sweep",
+            null,
+            "should be a storage connection string, or UseDevelopmentStorage=true",
+            text => (IsConnectionString(text, "QueueEndpoint"), new ConnectionString(text)));
+        var isDisabled = reader.Flag("AzureWebJobs.RefreshShard.Disabled", false);
+        if (Tokens.SweepBy == SweepBy.Timer)
+        {
+            return;
+        }
+
+        if ((reader.Text("Sweep__queueServiceUri") is null) == (reader.Text("Sweep") is null))
+        {
+            reader.Problem("Sweep__queueServiceUri or Sweep", "should be given, and only one of the two, where Tokens__SweepBy is Queue");
+        }
+
+        if (isDisabled)
+        {
+            reader.Problem("AzureWebJobs.RefreshShard.Disabled", "should not be true where Tokens__SweepBy is Queue: nothing would sweep");
         }
     }
 
@@ -165,7 +202,7 @@ public sealed partial class ServiceSettings
         reader.Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 
     // As Azure's own parser sees it, which makes a whole client of it: that alone would take a tenth of the start.
-    private static bool IsConnectionString(string text)
+    private static bool IsConnectionString(string text, string endpointName)
     {
         var parts = text.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(part => part.Split('=', 2)).ToList();
         if (parts.Any(part => part is not [{ Length: > 0 }, { Length: > 0 }]))
@@ -178,7 +215,7 @@ public sealed partial class ServiceSettings
             return development.Equals("true", StringComparison.OrdinalIgnoreCase);
         }
 
-        var (account, endpoint) = (Value("AccountName"), Value("TableEndpoint"));
+        var (account, endpoint) = (Value("AccountName"), Value(endpointName));
         var isKeyed = account is not null && Value("AccountKey") is { } key && Convert.TryFromBase64String(key, new byte[key.Length], out _);
         return (endpoint is null ? account is not null : Uri.TryCreate(endpoint, UriKind.Absolute, out _))
             && (isKeyed || Value("SharedAccessSignature") is not null);

@@ -1,8 +1,7 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Storage;
 
@@ -20,20 +19,22 @@ namespace WixOAuth.Storage;
 /// o|id|sequence      an event that waits for its delivery
 /// p|id|sequence      an event whose delivery was given up
 /// h|from|process     what a process counted of its refreshes, all in one shard so that one query reads them
+/// w|sweep            how the service stands by the last sweep, in the same shard
 /// </code>
 /// Times in keys are UTC ticks of 19 digits, which sort as text. Properties that are not known are ignored, so that
 /// an older version can read what a newer one wrote; it drops them when it writes.
 /// </remarks>
 internal static class InstanceRows
 {
-    public const int ShardCount = 16;
-
     // The earliest time a property of Azure's may hold; Azurite takes any.
     private static readonly DateTimeOffset s_earliest = new(1601, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    public static IEnumerable<string> Shards { get; } = [.. Enumerable.Range(0, ShardCount).Select(Shard)];
+    public static IEnumerable<string> Shards { get; } = [.. InstanceShard.All.Select(Key)];
 
     public static string ShardOf(InstanceId id) => ShardOf(id.ToByteArray());
+
+    /// <summary>The partition key of a shard.</summary>
+    public static string Key(InstanceShard shard) => shard.Number.ToString("D2", CultureInfo.InvariantCulture);
 
     public static string InstanceKey(InstanceId id) => $"i|{id}";
 
@@ -56,27 +57,43 @@ internal static class InstanceRows
     /// <summary>A range of the status index: all after <paramref name="after"/>, or all.</summary>
     public static string StatusFilter(string shard, InstanceStatus status, InstanceId? after) => After(shard, $"s|{Words.Of(status)}", after);
 
+    /// <summary>A range of instances: all of a customer, of one status or any, after <paramref name="after"/>, or all.</summary>
+    public static string CustomerFilter(string shard, string customer, InstanceStatus? status, InstanceId? after) =>
+        $"{InstanceFilter(shard, after)} and {TableClient.CreateQueryFilter($"Customer eq {customer}")}"
+        + (status is { } only ? $" and Status eq '{Words.Of(only)}'" : "");
+
     /// <summary>The instance that a key of <see cref="InstanceKey"/> or <see cref="StatusKey"/> names; null for one that is not of this layout.</summary>
     public static InstanceId? ReadId(string rowKey) => InstanceId.TryParse(rowKey.Split('|')[^1], out var id) ? id : null;
 
     /// <summary>What <see cref="ReadGlance"/> needs of a row.</summary>
-    public static readonly string[] GlanceProperties = ["RowKey", "Status", "AccessTokenExpiresOn", "DueAt", "LastError", "RefreshTokenKeyId", "AccessTokenKeyId"];
+    public static readonly string[] GlanceProperties =
+    [
+        "RowKey", "Status", "Grant", "AccessTokenGrant", "AccessTokenExpiresOn", "DueAt", "LastError", "FailedAt", "MarkedAt",
+        "RefreshTokenFault", "RefreshTokenFaultSince", "RefreshTokenKeyId", "AccessTokenKeyId",
+    ];
 
     /// <summary>Reads a row that has only <see cref="GlanceProperties"/>; null when its id or status is none of ours.</summary>
     public static InstanceGlance? ReadGlance(TableEntity row) =>
-        row.TryGetValue("Status", out var word) && word is string text && Words.Parse<InstanceStatus>(text) is { } status && ReadId(row.RowKey) is { } id
+        WordOrNull<InstanceStatus>(row, "Status") is { } status && ReadId(row.RowKey) is { } id
             ? new InstanceGlance(
                 id,
                 status,
-                row.TryGetValue("AccessTokenExpiresOn", out var expiresOn) ? expiresOn as DateTimeOffset? : null,
-                row.TryGetValue("DueAt", out var dueAt) ? dueAt as DateTimeOffset? : null,
+                TimeOrNull(row, "AccessTokenExpiresOn"),
+                TimeOrNull(row, "DueAt"),
                 row.ContainsKey("LastError") && row["LastError"] is not null,
-                row.TryGetValue("RefreshTokenKeyId", out var refreshKey) ? refreshKey as string : null,
-                row.TryGetValue("AccessTokenKeyId", out var accessKey) ? accessKey as string : null)
+                TextOrNull(row, "RefreshTokenKeyId"),
+                TextOrNull(row, "AccessTokenKeyId"))
+            {
+                CurrentGrant = WordOrNull<Grant>(row, "AccessTokenGrant") ?? WordOrNull<Grant>(row, "Grant") ?? default,
+                RejectedAt = WordOrNull<TokenError>(row, "LastError") == TokenError.Rejected ? TimeOrNull(row, "FailedAt") : null,
+                MarkedAt = TimeOrNull(row, "MarkedAt"),
+                RefreshTokenFault = WordOrNull<RefreshTokenFaultKind>(row, "RefreshTokenFault"),
+                RefreshTokenFaultSince = TimeOrNull(row, "RefreshTokenFaultSince"),
+            }
             : null;
 
     /// <summary>A range of redeemed states: all that were issued before <paramref name="before"/>.</summary>
-    public static string RedemptionFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
+    public static string ConsumedStateFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
 
     /// <summary>A range of the status index.</summary>
     public static string StatusFilter(string shard, InstanceStatus status) => Range(shard, $"s|{Words.Of(status)}|", $"s|{Words.Of(status)}}}");
@@ -95,13 +112,13 @@ internal static class InstanceRows
     /// <exception cref="ArgumentException">
     /// The nonce is not 32 lower-case hexadecimal digits: Azure has keys that it refuses, Azurite takes any.
     /// </exception>
-    public static (string Shard, string RowKey) RedemptionKey(string nonce, DateTimeOffset issuedAt) =>
+    public static (string Shard, string RowKey) ConsumedStateKey(string nonce, DateTimeOffset issuedAt) =>
         nonce is { Length: 32 } && nonce.All(char.IsAsciiHexDigitLower)
             ? (ShardOf(Convert.FromHexString(nonce)), $"n|{Ticks(issuedAt)}|{nonce}")
             : throw new ArgumentException("A nonce has 32 lower-case hexadecimal digits.", nameof(nonce));
 
     /// <summary>Where tallies are kept.</summary>
-    public static string TallyShard => Shard(0);
+    public static string TallyShard => Key(new InstanceShard(0));
 
     /// <summary>A range of tallies: all of stretches that began at <paramref name="from"/> or later.</summary>
     public static string TalliesSince(DateTimeOffset from) => Range(TallyShard, $"h|{Ticks(from)}", "h}");
@@ -114,12 +131,22 @@ internal static class InstanceRows
         var row = new TableEntity(ShardOf(instance.Id), InstanceKey(instance.Id));
         Put(row, "Status", Words.Of(instance.Status));
         Put(row, "Grant", Words.Of(instance.Grant));
+        Put(row, "AccessTokenGrant", instance.AccessTokenGrant is { } grant ? Words.Of(grant) : null);
         Put(row, "Customer", instance.Customer);
         Put(row, "SiteId", instance.Site?.Id);
         Put(row, "SiteName", instance.Site?.Name);
         Put(row, "SiteUrl", instance.Site?.Url);
         Put(row, "AppVersion", instance.AppVersion);
         Put(row, "RefreshToken", instance.RefreshToken);
+        Put(row, "RefreshTokenGeneration", instance.RefreshTokenGeneration);
+        if (instance.RefreshTokenFault is { } fault)
+        {
+            Put(row, "RefreshTokenFault", Words.Of(fault.Kind));
+            Put(row, "RefreshTokenFaultSince", fault.Since);
+            row["RefreshTokenTries"] = fault.Tries;
+            Put(row, "RefreshTokenRetryAt", fault.RetryAt);
+        }
+
         Put(row, "AccessToken", instance.AccessToken);
         Put(row, "AccessTokenIssuedAt", instance.AccessTokenIssuedAt);
         Put(row, "AccessTokenExpiresOn", instance.AccessTokenExpiresOn);
@@ -138,6 +165,13 @@ internal static class InstanceRows
             Put(row, "RetryAt", failures.RetryAt);
         }
 
+        if (instance.CountedRejections is { } counted)
+        {
+            row["CountedRejections"] = counted.Count;
+            Put(row, "FirstCountedAt", counted.FirstAt);
+        }
+
+        Put(row, "MarkedAt", instance.MarkedAt);
         Put(row, "DueAt", instance.DueAt);
         Put(row, "InstalledAt", instance.InstalledAt);
         Put(row, "ConsentedAt", instance.ConsentedAt);
@@ -153,11 +187,8 @@ internal static class InstanceRows
         row["InstalledBefore"] = instance.InstalledBefore;
         Put(row, "SetupCompletedAt", instance.SetupCompletedAt);
         row["SetupPending"] = instance.SetupPending;
-        if (instance.EventSequence is { } sequence)
-        {
-            row["EventSequence"] = sequence;
-        }
-
+        Put(row, "CustomerConflictAt", instance.CustomerConflictAt);
+        Put(row, "EventSequence", instance.EventSequence);
         return row;
     }
 
@@ -169,10 +200,13 @@ internal static class InstanceRows
             Id = id,
             Status = from.RequiredWord<InstanceStatus>("Status"),
             Grant = from.Word<Grant>("Grant") ?? default,
+            AccessTokenGrant = from.Word<Grant>("AccessTokenGrant"),
             Customer = from.Text("Customer"),
             Site = ReadSite(from),
             AppVersion = from.Text("AppVersion"),
             RefreshToken = from.Protected("RefreshToken"),
+            RefreshTokenGeneration = from.Number("RefreshTokenGeneration"),
+            RefreshTokenFault = ReadFault(from),
             AccessToken = from.Protected("AccessToken"),
             AccessTokenIssuedAt = from.Time("AccessTokenIssuedAt"),
             AccessTokenExpiresOn = from.Time("AccessTokenExpiresOn"),
@@ -181,6 +215,10 @@ internal static class InstanceRows
             CommitId = from.Text("CommitId"),
             ConsentId = from.Text("ConsentId"),
             Failures = ReadFailures(from),
+            CountedRejections = from.Has("CountedRejections")
+                ? new CountedRejections(from.Required<int>("CountedRejections"), from.Required<DateTimeOffset>("FirstCountedAt"))
+                : null,
+            MarkedAt = from.Time("MarkedAt"),
             DueAt = from.Time("DueAt"),
             InstalledAt = from.Required<DateTimeOffset>("InstalledAt"),
             ConsentedAt = from.Time("ConsentedAt"),
@@ -196,33 +234,34 @@ internal static class InstanceRows
             InstalledBefore = from.Flag("InstalledBefore"),
             SetupCompletedAt = from.Time("SetupCompletedAt"),
             SetupPending = from.Flag("SetupPending"),
+            CustomerConflictAt = from.Time("CustomerConflictAt"),
             EventSequence = from.Optional<long>("EventSequence"),
         };
     }
 
-    public static TableEntity ToRow(Redemption redemption)
+    public static TableEntity ToRow(ConsumedState consumedState)
     {
-        var (shard, rowKey) = RedemptionKey(redemption.Nonce, redemption.IssuedAt);
+        var (shard, rowKey) = ConsumedStateKey(consumedState.Nonce, consumedState.IssuedAt);
         var row = new TableEntity(shard, rowKey);
-        Put(row, "AttemptId", redemption.AttemptId);
-        Put(row, "CodeFingerprint", redemption.CodeFingerprint);
-        Put(row, "InstanceId", redemption.InstanceId.ToString());
-        Put(row, "Outcome", Words.Of(redemption.Outcome));
-        Put(row, "AccessTokenExpiresOn", redemption.AccessTokenExpiresOn);
+        Put(row, "AttemptId", consumedState.AttemptId);
+        Put(row, "CodeFingerprint", consumedState.CodeFingerprint);
+        Put(row, "InstanceId", consumedState.InstanceId.ToString());
+        Put(row, "Outcome", Words.Of(consumedState.Outcome));
+        Put(row, "AccessTokenExpiresOn", consumedState.AccessTokenExpiresOn);
         return row;
     }
 
-    public static Redemption ToRedemption(string nonce, DateTimeOffset issuedAt, TableEntity row)
+    public static ConsumedState ToConsumedState(string nonce, DateTimeOffset issuedAt, TableEntity row)
     {
         var from = new RowReader(row);
-        return new Redemption
+        return new ConsumedState
         {
             Nonce = nonce,
             IssuedAt = issuedAt,
             AttemptId = from.RequiredText("AttemptId"),
             CodeFingerprint = from.RequiredText("CodeFingerprint"),
             InstanceId = InstanceId.TryParse(from.Text("InstanceId"), out var id) ? id : throw from.Unreadable("InstanceId"),
-            Outcome = from.RequiredWord<RedemptionOutcome>("Outcome"),
+            Outcome = from.RequiredWord<ConsumedStateOutcome>("Outcome"),
             AccessTokenExpiresOn = from.Time("AccessTokenExpiresOn"),
         };
     }
@@ -249,6 +288,40 @@ internal static class InstanceRows
             ? new RefreshTally(process, since, (int)succeeded, (int)failed)
             : null;
 
+    public const string SweepStateKey = "w|sweep";
+
+    public static TableEntity ToRow(SweepState state)
+    {
+        var row = new TableEntity(TallyShard, SweepStateKey)
+        {
+            ["OnFallback"] = state.OnFallback,
+            ["Unreadable"] = state.Unreadable,
+            ["SecretSuspect"] = state.IsSecretSuspect,
+            ["WixThrottled"] = state.IsWixThrottled,
+        };
+        Put(row, "SweptAt", state.SweptAt);
+        return row;
+    }
+
+    public static SweepState ToSweepState(TableEntity row)
+    {
+        var from = new RowReader(row);
+        return new SweepState(
+            from.Required<DateTimeOffset>("SweptAt"),
+            from.Required<int>("OnFallback"),
+            from.Required<int>("Unreadable"),
+            from.Flag("SecretSuspect"),
+            from.Flag("WixThrottled"));
+    }
+
+    private static string? TextOrNull(TableEntity row, string name) => row.TryGetValue(name, out var value) ? value as string : null;
+
+    private static DateTimeOffset? TimeOrNull(TableEntity row, string name) => row.TryGetValue(name, out var value) ? value as DateTimeOffset? : null;
+
+    private static T? WordOrNull<T>(TableEntity row, string name)
+        where T : struct, Enum =>
+        TextOrNull(row, name) is { } text ? Words.Parse<T>(text) : null;
+
     private static Site? ReadSite(RowReader from)
     {
         var site = new Site(from.Text("SiteId"), from.Text("SiteName"), from.Text("SiteUrl"));
@@ -265,6 +338,23 @@ internal static class InstanceRows
                 from.RequiredWord<TokenError>("LastError"),
                 from.Time("RetryAt"))
             : null;
+
+    private static RefreshTokenFault? ReadFault(RowReader from) =>
+        from.Word<RefreshTokenFaultKind>("RefreshTokenFault") is { } kind
+            ? new RefreshTokenFault(
+                kind,
+                from.Required<DateTimeOffset>("RefreshTokenFaultSince"),
+                from.Required<int>("RefreshTokenTries"),
+                from.Time("RefreshTokenRetryAt"))
+            : null;
+
+    private static void Put(TableEntity row, string name, long? number)
+    {
+        if (number is { } known)
+        {
+            row[name] = known;
+        }
+    }
 
     internal static void Put(TableEntity row, string name, string? text)
     {
@@ -292,9 +382,7 @@ internal static class InstanceRows
         }
     }
 
-    private static string ShardOf(byte[] key) => Shard(SHA256.HashData(key)[0] % ShardCount);
-
-    private static string Shard(int number) => number.ToString("D2", CultureInfo.InvariantCulture);
+    private static string ShardOf(byte[] key) => Key(InstanceShard.Of(key));
 
     private static string Ticks(DateTimeOffset time, long more = 0) =>
         (time.UtcTicks + more).ToString("D19", CultureInfo.InvariantCulture);

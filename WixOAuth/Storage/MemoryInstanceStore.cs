@@ -9,7 +9,7 @@ namespace WixOAuth.Storage;
 /// Keeps instances in memory, for tests and for a laptop without Azurite: all is lost when the program ends. Safe for
 /// concurrent use.
 /// </summary>
-public sealed class MemoryInstanceStore(EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, IOutbox
+public sealed partial class MemoryInstanceStore(EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore, IOutbox
 {
     private const string AfterAllIds = "g";
 
@@ -17,10 +17,11 @@ public sealed class MemoryInstanceStore(EventRecorder? events = null) : IInstanc
     private readonly Dictionary<InstanceId, StoredInstance> _instances = [];
     private readonly SortedSet<string> _ids = new(StringComparer.Ordinal);
     private readonly SortedSet<(DateTimeOffset DueAt, string Id)> _due = [];
-    private readonly Dictionary<(string Nonce, DateTimeOffset IssuedAt), Redemption> _redemptions = [];
+    private readonly Dictionary<(string Nonce, DateTimeOffset IssuedAt), ConsumedState> _consumedStates = [];
     private readonly Dictionary<InstanceId, DateTimeOffset> _lastUses = [];
     private readonly Dictionary<(DateTimeOffset From, Guid Process), RefreshTally> _tallies = [];
     private readonly SortedDictionary<(string Id, long Sequence), OutboxEvent> _outbox = [];
+    private SweepState? _sweepState;
     private long _version;
 
     /// <inheritdoc />
@@ -138,7 +139,14 @@ public sealed class MemoryInstanceStore(EventRecorder? events = null) : IInstanc
                 instance.DueAt,
                 instance.Failures is not null,
                 instance.RefreshToken?.KeyId,
-                instance.AccessToken?.KeyId);
+                instance.AccessToken?.KeyId)
+            {
+                CurrentGrant = instance.CurrentGrant,
+                RejectedAt = instance.Failures is { LastError: TokenError.Rejected } failures ? failures.LastAt : null,
+                MarkedAt = instance.MarkedAt,
+                RefreshTokenFault = instance.RefreshTokenFault?.Kind,
+                RefreshTokenFaultSince = instance.RefreshTokenFault?.Since,
+            };
         }
     }
 
@@ -182,27 +190,27 @@ public sealed class MemoryInstanceStore(EventRecorder? events = null) : IInstanc
     }
 
     /// <inheritdoc />
-    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(redemption);
-        return Locked(() => _redemptions.TryAdd((redemption.Nonce, redemption.IssuedAt), redemption), cancellationToken);
+        ArgumentNullException.ThrowIfNull(consumedState);
+        return Locked(() => _consumedStates.TryAdd((consumedState.Nonce, consumedState.IssuedAt), consumedState), cancellationToken);
     }
 
     /// <inheritdoc />
-    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
-        Locked(() => _redemptions.GetValueOrDefault((nonce, issuedAt)), cancellationToken);
+    public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        Locked(() => _consumedStates.GetValueOrDefault((nonce, issuedAt)), cancellationToken);
 
     /// <inheritdoc />
-    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(redemption);
-        return Locked(() => _redemptions[(redemption.Nonce, redemption.IssuedAt)] = redemption, cancellationToken);
+        ArgumentNullException.ThrowIfNull(consumedState);
+        return Locked(() => _consumedStates[(consumedState.Nonce, consumedState.IssuedAt)] = consumedState, cancellationToken);
     }
 
     /// <inheritdoc />
-    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         Locked(
-            () => _redemptions.Keys.Where(key => key.IssuedAt < before).Take(limit).ToList().Count(key => _redemptions.Remove(key)),
+            () => _consumedStates.Keys.Where(key => key.IssuedAt < before).Take(limit).ToList().Count(key => _consumedStates.Remove(key)),
             cancellationToken);
 
     /// <inheritdoc />
@@ -227,6 +235,12 @@ public sealed class MemoryInstanceStore(EventRecorder? events = null) : IInstanc
     /// <inheritdoc />
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         Locked(() => _tallies.Keys.Where(key => key.From < before).Take(limit).ToList().Count(key => _tallies.Remove(key)), cancellationToken);
+
+    /// <inheritdoc />
+    public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken) => Locked(() => _sweepState = state, cancellationToken);
+
+    /// <inheritdoc />
+    public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => Locked(() => _sweepState, cancellationToken);
 
     /// <inheritdoc />
     public async IAsyncEnumerable<OutboxEvent> ReadWaitingAsync([EnumeratorCancellation] CancellationToken cancellationToken)

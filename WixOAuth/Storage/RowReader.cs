@@ -1,6 +1,6 @@
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Storage;
 
@@ -24,6 +24,8 @@ internal readonly struct RowReader(TableEntity row)
     public string RequiredText(string name) => Text(name) ?? throw Unreadable(name);
 
     public DateTimeOffset? Time(string name) => Optional<DateTimeOffset>(name);
+
+    public long? Number(string name) => Optional<long>(name);
 
     public bool Flag(string name) => Optional<bool>(name) ?? false;
 

@@ -13,11 +13,11 @@ namespace WixOAuth.Storage;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Finding, writing, and adding or saving a redemption are one storage request each. A write is two when the row of
+/// Finding, writing, and adding or saving a consumed state are one storage request each. A write is two when the row of
 /// the due index it would move has gone.
 /// </para>
 /// <para>
-/// An instance or redemption that this version cannot read raises <see cref="InvalidDataException"/>, which names row
+/// An instance or consumed state that this version cannot read raises <see cref="InvalidDataException"/>, which names row
 /// and property and never a value: it is the trouble of that one row, so whoever walks over many goes on with the
 /// next. Reading the due index never raises it.
 /// </para>
@@ -25,7 +25,7 @@ namespace WixOAuth.Storage;
 /// </remarks>
 /// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
 /// <param name="events">Adds the events that a write causes; null where none are sent.</param>
-public sealed class TableInstanceStore(TableClient table, EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore
+public sealed partial class TableInstanceStore(TableClient table, EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore
 {
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
@@ -40,9 +40,19 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
     /// <inheritdoc />
-    /// <remarks>The role Storage Table Data Contributor suffices.</remarks>
-    public Task InitializeAsync(CancellationToken cancellationToken) =>
-        AskAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+    /// <remarks>The role Storage Table Data Contributor suffices; on the table alone, where the deployment has created it.</remarks>
+    public async Task InitializeAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await AskAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+        }
+        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 403 })
+        {
+            // A role on the table alone does not allow creating it. No instance has the empty id: this asks whether the table is there.
+            await FindAsync(default, cancellationToken);
+        }
+    }
 
     /// <inheritdoc />
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
@@ -192,14 +202,44 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     }
 
     /// <inheritdoc />
+    /// <remarks>The table service filters, shard by shard; a row that this version cannot read is left out.</remarks>
+    public async Task<InstancePage> ListByCustomerAsync(
+        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
+        var (found, last, left) = (new List<Instance>(), after, limit);
+        var first = after is { } id ? InstanceRows.ShardOf(id) : "";
+        foreach (var shard in InstanceRows.Shards.Where(shard => string.CompareOrdinal(shard, first) >= 0))
+        {
+            // One more than asked for tells whether there is more.
+            var filter = InstanceRows.CustomerFilter(shard, customer, status, shard == first ? after : null);
+            var rows = await AskAsync(() => FirstAsync(filter, left + 1, null, cancellationToken), cancellationToken);
+            var page = rows.Take(left).ToList();
+            found.AddRange(page.Select(ReadOrNull).OfType<Instance>());
+            last = page.Count > 0 ? InstanceRows.ReadId(page[^1].RowKey) ?? last : last;
+            if (rows.Count > left)
+            {
+                return new InstancePage(found, last);
+            }
+
+            left -= rows.Count;
+        }
+
+        return new InstancePage(found, null);
+    }
+
+    /// <inheritdoc />
     /// <remarks>
     /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
     /// passed over.
     /// </remarks>
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadKeysAsync(InstanceRows.Shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
-            .Select(InstanceRows.ReadDueKey)
-            .OfType<DueInstance>();
+        ReadDueAsync(InstanceRows.Shards, now, cancellationToken);
+
+    /// <inheritdoc />
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync([InstanceRows.Key(shard)], now, cancellationToken);
 
     /// <inheritdoc />
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
@@ -210,10 +250,10 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     }
 
     /// <inheritdoc />
-    public async Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(redemption);
-        var row = InstanceRows.ToRow(redemption);
+        ArgumentNullException.ThrowIfNull(consumedState);
+        var row = InstanceRows.ToRow(consumedState);
         try
         {
             await AskAsync(() => table.AddEntityAsync(row, cancellationToken), cancellationToken);
@@ -226,19 +266,19 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     }
 
     /// <inheritdoc />
-    public async Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
+    public async Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
     {
-        var (shard, rowKey) = InstanceRows.RedemptionKey(nonce, issuedAt);
+        var (shard, rowKey) = InstanceRows.ConsumedStateKey(nonce, issuedAt);
         return await FindRowAsync(shard, rowKey, cancellationToken) is { } row
-            ? InstanceRows.ToRedemption(nonce, issuedAt, row)
+            ? InstanceRows.ToConsumedState(nonce, issuedAt, row)
             : null;
     }
 
     /// <inheritdoc />
-    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(redemption);
-        var row = InstanceRows.ToRow(redemption);
+        ArgumentNullException.ThrowIfNull(consumedState);
+        var row = InstanceRows.ToRow(consumedState);
         return AskAsync(() => table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
@@ -247,8 +287,8 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     /// The shards take turns by the hundred, in random order, so that a low limit starves none. Where somebody else is
     /// removing the same ones, the rest of that shard is left to them.
     /// </remarks>
-    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        RemoveAsync(InstanceRows.Shards, shard => InstanceRows.RedemptionFilter(shard, before), limit, cancellationToken);
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        RemoveAsync(InstanceRows.Shards, shard => InstanceRows.ConsumedStateFilter(shard, before), limit, cancellationToken);
 
     /// <inheritdoc />
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
@@ -288,6 +328,26 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     /// <remarks>By the hundred. Where somebody else is removing the same ones, the rest is left to them.</remarks>
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         RemoveAsync([InstanceRows.TallyShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
+
+    /// <inheritdoc />
+    public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        return AskAsync(() => table.UpsertEntityAsync(InstanceRows.ToRow(state), TableUpdateMode.Replace, cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public async Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await FindRowAsync(InstanceRows.TallyShard, InstanceRows.SweepStateKey, cancellationToken) is { } row ? InstanceRows.ToSweepState(row) : null;
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
 
     // The instance comes first: what its answer says is what decides.
     private static List<TableTransactionAction> Write(StoredInstance? previous, Instance instance)
@@ -548,6 +608,11 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
 
     // The SDK ends a call with whatever it met last: its own exception, several in one when it tried several times, one
     // of the network's, of the credential's, or of a reader that was given something else than the service's answer.
+    private IAsyncEnumerable<DueInstance> ReadDueAsync(IEnumerable<string> shards, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadKeysAsync(shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
+            .Select(InstanceRows.ReadDueKey)
+            .OfType<DueInstance>();
+
     internal static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
     {
         try

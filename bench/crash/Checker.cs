@@ -220,7 +220,9 @@ internal sealed class Checker
             Break(Saved, site.Id, write.SentAt, $"Process {write.Node} saved another access token than it had been given last.");
         }
 
-        if (write.RefreshToken != call.Issued || write.State.Grant != call.Grant)
+        // A fallback to client credentials keeps the refresh token.
+        var isKept = call.Grant == Grant.RefreshToken ? write.RefreshToken == call.Issued : write.RefreshToken is not null;
+        if (!isKept || write.State.CurrentGrant != call.Grant)
         {
             Break(Saved, site.Id, write.SentAt, $"Process {write.Node} saved another refresh token than it had been given, or another grant.");
         }
@@ -335,8 +337,8 @@ internal sealed class Checker
         }
 
         var allowedUntil = _excuses.GetValueOrDefault(wish.Site, [])
-            .Concat(_history.Outages.Where(outage => outage.From < servedAt).Select(outage => outage.Until + Tokens.TokenKeeper.LeaseTime))
-            .Where(until => until > wish.StartedAt && until - Tokens.TokenKeeper.LeaseTime * 2 < servedAt)
+            .Concat(_history.Outages.Where(outage => outage.From < servedAt).Select(outage => outage.Until + Tokens.TokenRefresher.LeaseTime))
+            .Where(until => until > wish.StartedAt && until - Tokens.TokenRefresher.LeaseTime * 2 < servedAt)
             .Append(wish.StartedAt)
             .Max();
         var beyond = servedAt - allowedUntil;
@@ -348,7 +350,7 @@ internal sealed class Checker
         }
     }
 
-    private bool IsCutOff(DateTimeOffset at) => _history.Outages.Any(outage => at > outage.From - Tokens.TokenKeeper.LeaseTime && at < outage.Until);
+    private bool IsCutOff(DateTimeOffset at) => _history.Outages.Any(outage => at > outage.From - Tokens.TokenRefresher.LeaseTime && at < outage.Until);
 
     /// <summary>The time in which one attempt held the lease.</summary>
     private sealed class Tenure(RowWrite write)

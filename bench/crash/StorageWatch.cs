@@ -6,7 +6,7 @@ using System.Text.RegularExpressions;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Processes;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Crash;
@@ -166,7 +166,7 @@ internal sealed partial class StorageWatch(Journal journal, Traps traps, TokenPr
     }
 
     public async Task<string?> RefreshTokenOfAsync(Instance state) => state.RefreshToken is { } refresh
-        ? (await protector.UnprotectRefreshTokenAsync(state.Id, state.Generation, refresh, CancellationToken.None))?.Reveal()
+        ? (await protector.UnprotectRefreshTokenAsync(state.Id, state.RefreshTokenGeneration ?? state.Generation, refresh, CancellationToken.None))?.Reveal()
         : null;
 
     private static Guid? RowOf(string target) =>

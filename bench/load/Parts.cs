@@ -40,7 +40,9 @@ internal static partial class Parts
             ["sweep"] = SweepCostAsync,
             ["list"] = Lists.MeasureAsync,
             ["throughput"] = SweepThroughputAsync,
+            ["fanout"] = FanOut.MeasureAsync,
             ["start"] = StartAsync,
+            ["worker"] = WorkerMeasures.MeasureAsync,
             ["marked"] = MarkedAsync,
         };
 
@@ -49,8 +51,8 @@ internal static partial class Parts
         var table = Surroundings.NewTableName();
         var id = new InstanceId((await run.AddStaleAsync(table, 1))[0]);
         await using var services = BuildServices(run, table, _ => { });
-        var keeper = services.GetRequiredService<TokenKeeper>();
-        await keeper.GetTokenAsync(id, TokenDemand.Default, run.CancellationToken);
+        var keeper = services.GetRequiredService<TokenService>();
+        await keeper.GetTokenAsync(id, TokenRequirements.Default, run.CancellationToken);
 
         const int Calls = 200_000;
         var (nanoseconds, bytes) = (new List<double>(), 0L);
@@ -60,7 +62,7 @@ internal static partial class Parts
             var startedAt = Stopwatch.GetTimestamp();
             for (var call = 0; call < Calls; call++)
             {
-                var asking = keeper.GetTokenAsync(id, TokenDemand.Default, CancellationToken.None);
+                var asking = keeper.GetTokenAsync(id, TokenRequirements.Default, CancellationToken.None);
                 if (!asking.IsCompleted)
                 {
                     throw new InvalidOperationException("That was not answered from memory.");
@@ -410,7 +412,7 @@ internal static partial class Parts
         var rounds = run.Quick ? 5 : 15;
         var table = Surroundings.NewTableName();
         await run.SeederOf(table).CreateTableAsync(run.CancellationToken);
-        using var published = await Published.MakeAsync(run.CancellationToken);
+        using var published = await Published.MakeAsync("LocalProject", "WixOAuth.Local.dll", run.CancellationToken);
         List<double> empties = [], built = [], ahead = [];
         for (var round = 0; round <= rounds; round++)
         {
@@ -573,7 +575,7 @@ internal static partial class Parts
     private static async Task<TimeSpan> TimeWixCallAsync(LoadRun run)
     {
         await using var services = BuildServices(run, "unused", _ => { });
-        var (client, secret) = (services.GetRequiredService<WixClient>(), await services.GetRequiredService<IAppSecretSource>().GetAsync(run.CancellationToken));
+        var (client, secret) = (services.GetRequiredService<WixClient>(), await services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(run.CancellationToken));
         var refreshToken = new RefreshToken(run.Around.Wix.Seed(1)[0].RefreshToken);
         return await MedianTimeAsync(5, () => client.RefreshAsync(refreshToken, secret.Value, run.CancellationToken));
     }

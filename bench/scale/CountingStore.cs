@@ -8,10 +8,22 @@ namespace WixOAuth.Scale;
 /// The memory store, each request to it counted by kind and taking as long as one to Table storage. The due index is
 /// read as <see cref="TableInstanceStore"/> reads it: the shards in turns, a page of keys at a time.
 /// </summary>
-internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime time, Counts counts) : IInstanceStore, IRefreshTallyStore
+internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime time, Counts counts) : IInstanceStore, IRefreshTallyStore, ISweepStateStore
 {
     /// <summary>Off while the world is furnished.</summary>
     public bool IsOn { get; set; }
+
+    public async Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.OtherWrites++);
+        await store.SaveSweepStateAsync(state, cancellationToken);
+    }
+
+    public async Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.Reads++);
+        return await store.ReadSweepStateAsync(cancellationToken);
+    }
 
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
     {
@@ -39,12 +51,22 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
         return await store.TryWriteAsync(previous, instance, cancellationToken);
     }
 
-    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync(InstanceShard.All, now, cancellationToken);
+
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync([shard], now, cancellationToken);
+
+    private async IAsyncEnumerable<DueInstance> ReadDueAsync(
+        IReadOnlyList<InstanceShard> some, DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var shards = InstanceRows.Shards.ToDictionary(shard => shard, _ => new Queue<DueInstance>());
+        var shards = some.ToDictionary(shard => shard, _ => new Queue<DueInstance>());
         await foreach (var due in store.ReadDueAsync(now, cancellationToken))
         {
-            shards[InstanceRows.ShardOf(due.Id)].Enqueue(due);
+            if (shards.TryGetValue(InstanceShard.Of(due.Id), out var mine))
+            {
+                mine.Enqueue(due);
+            }
         }
 
         var turns = new Queue<(Queue<DueInstance> Rows, int Read)>(shards.Values.Select(rows => (rows, 0)));
@@ -103,13 +125,13 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
 
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) => throw NotSimulated();
+    public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) => throw NotSimulated();
+    public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) => throw NotSimulated();
+    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => throw NotSimulated();
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => throw NotSimulated();
 
     // What nothing here calls would not be counted if something did.
     private static NotSupportedException NotSimulated() => new("Installs, housekeeping and the operators' page are not simulated.");

@@ -3,8 +3,10 @@
 param appPrincipalId string
 param hostStorageName string
 param tokenStorageName string
+param tableName string
 param keyVaultName string
 param applicationInsightsName string
+param byQueue bool
 param vaultOfficerPrincipalId string
 param vaultOfficerPrincipalType string
 
@@ -13,17 +15,28 @@ var keyVaultSecretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 var keyVaultSecretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var storageTableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+var storageQueueDataReader = '19e7f393-937e-4f77-808e-94535e297925'
+var storageQueueDataMessageProcessor = '8a0f0c08-91a1-4084-bc3d-661d67233fed'
+var storageQueueDataMessageSender = 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
-resource hostStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: hostStorageName
 }
 
-resource tokenStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource tokenStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: tokenStorageName
+
+  resource tableService 'tableServices' existing = {
+    name: 'default'
+
+    resource table 'tables' existing = {
+      name: tableName
+    }
+  }
 }
 
-resource keyVault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
+resource keyVault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
   name: keyVaultName
 }
 
@@ -42,9 +55,10 @@ resource appReadsSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   }
 }
 
+// On the one table: the app has no business with others in the account, and may not delete or create them.
 resource appKeepsTokens 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: tokenStorage
-  name: guid(tokenStorage.id, appPrincipalId, storageTableDataContributor)
+  scope: tokenStorage::tableService::table
+  name: guid(tokenStorage::tableService::table.id, appPrincipalId, storageTableDataContributor)
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
@@ -63,7 +77,7 @@ resource hostKeepsBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// For the host's diagnostic events. There is none for queues: only triggers that this app does not have use them.
+// For the host's diagnostic events.
 resource hostKeepsEvents 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: hostStorage
   name: guid(hostStorage.id, appPrincipalId, storageTableDataContributor)
@@ -73,6 +87,23 @@ resource hostKeepsEvents 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
   }
 }
+
+// The trigger reads and processes messages, and sends those that it gives up on to the poison queue; the timer sends.
+var queueRoles = byQueue
+  ? [storageQueueDataReader, storageQueueDataMessageProcessor, storageQueueDataMessageSender]
+  : []
+
+resource appUsesQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in queueRoles: {
+    scope: hostStorage
+    name: guid(hostStorage.id, appPrincipalId, role)
+    properties: {
+      principalId: appPrincipalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+    }
+  }
+]
 
 resource appSendsTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: applicationInsights

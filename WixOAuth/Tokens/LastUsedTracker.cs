@@ -1,0 +1,143 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Hosting;
+using WixOAuth.Instances;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>
+/// When each instance was last asked for, so that the sweep keeps only those warm that are. Noted in memory with every
+/// GetToken, and written down seldom, in the background and beside the instance's row, so that no ETag in flight is
+/// disturbed. What a process notes and does not live to write down is lost: the next GetToken makes up for it.
+/// </summary>
+public sealed class LastUsedTracker(
+    IInstanceStore store, BackgroundWork background, ServiceSettings settings, Telemetry telemetry, TimeProvider time, ILogger<LastUsedTracker> logger)
+{
+    /// <summary>How many instances are held; one more, and all are forgotten, which costs a write for each.</summary>
+    public const int Capacity = 200_000;
+
+    private const int Writers = 4;
+    private const int MostWaiting = 10_000;
+
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromMinutes(1);
+
+    // Half of IdleAfter: what is written down is never so old that an instance in use looks idle.
+    private readonly long _writeEvery = Math.Min(TimeSpan.TicksPerHour, settings.Tokens.IdleAfter.Ticks / 2);
+    private readonly ConcurrentDictionary<InstanceId, Use> _uses = new();
+    private readonly ConcurrentQueue<(InstanceId Id, Use Use)> _waiting = new();
+    private int _writers;
+    private int _held;
+
+    internal int Count => _uses.Count;
+
+    /// <summary>Notes that an instance is asked for now. Allocates nothing for one that was noted before.</summary>
+    public void Note(InstanceId id, DateTimeOffset now)
+    {
+        if (_writeEvery == 0)
+        {
+            return;
+        }
+
+        if (!_uses.TryGetValue(id, out var use))
+        {
+            // Counted here: the dictionary's own count takes all of its locks. Two threads may count one instance twice.
+            if (Interlocked.Increment(ref _held) > Capacity)
+            {
+                _uses.Clear();
+                Volatile.Write(ref _held, 1);
+            }
+
+            use = _uses.GetOrAdd(id, new Use());
+        }
+
+        Volatile.Write(ref use.At, now.UtcTicks);
+        var nextWrite = Volatile.Read(ref use.NextWrite);
+
+        // A next write that is too far off was set before the clock went back.
+        if ((now.UtcTicks >= nextWrite || nextWrite - now.UtcTicks > TimeSpan.TicksPerHour)
+            && Interlocked.CompareExchange(ref use.NextWrite, now.UtcTicks + _writeEvery, nextWrite) == nextWrite)
+        {
+            Write(id, use, now);
+        }
+    }
+
+    /// <summary>The later of what was noted here and what is known otherwise.</summary>
+    public DateTimeOffset? Newest(InstanceId id, DateTimeOffset? known) =>
+        _uses.TryGetValue(id, out var use) && new DateTimeOffset(Volatile.Read(ref use.At), TimeSpan.Zero) is var noted && !(noted <= known)
+            ? noted
+            : known;
+
+    private void Write(InstanceId id, Use use, DateTimeOffset now)
+    {
+        if (_waiting.Count >= MostWaiting)
+        {
+            Volatile.Write(ref use.NextWrite, (now + RetryAfter).UtcTicks);
+            return;
+        }
+
+        _waiting.Enqueue((id, use));
+        if (TryTakeSeat())
+        {
+            background.Start("last uses", WriteAsync);
+        }
+    }
+
+    private async Task WriteAsync()
+    {
+        // Whoever asks for a token does not wait for this.
+        await Task.Yield();
+        var failed = 0;
+        do
+        {
+            while (_waiting.TryDequeue(out var waiting))
+            {
+                failed += await TryWriteAsync(waiting.Id, waiting.Use) ? 0 : 1;
+            }
+
+            Interlocked.Decrement(ref _writers);
+        }
+        while (!_waiting.IsEmpty && TryTakeSeat());
+
+        if (failed > 0)
+        {
+            logger.LastUsesNotWritten(failed);
+        }
+    }
+
+    private bool TryTakeSeat()
+    {
+        for (var taken = Volatile.Read(ref _writers); taken < Writers; taken = Volatile.Read(ref _writers))
+        {
+            if (Interlocked.CompareExchange(ref _writers, taken + 1, taken) == taken)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private async Task<bool> TryWriteAsync(InstanceId id, Use use)
+    {
+        try
+        {
+            await store.SaveLastUseAsync(id, new DateTimeOffset(Volatile.Read(ref use.At), TimeSpan.Zero), CancellationToken.None);
+            telemetry.WroteLastUse(written: true);
+            return true;
+        }
+        catch (StorageUnavailableException)
+        {
+            Volatile.Write(ref use.NextWrite, (time.GetUtcNow() + RetryAfter).UtcTicks);
+            telemetry.WroteLastUse(written: false);
+            return false;
+        }
+    }
+
+    /// <summary>UTC ticks, written by many threads at once: the last one wins, which is near enough.</summary>
+    private sealed class Use
+    {
+        public long At;
+        public long NextWrite;
+    }
+}
