@@ -6,7 +6,7 @@ using WixOAuth.Settings;
 namespace WixOAuth.Local;
 
 /// <summary>
-/// Azurite's table service as a child process on a free port of the loopback address. It ends with this object, and
+/// Azurite's table and blob services as a child process on free ports of the loopback address. It ends with this object, and
 /// with this process however that ends: the child watches its standard input.
 /// </summary>
 /// <remarks>
@@ -24,12 +24,13 @@ public sealed class Azurite : IAsyncDisposable
     private readonly Process _process;
     private readonly FileStream _lock;
 
-    private Azurite(Process process, FileStream @lock, int port)
+    private Azurite(Process process, FileStream @lock, AzuritePorts ports)
     {
         _process = process;
         _lock = @lock;
         ConnectionString = new ConnectionString(
-            $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={Key};TableEndpoint=http://127.0.0.1:{port}/{Account};");
+            $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={Key};"
+            + $"TableEndpoint=http://127.0.0.1:{ports.Table}/{Account};BlobEndpoint=http://127.0.0.1:{ports.Blob}/{Account};");
     }
 
     /// <summary>Reaches this Azurite, and no other.</summary>
@@ -64,8 +65,7 @@ public sealed class Azurite : IAsyncDisposable
         try
         {
             process = Start(script, dataFolder, savesMeanwhile);
-            var port = await ReadPortAsync(process, cancellationToken);
-            return new Azurite(process, @lock, port);
+            return new Azurite(process, @lock, await ReadPortsAsync(process, cancellationToken));
         }
         catch
         {
@@ -140,7 +140,7 @@ public sealed class Azurite : IAsyncDisposable
         }
     }
 
-    private static async Task<int> ReadPortAsync(Process process, CancellationToken cancellationToken)
+    private static async Task<AzuritePorts> ReadPortsAsync(Process process, CancellationToken cancellationToken)
     {
         var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
         try
@@ -151,7 +151,7 @@ public sealed class Azurite : IAsyncDisposable
                 {
                     // A pipe that nobody reads fills up and stops the one who writes to it.
                     _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
-                    return int.Parse(line.AsSpan("listening ".Length), NumberStyles.None, CultureInfo.InvariantCulture);
+                    return AzuritePorts.Read(line["listening ".Length..]);
                 }
             }
         }
@@ -178,5 +178,16 @@ public sealed class Azurite : IAsyncDisposable
                 process.Kill(entireProcessTree: true);
             }
         }
+    }
+}
+
+/// <summary>Where the services of one Azurite listen.</summary>
+internal readonly record struct AzuritePorts(int Table, int Blob)
+{
+    /// <summary>Reads <c>table=1 blob=2</c>; services that are not asked for here are ignored.</summary>
+    public static AzuritePorts Read(string line)
+    {
+        var ports = line.Split(' ').Select(part => part.Split('=')).ToDictionary(part => part[0], part => int.Parse(part[1], NumberStyles.None, CultureInfo.InvariantCulture));
+        return new AzuritePorts(ports["table"], ports["blob"]);
     }
 }

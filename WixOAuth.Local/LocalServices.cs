@@ -140,6 +140,10 @@ internal sealed class LocalServices : IAsyncDisposable
         if (_azurite is { } azurite)
         {
             settings.Fill("Tables__ConnectionString", azurite.ConnectionString.Reveal);
+            if (settings.Text("Backup__ServiceUri") is null)
+            {
+                settings.Fill("Backup__ConnectionString", azurite.ConnectionString.Reveal);
+            }
         }
 
         if (_wix is { } wix)

@@ -7,6 +7,7 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -38,6 +39,7 @@ public static class ServiceRegistration
         services.AddSingleton<Telemetry>();
         services.AddSecrets(settings);
         services.AddStorage(settings);
+        services.AddBackup(settings);
         services.AddWixClient();
 
         services.AddSingleton<BackgroundWork>();

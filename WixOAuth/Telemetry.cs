@@ -55,6 +55,7 @@ public sealed class Telemetry : IDisposable
     private readonly Counter<long> _lastUseWrites;
     private readonly Counter<long> _removedRows;
     private readonly Gauge<int> _keyUses;
+    private readonly Histogram<double> _backups;
 
     /// <summary>Makes the instruments, once for each service provider.</summary>
     public Telemetry(IMeterFactory meters)
@@ -77,6 +78,7 @@ public sealed class Telemetry : IDisposable
         _lastUseWrites = meter.CreateCounter<long>("wixoauth.last_use.writes", "{write}", "Last uses written down.");
         _removedRows = meter.CreateCounter<long>("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
         _keyUses = meter.CreateGauge<int>("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");
+        _backups = Seconds(meter, "wixoauth.backup.duration", "Copies of the table.");
 
         static Histogram<double> Seconds(Meter meter, string name, string description) => meter.CreateHistogram(
             name, "s", description, advice: new InstrumentAdvice<double>
@@ -193,6 +195,10 @@ public sealed class Telemetry : IDisposable
         _keyUses.Record(onNewest, new KeyValuePair<string, object?>("version", "newest"));
         _keyUses.Record(onOlder, new KeyValuePair<string, object?>("version", "older"));
     }
+
+    /// <summary>A copy of the table was finished, or failed.</summary>
+    public void BackedUp(bool succeeded, TimeSpan took) =>
+        _backups.Record(took.TotalSeconds, new KeyValuePair<string, object?>(OutcomeTag, succeeded ? Ok : "storage_unavailable"));
 
     /// <inheritdoc />
     public void Dispose() => Source.Dispose();

@@ -66,7 +66,7 @@ public sealed class Core : IDisposable
             History,
             Clock,
             Logs.For<TokenKeeper>());
-        Life = new InstanceLife(Writer, Keeper, Settings, Clock, NullLogger<InstanceLife>.Instance);
+        Life = new InstanceLife(Writer, Keeper, new NoForgottenInstances(), Settings, Clock, NullLogger<InstanceLife>.Instance);
         Webhooks = new WebhookEndpoint(
             ReaderOf(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
         Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, Logs.For<SetupCompleter>());

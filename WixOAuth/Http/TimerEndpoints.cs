@@ -1,10 +1,12 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
 /// <summary>What the timers start. Nothing is ever thrown to the host: the next tick tries again.</summary>
-public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, Reprotection reprotection, TimeProvider time, ILogger<TimerEndpoints> logger)
+public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, Reprotection reprotection, BackupTimer backup, TimeProvider time, ILogger<TimerEndpoints> logger)
 {
     /// <summary>The timer <c>RefreshTokens</c>.</summary>
     public Task RefreshTokens(CancellationToken cancellationToken) => GuardAsync(() => sweep.RunAsync(cancellationToken));
@@ -18,6 +20,9 @@ public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping
         await GuardAsync(() => reprotection.RunAsync(until.Token));
     }
 
+    /// <summary>The timer <c>Backup</c>.</summary>
+    public Task Backup(CancellationToken cancellationToken) => GuardAsync(() => backup.RunAsync(cancellationToken));
+
     private async Task GuardAsync(Func<Task> work)
     {
         try
@@ -26,6 +31,10 @@ public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping
         }
         catch (OperationCanceledException)
         {
+        }
+        catch (StorageUnavailableException exception)
+        {
+            logger.Unavailable(exception.GetType().Name);
         }
         catch (Exception exception)
         {

@@ -20,6 +20,9 @@ public sealed partial class ServiceSettings
     /// <summary><c>Tables__…</c></summary>
     public TablesOptions Tables { get; } = new();
 
+    /// <summary><c>Backup__…</c></summary>
+    public BackupOptions Backup { get; } = new();
+
     /// <summary><c>Tokens__…</c></summary>
     public TokensOptions Tokens { get; } = new();
 
@@ -33,6 +36,7 @@ public sealed partial class ServiceSettings
         var settings = new ServiceSettings(reader.Problems);
         settings.ReadWix(reader);
         settings.ReadTables(reader);
+        settings.ReadBackup(reader);
         settings.ReadTokens(reader);
         settings.ReadSecrets(reader);
         return settings;
@@ -72,7 +76,7 @@ public sealed partial class ServiceSettings
             "Tables__ConnectionString",
             null,
             "should be a storage connection string, or UseDevelopmentStorage=true",
-            text => (IsConnectionString(text), new ConnectionString(text)));
+            text => (IsConnectionString(text, "TableEndpoint"), new ConnectionString(text)));
         if ((reader.Text("Tables__ServiceUri") is null) == (reader.Text("Tables__ConnectionString") is null))
         {
             reader.Problem("Tables__ServiceUri or Tables__ConnectionString", "should be given, and only one of the two");
@@ -80,6 +84,26 @@ public sealed partial class ServiceSettings
 
         Tables.Name = reader.Parse(
             "Tables__Name", Tables.Name, "should be 3 to 63 letters and digits, a letter first", text => (TableName().IsMatch(text), text));
+    }
+
+    private void ReadBackup(SettingsReader reader)
+    {
+        Backup.ServiceUri = reader.Url("Backup__ServiceUri", null);
+        Backup.ConnectionString = reader.Parse(
+            "Backup__ConnectionString",
+            null,
+            "should be a storage connection string, or UseDevelopmentStorage=true",
+            text => (IsConnectionString(text, "BlobEndpoint"), new ConnectionString(text)));
+        if (reader.Text("Backup__ServiceUri") is not null && reader.Text("Backup__ConnectionString") is not null)
+        {
+            reader.Problem("Backup__ServiceUri and Backup__ConnectionString", "should not both be given");
+        }
+
+        Backup.Container = reader.Parse(
+            "Backup__Container",
+            Backup.Container,
+            "should be 3 to 63 lower-case letters, digits and single hyphens, a letter or digit first and last",
+            text => (text.Length is >= 3 and <= 63 && ContainerName().IsMatch(text), text));
     }
 
     private void ReadTokens(SettingsReader reader)
@@ -142,7 +166,7 @@ public sealed partial class ServiceSettings
         reader.Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 
     // As Azure's own parser sees it, which makes a whole client of it: that alone would take a tenth of the start.
-    private static bool IsConnectionString(string text)
+    private static bool IsConnectionString(string text, string service)
     {
         var parts = text.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(part => part.Split('=', 2)).ToList();
         if (parts.Any(part => part is not [{ Length: > 0 }, { Length: > 0 }]))
@@ -155,7 +179,7 @@ public sealed partial class ServiceSettings
             return development.Equals("true", StringComparison.OrdinalIgnoreCase);
         }
 
-        var (account, endpoint) = (Value("AccountName"), Value("TableEndpoint"));
+        var (account, endpoint) = (Value("AccountName"), Value(service));
         var isKeyed = account is not null && Value("AccountKey") is { } key && Convert.TryFromBase64String(key, new byte[key.Length], out _);
         return (endpoint is null ? account is not null : Uri.TryCreate(endpoint, UriKind.Absolute, out _))
             && (isKeyed || Value("SharedAccessSignature") is not null);
@@ -174,6 +198,9 @@ public sealed partial class ServiceSettings
 
     [GeneratedRegex(@"\A[A-Za-z][A-Za-z0-9]{2,62}\z")]
     private static partial Regex TableName();
+
+    [GeneratedRegex(@"\A[a-z0-9]+(-[a-z0-9]+)*\z")]
+    private static partial Regex ContainerName();
 
     [GeneratedRegex(@"\A[A-Za-z0-9-]{1,127}\z")]
     private static partial Regex VaultName();
