@@ -116,7 +116,7 @@ public sealed class PageTests(AzuriteFixture azurite, BrowserFixture chromium) :
     public async Task Trouble_of_our_own(Type failure, string heading, HttpStatusCode status, string reason)
     {
         var store = new Mock<IInstanceStore> { DefaultValue = DefaultValue.Empty };
-        store.Setup(it => it.TryAddRedemptionAsync(It.IsAny<Redemption>(), It.IsAny<CancellationToken>()))
+        store.Setup(it => it.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync((Exception)Activator.CreateInstance(failure)!);
         await using var bed = await StartAsync(services => services.Replace(ServiceDescriptor.Singleton(store.Object)));
 

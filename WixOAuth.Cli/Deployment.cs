@@ -5,6 +5,7 @@ using Azure.Identity;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Maintenance.Backup;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -27,12 +28,12 @@ internal sealed class Deployment : IDisposable
     private Deployment(IConfiguration configuration)
     {
         Settings = ServiceSettings.Read(configuration);
-        _services = new Lazy<ServiceProvider>(() => new ServiceCollection().AddLogging().AddSecrets(Settings).BuildServiceProvider());
+        _services = new Lazy<ServiceProvider>(() => new ServiceCollection().AddLogging().AddSecrets(Settings).AddProtection(Settings).BuildServiceProvider());
     }
 
     public ServiceSettings Settings { get; }
 
-    public IProtectionKeySource Keys => _services.Value.GetRequiredService<IProtectionKeySource>();
+    public IKeyRing Keys => _services.Value.GetRequiredService<IKeyRing>();
 
     public TokenProtector Protector => _services.Value.GetRequiredService<TokenProtector>();
 

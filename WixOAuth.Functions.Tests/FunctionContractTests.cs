@@ -35,7 +35,7 @@ public class FunctionContractTests
 
     [Fact]
     public void Timers_have_the_schedules_of_the_contract() => Assert.Equal(
-        ["Housekeeping %HousekeepingSchedule%", "RefreshTokens %RefreshSchedule%"],
+        ["Backup %BackupSchedule%", "Housekeeping %HousekeepingSchedule%", "RefreshTokens %RefreshSchedule%"],
         Functions
             .Select(function => (function.Key, Trigger: Trigger<TimerTriggerAttribute>(function.Value)))
             .Where(function => function.Trigger is not null)

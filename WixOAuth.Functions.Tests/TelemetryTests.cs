@@ -299,7 +299,7 @@ public sealed partial class TelemetryTests : IDisposable
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
         await _core.Housekeeping.RunAsync(None);
-        await _core.Reprotection.RunAsync(None);
+        await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);
 
         var documentation = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "metrics.md"));
@@ -376,9 +376,9 @@ public sealed partial class TelemetryTests : IDisposable
                 $$"""{"active":"true","clientId":"{{_core.Settings.Wix.AppId}}","instanceId":"{{id}}","iat":"1700000000"}"""),
             _ => StubWix.Json(System.Net.HttpStatusCode.OK, "{}"),
         });
-        var consent = Assert.IsType<InstallStep.Consent>(await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), None));
+        var consent = Assert.IsType<InstallResult.Consent>(await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), None));
         var state = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single();
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(
             new RedirectRequest(new AuthorizationCode("a-secret-code"), state, id.ToString(), false, [KeyValuePair.Create(consent.Set.Name, consent.Set.Value)]),
             None));
         await _core.Background.WhenIdleAsync(None);

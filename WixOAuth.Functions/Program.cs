@@ -1,16 +1,28 @@
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Azure.Functions.Worker.OpenTelemetry;
 using Microsoft.Extensions.Hosting;
-using WixOAuth;
+using Microsoft.Extensions.Options;
 using WixOAuth.Functions;
 
-var builder = FunctionsApplication.CreateBuilder(args);
-builder.ConfigureFunctionsWebApplication();
+try
+{
+    var builder = FunctionsApplication.CreateBuilder(args);
+    builder.ConfigureFunctionsWebApplication();
+    builder.Logging.KeepQueryStringsOut();
 
-builder.Logging.KeepQueryStringsOut();
-builder.Services.AddWixOAuth(builder.Configuration);
+    // The Functions host traces the requests; the worker adds which function it ran for each.
+    builder.Services.AddOptionalFunctions(builder.Configuration);
+    builder.Services.AddWixOAuthHost(builder.Configuration)?.UseFunctionsWorkerDefaults();
 
-// The Functions host traces the requests; the worker adds which function it ran for each.
-builder.Services.AddTelemetryExport(builder.Configuration)?.UseFunctionsWorkerDefaults();
+    await builder.Build().RunAsync();
+    return 0;
+}
+catch (OptionsValidationException invalid)
+{
+    foreach (var failure in invalid.Failures)
+    {
+        await Console.Error.WriteLineAsync(failure);
+    }
 
-await builder.Build().RunAsync();
+    return 1;
+}

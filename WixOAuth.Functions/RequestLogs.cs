@@ -3,13 +3,13 @@ using Microsoft.Extensions.Logging;
 
 namespace WixOAuth.Functions;
 
-/// <summary>The logs of requests that ASP.NET Core and the worker write; compiled into both hosts.</summary>
+/// <summary>The request logs of ASP.NET Core and of the worker, in both hosts.</summary>
 internal static class RequestLogs
 {
-    // They print whole URLs at Information: with the code, the state and the function key in them.
-    private static readonly string[] s_categories = ["Microsoft.AspNetCore.Hosting.Diagnostics", "Microsoft.Azure.Functions.Worker"];
+    // At Information they write several records for each request, some with the whole URL: its code, state and key.
+    private static readonly string[] s_categories = ["Microsoft.AspNetCore", "Microsoft.Azure.Functions.Worker"];
 
-    /// <summary>Lets only warnings of them through: no setting may turn them on, whatever provider or wildcard it names.</summary>
+    /// <summary>Drops them below Warning. No setting can turn them on, whatever provider or wildcard it names.</summary>
     public static void KeepQueryStringsOut(this ILoggingBuilder logging) => logging.Services.PostConfigure<LoggerFilterOptions>(filters =>
     {
         foreach (var category in s_categories)
@@ -19,7 +19,7 @@ internal static class RequestLogs
                 filters.Rules.Remove(rule);
             }
 
-            // A rule that names a provider beats one that does not, so each provider that is named has one of its own.
+            // A rule for a provider wins over one for all, so each provider that is named needs a rule of its own.
             foreach (var provider in filters.Rules.Select(rule => rule.ProviderName).Append(null).Distinct().ToList())
             {
                 filters.Rules.Add(new LoggerFilterRule(provider, category, LogLevel.Warning, null));

@@ -4,16 +4,13 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using OpenTelemetry;
-using OpenTelemetry.Logs;
-using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
-using OpenTelemetry.Trace;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions;
 
 /// <summary>
-/// Sends logs, traces and metrics to where the settings say. Compiled into both hosts, so that the core knows no exporter.
+/// Exports logs, traces and metrics, for both hosts: the core knows no exporter.
 /// </summary>
 internal static class TelemetryExport
 {

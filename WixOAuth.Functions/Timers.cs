@@ -3,7 +3,7 @@ using WixOAuth.Http;
 
 namespace WixOAuth.Functions;
 
-/// <summary>What runs by the clock.</summary>
+/// <summary>Functions that run on a schedule.</summary>
 public sealed class Timers(TimerEndpoints endpoints)
 {
     [Function(nameof(RefreshTokens))]
@@ -13,4 +13,8 @@ public sealed class Timers(TimerEndpoints endpoints)
     [Function(nameof(Housekeeping))]
     public Task Housekeeping([TimerTrigger("%HousekeepingSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
         endpoints.Housekeeping(cancellationToken);
+
+    [Function(nameof(Backup))]
+    public Task Backup([TimerTrigger("%BackupSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
+        endpoints.Backup(cancellationToken);
 }

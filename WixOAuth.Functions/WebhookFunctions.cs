@@ -4,7 +4,7 @@ using WixOAuth.Http;
 
 namespace WixOAuth.Functions;
 
-/// <summary>What Wix's servers call.</summary>
+/// <summary>Called by Wix's servers.</summary>
 public sealed class WebhookFunctions(WebhookEndpoint endpoint)
 {
     [Function(nameof(WixWebhook))]

@@ -17,7 +17,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
         {
             var route = $"/{routePrefix}/{function.Trigger.Route ?? function.Name}".Replace("//", "/", StringComparison.Ordinal);
             var pattern = RoutePatternFactory.Parse(route);
-            Map(app, route, function.Trigger.Methods, FunctionEndpoint.Of(function, pattern, app.Services));
+            Map(app, route, function.Trigger.Methods ?? [], FunctionEndpoint.Of(function, pattern, app.Services));
         }
 
         var keyEndpoints = new KeyEndpoints(keys);

@@ -23,7 +23,7 @@ internal sealed class FunctionMap
     private readonly List<TimerFunction> _timers = [];
 
     /// <summary>Finds the functions of <paramref name="classes"/>.</summary>
-    /// <exception cref="InvalidOperationException">Two have one name, or one has no trigger this host knows.</exception>
+    /// <exception cref="InvalidOperationException">Two have the same name, or one has no trigger that this host knows or states no level.</exception>
     public FunctionMap(IEnumerable<Type> classes)
     {
         var seen = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
@@ -54,6 +54,12 @@ internal sealed class FunctionMap
     {
         if (Trigger<HttpTriggerAttribute>(method) is { } http)
         {
+            // The Functions host asks for a function key then, but the attribute says Anonymous.
+            if (!StatesLevel(method))
+            {
+                throw new InvalidOperationException($"The function {name} does not state its authorization level.");
+            }
+
             _http.Add(new HttpFunction(name, method, http));
         }
         else if (Trigger<TimerTriggerAttribute>(method) is { } timer)
@@ -65,6 +71,11 @@ internal sealed class FunctionMap
             throw new InvalidOperationException($"The function {name} has no trigger that this host knows.");
         }
     }
+
+    private static bool StatesLevel(MethodInfo method) =>
+        method.GetParameters().SelectMany(parameter => parameter.CustomAttributes).Any(attribute =>
+            attribute.AttributeType == typeof(HttpTriggerAttribute)
+            && attribute.ConstructorArguments.Any(argument => argument.ArgumentType == typeof(AuthorizationLevel)));
 
     private static T? Trigger<T>(MethodInfo method)
         where T : Attribute =>

@@ -1,4 +1,3 @@
-using System.Reflection;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OpenTelemetry;
@@ -52,13 +51,11 @@ public sealed class LocalHost : IRunningProgram
     public static Task<LocalHost> StartAsync(LocalSettings settings, Action<IServiceCollection>? overrides, CancellationToken cancellationToken) =>
         StartAsync(
             settings,
-            FunctionMap.Of(Assembly.GetExecutingAssembly()),
+            FunctionMap.Of(typeof(InstallFunctions).Assembly),
             services =>
             {
-                services.AddWixOAuth(settings.Configuration);
-
-                // Traces begin at the request, as the Functions host has them begin; FunctionHost names it.
-                services.AddTelemetryExport(settings.Configuration)?.WithTracing(tracing => tracing.AddSource("Microsoft.AspNetCore"));
+                // Traces begin at the request, as they do on the Functions host; FunctionHost names them.
+                services.AddWixOAuthHost(settings.Configuration)?.WithTracing(tracing => tracing.AddSource("Microsoft.AspNetCore"));
                 overrides?.Invoke(services);
             },
             cancellationToken);
@@ -149,11 +146,12 @@ public sealed class LocalHost : IRunningProgram
         return builder.Build();
     }
 
-    // Over-long parameters have to reach our own code, which answers them with a page.
     private static void Limit(KestrelServerOptions kestrel)
     {
         kestrel.AddServerHeader = false;
-        kestrel.Limits.MaxRequestLineSize = 128 * 1024;
+
+        // As long as the front end of Flex Consumption takes them: what works here works there.
+        kestrel.Limits.MaxRequestLineSize = 8 * 1024;
         kestrel.Limits.MaxRequestBodySize = 1024 * 1024;
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using WixOAuth.Local.PretendWix;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Local;

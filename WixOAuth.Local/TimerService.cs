@@ -1,6 +1,8 @@
 using System.Reflection;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Options;
+using NCrontab;
+using WixOAuth.Functions;
 
 namespace WixOAuth.Local;
 
@@ -108,8 +110,9 @@ internal sealed partial class TimerService : IHostedService, IDisposable
                 await Task.Run(() => RunAsync(timer, isPastDue: false), _stopping.Token);
             }
 
-            while (timer.Schedule.After(_time.GetUtcNow()) is { } due)
+            while (true)
             {
+                var due = new DateTimeOffset(timer.Schedule.GetNextOccurrence(_time.GetUtcNow().UtcDateTime), TimeSpan.Zero);
                 for (var left = due - _time.GetUtcNow(); left > TimeSpan.Zero; left = due - _time.GetUtcNow())
                 {
                     await Task.Delay(left < s_longestWait ? left + TimeSpan.FromMilliseconds(1) : s_longestWait, _time, _stopping.Token);
@@ -164,7 +167,7 @@ internal sealed partial class TimerService : IHostedService, IDisposable
         }
     }
 
-    private static Schedule ReadSchedule(TimerFunction function, IConfiguration configuration, List<string> problems)
+    private static CrontabSchedule ReadSchedule(TimerFunction function, IConfiguration configuration, List<string> problems)
     {
         var text = function.Trigger.Schedule;
         var name = $"The schedule of {function.Name}";
@@ -174,9 +177,9 @@ internal sealed partial class TimerService : IHostedService, IDisposable
             text = configuration[name.Replace("__", ":", StringComparison.Ordinal)] ?? "";
         }
 
-        if (!Schedule.TryParse(text, out var schedule))
+        if (!Schedules.TryParse(text, out var schedule))
         {
-            problems.Add($"{name} should be a cron expression of six fields such as '0 */5 * * * *', or a time as hh:mm:ss.");
+            problems.Add(Schedules.Describe(name));
         }
 
         return schedule!;
@@ -197,7 +200,7 @@ internal sealed partial class TimerService : IHostedService, IDisposable
     [LoggerMessage(EventId = 2, Level = LogLevel.Error, Message = "The timer function {Function} threw; it runs again when it is due.")]
     private partial void LogThrown(Exception exception, string function);
 
-    private sealed record Timer(TimerFunction Function, Schedule Schedule)
+    private sealed record Timer(TimerFunction Function, CrontabSchedule Schedule)
     {
         /// <summary>Whose turn it is to run.</summary>
         public SemaphoreSlim Turn { get; } = new(1, 1);

@@ -7,7 +7,9 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -38,6 +40,7 @@ public static class ServiceRegistration
         services.AddMetrics();
         services.AddSingleton<Telemetry>();
         services.AddSecrets(settings);
+        services.AddProtection(settings);
         services.AddStorage(settings);
         services.AddBackup(settings);
         services.AddWixClient();
@@ -55,8 +58,11 @@ public static class ServiceRegistration
         services.AddSingleton<InstanceLife>();
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
-        services.AddSingleton<Reprotection>();
-        services.AddSingleton<InstallTickets>();
+        services.AddSingleton<TokenReencryption>();
+        services.AddSingleton<ProtectionKeyCheck>();
+        services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
+        services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
+        services.AddSingleton<InstallStateService>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
 
@@ -86,20 +92,14 @@ public static class ServiceRegistration
         services.AddSingleton(provider => new TableInstanceStore(TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
         services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
+        services.AddSingleton<IKeyCheckStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddHostedService<StorageInitializer>();
     }
 
-    private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings)
-    {
-        if (settings.Wix.WebhookPublicKeyName is { Length: > 0 } name)
-        {
-            services.AddSingleton<IWebhookKeySource>(provider => ActivatorUtilities.CreateInstance<KeyVaultWebhookKeySource>(provider, name));
-        }
-        else
-        {
-            services.AddSingleton<IWebhookKeySource>(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)));
-        }
-    }
+    private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings) => services.AddSecret(
+        settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
+        provider => provider.GetRequiredService<VaultReader>()
+            .SourceOf(settings.Wix.WebhookPublicKeyName!, WebhookKeys.Parse, whenMissing: new WebhookKeys([])));
 
     private static void AddWixClient(this IServiceCollection services)
     {

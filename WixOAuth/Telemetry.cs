@@ -160,12 +160,12 @@ public sealed class Telemetry : IDisposable
     public void SecretIsSuspect(bool suspect) => _secretSuspect.Record(suspect ? 1 : 0);
 
     /// <summary>A browser was answered at the App URL.</summary>
-    public void InstallBegun(InstallStep step) => _installs.Add(1, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
+    public void InstallBegun(InstallResult step) => _installs.Add(1, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
 
     /// <summary>A browser was answered at the Redirect URL.</summary>
-    public void RedirectEnded(Activity? activity, InstallStep step, TimeSpan took)
+    public void RedirectEnded(Activity? activity, InstallResult step, TimeSpan took)
     {
-        End(activity, WordOf(step), failed: step is InstallStep.Stopped);
+        End(activity, WordOf(step), failed: step is InstallResult.Stopped);
         _redirects.Record(took.TotalSeconds, new KeyValuePair<string, object?>(OutcomeTag, WordOf(step)));
     }
 
@@ -222,11 +222,11 @@ public sealed class Telemetry : IDisposable
         _ => "storage_unavailable",
     };
 
-    private static string WordOf(InstallStep step) => step switch
+    private static string WordOf(InstallResult step) => step switch
     {
-        InstallStep.Stopped stopped => Words.Of(stopped.Problem),
-        InstallStep.Consent => "consent",
-        InstallStep.CloseWindow => "close_window",
+        InstallResult.Stopped stopped => Words.Of(stopped.Problem),
+        InstallResult.Consent => "consent",
+        InstallResult.CloseWindow => "close_window",
         _ => "connected",
     };
 }

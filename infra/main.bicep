@@ -5,8 +5,40 @@ targetScope = 'subscription'
 @description('The name of the azd environment, such as "production". Names and the tag azd-env-name are made of it.')
 param environmentName string
 
-@minLength(1)
-@description('The Azure region. It has to be one that offers Flex Consumption: az functionapp list-flexconsumption-locations')
+@description('The Azure region. Only regions that offer Flex Consumption; az functionapp list-flexconsumption-locations prints the current list.')
+@allowed([
+  'australiaeast'
+  'australiasoutheast'
+  'brazilsouth'
+  'canadacentral'
+  'centralindia'
+  'centralus'
+  'eastasia'
+  'eastus'
+  'eastus2'
+  'francecentral'
+  'germanywestcentral'
+  'italynorth'
+  'japaneast'
+  'koreacentral'
+  'northcentralus'
+  'northeurope'
+  'norwayeast'
+  'southafricanorth'
+  'southcentralus'
+  'southeastasia'
+  'southindia'
+  'spaincentral'
+  'swedencentral'
+  'uaenorth'
+  'uksouth'
+  'ukwest'
+  'westcentralus'
+  'westeurope'
+  'westus'
+  'westus2'
+  'westus3'
+])
 @metadata({ azd: { type: 'location' } })
 param location string
 
@@ -59,18 +91,32 @@ param maximumInstanceCount int = 40
 @description('The memory of an instance in MB; its share of CPU goes with it.')
 param instanceMemoryMB int = 2048
 
-@allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
-@description('How the tokens\' account is replicated. The default survives the loss of one of a region\'s zones; see docs/standby.md for the loss of a region.')
-param tokenStorageSku string = 'Standard_ZRS'
+@allowed(['', 'Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
+@description('How the token storage account is replicated. Empty: Standard_ZRS where the region has availability zones, else Standard_LRS. See docs/standby.md for the loss of a region.')
+param tokenStorageSku string = ''
 
-@allowed(['Standard_LRS', 'Standard_ZRS'])
-@description('How the host\'s account is replicated. Installs stop when it is away, so it is no lesser than the tokens\'.')
-param hostStorageSku string = 'Standard_ZRS'
+@allowed(['', 'Standard_LRS', 'Standard_ZRS'])
+@description('How the host storage account is replicated. Empty: Standard_ZRS where the region has availability zones, else Standard_LRS. The whole app stops within a minute of losing this account.')
+param hostStorageSku string = ''
+
+@description('Spread the instances over availability zones. Azure then keeps two always-ready instances for each scale group (HTTP, and each timer and queue function) and bills them: see docs/azure.md. Only in regions that az functionapp list-flexconsumption-locations --zone-redundant=true prints.')
+param zoneRedundant bool = false
 
 @minValue(30)
 @maxValue(730)
 @description('How long logs and metrics are kept, in days.')
 param logRetentionInDays int = 30
+
+@minValue(1)
+@maxValue(1000)
+@description('The most that Log Analytics takes in a day, in GB. Past it no telemetry arrives until the next day, and most alerts are blind: log-cap says so. See docs/scale.md for what your number of sites writes.')
+param logDailyCapGb int = 10
+
+@description('Log every delete in the token storage account. Turn it off if the volume of StorageTableLogs costs too much; the alert table-deleted needs it.')
+param auditTableDeletes bool = true
+
+@description('Lock the vault and both storage accounts against deletion. Whoever deploys then needs the role Locks Contributor, and azd down fails until the locks are removed.')
+param lockResources bool = false
 
 @description('A virtual network with private endpoints for both storage accounts and Key Vault, which then answer nobody else. Set the secrets before: afterwards the vault can be reached from inside only.')
 param privateNetwork bool = false
@@ -78,7 +124,7 @@ param privateNetwork bool = false
 @description('The application (client) id of an app registration. With it, callers of every route that is not for browsers or Wix also need an Entra ID token. See docs/operations.md for what this does and does not do.')
 param entraClientId string = ''
 
-@description('The audience that callers\' tokens have to be for; api://<entraClientId> when empty.')
+@description('The audience that callers\' tokens have to be for; the client id or api://<client id> when empty.')
 param tokenAudience string = ''
 
 @description('The application ids that may call with such tokens. Without any, whatever application of the tenant has a token for the audience may.')
@@ -109,6 +155,17 @@ var applicationInsightsName = 'appi-${resourceToken}'
 var packageContainer = 'packages'
 var tableName = 'WixInstances'
 
+// Regions of the list above without availability zones: zone-redundant storage does not exist there.
+var regionsWithoutZones = [
+  'australiasoutheast'
+  'northcentralus'
+  'southindia'
+  'ukwest'
+  'westcentralus'
+  'westus'
+]
+var defaultStorageSku = contains(regionsWithoutZones, location) ? 'Standard_LRS' : 'Standard_ZRS'
+
 resource resourceGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: 'rg-${environmentName}'
   location: location
@@ -132,6 +189,7 @@ module observability 'modules/observability.bicep' = {
     location: location
     tags: tags
     retentionInDays: logRetentionInDays
+    dailyCapGb: logDailyCapGb
     alertEmail: alertEmail
   }
 }
@@ -144,7 +202,8 @@ module hostStorage 'modules/storage.bicep' = {
     name: hostStorageName
     location: location
     tags: tags
-    skuName: hostStorageSku
+    skuName: empty(hostStorageSku) ? defaultStorageSku : hostStorageSku
+    lock: lockResources
     publicNetworkAccess: !privateNetwork
     containers: [packageContainer]
   }
@@ -156,7 +215,9 @@ module tokenStorage 'modules/storage.bicep' = {
     name: tokenStorageName
     location: location
     tags: tags
-    skuName: tokenStorageSku
+    skuName: empty(tokenStorageSku) ? defaultStorageSku : tokenStorageSku
+    lock: lockResources
+    auditWorkspaceId: auditTableDeletes ? observability.outputs.workspaceId : ''
     publicNetworkAccess: !privateNetwork
     tables: [tableName]
   }
@@ -170,6 +231,7 @@ module keyVault 'modules/keyvault.bicep' = {
     tags: tags
     publicNetworkAccess: !privateNetwork
     workspaceId: observability.outputs.workspaceId
+    lock: lockResources
   }
 }
 
@@ -179,6 +241,7 @@ module access 'modules/access.bicep' = {
     appPrincipalId: identity.outputs.principalId
     hostStorageName: hostStorageName
     tokenStorageName: tokenStorageName
+    tableName: tableName
     keyVaultName: keyVaultName
     applicationInsightsName: applicationInsightsName
     vaultOfficerPrincipalId: vaultOfficerPrincipalId
@@ -219,6 +282,7 @@ module functionApp 'modules/functionapp.bicep' = {
     applicationInsightsConnectionString: observability.outputs.applicationInsightsConnectionString
     alwaysReadyHttpInstances: alwaysReadyHttpInstances
     maximumInstanceCount: maximumInstanceCount
+    zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
     wixAppId: wixAppId
     wixWebhookPublicKey: wixWebhookPublicKey

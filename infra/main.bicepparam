@@ -16,6 +16,19 @@ param redirectUrl = readEnvironmentVariable('REDIRECT_URL_OVERRIDE', '')
 param alwaysReadyHttpInstances = int(readEnvironmentVariable('ALWAYS_READY_HTTP_INSTANCES', '1'))
 param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '40'))
 param instanceMemoryMB = any(int(readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048')))
+param zoneRedundant = bool(readEnvironmentVariable('ZONE_REDUNDANT', 'false'))
+
+param refreshConcurrency = int(readEnvironmentVariable('REFRESH_CONCURRENCY', '64'))
+param idleAfter = readEnvironmentVariable('IDLE_AFTER', '01:00:00')
+param refreshSchedule = readEnvironmentVariable('REFRESH_SCHEDULE', '0 * * * * *')
+param housekeepingSchedule = readEnvironmentVariable('HOUSEKEEPING_SCHEDULE', '0 17 3 * * *')
+
+param tokenStorageSku = readEnvironmentVariable('TOKEN_STORAGE_SKU', '')
+param hostStorageSku = readEnvironmentVariable('HOST_STORAGE_SKU', '')
+param logRetentionInDays = int(readEnvironmentVariable('LOG_RETENTION_IN_DAYS', '30'))
+param logDailyCapGb = int(readEnvironmentVariable('LOG_DAILY_CAP_GB', '10'))
+param auditTableDeletes = bool(readEnvironmentVariable('AUDIT_TABLE_DELETES', 'true'))
+param lockResources = bool(readEnvironmentVariable('LOCK_RESOURCES', 'false'))
 
 // Whoever runs azd, unless somebody else is named: a pipeline has no business with the secrets.
 param vaultOfficerPrincipalId = readEnvironmentVariable(

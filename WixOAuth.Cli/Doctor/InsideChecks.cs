@@ -3,6 +3,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance.Backup;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Webhooks;
@@ -52,7 +53,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
         }
 
         _services ??= new ServiceCollection().AddLogging().AddWixOAuth(configuration).BuildServiceProvider();
-        var (wix, secret) = (_services.GetRequiredService<WixClient>(), (await _services.GetRequiredService<IAppSecretSource>().GetAsync(cancellationToken)).Value);
+        var (wix, secret) = (_services.GetRequiredService<WixClient>(), (await _services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(cancellationToken)).Value);
         var (ready, rejected, unknown, asked) = (0L, 0L, 0L, 0L);
         await Parallel.ForEachAsync(
             ReadActive().Take(sites),
@@ -83,7 +84,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
 
     private async Task<Finding> CheckKeyAsync(CancellationToken cancellationToken)
     {
-        await _services!.GetRequiredService<IProtectionKeySource>().GetCurrentAsync(cancellationToken);
+        await _services!.GetRequiredService<IKeyRing>().GetCurrentAsync(cancellationToken);
         var protector = _services!.GetRequiredService<TokenProtector>();
         await foreach (var instance in ReadActive().Take(SitesToTry).WithCancellation(cancellationToken))
         {
@@ -100,7 +101,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
 
     private async Task<Finding> CheckAppSecretAsync(CancellationToken cancellationToken)
     {
-        var secret = await _services!.GetRequiredService<IAppSecretSource>().GetAsync(cancellationToken);
+        var secret = await _services!.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(cancellationToken);
         if (await ReadActive().FirstOrDefaultAsync(cancellationToken) is not { } instance)
         {
             return Finding.Skipped("app secret", "can be read, but no site is installed to try it with");
@@ -122,7 +123,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
             return Finding.Warning("webhook key", "none is set, so removed apps are noticed late: put the app's public key from Wix's dashboard into Wix__WebhookPublicKey");
         }
 
-        await _services!.GetRequiredService<IWebhookKeySource>().GetAsync(cancellationToken);
+        await _services!.GetRequiredService<ISecretSource<WebhookKeys>>().GetAsync(cancellationToken);
         return Finding.Ok("webhook key", "can be read");
     }
 

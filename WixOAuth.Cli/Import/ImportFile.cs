@@ -1,16 +1,17 @@
-using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using CsvHelper;
-using CsvHelper.Configuration;
 
 namespace WixOAuth.Cli.Import;
 
 /// <summary>Reads sites from a CSV or NDJSON file, line by line: what it needs of memory does not grow with the file.</summary>
 internal sealed class ImportFile : IDisposable
 {
+    // No line of ours is longer; a quote that is never closed would take the whole file for one field.
+    private const int LongestRecord = 1024 * 1024;
+
     private readonly FileStream _stream;
 
     private ImportFile(FileStream stream) => _stream = stream;
@@ -50,9 +51,9 @@ internal sealed class ImportFile : IDisposable
     public async IAsyncEnumerable<ImportSite> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         _stream.Position = 0;
-        using var text = new StreamReader(_stream, Encoding.UTF8, detectEncodingFromByteOrderMarks: true, leaveOpen: true);
-        var sites = await StartsWithBraceAsync(text) ? ReadJsonAsync(text, cancellationToken) : ReadCsvAsync(text, cancellationToken);
-        await foreach (var site in sites)
+        var isJson = await StartsWithBraceAsync(cancellationToken);
+        _stream.Position = 0;
+        await foreach (var site in isJson ? ReadJsonAsync(cancellationToken) : ReadCsvAsync(cancellationToken))
         {
             yield return site;
         }
@@ -60,20 +61,16 @@ internal sealed class ImportFile : IDisposable
 
     public void Dispose() => _stream.Dispose();
 
-    private static async Task<bool> StartsWithBraceAsync(StreamReader text)
+    private async Task<bool> StartsWithBraceAsync(CancellationToken cancellationToken)
     {
-        // Peek answers only from the buffer.
-        await text.ReadAsync(Memory<char>.Empty);
-        while (text.Peek() is var next && next >= 0 && char.IsWhiteSpace((char)next))
-        {
-            text.Read();
-        }
-
-        return text.Peek() == '{';
+        var start = new byte[1024];
+        var length = await _stream.ReadAtLeastAsync(start, start.Length, throwOnEndOfStream: false, cancellationToken);
+        return Encoding.UTF8.GetString(start, 0, length).TrimStart('\uFEFF', ' ', '\t', '\r', '\n').StartsWith('{');
     }
 
-    private static async IAsyncEnumerable<ImportSite> ReadJsonAsync(StreamReader text, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<ImportSite> ReadJsonAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        using var text = new StreamReader(_stream, Encoding.UTF8, detectEncodingFromByteOrderMarks: true, leaveOpen: true);
         for (var line = 1L; await text.ReadLineAsync(cancellationToken) is { } json; line++)
         {
             if (!string.IsNullOrWhiteSpace(json))
@@ -106,26 +103,17 @@ internal sealed class ImportFile : IDisposable
         }
     }
 
-    private async IAsyncEnumerable<ImportSite> ReadCsvAsync(StreamReader text, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<ImportSite> ReadCsvAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var configuration = new CsvConfiguration(CultureInfo.InvariantCulture)
+        var options = CsvReaderOptions.Default with { TrackLineNumbers = true, IncludeValuesInExceptions = false, MaxRecordSize = LongestRecord };
+        using var csv = CsvReader.Create(_stream, options, leaveOpen: true);
+        await csv.ReadHeaderAsync(cancellationToken);
+        var columns = ReadHeader([.. csv.Headers]);
+        while (await csv.ReadAsync(cancellationToken))
         {
-            DetectDelimiter = true,
-            DetectDelimiterValues = [",", ";", "\t", "|"],
-            BadDataFound = null,
-            IgnoreBlankLines = true,
-        };
-        using var csv = new CsvParser(text, configuration, leaveOpen: true);
-        var columns = await csv.ReadAsync() ? ReadHeader(csv.Record!) : throw new BadUseException("The file is empty.");
-        var firstLine = csv.RawRow + 1;
-        while (await csv.ReadAsync())
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            var record = csv.Record!;
-            yield return record.Length == columns.Count
-                ? ImportSite.Read(firstLine, field => columns.IndexOf(field) is >= 0 and var at ? record[at] : null)
-                : ImportSite.Unreadable(firstLine, $"it has {record.Length} fields, the header has {columns.Count}");
-            firstLine = csv.RawRow + 1;
+            yield return csv.FieldCount == columns.Count
+                ? ImportSite.Read(csv.LineNumber, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at) : null)
+                : ImportSite.Unreadable(csv.LineNumber, $"it has {csv.FieldCount} fields, the header has {columns.Count}");
         }
     }
 

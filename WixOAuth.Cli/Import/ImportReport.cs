@@ -11,27 +11,17 @@ internal sealed class ImportReport : IDisposable
 
     public ImportReport(string path)
     {
-        _csv = new CsvWriter(new StreamWriter(path), CultureInfo.InvariantCulture);
-        Write("line", "instance_id", "outcome", "code", "message");
+        _csv = CsvWriter.Create(File.Create(path), CsvWriterOptions.Default, leaveOpen: false);
+        _csv.WriteRecord("line", "instance_id", "outcome", "code", "message");
     }
 
     public void Add(long line, string instanceId, string outcome, string code, string message)
     {
         lock (_gate)
         {
-            Write(line.ToString(CultureInfo.InvariantCulture), instanceId, outcome, code, message);
+            _csv.WriteRecord(line.ToString(CultureInfo.InvariantCulture), instanceId, outcome, code, message);
         }
     }
 
     public void Dispose() => _csv.Dispose();
-
-    private void Write(params ReadOnlySpan<string> fields)
-    {
-        foreach (var field in fields)
-        {
-            _csv.WriteField(field);
-        }
-
-        _csv.NextRecord();
-    }
 }

@@ -5,6 +5,7 @@ using System.Text.Json;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
@@ -45,8 +46,8 @@ public sealed class SecrecyTests
         Type[] known =
         [
             typeof(AccessToken), typeof(RefreshToken), typeof(AppSecret), typeof(AuthorizationCode), typeof(ConnectionString), typeof(BrowserUrl), typeof(InstallToken), typeof(ProtectionKey),
-            typeof(ProtectedText), typeof(AppSecretVersion), typeof(TokenAnswer.Granted), typeof(TokenResult.Token), typeof(TokenDemand), typeof(InstallCookie), typeof(InstallTicket),
-            typeof(AppUrlRequest), typeof(RedirectRequest), typeof(InstallStep.Consent), typeof(InstallStep.CloseWindow), typeof(TokenBody), typeof(LinkBody), typeof(Instance),
+            typeof(ProtectedText), typeof(AppSecretVersion), typeof(TokenAnswer.Granted), typeof(TokenResult.Token), typeof(TokenDemand), typeof(InstallCookie), typeof(InstallState),
+            typeof(AppUrlRequest), typeof(RedirectRequest), typeof(InstallResult.Consent), typeof(InstallResult.CloseWindow), typeof(TokenBody), typeof(LinkBody), typeof(Instance),
             typeof(WixClient).GetNestedType("WixResponse", BindingFlags.NonPublic)!,
         ];
         Assert.Superset(known.ToHashSet(), s_printing.ToHashSet());
@@ -57,11 +58,11 @@ public sealed class SecrecyTests
     public void Every_type_of_Secrets_that_wraps_one_is_silent_however_it_is_written_out()
     {
         var wrapping = typeof(SecretText).Assembly.GetTypes()
-            .Where(type => type.Namespace == "WixOAuth.Secrets" && !type.IsAbstract && !type.ContainsGenericParameters && !type.IsDefined(typeof(CompilerGeneratedAttribute)))
+            .Where(type => type.Namespace is "WixOAuth.Secrets" or "WixOAuth.Protection" && !type.IsAbstract && !type.ContainsGenericParameters && !type.IsDefined(typeof(CompilerGeneratedAttribute)))
             .Where(type => type.IsSubclassOf(typeof(SecretText)) || FieldsOf(type).Any(field => field.FieldType == typeof(byte[]) || field.FieldType.IsSubclassOf(typeof(SecretText)) || field.FieldType == typeof(ProtectionKey)))
             .ToList();
 
-        Assert.Superset(new HashSet<Type> { typeof(AccessToken), typeof(ProtectionKey), typeof(AppSecretVersion), typeof(ConfiguredSecrets) }, wrapping.ToHashSet());
+        Assert.Superset(new HashSet<Type> { typeof(AccessToken), typeof(ProtectionKey), typeof(AppSecretVersion), typeof(ProtectionKeys) }, wrapping.ToHashSet());
         Assert.All(wrapping, type =>
         {
             var filled = Fill(type, depth: 0);

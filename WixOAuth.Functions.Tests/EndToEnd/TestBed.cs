@@ -225,6 +225,7 @@ public sealed class TestBed : IAsyncDisposable
         Assert.Equal("no-store", response.Headers.CacheControl?.ToString());
         Assert.Equal("no-referrer", Header(response, "Referrer-Policy"));
         Assert.Equal("nosniff", Header(response, "X-Content-Type-Options"));
+        Assert.Equal("max-age=31536000", Header(response, "Strict-Transport-Security"));
     }
 
     public static string? Header(HttpResponseMessage response, string name) =>

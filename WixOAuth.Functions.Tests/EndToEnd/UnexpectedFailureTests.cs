@@ -21,9 +21,9 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         _store.SetReturnsDefault(Task.FromException<StoredInstance?>(new InvalidOperationException(Secret)));
         _store.Setup(store => store.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException());
         _store.Setup(store => store.FindAsync(It.IsAny<InstanceId>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
-        _store.Setup(store => store.TryAddRedemptionAsync(It.IsAny<Redemption>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
+        _store.Setup(store => store.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
         _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
-        _store.Setup(store => store.RemoveRedemptionsAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
+        _store.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync(new StorageUnavailableException());
         _bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(_store.Object)));
     }
@@ -81,9 +81,9 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     [Fact]
     public async Task A_state_key_that_cannot_be_had_is_a_page_too()
     {
-        var keys = new Mock<WixOAuth.Secrets.IProtectionKeySource>();
+        var keys = new Mock<WixOAuth.Protection.IKeyRing>();
         keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
-        keys.Setup(source => source.FindClaimedAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
+        keys.Setup(source => source.FindAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
         await using var bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(keys.Object)));
         using var browser = new TestBrowser();
 

@@ -249,7 +249,7 @@ public sealed class FaultTests(AzuriteFixture azurite)
             switch (operation)
             {
                 case "Install":
-                    var consent = (InstallStep.Consent)await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), CancellationToken.None);
+                    var consent = (InstallResult.Consent)await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), CancellationToken.None);
                     var request = new RedirectRequest(
                         new AuthorizationCode($"code-{Guid.NewGuid():N}"),
                         QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single(),
@@ -260,8 +260,8 @@ public sealed class FaultTests(AzuriteFixture azurite)
                     {
                         return await _core.Flow.CompleteAsync(request, CancellationToken.None) switch
                         {
-                            InstallStep.CloseWindow => "close-window",
-                            InstallStep.Stopped { Problem: var problem } => $"page: {problem}",
+                            InstallResult.CloseWindow => "close-window",
+                            InstallResult.Stopped { Problem: var problem } => $"page: {problem}",
                             var other => other.GetType().Name,
                         };
                     }

@@ -184,7 +184,7 @@ public sealed class HostileParserTests : IDisposable
             row[name] = value;
             try
             {
-                Assert.Equal(redemption.Nonce, InstanceRows.ToRedemption(redemption.Nonce, redemption.IssuedAt, row).Nonce);
+                Assert.Equal(redemption.Nonce, InstanceRows.ToConsumedState(redemption.Nonce, redemption.IssuedAt, row).Nonce);
             }
             catch (InvalidDataException unreadable)
             {

@@ -8,6 +8,7 @@ using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Hosting;
@@ -96,7 +97,7 @@ public class HostingTests
     [Fact]
     public async Task The_secrets_are_read_before_anybody_asks_for_them()
     {
-        var (appSecret, keys) = (new Mock<IAppSecretSource>(), new Mock<IProtectionKeySource>());
+        var (appSecret, keys) = (new Mock<ISecretSource<AppSecretVersion>>(), new Mock<IKeyRing>());
         var key = new ProtectionKey(ProtectionKey.IdOf(Core.Key), Core.Key);
         appSecret.Setup(s => s.GetAsync(It.IsAny<CancellationToken>())).ReturnsAsync(new AppSecretVersion("1", new AppSecret("secret")));
         keys.Setup(s => s.GetCurrentAsync(It.IsAny<CancellationToken>())).ReturnsAsync(key);
@@ -113,7 +114,7 @@ public class HostingTests
     [Fact]
     public async Task A_vault_that_is_away_at_the_start_is_said_to_be_and_ends_nothing()
     {
-        var (appSecret, keys) = (new Mock<IAppSecretSource>(), new Mock<IProtectionKeySource>());
+        var (appSecret, keys) = (new Mock<ISecretSource<AppSecretVersion>>(), new Mock<IKeyRing>());
         appSecret.Setup(s => s.GetAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new SecretUnavailableException("a-secret"));
         keys.Setup(s => s.GetCurrentAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new SecretUnavailableException("a-secret"));
         using var logs = new CapturedLogs();
@@ -132,7 +133,7 @@ public class HostingTests
         await warmUp.ExecuteTask!;
     }
 
-    private static ServiceProvider ServicesWith(IAppSecretSource appSecret, IProtectionKeySource keys, CapturedLogs logs) => new ServiceCollection()
+    private static ServiceProvider ServicesWith(ISecretSource<AppSecretVersion> appSecret, IKeyRing keys, CapturedLogs logs) => new ServiceCollection()
         .AddLogging(logging => logging.AddProvider(logs))
         .AddWixOAuth(Core.Configure())
         .Replace(ServiceDescriptor.Singleton(appSecret))

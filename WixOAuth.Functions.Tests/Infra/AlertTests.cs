@@ -1,4 +1,7 @@
+using System.Globalization;
+using System.Text.Json;
 using System.Text.RegularExpressions;
+using System.Xml;
 
 namespace WixOAuth.Functions.Tests.Infra;
 
@@ -7,7 +10,15 @@ public partial class AlertTests
 {
     private static readonly string[] s_alerts =
     [
-        "due-lag", "key-vault-denied", "refresh-failures", "reinstall-required", "secret-suspect", "server-errors", "slow-webhooks", "sweep-stopped",
+        "due-lag", "key-vault-denied", "log-cap", "refresh-failures", "reinstall-required", "secret-suspect", "server-errors", "slow-webhooks",
+        "sweep-stopped", "table-deleted",
+    ];
+
+    /// <summary>The columns of Azure's tables that queries read.</summary>
+    private static readonly string[] s_columns =
+    [
+        "Category", "Detail", "DurationMs", "ItemCount", "Max", "Message", "Name", "OperationCategory", "OperationKey", "OperationName",
+        "Properties", "ResourceProvider", "ResultCode", "StatusText", "Sum", "TimeGenerated",
     ];
 
     [SkippableFact]
@@ -25,8 +36,58 @@ public partial class AlertTests
             Assert.Equal(operators.At("id"), rule.GetProperty("properties").GetProperty("actions").GetProperty("actionGroups")[0].GetString());
             var criterion = rule.GetProperty("properties").GetProperty("criteria").GetProperty("allOf")[0];
             Assert.Matches(@"\bValue = ", criterion.At("query"));
+            AssertOneRowForEachPeriod(criterion, XmlConvert.ToTimeSpan(rule.At("properties.windowSize")!));
             Assert.Equal("Value", criterion.At("metricMeasureColumn"));
         });
+    }
+
+    /// <summary>Azure refuses more than one period for a query that does not project TimeGenerated; the bin has to be a period long.</summary>
+    private static void AssertOneRowForEachPeriod(JsonElement criterion, TimeSpan window)
+    {
+        var periods = criterion.At("failingPeriods.numberOfEvaluationPeriods");
+        var bin = Bin().Match(criterion.At("query")!);
+
+        Assert.Equal(periods != "1", bin.Success);
+        Assert.True(!bin.Success || bin.Groups[1].Value == window.TotalMinutes.ToString(CultureInfo.InvariantCulture), criterion.At("query"));
+    }
+
+    /// <summary>A query on a table that does not exist yet fails, and Azure disables a rule that failed for a week.</summary>
+    [Theory]
+    [MemberData(nameof(Queries))]
+    public void Every_query_runs_before_its_tables_exist(string file)
+    {
+        var query = Comment().Replace(File.ReadAllText(Path.Combine(Bicep.Folder, "queries", file)), "");
+        var tables = Table().Matches(query);
+        var guarded = Guarded().Matches(query);
+
+        Assert.NotEmpty(tables);
+        Assert.Equal(tables.Select(table => table.Value), guarded.Select(match => match.Groups["table"].Value));
+        Assert.All(guarded, match =>
+        {
+            // What the query reads up to the next table has to be a column of the empty datatable too.
+            var rest = query[(match.Index + match.Length)..];
+            var own = Text().Replace(Guarded().Match(rest) is { Success: true } next ? rest[..next.Index] : rest, "");
+            var columns = match.Groups["columns"].Value.Split(',').Select(column => column.Split(':')[0].Trim()).ToList();
+            Assert.All(s_columns.Where(column => Regex.IsMatch(own, $@"\b{column}\b")), column => Assert.Contains(column, columns));
+        });
+    }
+
+    [SkippableFact]
+    public async Task Deleting_the_tokens_or_their_keys_tells_the_operators()
+    {
+        var deployment = await Bicep.Usual;
+        var alert = Assert.Single(deployment.Of("Microsoft.Insights/activityLogAlerts"));
+        var conditions = alert.GetProperty("properties").GetProperty("condition").GetProperty("allOf");
+
+        Assert.Equal("True", alert.At("properties.enabled"));
+        Assert.Equal("global", alert.At("location"));
+        Assert.EndsWith("/resourceGroups/rg-test", alert.GetProperty("properties").GetProperty("scopes")[0].GetString(), StringComparison.Ordinal);
+        Assert.Equal(
+            ["Microsoft.KeyVault/vaults/delete", "Microsoft.Storage/storageAccounts/delete", "Microsoft.Storage/storageAccounts/tableServices/tables/delete"],
+            conditions[2].GetProperty("anyOf").EnumerateArray().Select(condition => condition.At("equals")!).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            Assert.Single(deployment.Of("Microsoft.Insights/actionGroups")).At("id"),
+            alert.GetProperty("properties").GetProperty("actions").GetProperty("actionGroups")[0].At("actionGroupId"));
     }
 
     [Fact]
@@ -34,7 +95,7 @@ public partial class AlertTests
     {
         var runbook = File.ReadAllText(Path.Combine(Bicep.Root, "docs", "operations.md"));
 
-        Assert.All(s_alerts, alert => Assert.Contains($"\n### {alert}\n", runbook, StringComparison.Ordinal));
+        Assert.All(s_alerts.Append("deletion"), alert => Assert.Contains($"\n### {alert}\n", runbook, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -50,6 +111,23 @@ public partial class AlertTests
         Assert.All(asked, metric => Assert.Contains($"\"{metric}\"", source, StringComparison.Ordinal));
     }
 
+    public static TheoryData<string> Queries => [.. Directory.GetFiles(Path.Combine(Bicep.Folder, "queries")).Select(file => Path.GetFileName(file)!)];
+
     [GeneratedRegex(@"wixoauth(\.[a-z_]+)+")]
     private static partial Regex Metric();
+
+    [GeneratedRegex(@"\bbin\(TimeGenerated, (\d+)m\)")]
+    private static partial Regex Bin();
+
+    [GeneratedRegex(@"^\s*//.*$", RegexOptions.Multiline)]
+    private static partial Regex Comment();
+
+    [GeneratedRegex(@"\b(App(Metrics|Requests|Traces|Dependencies|Exceptions)|AzureDiagnostics|AzureActivity|Storage\w+Logs|Operation(?=\r?\n))\b")]
+    private static partial Regex Table();
+
+    [GeneratedRegex(@"union isfuzzy=true \(datatable\((?<columns>[^)]+)\)\[\]\), (?<table>\w+)")]
+    private static partial Regex Guarded();
+
+    [GeneratedRegex("'[^']*'|Properties\\.\\w+")]
+    private static partial Regex Text();
 }

@@ -23,6 +23,9 @@ internal static class Bicep
         ("CUSTOM_DOMAIN", "apps.example.com"),
         ("VAULT_OFFICER_PRINCIPAL_ID", "00000000-cccc-0000-0000-000000000000")));
 
+    /// <summary>What azd up would deploy with these settings, besides the few that it needs.</summary>
+    public static Task<Deployment> WithAsync(params (string Name, string Value)[] environment) => PredictAsync(environment);
+
     /// <summary>The ARM template of main.bicep.</summary>
     public static Task<JsonElement> Template => s_template.Value;
 

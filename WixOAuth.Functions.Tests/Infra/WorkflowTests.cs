@@ -42,9 +42,21 @@ public partial class WorkflowTests
         Assert.All(names.Except(["AZURE_PRINCIPAL_ID"]), name => Assert.Contains($"\n      {name}: ", deploy, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void Nothing_is_deployed_that_was_not_tested_and_nothing_is_done_before_it_was_looked_at()
+    {
+        var deploy = Read("deploy.yml");
+
+        Assert.Contains("\n  ci:\n    uses: ./.github/workflows/ci.yml\n", deploy, StringComparison.Ordinal);
+        Assert.Contains("\n  deploy:\n    needs: ci\n", deploy, StringComparison.Ordinal);
+        Assert.Contains("\n  workflow_call:\n", Read("ci.yml"), StringComparison.Ordinal);
+        Assert.Matches(@"setup-azd@[0-9a-f]{40} # v[\d.]+\n        with:\n          version: \d+\.\d+\.\d+\n", deploy);
+        Assert.EndsWith("infra/smoke-test.sh \"${app%/api/install}\"\n", deploy, StringComparison.Ordinal);
+    }
+
     private static string Read(string workflow) => File.ReadAllText(Path.Combine(Bicep.Root, ".github", "workflows", workflow));
 
-    [GeneratedRegex(@"uses: (.+)")]
+    [GeneratedRegex(@"uses: (?!\./)(.+)")]
     private static partial Regex Uses();
 
     [GeneratedRegex(@"readEnvironmentVariable\(\s*'(\w+)'")]

@@ -35,8 +35,8 @@ public sealed class InstallFlowTests : IDisposable
     public async Task The_consent_page_gets_what_Wix_asks_for_and_a_token_only_where_one_came()
     {
         const string AppAndRedirect = "appId=11111111-2222-4333-8444-555555555555&redirectUrl=https%3A%2F%2Ftokens.example.com%2Fapi%2Fredirect&state=";
-        var own = Assert.IsType<InstallStep.Consent>(await BeginAtAsync(token: null, start: null));
-        var sent = Assert.IsType<InstallStep.Consent>(await BeginAtAsync(token: "a token&", start: null));
+        var own = Assert.IsType<InstallResult.Consent>(await BeginAtAsync(token: null, start: null));
+        var sent = Assert.IsType<InstallResult.Consent>(await BeginAtAsync(token: "a token&", start: null));
 
         Assert.StartsWith($"https://www.wix.com/installer/install?{AppAndRedirect}", own.Url.Reveal(), StringComparison.Ordinal);
         Assert.StartsWith($"https://www.wix.com/installer/install?token=a%20token%26&{AppAndRedirect}", sent.Url.Reveal(), StringComparison.Ordinal);
@@ -46,46 +46,46 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_customer_is_carried_from_the_link_through_Wix_and_back()
     {
         var link = await LinkAsync("Ann");
-        var first = (InstallStep.Consent)await BeginAtAsync(token: null, link);
-        var second = (InstallStep.Consent)await BeginAtAsync(token: "t", start: null, first);
+        var first = (InstallResult.Consent)await BeginAtAsync(token: null, link);
+        var second = (InstallResult.Consent)await BeginAtAsync(token: "t", start: null, first);
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(RequestOf(second), CancellationToken.None));
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(RequestOf(second), CancellationToken.None));
         Assert.Equal("Ann", (await _core.ReadAsync(Id)).Customer);
     }
 
     [Fact]
     public async Task Whose_customer_it_is_is_not_guessed()
     {
-        var ann = (InstallStep.Consent)await BeginAtAsync(token: null, await LinkAsync("Ann"));
-        var twoLinks = (InstallStep.Consent)await BeginAtAsync(token: "t", start: null, ann, (InstallStep.Consent)await BeginAtAsync(token: null, await LinkAsync("Ann")));
-        var withoutToken = (InstallStep.Consent)await BeginAtAsync(token: null, start: null, ann);
-        var withoutLink = (InstallStep.Consent)await BeginAtAsync(token: "t", start: null, (InstallStep.Consent)await BeginAtAsync(token: null, start: null));
+        var ann = (InstallResult.Consent)await BeginAtAsync(token: null, await LinkAsync("Ann"));
+        var twoLinks = (InstallResult.Consent)await BeginAtAsync(token: "t", start: null, ann, (InstallResult.Consent)await BeginAtAsync(token: null, await LinkAsync("Ann")));
+        var withoutToken = (InstallResult.Consent)await BeginAtAsync(token: null, start: null, ann);
+        var withoutLink = (InstallResult.Consent)await BeginAtAsync(token: "t", start: null, (InstallResult.Consent)await BeginAtAsync(token: null, start: null));
 
         foreach (var consent in new[] { twoLinks, withoutToken, withoutLink })
         {
             Assert.Null(await CustomerOfAsync(consent));
         }
 
-        Assert.Equal("Ann", await CustomerOfAsync((InstallStep.Consent)await BeginAtAsync(token: "t", start: null, ann, withoutLink)));
+        Assert.Equal("Ann", await CustomerOfAsync((InstallResult.Consent)await BeginAtAsync(token: "t", start: null, ann, withoutLink)));
 
-        async Task<string?> CustomerOfAsync(InstallStep.Consent consent) =>
+        async Task<string?> CustomerOfAsync(InstallResult.Consent consent) =>
             Assert.Single((await _core.Tickets.ReadAllAsync([new(consent.Set.Name, consent.Set.Value)], CancellationToken.None)).InFlight).Ticket.Customer;
     }
 
     [Fact]
     public async Task Of_more_installs_in_flight_than_six_the_oldest_is_dropped()
     {
-        var begun = new List<InstallStep.Consent>();
-        for (var number = 0; number < InstallTickets.MaxInFlight; number++)
+        var begun = new List<InstallResult.Consent>();
+        for (var number = 0; number < InstallStateService.MaxInFlight; number++)
         {
-            var consent = (InstallStep.Consent)await BeginAtAsync(token: null, start: null, [.. begun]);
+            var consent = (InstallResult.Consent)await BeginAtAsync(token: null, start: null, [.. begun]);
             Assert.Empty(consent.Removed);
             begun.Add(consent);
             _core.Clock.Advance(TimeSpan.FromSeconds(1));
         }
 
         begun.Reverse();
-        Assert.Equal([begun[^1].Set.Name], ((InstallStep.Consent)await BeginAtAsync(token: null, start: null, [.. begun])).Removed);
+        Assert.Equal([begun[^1].Set.Name], ((InstallResult.Consent)await BeginAtAsync(token: null, start: null, [.. begun])).Removed);
     }
 
     [Theory]
@@ -101,7 +101,7 @@ public sealed class InstallFlowTests : IDisposable
             : answer(asked, body, cancellationToken);
 
         var request = await BeginAsync();
-        Assert.Equal(new InstallStep.Stopped(problem), await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
+        Assert.Equal(new InstallResult.Stopped(problem), await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
         Assert.Null(await _store.FindAsync(Id, CancellationToken.None));
         Assert.Contains(problem.ToString(), Assert.Single(_core.Logs.Of(201)), StringComparison.Ordinal);
     }
@@ -122,15 +122,15 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
 
-        Assert.Equal(isSame, step is InstallStep.CloseWindow);
-        Assert.Equal(isSame ? null : InstallProblem.Rejected, (step as InstallStep.Stopped)?.Problem);
+        Assert.Equal(isSame, step is InstallResult.CloseWindow);
+        Assert.Equal(isSame ? null : InstallProblem.Rejected, (step as InstallResult.Stopped)?.Problem);
     }
 
     [Fact]
     public async Task A_reload_gets_the_same_while_the_access_token_lives_and_no_code_is_spent_again()
     {
         var request = await BeginAsync();
-        var first = Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        var first = Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
         Assert.Equal("access-1", _core.Memory.Find(Id, _core.Clock.GetUtcNow())?.AccessToken.Reveal());
         await _core.Background.WhenIdleAsync(CancellationToken.None);
         Assert.Single(_core.Logs.Of(204));
@@ -138,7 +138,7 @@ public sealed class InstallFlowTests : IDisposable
         _core.Clock.Advance(TimeSpan.FromMinutes(5) - TimeSpan.FromTicks(1));
         Assert.Equal(first, await _core.Flow.CompleteAsync(request, CancellationToken.None));
         _core.Clock.Advance(TimeSpan.FromTicks(1));
-        Assert.IsType<InstallStep.Connected>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.IsType<InstallResult.Connected>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
         Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
         Assert.Contains("Connected", Assert.Single(_core.Logs.Of(201)), StringComparison.Ordinal);
         Assert.Empty(_core.Logs.Of(203));
@@ -153,7 +153,7 @@ public sealed class InstallFlowTests : IDisposable
         await _core.Flow.CompleteAsync(request, CancellationToken.None);
         var replay = otherCode ? request with { Code = new AuthorizationCode("another") } : request with { InstanceId = Core.NewId().ToString() };
 
-        Assert.Equal(new InstallStep.Stopped(InstallProblem.ReplayedState), await _core.Flow.CompleteAsync(replay, CancellationToken.None));
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.ReplayedState), await _core.Flow.CompleteAsync(replay, CancellationToken.None));
         Assert.Single(_core.Logs.Of(203));
         Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
     }
@@ -179,13 +179,13 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_redirect_whose_first_process_died_waits_a_bounded_time_and_then_says_to_start_again()
     {
         var request = await BeginAsync();
-        await _store.TryAddRedemptionAsync(
-            await RedemptionOfAsync(request, "of the process that died"), CancellationToken.None);
+        await _store.TryAddConsumedStateAsync(
+            await ConsumedStateOfAsync(request, "of the process that died"), CancellationToken.None);
         var start = _core.Clock.GetUtcNow();
 
         var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
 
-        Assert.Equal(new InstallStep.Stopped(InstallProblem.WixUnavailable), step);
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.WixUnavailable), step);
         Assert.True(_core.Clock.GetUtcNow() - start >= InstallFlow.LongestWait);
 
         // Often at first, then once a second.
@@ -194,21 +194,21 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Theory]
-    [InlineData(RedemptionOutcome.Rejected, InstallProblem.Rejected)]
-    [InlineData(RedemptionOutcome.WixUnavailable, InstallProblem.WixUnavailable)]
-    [InlineData(RedemptionOutcome.StorageUnavailable, InstallProblem.StorageUnavailable)]
-    public async Task A_reload_after_a_failed_first_load_gets_the_same_page(RedemptionOutcome outcome, InstallProblem problem)
+    [InlineData(ConsumedStateOutcome.Rejected, InstallProblem.Rejected)]
+    [InlineData(ConsumedStateOutcome.WixUnavailable, InstallProblem.WixUnavailable)]
+    [InlineData(ConsumedStateOutcome.StorageUnavailable, InstallProblem.StorageUnavailable)]
+    public async Task A_reload_after_a_failed_first_load_gets_the_same_page(ConsumedStateOutcome outcome, InstallProblem problem)
     {
         var request = await BeginAsync();
-        var first = await RedemptionOfAsync(request, "first");
-        await _store.TryAddRedemptionAsync(first, CancellationToken.None);
+        var first = await ConsumedStateOfAsync(request, "first");
+        await _store.TryAddConsumedStateAsync(first, CancellationToken.None);
         var reload = _core.Begin(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
         await Turns.SettleAsync(isBusy: () => false);
         Assert.False(reload.IsCompleted);
 
-        await _store.SaveRedemptionAsync(first with { Outcome = outcome }, CancellationToken.None);
+        await _store.SaveConsumedStateAsync(first with { Outcome = outcome }, CancellationToken.None);
 
-        Assert.Equal(new InstallStep.Stopped(problem), await _core.Clock.RunAsync(reload));
+        Assert.Equal(new InstallResult.Stopped(problem), await _core.Clock.RunAsync(reload));
         Assert.Empty(_core.Wix.Calls);
     }
 
@@ -216,9 +216,9 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_redemption_whose_answer_was_lost_is_known_as_our_own()
     {
         var request = await BeginAsync();
-        _store.LoseRedemption = true;
+        _store.LoseConsumedState = true;
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
     }
 
     [Fact]
@@ -227,7 +227,7 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         _store.LoseWrites = 1;
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
 
         Assert.Equal(1, (await _core.ReadAsync(Id)).Generation);
     }
@@ -248,7 +248,7 @@ public sealed class InstallFlowTests : IDisposable
             Assert.NotNull(await _store.TryWriteAsync(stored, after, CancellationToken.None));
         };
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
 
         Assert.Equal(2, (await _core.ReadAsync(Id)).Generation);
         var result = await _core.GetAsync(Id);
@@ -275,7 +275,7 @@ public sealed class InstallFlowTests : IDisposable
         var consent = new Consent(null, null, null, DateTimeOffset.FromUnixTimeSeconds(1_700_000_000 - secondsLater), SendSetupCompleted: false);
         await _core.Flow.SaveAsync(Id, consent, newer, newer.RefreshToken!);
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(await BeginAsync(), CancellationToken.None));
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(await BeginAsync(), CancellationToken.None));
 
         Assert.Equal(expected, await _core.RefreshTokenOfAsync(Id));
         Assert.Equal(
@@ -289,7 +289,7 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         _store.FailWrites = 4;
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
+        Assert.IsType<InstallResult.CloseWindow>(await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
 
         Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(Id));
     }
@@ -302,7 +302,7 @@ public sealed class InstallFlowTests : IDisposable
 
         var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None), TimeSpan.FromSeconds(1));
 
-        Assert.Equal(new InstallStep.Stopped(InstallProblem.StorageUnavailable), step);
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.StorageUnavailable), step);
         Assert.Single(_core.Logs.Of(206));
     }
 
@@ -312,7 +312,7 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         _store.FailOutcomes = true;
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
         Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(Id));
         Assert.Single(_core.Logs.Of(202));
     }
@@ -329,7 +329,7 @@ public sealed class InstallFlowTests : IDisposable
             return await answer(path, body, cancellationToken);
         };
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, leaving.Token));
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, leaving.Token));
         Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(Id));
     }
 
@@ -340,7 +340,7 @@ public sealed class InstallFlowTests : IDisposable
         using var leaving = new CancellationTokenSource();
         _store.Redeeming = leaving.CancelAsync;
 
-        Assert.IsType<InstallStep.CloseWindow>(await _core.Flow.CompleteAsync(request, leaving.Token));
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, leaving.Token));
     }
 
     [Fact]
@@ -349,8 +349,8 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         _store.Unreadable = true;
 
-        Assert.Equal(new InstallStep.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
-        Assert.Equal(new InstallStep.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
         Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
     }
 
@@ -383,22 +383,22 @@ public sealed class InstallFlowTests : IDisposable
 
     private async Task<string> LinkAsync(string customer) => (await _core.Tickets.IssueLinkAsync(customer, CancellationToken.None)).Start;
 
-    private Task<InstallStep> BeginAtAsync(string? token, string? start, params InstallStep.Consent[] inFlight) => _core.Flow.BeginAsync(
+    private Task<InstallResult> BeginAtAsync(string? token, string? start, params InstallResult.Consent[] inFlight) => _core.Flow.BeginAsync(
         new AppUrlRequest(token is null ? null : new InstallToken(token), start, [.. inFlight.Select(consent => KeyValuePair.Create(consent.Set.Name, consent.Set.Value))]),
         CancellationToken.None);
 
-    private async Task<RedirectRequest> BeginAsync() => RequestOf(Assert.IsType<InstallStep.Consent>(await BeginAtAsync(token: null, start: null)));
+    private async Task<RedirectRequest> BeginAsync() => RequestOf(Assert.IsType<InstallResult.Consent>(await BeginAtAsync(token: null, start: null)));
 
-    private static RedirectRequest RequestOf(InstallStep.Consent consent)
+    private static RedirectRequest RequestOf(InstallResult.Consent consent)
     {
         var state = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single();
         return new RedirectRequest(Code, state, Id.ToString(), false, [KeyValuePair.Create(consent.Set.Name, consent.Set.Value)]);
     }
 
-    private async Task<Redemption> RedemptionOfAsync(RedirectRequest request, string attemptId)
+    private async Task<ConsumedState> ConsumedStateOfAsync(RedirectRequest request, string attemptId)
     {
         var (nonce, issuedAt) = (await _core.Tickets.ReadStateAsync(request.State!, CancellationToken.None))!.Value;
-        return new Redemption
+        return new ConsumedState
         {
             Nonce = Convert.ToHexStringLower(nonce),
             IssuedAt = issuedAt,
@@ -413,7 +413,7 @@ public sealed class InstallFlowTests : IDisposable
     {
         private readonly MemoryInstanceStore _store = new();
 
-        public bool LoseRedemption { get; set; }
+        public bool LoseConsumedState { get; set; }
 
         public int LoseWrites { get; set; }
 
@@ -464,26 +464,26 @@ public sealed class InstallFlowTests : IDisposable
 
         public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _store.RemoveDueAsync(due, cancellationToken);
 
-        public async Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+        public async Task<bool> TryAddConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken)
         {
             await Redeeming();
             cancellationToken.ThrowIfCancellationRequested();
-            return await _store.TryAddRedemptionAsync(redemption, cancellationToken) && !LoseRedemption;
+            return await _store.TryAddConsumedStateAsync(redemption, cancellationToken) && !LoseConsumedState;
         }
 
         public int Polls { get; private set; }
 
-        public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
+        public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
         {
             Polls++;
-            return _store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+            return _store.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
         }
 
-        public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
-            FailOutcomes ? throw new StorageUnavailableException() : _store.SaveRedemptionAsync(redemption, cancellationToken);
+        public Task SaveConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken) =>
+            FailOutcomes ? throw new StorageUnavailableException() : _store.SaveConsumedStateAsync(redemption, cancellationToken);
 
-        public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-            _store.RemoveRedemptionsAsync(before, limit, cancellationToken);
+        public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+            _store.RemoveConsumedStatesAsync(before, limit, cancellationToken);
 
         public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) => _store.FindLastUseAsync(id, cancellationToken);
 

@@ -2,6 +2,7 @@ using System.Net;
 using CsCheck;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 

@@ -126,15 +126,22 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task An_over_long_parameter_reaches_the_function()
+    public async Task A_request_line_is_as_long_as_Azure_takes_it_and_no_longer()
     {
-        var response = await SendAsync("GET", "/api/open?q=" + new string('a', 100_000), null);
+        // GET, a space, the path, a space, HTTP/1.1 and the end of the line: 8,192 bytes.
+        const string Path = "/api/open?q=";
+        var longest = new string('a', 8_192 - "GET ".Length - Path.Length - " HTTP/1.1\r\n".Length);
+
+        var response = await SendAsync("GET", Path + longest, null);
+        var refused = await SendAsync("GET", Path + longest + "a", null);
+
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        Assert.Contains(new string('a', 100_000), await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains(longest, await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.RequestUriTooLong, refused.StatusCode);
     }
 
     [Fact]
-    public async Task The_request_log_stays_off_whatever_the_settings_say()
+    public async Task Request_logs_stay_off_whatever_the_settings_say()
     {
         var settings = LocalHostFixture.Settings();
         settings["Logging__LogLevel__Default"] = "Trace";
@@ -146,7 +153,9 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
         await using var host = await LocalHostFixture.StartAsync(
             typeof(SampleFunctions), settings, services => services.AddLogging(logging => logging.AddProvider(log)));
         await _client.GetAsync(new Uri(host.Url, "/api/open?code=the-code-from-wix"));
-        Assert.Contains(log.Lines, line => line.StartsWith("Microsoft.AspNetCore.Routing", StringComparison.Ordinal));
+        Assert.DoesNotContain(log.Lines, line => line.StartsWith("Microsoft.AspNetCore", StringComparison.Ordinal));
+        host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Microsoft.AspNetCore.Hosting.Diagnostics").Log(LogLevel.Warning, 0, "a warning", null, (text, _) => text);
+        Assert.Contains(log.Lines, line => line.StartsWith("Microsoft.AspNetCore", StringComparison.Ordinal));
         Assert.DoesNotContain(log.Lines, line => line.Contains("the-code-from-wix", StringComparison.Ordinal));
     }
 
@@ -176,10 +185,9 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public void Without_a_level_a_key_is_asked_for()
+    public void Function_that_states_no_level_is_refused()
     {
-        Assert.Equal(AuthorizationLevel.Function, new HttpTriggerAttribute("get").AuthLevel);
-        Assert.Equal(AuthorizationLevel.Function, new HttpTriggerAttribute().AuthLevel);
+        Assert.Throws<InvalidOperationException>(() => new FunctionMap([typeof(NoLevel)]));
     }
 
     private static async Task AssertEmptyAsync(HttpStatusCode expected, HttpResponseMessage response)
@@ -206,6 +214,12 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     {
         [Function("OPEN")]
         public IResult Open([HttpTrigger] HttpRequest request) => Results.Text(request.Method);
+    }
+
+    public sealed class NoLevel
+    {
+        [Function("NoLevel")]
+        public IResult Run([HttpTrigger("get", Route = "open")] HttpRequest request) => Results.Text(request.Method);
     }
 
     public sealed class NoTrigger

@@ -117,23 +117,26 @@ public sealed class TimerServiceTests
     [Theory]
     [InlineData("0 * * * * *", "2026-01-01T12:01:00Z")]
     [InlineData("0 17 3 * * *", "2026-01-02T03:17:00Z")]
-    [InlineData("*/5 * * * *", "2026-01-01T12:05:00Z")]
-    [InlineData("00:00:30", "2026-01-01T12:00:33Z")]
-    public void Schedules_are_read_as_the_functions_host_reads_them(string text, string expected)
+    [InlineData(" */20 0-9 12 * 1,7 Thu ", "2026-01-01T12:00:20Z")]
+    [InlineData("0 0 0 29 2 *", "2028-02-29T00:00:00Z")]
+    public void Schedule_of_six_fields_is_read_as_the_Functions_host_reads_it(string text, string expected)
     {
-        Assert.True(Schedule.TryParse(text, out var schedule));
-        Assert.Equal(DateTimeOffset.Parse(expected, System.Globalization.CultureInfo.InvariantCulture), schedule.After(_time.GetUtcNow()));
+        Assert.True(Schedules.TryParse(text, out var schedule));
+        Assert.Equal(DateTimeOffset.Parse(expected, System.Globalization.CultureInfo.InvariantCulture), schedule.GetNextOccurrence(_time.GetUtcNow().UtcDateTime));
     }
 
     [Theory]
     [InlineData("")]
     [InlineData("* * *")]
-    [InlineData("00:00:00")]
-    [InlineData("-00:01:00")]
+    [InlineData(null)]
+    [InlineData("*/5 * * * *")]
+    [InlineData("00:00:30")]
     [InlineData("0 99 * * * *")]
-    public void What_is_no_schedule_is_refused(string text)
+    [InlineData("0 0 0 L * *")]
+    [InlineData("0 0 0 30 2 *")]
+    public void Text_that_is_no_schedule_of_six_fields_is_refused(string? text)
     {
-        Assert.False(Schedule.TryParse(text, out _));
+        Assert.False(Schedules.TryParse(text, out _));
     }
 
     private static async Task<HttpStatusCode> FireAsync(LocalHost host, string name, string key = LocalHostFixture.Key)

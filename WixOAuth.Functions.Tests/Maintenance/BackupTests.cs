@@ -3,7 +3,7 @@ using Azure.Storage.Blobs.Specialized;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance.Backup;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Maintenance;
@@ -166,7 +166,7 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         await CopyOneAsync();
         var manifest = await _world.BackUpAsync();
-        var other = new ConfiguredSecrets(new AppSecret("x"), new ProtectionKey(ProtectionKey.IdOf(new byte[32]), new byte[32]));
+        var other = Core.KeyRingOf(new ProtectionKey(ProtectionKey.IdOf(new byte[32]), new byte[32]));
 
         var contents = await _world.CheckAsync(manifest, other);
 

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance.Backup;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
 
@@ -50,8 +50,8 @@ public sealed class CopyWorld : IDisposable
     public async Task<BackupManifest> BackUpAsync() =>
         (await new BackupRun(Table, Container, Core.Telemetry, Clock, NullLogger<BackupRun>.Instance).RunAsync(null, None)).Manifest;
 
-    public Task<BackupContents> CheckAsync(BackupManifest manifest, IProtectionKeySource? keys = null) =>
-        new BackupCheck(Container, keys ?? new ConfiguredSecrets(Core.Settings.Wix.AppSecret!, Core.Settings.Tokens.ProtectionKey!)).RunAsync(manifest, null, None);
+    internal Task<BackupContents> CheckAsync(BackupManifest manifest, IKeyRing? keys = null) =>
+        new BackupCheck(Container, keys ?? Support.Core.KeyRingOf(Core.Settings.Tokens.ProtectionKey!)).RunAsync(manifest, null, None);
 
     public Task<RestoreSummary> RestoreAsync(BackupManifest manifest, TableClient? into = null) =>
         new Restore(Container, into ?? Table).RunAsync(manifest, null, None);

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using Azure.Core;
 using Microsoft.Extensions.Time.Testing;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Secrets;
@@ -36,11 +37,17 @@ public abstract class KeyVaultFixture : IAsyncLifetime
         Assert.All(_values, value => Assert.DoesNotContain(value, seen, StringComparison.Ordinal));
     }
 
-    internal KeyVaultAppSecretSource AppSecrets(TokenCredential? credential = null) =>
-        new(new VaultReader(Vault.Client(credential), Time), AppSecretName, Time, Logs.For<KeyVaultAppSecretSource>());
+    internal ISecretSource<AppSecretVersion> AppSecrets(TokenCredential? credential = null) =>
+        Reader(credential).SourceOf(AppSecretName, AppSecretVersion.Parse);
 
-    internal KeyVaultProtectionKeySource Keys() =>
-        new(new VaultReader(Vault.Client(), Time), KeyName, Time, Logs.For<KeyVaultProtectionKeySource>());
+    internal KeyRing Keys()
+    {
+        var reader = Reader();
+        var loader = new KeyVaultKeyLoader(reader, KeyName, Time, Logs.For<KeyRing>());
+        return new KeyRing(reader.SourceOf(KeyName, loader.LoadAsync), Logs.For<KeyRing>());
+    }
+
+    internal VaultReader Reader(TokenCredential? credential = null) => new(Vault.Client(credential), Time, Logs.For<VaultReader>());
 
     protected string AddAppSecret(string value)
     {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
@@ -55,30 +56,46 @@ public sealed class KeyVaultServer : IAsyncDisposable
         builder.WebHost.UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(Certificate)));
         var server = new KeyVaultServer(builder.Build());
-        server._app.MapGet("/secrets/{name}/{version?}", server.AnswerAsync);
+        server._app.MapGet("/secrets/{name}/versions", (HttpContext context, string name) => server.AnswerAsync(context, name, versions => server.List(context, name, versions)));
+        server._app.MapGet("/secrets/{name}/{version?}", (HttpContext context, string name, string? version) =>
+            server.AnswerAsync(context, name, versions => server.Read(name, version, versions)));
         await server._app.StartAsync();
         return server;
     }
 
+    /// <summary>Whether listing the versions of secrets is refused, as where the identity may only read them.</summary>
+    public bool RefusesLists { get; set; }
+
     /// <summary>Adds a version of a secret, which becomes the newest.</summary>
-    public string Add(string name, string value, string? version = null)
+    /// <param name="name">The secret's name.</param>
+    /// <param name="value">The version's value.</param>
+    /// <param name="version">The version; a new one where null.</param>
+    /// <param name="createdOn">When it was made; long ago where null, each later than the one before.</param>
+    public string Add(string name, string value, string? version = null, DateTimeOffset? createdOn = null)
     {
         version ??= Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
         var versions = _secrets.GetOrAdd(name, _ => []);
         lock (versions)
         {
-            versions.Add(new Version(version, value));
+            versions.Add(new Version(version, value, createdOn?.ToUnixTimeSeconds() ?? 1_500_000_000 + versions.Count));
         }
 
         return version;
     }
 
-    public void Disable(string name, string version)
+    public void Disable(string name, string version) => Change(name, version, found => found.Enabled = false);
+
+    public void Enable(string name, string version) => Change(name, version, found => found.Enabled = true);
+
+    /// <summary>Deletes a secret with all its versions.</summary>
+    public void Delete(string name) => _secrets.TryRemove(name, out _);
+
+    private void Change(string name, string version, Action<Version> change)
     {
         var versions = _secrets[name];
         lock (versions)
         {
-            versions[versions.FindIndex(each => each.Id == version)].Enabled = false;
+            change(versions.Find(each => each.Id == version)!);
         }
     }
 
@@ -110,7 +127,7 @@ public sealed class KeyVaultServer : IAsyncDisposable
         _disposables.ForEach(each => each.Dispose());
     }
 
-    private async Task<IResult> AnswerAsync(HttpContext context, string name, string? version)
+    private async Task<IResult> AnswerAsync(HttpContext context, string name, Func<List<Version>, IResult> answer)
     {
         if (context.Request.Headers.Authorization != "Bearer " + BearerToken)
         {
@@ -137,23 +154,29 @@ public sealed class KeyVaultServer : IAsyncDisposable
             return Error(404, "SecretNotFound", $"A secret with (name/id) {name} was not found in this key vault.");
         }
 
-        Version? found;
         lock (versions)
         {
-            found = version is null ? versions[^1] : versions.Find(each => each.Id == version);
+            return answer(versions);
         }
+    }
 
-        return found switch
+    private IResult Read(string name, string? version, List<Version> versions) =>
+        (version is null ? versions[^1] : versions.Find(each => each.Id == version)) switch
         {
             null => Error(404, "SecretNotFound", $"A secret with (name/id) {name}/{version} was not found in this key vault."),
             { Enabled: false } => Error(403, "Forbidden", "Operation get is not allowed on a disabled secret.", "SecretDisabled"),
-            _ => Results.Json(new
-            {
-                value = found.Value,
-                id = $"{Uri}secrets/{name}/{found.Id}",
-                attributes = new { enabled = true, created = 1_700_000_000, updated = 1_700_000_000, recoveryLevel = "Recoverable+Purgeable" },
-            }),
+            { } found => Results.Json(new { value = found.Value, id = $"{Uri}secrets/{name}/{found.Id}", attributes = found.Attributes }),
         };
+
+    // Two at a time, so that a client has to follow the link to the next page.
+    private IResult List(HttpContext context, string name, List<Version> versions)
+    {
+        var from = int.Parse(context.Request.Query["$skiptoken"].FirstOrDefault() ?? "0", CultureInfo.InvariantCulture);
+        return RefusesLists ? Forbidden() : Results.Json(new
+        {
+            value = versions.Skip(from).Take(2).Select(each => new { id = $"{Uri}secrets/{name}/{each.Id}", attributes = each.Attributes }),
+            nextLink = from + 2 < versions.Count ? $"{Uri}secrets/{name}/versions?api-version=7.5&$skiptoken={from + 2}" : null,
+        });
     }
 
     private static X509Certificate2 MakeCertificate()
@@ -164,8 +187,10 @@ public sealed class KeyVaultServer : IAsyncDisposable
         return request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
     }
 
-    private sealed class Version(string id, string value)
+    private sealed class Version(string id, string value, long created)
     {
+        public object Attributes => new { enabled = Enabled, created, updated = created, recoveryLevel = "Recoverable+Purgeable" };
+
         public string Id => id;
 
         public string Value => value;

@@ -4,6 +4,7 @@ using Azure.Security.KeyVault.Secrets;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 
@@ -18,14 +19,13 @@ public sealed class SecretRegistrationTests
     {
         using var provider = Register(
             ("Wix:AppSecret", "configured-secret"), ("Tokens:ProtectionKey", Convert.ToBase64String(new byte[32])));
-        var secrets = provider.GetRequiredService<IAppSecretSource>();
-        var keys = provider.GetRequiredService<IProtectionKeySource>();
+        var secrets = provider.GetRequiredService<ISecretSource<AppSecretVersion>>();
+        var keys = provider.GetRequiredService<IKeyRing>();
         var key = await keys.GetCurrentAsync(None);
 
         Assert.Equal("configured-secret", (await secrets.GetAsync(None)).Value.Reveal());
         Assert.Same(await secrets.GetAsync(None), await secrets.GetNewestAsync(None));
         Assert.Same(key, await keys.FindAsync(key.Id, None));
-        Assert.Same(key, await keys.FindClaimedAsync(key.Id, None));
         Assert.Null(await keys.FindAsync(new string('0', 32), None));
         Assert.Null(provider.GetService<TokenCredential>());
     }
@@ -51,8 +51,8 @@ public sealed class SecretRegistrationTests
     {
         using var provider = Register(("KeyVault:VaultUri", "https://name.vault.azure.net"));
 
-        Assert.IsType<KeyVaultAppSecretSource>(provider.GetRequiredService<IAppSecretSource>());
-        Assert.IsType<KeyVaultProtectionKeySource>(provider.GetRequiredService<IProtectionKeySource>());
+        Assert.IsType<KeyVaultSource<AppSecretVersion>>(provider.GetRequiredService<ISecretSource<AppSecretVersion>>());
+        Assert.IsType<KeyVaultSource<ProtectionKeys>>(provider.GetRequiredService<ISecretSource<ProtectionKeys>>());
         Assert.IsType<DefaultAzureCredential>(provider.GetRequiredService<TokenCredential>());
         Assert.Equal(new Uri("https://name.vault.azure.net"), provider.GetRequiredService<SecretClient>().VaultUri);
     }
@@ -71,11 +71,12 @@ public sealed class SecretRegistrationTests
         Assert.False(options.DisableChallengeResourceVerification);
     }
 
-    private static ServiceProvider Register(params (string Key, string? Value)[] settings)
+    private static ServiceProvider Register(params (string Key, string? Value)[] values)
     {
         var configuration = new ConfigurationBuilder()
-            .AddInMemoryCollection(settings.ToDictionary(setting => setting.Key, setting => setting.Value)).Build();
-        return new ServiceCollection().AddLogging().AddSecrets(ServiceSettings.Read(configuration))
+            .AddInMemoryCollection(values.ToDictionary(setting => setting.Key, setting => setting.Value)).Build();
+        var settings = ServiceSettings.Read(configuration);
+        return new ServiceCollection().AddLogging().AddSecrets(settings).AddProtection(settings)
             .BuildServiceProvider(new ServiceProviderOptions { ValidateOnBuild = true, ValidateScopes = true });
     }
 }

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 

@@ -32,7 +32,7 @@ public abstract class InstanceStoreConformance
 
         Assert.Null(await store.FindAsync(NewId(), None));
         Assert.Null(await store.FindLastUseAsync(NewId(), None));
-        Assert.Null(await store.FindRedemptionAsync(NewRedemption().Nonce, Noon, None));
+        Assert.Null(await store.FindConsumedStateAsync(NewRedemption().Nonce, Noon, None));
     }
 
     [Fact]
@@ -347,31 +347,31 @@ public abstract class InstanceStoreConformance
     {
         var store = await CreateAsync();
         var redemption = NewRedemption();
-        Assert.True(await store.TryAddRedemptionAsync(redemption, None));
+        Assert.True(await store.TryAddConsumedStateAsync(redemption, None));
 
-        Assert.False(await store.TryAddRedemptionAsync(redemption with { InstanceId = NewId(), AttemptId = "another" }, None));
+        Assert.False(await store.TryAddConsumedStateAsync(redemption with { InstanceId = NewId(), AttemptId = "another" }, None));
 
-        Assert.Equal(redemption, await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+        Assert.Equal(redemption, await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
     }
 
     [Fact]
     public async Task EveryPropertyOfARedemptionComesBackWhenItIsSaved()
     {
         var store = await CreateAsync();
-        foreach (var outcome in Enum.GetValues<RedemptionOutcome>())
+        foreach (var outcome in Enum.GetValues<ConsumedStateOutcome>())
         {
             var redemption = NewRedemption();
-            await store.TryAddRedemptionAsync(redemption, None);
-            foreach (var property in PropertiesOf<Redemption>().Where(property => property.Name is not (nameof(Redemption.Nonce) or nameof(Redemption.IssuedAt))))
+            await store.TryAddConsumedStateAsync(redemption, None);
+            foreach (var property in PropertiesOf<ConsumedState>().Where(property => property.Name is not (nameof(ConsumedState.Nonce) or nameof(ConsumedState.IssuedAt))))
             {
                 property.SetValue(redemption, ValueOf(property.Name, property.PropertyType));
             }
 
             var ended = redemption with { Outcome = outcome };
-            await store.SaveRedemptionAsync(ended, None);
+            await store.SaveConsumedStateAsync(ended, None);
 
-            var found = await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None);
-            Assert.All(PropertiesOf<Redemption>(), property => Assert.Equal(property.GetValue(ended), property.GetValue(found)));
+            var found = await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None);
+            Assert.All(PropertiesOf<ConsumedState>(), property => Assert.Equal(property.GetValue(ended), property.GetValue(found)));
         }
     }
 
@@ -383,20 +383,20 @@ public abstract class InstanceStoreConformance
         var kept = NewRedemption(Noon);
         foreach (var redemption in old.Append(kept))
         {
-            Assert.True(await store.TryAddRedemptionAsync(redemption, None));
+            Assert.True(await store.TryAddConsumedStateAsync(redemption, None));
         }
 
-        Assert.Equal(0, await store.RemoveRedemptionsAsync(Noon, 0, None));
-        Assert.Equal(25, await store.RemoveRedemptionsAsync(Noon, 25, None));
-        Assert.Equal(35, await store.RemoveRedemptionsAsync(Noon, 100, None));
-        Assert.Equal(0, await store.RemoveRedemptionsAsync(Noon, 100, None));
+        Assert.Equal(0, await store.RemoveConsumedStatesAsync(Noon, 0, None));
+        Assert.Equal(25, await store.RemoveConsumedStatesAsync(Noon, 25, None));
+        Assert.Equal(35, await store.RemoveConsumedStatesAsync(Noon, 100, None));
+        Assert.Equal(0, await store.RemoveConsumedStatesAsync(Noon, 100, None));
 
         foreach (var redemption in old)
         {
-            Assert.Null(await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+            Assert.Null(await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
         }
 
-        Assert.Equal(kept, await store.FindRedemptionAsync(kept.Nonce, kept.IssuedAt, None));
+        Assert.Equal(kept, await store.FindConsumedStateAsync(kept.Nonce, kept.IssuedAt, None));
     }
 
     [Fact]
@@ -450,7 +450,7 @@ public abstract class InstanceStoreConformance
         await Parallel.ForEachAsync(
             all, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (instance, _) => await store.TryWriteAsync(null, instance, None));
         await store.SaveLastUseAsync(all[0].Id, Noon, None);
-        await store.TryAddRedemptionAsync(NewRedemption(), None);
+        await store.TryAddConsumedStateAsync(NewRedemption(), None);
 
         foreach (var (status, limit) in new (InstanceStatus?, int)[]
         {
@@ -576,10 +576,10 @@ public abstract class InstanceStoreConformance
             async () => await store.ReadByStatusAsync(InstanceStatus.Removed, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             async () => await store.ReadGlancesAsync(gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.RemoveDueAsync(new DueInstance(NewId(), Noon), gone),
-            () => store.TryAddRedemptionAsync(redemption, gone),
-            () => store.FindRedemptionAsync(redemption.Nonce, Noon, gone),
-            () => store.SaveRedemptionAsync(redemption, gone),
-            () => store.RemoveRedemptionsAsync(Noon, 1, gone),
+            () => store.TryAddConsumedStateAsync(redemption, gone),
+            () => store.FindConsumedStateAsync(redemption.Nonce, Noon, gone),
+            () => store.SaveConsumedStateAsync(redemption, gone),
+            () => store.RemoveConsumedStatesAsync(Noon, 1, gone),
             () => store.FindLastUseAsync(NewId(), gone),
             () => store.SaveLastUseAsync(NewId(), Noon, gone),
         ];

@@ -1,5 +1,6 @@
 using System.Reflection;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Storage;
@@ -21,7 +22,7 @@ internal static class Samples
         UpdatedAt = Noon,
     };
 
-    public static Redemption NewRedemption(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
+    public static ConsumedState NewRedemption(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
     {
         Nonce = nonce ?? Guid.NewGuid().ToString("N"),
         IssuedAt = issuedAt ?? Noon,

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
+using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
@@ -35,12 +36,12 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         Assert.Null(await wire.CostsAsync(1, () => store.TryWriteAsync(null, stored!.Instance, None)));
 
         var redemption = NewRedemption();
-        Assert.True(await wire.CostsAsync(1, () => store.TryAddRedemptionAsync(redemption, None)));
-        Assert.False(await wire.CostsAsync(1, () => store.TryAddRedemptionAsync(redemption, None)));
-        await wire.CostsAsync(1, () => store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+        Assert.True(await wire.CostsAsync(1, () => store.TryAddConsumedStateAsync(redemption, None)));
+        Assert.False(await wire.CostsAsync(1, () => store.TryAddConsumedStateAsync(redemption, None)));
+        await wire.CostsAsync(1, () => store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
         await wire.CostsAsync(1, async () =>
         {
-            await store.SaveRedemptionAsync(redemption, None);
+            await store.SaveConsumedStateAsync(redemption, None);
             return true;
         });
         await wire.CostsAsync(1, async () =>
@@ -49,7 +50,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
             return true;
         });
         await wire.CostsAsync(16, () => store.ReadDueAsync(Noon.AddDays(1), None).CountAsync().AsTask());
-        Assert.Equal(1, await wire.CostsAsync(17, () => store.RemoveRedemptionsAsync(Noon.AddDays(1), 100, None)));
+        Assert.Equal(1, await wire.CostsAsync(17, () => store.RemoveConsumedStatesAsync(Noon.AddDays(1), 100, None)));
         await wire.CostsAsync(1, async () =>
         {
             await store.SaveTalliesAsync([new RefreshTally(Guid.NewGuid(), Noon, 1, 1), new RefreshTally(Guid.NewGuid(), Noon.AddMinutes(5), 1, 1)], None);
@@ -169,10 +170,10 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         wire.LoseNext(loss);
         Assert.Null(await store.TryWriteAsync(null, instance, None));
         wire.LoseNext(loss);
-        Assert.False(await store.TryAddRedemptionAsync(redemption, None));
+        Assert.False(await store.TryAddConsumedStateAsync(redemption, None));
 
         Assert.Equal(instance, (await store.FindAsync(instance.Id, None))!.Instance);
-        Assert.Equal(redemption, await store.FindRedemptionAsync(redemption.Nonce, redemption.IssuedAt, None));
+        Assert.Equal(redemption, await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
     }
 
     [Fact]
@@ -180,11 +181,11 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     {
         using var wire = new Wire();
         var (store, table) = await azurite.CreateAsync(wire);
-        await store.TryAddRedemptionAsync(NewRedemption(), None);
+        await store.TryAddConsumedStateAsync(NewRedemption(), None);
 
         // The SDK tries again and finds them gone, as it would if another sweep had been faster.
         wire.LoseNextOf("$batch", "500");
-        Assert.Equal(0, await store.RemoveRedemptionsAsync(Noon.AddDays(1), 100, None));
+        Assert.Equal(0, await store.RemoveConsumedStatesAsync(Noon.AddDays(1), 100, None));
 
         Assert.Empty(await table.QueryAsync<TableEntity>().ToListAsync());
     }
@@ -241,10 +242,32 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         wire.LoseAll(status);
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveLastUseAsync(NewId(), Noon, None));
-        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveRedemptionAsync(NewRedemption(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveConsumedStateAsync(NewRedemption(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadGlancesAsync(None).CountAsync().AsTask());
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadTalliesAsync(Noon, None));
+    }
+
+    [Fact]
+    public async Task Initializing_needs_no_right_to_create_a_table_that_exists()
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        wire.LoseNextOf("/Tables", "403");
+
+        await store.InitializeAsync(None);
+
+        Assert.DoesNotContain("/Tables", wire.LastPath, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Initializing_without_the_right_to_create_a_missing_table_fails()
+    {
+        using var wire = new Wire();
+        var store = new TableInstanceStore(TableConnection.Open(azurite.NewTable(), null, new HttpClientTransport(wire)));
+        wire.LoseAll("403");
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.InitializeAsync(None));
     }
 
     [Fact]
@@ -270,7 +293,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));
-        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryAddRedemptionAsync(NewRedemption(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryAddConsumedStateAsync(NewRedemption(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadGlancesAsync(None).CountAsync().AsTask());
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadTalliesAsync(Noon, None));
@@ -299,7 +322,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
         wire.LoseAll("403");
-        var secret = new WixOAuth.Secrets.ProtectedText("key", "a-token-that-must-not-be-seen"u8.ToArray());
+        var secret = new WixOAuth.Protection.ProtectedText("key", "a-token-that-must-not-be-seen"u8.ToArray());
 
         var raised = await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance() with { RefreshToken = secret }, None));
 

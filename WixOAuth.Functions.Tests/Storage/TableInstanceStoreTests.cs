@@ -182,7 +182,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     public async Task MoreRedemptionsOfAShardThanATransactionHoldsAreRemoved()
     {
         var (store, table) = await azurite.CreateAsync();
-        var shard = InstanceRows.RedemptionKey(NewRedemption().Nonce, Noon).Shard;
+        var shard = InstanceRows.ConsumedStateKey(NewRedemption().Nonce, Noon).Shard;
         var rows = new List<TableEntity>();
         while (rows.Count < 250)
         {
@@ -198,9 +198,9 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
             await table.SubmitTransactionAsync(some.Select(row => new TableTransactionAction(TableTransactionActionType.Add, row)));
         }
 
-        Assert.Equal(130, await store.RemoveRedemptionsAsync(Noon.AddTicks(1), 130, None));
+        Assert.Equal(130, await store.RemoveConsumedStatesAsync(Noon.AddTicks(1), 130, None));
         Assert.Equal(120, (await RowsAsync(table)).Count);
-        Assert.Equal(120, await store.RemoveRedemptionsAsync(Noon.AddTicks(1), 1_000, None));
+        Assert.Equal(120, await store.RemoveConsumedStatesAsync(Noon.AddTicks(1), 1_000, None));
         Assert.Empty(await RowsAsync(table));
     }
 
@@ -209,10 +209,10 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     {
         var (store, table) = await azurite.CreateAsync();
         var nonce = NewRedemption().Nonce;
-        Assert.True(await store.TryAddRedemptionAsync(NewRedemption(nonce: nonce), None));
+        Assert.True(await store.TryAddConsumedStateAsync(NewRedemption(nonce: nonce), None));
         for (var number = 0; number < 40; number++)
         {
-            Assert.False(await store.TryAddRedemptionAsync(NewRedemption(nonce: nonce), None));
+            Assert.False(await store.TryAddConsumedStateAsync(NewRedemption(nonce: nonce), None));
         }
 
         Assert.Single(await RowsAsync(table));
@@ -226,8 +226,8 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     {
         var (store, table) = await azurite.CreateAsync();
 
-        await Assert.ThrowsAsync<ArgumentException>(() => store.TryAddRedemptionAsync(NewRedemption(nonce: nonce), None));
-        await Assert.ThrowsAsync<ArgumentException>(() => store.FindRedemptionAsync(nonce, Noon, None));
+        await Assert.ThrowsAsync<ArgumentException>(() => store.TryAddConsumedStateAsync(NewRedemption(nonce: nonce), None));
+        await Assert.ThrowsAsync<ArgumentException>(() => store.FindConsumedStateAsync(nonce, Noon, None));
 
         Assert.Empty(await RowsAsync(table));
     }

@@ -8,6 +8,8 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -28,15 +30,16 @@ public sealed class Core : IDisposable
     public Core(
         IInstanceStore? store = null,
         FakeTimeProvider? clock = null,
-        IAppSecretSource? appSecret = null,
-        IProtectionKeySource? keys = null,
+        ISecretSource<AppSecretVersion>? appSecret = null,
+        IKeyRing? keys = null,
         params (string, string)[] settings)
     {
         Clock = clock ?? TestClock.New();
         Settings = Read(settings);
         Store = store ?? new MemoryInstanceStore();
         Tallies = Store as IRefreshTallyStore ?? new MemoryInstanceStore();
-        var secrets = new ConfiguredSecrets(Settings.Wix.AppSecret!, Settings.Tokens.ProtectionKey!);
+        var secret = new ConfiguredSource<AppSecretVersion>(new AppSecretVersion("configured", Settings.Wix.AppSecret!));
+        var secrets = KeyRingOf(Settings.Tokens.ProtectionKey!);
         Http = new HttpClient(Wix);
         ServiceRegistration.Configure(Http);
         _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
@@ -51,7 +54,7 @@ public sealed class Core : IDisposable
         Trust = new AppSecretTrust(Telemetry, Clock, Logs.For<AppSecretTrust>());
         Uses = new LastUses(Store, Background, Settings, Telemetry, Clock, Logs.For<LastUses>());
         History = new RefreshHistory(Tallies, Clock, Logs.For<RefreshHistory>());
-        var source = appSecret ?? secrets;
+        var source = appSecret ?? secret;
         Keeper = new TokenKeeper(
             Store,
             Writer,
@@ -73,8 +76,8 @@ public sealed class Core : IDisposable
         Sweep = new RefreshSweep(
             Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
         Housekeeping = new Housekeeping(Store, Tallies, Telemetry, Clock, Logs.For<Housekeeping>());
-        Reprotection = new Reprotection(Store, secrets, Protector, Telemetry, Clock, Logs.For<Reprotection>());
-        Tickets = new InstallTickets(new StateProtector(secrets), Clock);
+        TokenReencryption = new TokenReencryption(Store, secrets, Protector, Telemetry, Clock, Logs.For<TokenReencryption>());
+        Tickets = new InstallStateService(new StateProtector(secrets), Clock);
         Flow = new InstallFlow(
             Tickets,
             Store,
@@ -130,7 +133,7 @@ public sealed class Core : IDisposable
 
     public Housekeeping Housekeeping { get; }
 
-    public Reprotection Reprotection { get; }
+    public TokenReencryption TokenReencryption { get; }
 
     public TokenKeeper Keeper { get; }
 
@@ -142,7 +145,7 @@ public sealed class Core : IDisposable
 
     public RefreshSweep Sweep { get; }
 
-    public InstallTickets Tickets { get; }
+    public InstallStateService Tickets { get; }
 
     public InstallFlow Flow { get; }
 
@@ -203,7 +206,10 @@ public sealed class Core : IDisposable
 
     /// <summary>A reader that knows the keys of the settings.</summary>
     public static WebhookReader ReaderOf(ServiceSettings settings, TimeProvider time) =>
-        new(new ConfiguredWebhookKeys(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);
+        new(new ConfiguredSource<WebhookKeys>(new WebhookKeys(settings.Wix.WebhookPublicKeys)), settings, time);
+
+    internal static IKeyRing KeyRingOf(ProtectionKey key) =>
+        new KeyRing(new ConfiguredSource<ProtectionKeys>(new ProtectionKeys(key)), NullLogger<KeyRing>.Instance);
 
     public static InstanceId NewId() => new(Guid.NewGuid());
 

@@ -115,21 +115,21 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
         },
         onConflict: true);
 
-    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
-        BusyAsync(() => inner.TryAddRedemptionAsync(redemption, cancellationToken));
+    public Task<bool> TryAddConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken) =>
+        BusyAsync(() => inner.TryAddConsumedStateAsync(redemption, cancellationToken));
 
-    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
-        BusyAsync(() => inner.FindRedemptionAsync(nonce, issuedAt, cancellationToken));
+    public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        BusyAsync(() => inner.FindConsumedStateAsync(nonce, issuedAt, cancellationToken));
 
-    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
+    public Task SaveConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken) =>
         BusyAsync(async () =>
         {
-            await inner.SaveRedemptionAsync(redemption, cancellationToken);
+            await inner.SaveConsumedStateAsync(redemption, cancellationToken);
             return true;
         });
 
-    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        BusyAsync(() => inner.RemoveRedemptionsAsync(before, limit, cancellationToken));
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        BusyAsync(() => inner.RemoveConsumedStatesAsync(before, limit, cancellationToken));
 
     public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
         BusyAsync(() => inner.FindLastUseAsync(id, cancellationToken));

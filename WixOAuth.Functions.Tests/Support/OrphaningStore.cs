@@ -55,17 +55,17 @@ public sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         store.ReadByStatusAsync(status, cancellationToken);
 
-    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
-        store.TryAddRedemptionAsync(redemption, cancellationToken);
+    public Task<bool> TryAddConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken) =>
+        store.TryAddConsumedStateAsync(redemption, cancellationToken);
 
-    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
-        store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+    public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        store.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
 
-    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) =>
-        store.SaveRedemptionAsync(redemption, cancellationToken);
+    public Task SaveConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken) =>
+        store.SaveConsumedStateAsync(redemption, cancellationToken);
 
-    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        store.RemoveRedemptionsAsync(before, limit, cancellationToken);
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        store.RemoveConsumedStatesAsync(before, limit, cancellationToken);
 
     public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) => store.FindLastUseAsync(id, cancellationToken);
 

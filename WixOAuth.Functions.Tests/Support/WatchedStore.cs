@@ -54,28 +54,28 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
         await store.RemoveDueAsync(due, cancellationToken);
     }
 
-    public async Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public async Task<bool> TryAddConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken)
     {
-        await NoteAsync(nameof(TryAddRedemptionAsync), redemption.InstanceId);
-        return await store.TryAddRedemptionAsync(redemption, cancellationToken);
+        await NoteAsync(nameof(TryAddConsumedStateAsync), redemption.InstanceId);
+        return await store.TryAddConsumedStateAsync(redemption, cancellationToken);
     }
 
-    public async Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
+    public async Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
     {
-        await NoteAsync(nameof(FindRedemptionAsync), null);
-        return await store.FindRedemptionAsync(nonce, issuedAt, cancellationToken);
+        await NoteAsync(nameof(FindConsumedStateAsync), null);
+        return await store.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
     }
 
-    public async Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public async Task SaveConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken)
     {
-        await NoteAsync(nameof(SaveRedemptionAsync), redemption.InstanceId);
-        await store.SaveRedemptionAsync(redemption, cancellationToken);
+        await NoteAsync(nameof(SaveConsumedStateAsync), redemption.InstanceId);
+        await store.SaveConsumedStateAsync(redemption, cancellationToken);
     }
 
-    public async Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)
+    public async Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)
     {
-        await NoteAsync(nameof(RemoveRedemptionsAsync), null);
-        return await store.RemoveRedemptionsAsync(before, limit, cancellationToken);
+        await NoteAsync(nameof(RemoveConsumedStatesAsync), null);
+        return await store.RemoveConsumedStatesAsync(before, limit, cancellationToken);
     }
 
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken)

@@ -40,7 +40,7 @@ public abstract class HousekeepingTests
 
         var summary = await core.Housekeeping.RunAsync(None);
 
-        Assert.Equal((0, 1, 0), (summary.Redemptions, summary.Tombstones, summary.DueRows));
+        Assert.Equal((0, 1, 0), (summary.ConsumedStates, summary.Tombstones, summary.DueRows));
         Assert.Null(await store.FindAsync(old.Id, None));
         Assert.Null(await store.FindLastUseAsync(old.Id, None));
         Assert.Equal([young.Id], await store.ReadByStatusAsync(InstanceStatus.Removed, None).ToListAsync());
@@ -113,13 +113,13 @@ public abstract class HousekeepingTests
         var store = await CreateAsync();
         using var core = new Core(store);
         var now = core.Clock.GetUtcNow();
-        await store.TryAddRedemptionAsync(Samples.NewRedemption(now.AddMinutes(-21)), None);
+        await store.TryAddConsumedStateAsync(Samples.NewRedemption(now.AddMinutes(-21)), None);
         var young = Samples.NewRedemption(now.AddMinutes(-19));
-        await store.TryAddRedemptionAsync(young, None);
+        await store.TryAddConsumedStateAsync(young, None);
 
-        Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).Redemptions);
+        Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).ConsumedStates);
 
-        Assert.NotNull(await store.FindRedemptionAsync(young.Nonce, young.IssuedAt, None));
+        Assert.NotNull(await store.FindConsumedStateAsync(young.Nonce, young.IssuedAt, None));
     }
 
     [Fact]
@@ -144,11 +144,11 @@ public abstract class HousekeepingTests
         using var core = new Core(store);
         for (var number = 0; number < 2_500; number++)
         {
-            await store.TryAddRedemptionAsync(Samples.NewRedemption(core.Clock.GetUtcNow().AddDays(-1)), None);
+            await store.TryAddConsumedStateAsync(Samples.NewRedemption(core.Clock.GetUtcNow().AddDays(-1)), None);
         }
 
-        Assert.Equal(2_500, (await core.Housekeeping.RunAsync(None)).Redemptions);
-        Assert.Equal(3, store.CallsTo(nameof(IInstanceStore.RemoveRedemptionsAsync)));
+        Assert.Equal(2_500, (await core.Housekeeping.RunAsync(None)).ConsumedStates);
+        Assert.Equal(3, store.CallsTo(nameof(IInstanceStore.RemoveConsumedStatesAsync)));
     }
 
     [Fact]

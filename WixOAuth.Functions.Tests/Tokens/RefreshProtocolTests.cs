@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
@@ -851,7 +852,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
     private Process Start(params (string, string)[] settings) => Start(null, null, settings);
 
-    private Process Start(IAppSecretSource? appSecret, IProtectionKeySource? keys, params (string, string)[] settings)
+    private Process Start(ISecretSource<AppSecretVersion>? appSecret, IKeyRing? keys, params (string, string)[] settings)
     {
         var store = new FaultyStore(_shared);
         var process = new Process(new Core(store, _clock, appSecret, keys, settings), store);
@@ -998,7 +999,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         }
     }
 
-    private sealed class ChangingSecret : IAppSecretSource
+    private sealed class ChangingSecret : ISecretSource<AppSecretVersion>
     {
         public string Current { get; set; } = "old";
 
@@ -1009,7 +1010,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         public ValueTask<AppSecretVersion> GetNewestAsync(CancellationToken cancellationToken) => new(new AppSecretVersion(Newest, new AppSecret(Newest)));
     }
 
-    private sealed class FailingKeys : IProtectionKeySource
+    private sealed class FailingKeys : IKeyRing
     {
         private readonly ProtectionKey _key = Core.Read().Tokens.ProtectionKey!;
 

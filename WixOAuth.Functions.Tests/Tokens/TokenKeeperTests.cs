@@ -1,5 +1,6 @@
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
@@ -612,14 +613,14 @@ public sealed class TokenKeeperTests : IDisposable
     private async Task<string> TokenAsync(TokenDemand? demand = null) =>
         Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id, demand)).AccessToken.Reveal();
 
-    private sealed class NoKeys : IProtectionKeySource
+    private sealed class NoKeys : IKeyRing
     {
         public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException();
 
         public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException();
     }
 
-    private sealed class RotatingSecret(string first) : IAppSecretSource
+    private sealed class RotatingSecret(string first) : ISecretSource<AppSecretVersion>
     {
         public required string Newest { get; set; }
 

@@ -28,6 +28,10 @@ internal sealed class ControlEndpoints(PretendWixServer server, Ledger ledger, P
             control.RejectRefreshToken(InstanceOf(body), body["rejected"]?.GetValue<bool>() ?? true);
             return new { };
         });
+        Post(group, "/webhook", body => new
+        {
+            jwt = server.SignWebhook(body["eventType"]?.GetValue<string>() ?? throw new ArgumentException("eventType is missing."), InstanceOf(body)),
+        });
         Post(group, "/replay", body => new { replayed = server.ReplayWebhook(NumberOf(body, "number")) });
         Post(group, "/seed", body => server.Seed(NumberOf(body, "count")));
     }

@@ -223,10 +223,7 @@ internal sealed class Ledger
         var rotates = _control.Switches.RefreshTokenAnswer == RefreshTokenAnswer.New;
         lock (site!.Gate)
         {
-            refusal = site.Status != PretendSiteStatus.Installed ? Refusal.Removed
-                : site.RefreshRejected ? Refusal.Revoked
-                : ticket!.Serial < site.OldestValidSerial ? Refusal.Replaced
-                : Refusal.None;
+            refusal = CheckRefreshable(site, ticket!);
             if (refusal == Refusal.None && rotates)
             {
                 answer = NextRefreshToken(site);
@@ -257,6 +254,21 @@ internal sealed class Ledger
         lock (site!.Gate)
         {
             return CheckInstalled(site, ticket!);
+        }
+    }
+
+    /// <summary>Checks a refresh token without using it.</summary>
+    public Refusal CheckRefreshToken(string? token, out Site? site)
+    {
+        var refusal = Check(token, TicketKind.Refresh, out site, out var ticket);
+        if (refusal != Refusal.None)
+        {
+            return refusal;
+        }
+
+        lock (site!.Gate)
+        {
+            return CheckRefreshable(site, ticket!);
         }
     }
 
@@ -322,6 +334,12 @@ internal sealed class Ledger
 
     private static Refusal CheckInstalled(Site site, Ticket ticket) =>
         site.Status != PretendSiteStatus.Installed || site.Epoch != ticket.Epoch ? Refusal.Removed : Refusal.None;
+
+    private static Refusal CheckRefreshable(Site site, Ticket ticket) =>
+        site.Status != PretendSiteStatus.Installed ? Refusal.Removed
+        : site.RefreshRejected ? Refusal.Revoked
+        : ticket.Serial < site.OldestValidSerial ? Refusal.Replaced
+        : Refusal.None;
 
     private static RSA LoadOrMakeKey(string? pem)
     {

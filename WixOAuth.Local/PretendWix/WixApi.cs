@@ -258,6 +258,12 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
 
         var real = control.Switches.TokenInfoHasRealTypes;
         var refusal = ledger.CheckAccessToken(call["token"], out var site, out var ticket);
+        if (refusal == Refusal.Unknown)
+        {
+            // Wix's SDK asks about its refresh token (wix-protocol §12). One never ends (§5): no exp.
+            refusal = ledger.CheckRefreshToken(call["token"], out site);
+        }
+
         if (refusal != Refusal.None)
         {
             return new(StatusCodes.Status200OK, new JsonObject { ["active"] = real ? false : "false" }) { Detail = $"inactive ({refusal})" };
@@ -266,17 +272,22 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
         JsonNode Number(long milliseconds) =>
             real ? milliseconds / 1_000 : (milliseconds / 1_000).ToString(System.Globalization.CultureInfo.InvariantCulture);
 
-        return new(StatusCodes.Status200OK, new JsonObject
+        var info = new JsonObject
         {
             ["active"] = real ? true : "true",
             ["subjectType"] = "APP",
             ["subjectId"] = options.AppId,
-            ["exp"] = Number(ticket!.UntilMs),
-            ["iat"] = Number(ticket.IssuedMs),
             ["clientId"] = options.AppId,
             ["siteId"] = site!.SiteId.ToString(),
             ["instanceId"] = site.InstanceId.ToString(),
-        });
+        };
+        if (ticket is { Kind: TicketKind.Access })
+        {
+            info["exp"] = Number(ticket.UntilMs);
+            info["iat"] = Number(ticket.IssuedMs);
+        }
+
+        return new(StatusCodes.Status200OK, info);
     }
 
     private Answer Instance(Call call)

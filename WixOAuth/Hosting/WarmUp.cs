@@ -20,12 +20,12 @@ internal sealed partial class WarmUp(IServiceProvider services, ILogger<WarmUp> 
         try
         {
             // Asked for here: as parameters they would be put together by the thread that starts the program.
-            var reading = services.GetRequiredService<IAppSecretSource>().GetAsync(stoppingToken).AsTask();
-            var issuing = services.GetRequiredService<InstallTickets>().IssueAsync(new byte[16], customer: null, stoppingToken);
+            var reading = services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(stoppingToken).AsTask();
+            var issuing = services.GetRequiredService<InstallStateService>().IssueAsync(new byte[16], customer: null, stoppingToken);
             services.GetRequiredService<InstallEndpoints>();
             services.GetRequiredService<TokenEndpoints>();
             services.GetRequiredService<WebhookEndpoint>();
-            var checking = services.GetRequiredService<IWebhookKeySource>().GetAsync(stoppingToken).AsTask();
+            var checking = services.GetRequiredService<ISecretSource<WebhookKeys>>().GetAsync(stoppingToken).AsTask();
             await Task.WhenAll(reading, issuing, checking);
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)

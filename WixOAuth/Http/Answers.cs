@@ -21,6 +21,7 @@ internal abstract class Answer(int statusCode) : IResult
         response.Headers.CacheControl = "no-store";
         response.Headers["Referrer-Policy"] = "no-referrer";
         response.Headers.XContentTypeOptions = "nosniff";
+        response.Headers.StrictTransportSecurity = "max-age=31536000";
         return WriteAsync(response);
     }
 

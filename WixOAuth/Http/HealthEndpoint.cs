@@ -1,13 +1,19 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Http;
 
-/// <summary>Whether what we depend on is there, as HTTP. Its findings are kept for 10 seconds, since anybody may ask.</summary>
+/// <summary>The health of the storage and the secrets, over HTTP. Results are cached for 10 seconds, since anybody may ask.</summary>
 public sealed class HealthEndpoint(
-    IInstanceStore store, IAppSecretSource appSecret, IProtectionKeySource protectionKeys, TimeProvider time, ILogger<HealthEndpoint> logger)
+    IInstanceStore store,
+    ISecretSource<AppSecretVersion> appSecret,
+    IKeyRing protectionKeys,
+    TokenProtector protector,
+    TimeProvider time,
+    ILogger<HealthEndpoint> logger)
 {
     private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan LongestCheck = TimeSpan.FromSeconds(5);
@@ -40,15 +46,28 @@ public sealed class HealthEndpoint(
 
     private async Task<HealthBody> CheckAsync()
     {
-        // No instance has the empty id: reading it is the cheapest question that the storage has to answer.
+        // No instance has the empty id: reading it is the cheapest request.
         var storage = CheckAsync(async cancellationToken => await store.FindAsync(default, cancellationToken));
         var secrets = CheckAsync(async cancellationToken =>
         {
             await appSecret.GetAsync(cancellationToken);
             await protectionKeys.GetCurrentAsync(cancellationToken);
+            await CheckKeysAsync(cancellationToken);
         });
         var (storageStatus, secretsStatus) = (await storage, await secrets);
         return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus);
+    }
+
+    private async Task CheckKeysAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await protector.EnsureCanSealAsync(cancellationToken);
+        }
+        catch (StorageUnavailableException)
+        {
+            // Reported as the storage's health, not as the secrets'.
+        }
     }
 
     private async Task<string> CheckAsync(Func<CancellationToken, Task> check)

@@ -19,7 +19,7 @@ public sealed class InstallEndpoints(InstallFlow flow, ILogger<InstallEndpoints>
             ? await flow.BeginAsync(
                 new AppUrlRequest(values[0] is { } token ? new InstallToken(token) : null, values[1], [.. request.Cookies]),
                 cancellationToken)
-            : new InstallStep.Stopped(InstallProblem.BadRequest));
+            : new InstallResult.Stopped(InstallProblem.BadRequest));
 
     /// <summary><c>GET /api/redirect</c>: see the contract's <c>Redirect</c>.</summary>
     public Task<IResult> Redirect(HttpRequest request, CancellationToken cancellationToken) => AnswerAsync(async () =>
@@ -28,17 +28,17 @@ public sealed class InstallEndpoints(InstallFlow flow, ILogger<InstallEndpoints>
                 new RedirectRequest(
                     values[0] is { } code ? new AuthorizationCode(code) : null, values[1], values[2], values[3] is not null, [.. request.Cookies]),
                 cancellationToken)
-            : new InstallStep.Stopped(InstallProblem.BadRequest));
+            : new InstallResult.Stopped(InstallProblem.BadRequest));
 
-    private async Task<IResult> AnswerAsync(Func<Task<InstallStep>> step)
+    private async Task<IResult> AnswerAsync(Func<Task<InstallResult>> step)
     {
         try
         {
             return await step() switch
             {
-                InstallStep.Consent consent => new RedirectAnswer(consent.Url, consent.Set, consent.Removed),
-                InstallStep.CloseWindow close => new RedirectAnswer(close.Url),
-                InstallStep.Stopped stopped => Stopped(stopped.Problem),
+                InstallResult.Consent consent => new RedirectAnswer(consent.Url, consent.Set, consent.Removed),
+                InstallResult.CloseWindow close => new RedirectAnswer(close.Url),
+                InstallResult.Stopped stopped => Stopped(stopped.Problem),
                 _ => new HandshakePage(200, InstallPages.Connected),
             };
         }

@@ -12,7 +12,7 @@ namespace WixOAuth.Http;
 
 /// <summary>Installations as HTTP, for our own apps and operators. Nothing is ever thrown to the host.</summary>
 public sealed class InstanceEndpoints(
-    IInstanceStore store, InstanceLife life, SetupCompleter setup, InstallTickets tickets, ServiceSettings settings, ILogger<InstanceEndpoints> logger)
+    IInstanceStore store, InstanceLife life, SetupCompleter setup, InstallStateService tickets, ServiceSettings settings, ILogger<InstanceEndpoints> logger)
 {
     private const int MaxLinkRequest = 4_096;
     private const int DefaultPage = 50;
@@ -97,7 +97,7 @@ public sealed class InstanceEndpoints(
     {
         if (await ReadCustomerAsync(request, cancellationToken) is not { } customer)
         {
-            return Problems.InvalidRequest($"The body should be JSON with a customer of 1 to {InstallTickets.MaxCustomerLength} characters.");
+            return Problems.InvalidRequest($"The body should be JSON with a customer of 1 to {InstallStateService.MaxCustomerLength} characters.");
         }
 
         var (start, expiresOn) = await tickets.IssueLinkAsync(customer, cancellationToken);
@@ -119,7 +119,7 @@ public sealed class InstanceEndpoints(
             }
 
             var customer = JsonSerializer.Deserialize(buffer.AsSpan(0, length), Json.Default.LinkRequestBody)?.Customer;
-            return customer is { Length: > 0 and <= InstallTickets.MaxCustomerLength }
+            return customer is { Length: > 0 and <= InstallStateService.MaxCustomerLength }
                 && !customer.Any(char.IsControl)
                 && !string.IsNullOrWhiteSpace(customer)
                     ? customer

@@ -1,12 +1,13 @@
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
 /// <summary>What the timers start. Nothing is ever thrown to the host: the next tick tries again.</summary>
-public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, Reprotection reprotection, BackupTimer backup, TimeProvider time, ILogger<TimerEndpoints> logger)
+public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, TokenReencryption reencryption, BackupTimer backup, TimeProvider time, ILogger<TimerEndpoints> logger)
 {
     /// <summary>The timer <c>RefreshTokens</c>.</summary>
     public Task RefreshTokens(CancellationToken cancellationToken) => GuardAsync(() => sweep.RunAsync(cancellationToken));
@@ -17,7 +18,7 @@ public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping
         using var inTime = new CancellationTokenSource(Tokens.Housekeeping.LongestRun, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         await GuardAsync(() => housekeeping.RunAsync(cancellationToken));
-        await GuardAsync(() => reprotection.RunAsync(until.Token));
+        await GuardAsync(() => reencryption.RunAsync(until.Token));
     }
 
     /// <summary>The timer <c>Backup</c>.</summary>

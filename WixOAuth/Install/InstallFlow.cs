@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
@@ -15,7 +16,7 @@ namespace WixOAuth.Install;
 /// confirmed, its tokens saved, and the browser sent to close its window.
 /// </summary>
 public sealed class InstallFlow(
-    InstallTickets tickets,
+    InstallStateService tickets,
     IInstanceStore store,
     InstanceWriter writer,
     TokenGrants grants,
@@ -41,14 +42,14 @@ public sealed class InstallFlow(
     /// neither the storage nor Wix.
     /// </summary>
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be had.</exception>
-    public async Task<InstallStep> BeginAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    public async Task<InstallResult> BeginAsync(AppUrlRequest request, CancellationToken cancellationToken)
     {
         var step = await FindConsentAsync(request, cancellationToken);
         telemetry.InstallBegun(step);
         return step;
     }
 
-    private async Task<InstallStep> FindConsentAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    private async Task<InstallResult> FindConsentAsync(AppUrlRequest request, CancellationToken cancellationToken)
     {
         var (link, customer) = (new byte[16], (string?)null);
         var (inFlight, removed) = await tickets.ReadAllAsync(request.Cookies, cancellationToken);
@@ -56,7 +57,7 @@ public sealed class InstallFlow(
         {
             if (await tickets.ReadLinkAsync(start, cancellationToken) is not { } opened)
             {
-                return new InstallStep.Stopped(InstallProblem.BadLink);
+                return new InstallResult.Stopped(InstallProblem.BadLink);
             }
 
             (link, customer) = opened;
@@ -70,8 +71,8 @@ public sealed class InstallFlow(
         }
 
         var (state, cookie) = await tickets.IssueAsync(link, customer, cancellationToken);
-        removed.AddRange(inFlight.SkipLast(InstallTickets.MaxInFlight - 1).Select(install => install.Name));
-        return new InstallStep.Consent(ConsentUrl(request.Token, state), cookie, removed);
+        removed.AddRange(inFlight.SkipLast(InstallStateService.MaxInFlight - 1).Select(install => install.Name));
+        return new InstallResult.Consent(ConsentUrl(request.Token, state), cookie, removed);
     }
 
     /// <summary>
@@ -79,7 +80,7 @@ public sealed class InstallFlow(
     /// cancels it: a browser that goes away must not leave a code spent and its tokens lost.
     /// </summary>
     /// <exception cref="OperationCanceledException">The caller went away before anything was spent.</exception>
-    public async Task<InstallStep> CompleteAsync(RedirectRequest request, CancellationToken cancellationToken)
+    public async Task<InstallResult> CompleteAsync(RedirectRequest request, CancellationToken cancellationToken)
     {
         var startedAt = time.GetTimestamp();
         using var activity = telemetry.Trace("Redirect");
@@ -88,39 +89,42 @@ public sealed class InstallFlow(
         return step;
     }
 
-    private async Task<InstallStep> RedeemAsync(RedirectRequest request, Activity? activity, CancellationToken cancellationToken)
+    private async Task<InstallResult> RedeemAsync(RedirectRequest request, Activity? activity, CancellationToken cancellationToken)
     {
         // 1. Is it ours to go on with?
         if (request.HasError || request.Code is not { } code)
         {
-            return new InstallStep.Stopped(InstallProblem.NotConsented);
+            return new InstallResult.Stopped(InstallProblem.NotConsented);
         }
 
         if (request.State is null || await tickets.ReadStateAsync(request.State, cancellationToken) is not var (nonce, issuedAt))
         {
-            return new InstallStep.Stopped(InstallProblem.ForeignState);
+            return new InstallResult.Stopped(InstallProblem.InvalidState);
         }
 
         if (tickets.IsExpired(issuedAt))
         {
-            return new InstallStep.Stopped(InstallProblem.ExpiredState);
+            return new InstallResult.Stopped(InstallProblem.ExpiredState);
         }
 
         if (await tickets.FindAsync(request.Cookies, nonce, cancellationToken) is not { } ticket)
         {
-            return new InstallStep.Stopped(InstallProblem.ForeignState);
+            return new InstallResult.Stopped(InstallProblem.InvalidState);
         }
 
         if (!InstanceId.TryParse(request.InstanceId, out var id))
         {
-            return new InstallStep.Stopped(InstallProblem.BadInstance);
+            return new InstallResult.Stopped(InstallProblem.BadInstance);
         }
 
         activity?.SetInstance(id);
 
+        // Before anything is spent: tokens that cannot be sealed cannot be saved.
+        await protector.EnsureCanSealAsync(cancellationToken);
+
         // 2. Redeem the state, once. That this write succeeds also shows that the tokens can be saved. A browser that
         // leaves now does not stop it: its reload could not tell whether the row that landed has anyone behind it.
-        var redemption = new Redemption
+        var redemption = new ConsumedState
         {
             Nonce = Convert.ToHexStringLower(nonce),
             IssuedAt = issuedAt,
@@ -128,7 +132,7 @@ public sealed class InstallFlow(
             CodeFingerprint = code.Fingerprint(),
             InstanceId = id,
         };
-        if (!await store.TryAddRedemptionAsync(redemption, CancellationToken.None)
+        if (!await store.TryAddConsumedStateAsync(redemption, CancellationToken.None)
             && await RepeatAsync(redemption, cancellationToken) is { } repeated)
         {
             return repeated;
@@ -141,7 +145,7 @@ public sealed class InstallFlow(
         return step;
     }
 
-    private async Task<(RedemptionOutcome Outcome, InstallStep Step, DateTimeOffset? ExpiresOn)> SpendAsync(
+    private async Task<(ConsumedStateOutcome Outcome, InstallResult Step, DateTimeOffset? ExpiresOn)> SpendAsync(
         AuthorizationCode code, InstanceId id, string? customer)
     {
         try
@@ -150,19 +154,19 @@ public sealed class InstallFlow(
             var answer = await grants.ExchangeAsync(code, CancellationToken.None);
             if (answer is TokenAnswer.Rejected)
             {
-                return Stopped(RedemptionOutcome.Rejected);
+                return Stopped(ConsumedStateOutcome.Rejected);
             }
 
             if (answer is not TokenAnswer.Granted { RefreshToken: { } refreshToken } granted)
             {
-                return Stopped(RedemptionOutcome.WixUnavailable);
+                return Stopped(ConsumedStateOutcome.WixUnavailable);
             }
 
             // 5. Whose tokens are they? The instance of the query string is only a claim (wix-protocol §4).
             var (belongs, consent) = await ConfirmAsync(granted.AccessToken, id, customer);
             if (belongs is not true)
             {
-                return Stopped(belongs is false ? RedemptionOutcome.Rejected : RedemptionOutcome.WixUnavailable);
+                return Stopped(belongs is false ? ConsumedStateOutcome.Rejected : ConsumedStateOutcome.WixUnavailable);
             }
 
             // 6. Saved before the browser goes on.
@@ -172,16 +176,16 @@ public sealed class InstallFlow(
                 background.Start("set-up completion", () => setup.SendAsync(stored, granted.AccessToken));
             }
 
-            return (RedemptionOutcome.Connected, new InstallStep.CloseWindow(CloseWindowUrl(granted.AccessToken)), granted.ExpiresOn);
+            return (ConsumedStateOutcome.Connected, new InstallResult.CloseWindow(CloseWindowUrl(granted.AccessToken)), granted.ExpiresOn);
         }
         catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
         {
             logger.NotSaved(id, exception.GetType().Name);
-            return Stopped(RedemptionOutcome.StorageUnavailable);
+            return Stopped(ConsumedStateOutcome.StorageUnavailable);
         }
 
-        static (RedemptionOutcome, InstallStep, DateTimeOffset?) Stopped(RedemptionOutcome outcome) =>
-            (outcome, new InstallStep.Stopped(ProblemOf(outcome)), null);
+        static (ConsumedStateOutcome, InstallResult, DateTimeOffset?) Stopped(ConsumedStateOutcome outcome) =>
+            (outcome, new InstallResult.Stopped(ProblemOf(outcome)), null);
     }
 
     /// <summary>Whether the token belongs to the instance and to this app; null when Wix does not tell.</summary>
@@ -233,11 +237,11 @@ public sealed class InstallFlow(
         return stored;
     }
 
-    private async Task RecordAsync(Redemption redemption)
+    private async Task RecordAsync(ConsumedState redemption)
     {
         try
         {
-            await store.SaveRedemptionAsync(redemption, CancellationToken.None);
+            await store.SaveConsumedStateAsync(redemption, CancellationToken.None);
         }
         catch (StorageUnavailableException)
         {
@@ -250,12 +254,12 @@ public sealed class InstallFlow(
     /// The same redirect again: a reload gets what the first load got. Null when it turns out to be no repeat, since the
     /// answer to our own write was lost.
     /// </summary>
-    private async Task<InstallStep?> RepeatAsync(Redemption mine, CancellationToken cancellationToken)
+    private async Task<InstallResult?> RepeatAsync(ConsumedState mine, CancellationToken cancellationToken)
     {
         var patientUntil = time.GetUtcNow() + LongestWait;
         for (var poll = ShortestPoll; ; poll = poll * 1.5 < LongestPoll ? poll * 1.5 : LongestPoll)
         {
-            var first = await store.FindRedemptionAsync(mine.Nonce, mine.IssuedAt, cancellationToken);
+            var first = await store.FindConsumedStateAsync(mine.Nonce, mine.IssuedAt, cancellationToken);
             if (first?.AttemptId == mine.AttemptId)
             {
                 return null;
@@ -264,38 +268,38 @@ public sealed class InstallFlow(
             if (first is null || first.CodeFingerprint != mine.CodeFingerprint || first.InstanceId != mine.InstanceId)
             {
                 logger.StateReplayed(mine.InstanceId);
-                return new InstallStep.Stopped(InstallProblem.ReplayedState);
+                return new InstallResult.Stopped(InstallProblem.ReplayedState);
             }
 
-            if (first.Outcome == RedemptionOutcome.Connected)
+            if (first.Outcome == ConsumedStateOutcome.Connected)
             {
                 return await CloseAgainAsync(first, cancellationToken);
             }
 
-            if (first.Outcome != RedemptionOutcome.Pending)
+            if (first.Outcome != ConsumedStateOutcome.Pending)
             {
-                return new InstallStep.Stopped(ProblemOf(first.Outcome));
+                return new InstallResult.Stopped(ProblemOf(first.Outcome));
             }
 
             if (time.GetUtcNow() >= patientUntil)
             {
-                return new InstallStep.Stopped(InstallProblem.WixUnavailable);
+                return new InstallResult.Stopped(InstallProblem.WixUnavailable);
             }
 
             await Task.Delay(poll, time, cancellationToken);
         }
     }
 
-    private async Task<InstallStep> CloseAgainAsync(Redemption first, CancellationToken cancellationToken) =>
+    private async Task<InstallResult> CloseAgainAsync(ConsumedState first, CancellationToken cancellationToken) =>
         first.AccessTokenExpiresOn > time.GetUtcNow()
         && await keeper.GetTokenAsync(first.InstanceId, TokenDemand.LivingFor(TimeSpan.Zero), cancellationToken) is TokenResult.Token token
-            ? new InstallStep.CloseWindow(CloseWindowUrl(token.AccessToken))
-            : new InstallStep.Connected();
+            ? new InstallResult.CloseWindow(CloseWindowUrl(token.AccessToken))
+            : new InstallResult.Connected();
 
-    private static InstallProblem ProblemOf(RedemptionOutcome outcome) => outcome switch
+    private static InstallProblem ProblemOf(ConsumedStateOutcome outcome) => outcome switch
     {
-        RedemptionOutcome.Rejected => InstallProblem.Rejected,
-        RedemptionOutcome.StorageUnavailable => InstallProblem.StorageUnavailable,
+        ConsumedStateOutcome.Rejected => InstallProblem.Rejected,
+        ConsumedStateOutcome.StorageUnavailable => InstallProblem.StorageUnavailable,
         _ => InstallProblem.WixUnavailable,
     };
 

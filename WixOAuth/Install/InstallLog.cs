@@ -7,10 +7,10 @@ namespace WixOAuth.Install;
 internal static partial class InstallLog
 {
     [LoggerMessage(201, LogLevel.Information, "Redirect for instance {InstanceId} ended: {Outcome}")]
-    public static partial void RedirectEnded(this ILogger logger, InstanceId instanceId, RedemptionOutcome outcome);
+    public static partial void RedirectEnded(this ILogger logger, InstanceId instanceId, ConsumedStateOutcome outcome);
 
     [LoggerMessage(202, LogLevel.Warning, "Redirect for instance {InstanceId}: its outcome {Outcome} could not be written down")]
-    public static partial void OutcomeNotRecorded(this ILogger logger, InstanceId instanceId, RedemptionOutcome outcome);
+    public static partial void OutcomeNotRecorded(this ILogger logger, InstanceId instanceId, ConsumedStateOutcome outcome);
 
     [LoggerMessage(203, LogLevel.Warning, "Redirect naming instance {InstanceId}: a state was used again with another code or instance")]
     public static partial void StateReplayed(this ILogger logger, InstanceId instanceId);

@@ -113,17 +113,17 @@ public interface IInstanceStore
     /// Writes down that a state is being redeemed.
     /// </summary>
     /// <returns>False when its nonce was written down before, by anyone.</returns>
-    Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken);
+    Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
 
     /// <summary>Reads what is known of a redeemed state; null when it never was redeemed.</summary>
-    Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
+    Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
 
-    /// <summary>Replaces what is known of a redeemed state by how the redemption ended.</summary>
-    Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken);
+    /// <summary>Replaces what is known of a redeemed state by how its use ended.</summary>
+    Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
 
-    /// <summary>Removes redemptions of states issued before <paramref name="before"/>, at most <paramref name="limit"/>.</summary>
+    /// <summary>Removes consumedStates of states issued before <paramref name="before"/>, at most <paramref name="limit"/>.</summary>
     /// <returns>How many were removed.</returns>
-    Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
+    Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
 
     /// <summary>When an instance was last asked for; null when never.</summary>
     Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken);

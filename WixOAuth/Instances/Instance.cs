@@ -1,4 +1,4 @@
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Instances;
 

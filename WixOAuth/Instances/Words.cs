@@ -1,4 +1,6 @@
+using System.Reflection;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace WixOAuth.Instances;
 
@@ -17,9 +19,13 @@ internal static class Words
         where T : struct, Enum
     {
         public static readonly Dictionary<T, string> Texts =
-            Enum.GetValues<T>().ToDictionary(value => value, value => JsonNamingPolicy.SnakeCaseLower.ConvertName(value.ToString()));
+            Enum.GetValues<T>().ToDictionary(value => value, value => TextOf(value.ToString()));
 
         public static readonly Dictionary<string, T> Values =
             Texts.ToDictionary(pair => pair.Value, pair => pair.Key, StringComparer.Ordinal);
+
+        // The attribute keeps a public word whose name in the code has changed.
+        private static string TextOf(string name) =>
+            typeof(T).GetField(name)!.GetCustomAttribute<JsonStringEnumMemberNameAttribute>()?.Name ?? JsonNamingPolicy.SnakeCaseLower.ConvertName(name);
     }
 }

@@ -30,7 +30,7 @@ internal static class InstallPages
         [InstallProblem.NotConsented] = Retry(
             "The app was not connected",
             "Wix did not send us your permission. If you pressed “Cancel”, all is as it was. If you did not mean to, start again."),
-        [InstallProblem.ForeignState] = Retry(
+        [InstallProblem.InvalidState] = Retry(
             "We could not match this install to your browser",
             "Either the install was started in another browser, or your browser did not keep our cookie. To protect your site, we stopped."),
         [InstallProblem.ExpiredState] = Retry(

@@ -3,15 +3,17 @@ using Azure.Core;
 using Azure.Core.Pipeline;
 using Azure.Identity;
 using Azure.Security.KeyVault.Secrets;
+using Microsoft.Extensions.Logging;
 
 namespace WixOAuth.Secrets;
 
-/// <summary>Reads secrets from one Key Vault, with bounded patience.</summary>
+/// <summary>Reads secrets from one Key Vault. Each call takes <see cref="Patience"/> at most.</summary>
 /// <param name="client">The vault's client; see <see cref="CreateClient"/>.</param>
 /// <param name="time">The clock.</param>
-internal sealed class VaultReader(SecretClient client, TimeProvider time)
+/// <param name="logger">Logs new versions and failures of the sources.</param>
+internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogger<VaultReader> logger)
 {
-    /// <summary>How long one reading may take, signing in and retries included.</summary>
+    /// <summary>How long one call may take, sign-in and retries included.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
 
     /// <summary>The client of a vault. Signs in only when it is first used.</summary>
@@ -30,25 +32,61 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time)
         return options;
     }
 
+    /// <summary>A source of the newest version of one secret.</summary>
+    /// <param name="name">The secret's name.</param>
+    /// <param name="parse">Reads the value; raises <see cref="SecretUnavailableException"/> where it is malformed.</param>
+    /// <param name="whenMissing">The value where there is no such secret; null where that is a failure.</param>
+    public ISecretSource<T> SourceOf<T>(string name, Func<KeyVaultSecret, T> parse, T? whenMissing = null)
+        where T : class => SourceOf(name, async () => await ReadAsync(name, version: null) is { } secret
+            ? (parse(secret), secret.Properties.Version)
+            : (whenMissing ?? throw new SecretUnavailableException($"There is no secret '{name}' in Key Vault: it answered HTTP 404."), (string?)null));
+
+    /// <summary>A source that reads as <paramref name="read"/> says; see <see cref="KeyVaultSource{T}"/>.</summary>
+    public ISecretSource<T> SourceOf<T>(string name, Func<Task<(T Value, string? Version)>> read)
+        where T : class => new KeyVaultSource<T>(name, read, time, logger);
+
     /// <summary>
-    /// Reads one version of a secret, or the newest where none is named. Null when there is no such secret or version.
-    /// Takes no token: those who wait for it share it, so none of them may end it.
+    /// Reads one version of a secret, or the newest where none is named; null when there is no such secret or version.
+    /// Takes no cancellation token, because its callers share the result.
     /// </summary>
-    /// <exception cref="SecretUnavailableException">Key Vault cannot be reached, or refused; names the secret and the HTTP status.</exception>
+    /// <exception cref="SecretUnavailableException">Key Vault cannot be reached, or refuses; names the secret and the HTTP status.</exception>
     public async Task<KeyVaultSecret?> ReadAsync(string name, string? version)
+    {
+        try
+        {
+            return await AskAsync(
+                version is null ? $"'{name}'" : $"'{name}', version {version},",
+                async token => (await client.GetSecretAsync(name, version, cancellationToken: token)).Value);
+        }
+        catch (SecretUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Lists the versions of a secret, without their values; empty when there is no such secret.</summary>
+    /// <exception cref="SecretUnavailableException">As for <see cref="ReadAsync"/>.</exception>
+    public async Task<IReadOnlyList<SecretProperties>> ListVersionsAsync(string name)
+    {
+        try
+        {
+            return await AskAsync($"'{name}'", async token => await client.GetPropertiesOfSecretVersionsAsync(name, token).ToListAsync(token));
+        }
+        catch (SecretUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
+        {
+            return [];
+        }
+    }
+
+    private async Task<T> AskAsync<T>(string which, Func<CancellationToken, Task<T>> ask)
     {
         using var limit = new CancellationTokenSource(Patience, time);
         try
         {
-            return await client.GetSecretAsync(name, version, cancellationToken: limit.Token);
-        }
-        catch (RequestFailedException exception) when (exception.Status == 404)
-        {
-            return null;
+            return await ask(limit.Token);
         }
         catch (Exception exception)
         {
-            var which = version is null ? $"'{name}'" : $"'{name}', version {version},";
             throw new SecretUnavailableException($"The secret {which} could not be read from Key Vault: {Reason(exception)}.", exception);
         }
     }
@@ -64,7 +102,7 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time)
 
     /// <summary>
     /// Does not wait for a <c>Retry-After</c> as the SDK's own policy would, for as long as it says: meanwhile the
-    /// known version serves, and <see cref="VaultSecret{T}"/> asks again later.
+    /// known version serves, and <see cref="KeyVaultSource{T}"/> asks again later.
     /// </summary>
     internal sealed class ObedientRetryPolicy(DelayStrategy delay) : RetryPolicy(maxRetries: 2, delay)
     {

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.Configuration;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Settings;

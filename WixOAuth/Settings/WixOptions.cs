@@ -1,3 +1,4 @@
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Settings;

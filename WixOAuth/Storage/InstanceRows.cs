@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Storage;
 
@@ -101,7 +101,7 @@ internal static class InstanceRows
             : null;
 
     /// <summary>A range of redeemed states: all that were issued before <paramref name="before"/>.</summary>
-    public static string RedemptionFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
+    public static string ConsumedStateFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
 
     /// <summary>A range of the status index.</summary>
     public static string StatusFilter(string shard, InstanceStatus status) => Range(shard, $"s|{Words.Of(status)}|", $"s|{Words.Of(status)}}}");
@@ -120,7 +120,7 @@ internal static class InstanceRows
     /// <exception cref="ArgumentException">
     /// The nonce is not 32 lower-case hexadecimal digits: Azure has keys that it refuses, Azurite takes any.
     /// </exception>
-    public static (string Shard, string RowKey) RedemptionKey(string nonce, DateTimeOffset issuedAt) =>
+    public static (string Shard, string RowKey) ConsumedStateKey(string nonce, DateTimeOffset issuedAt) =>
         nonce is { Length: 32 } && nonce.All(char.IsAsciiHexDigitLower)
             ? (ShardOf(Convert.FromHexString(nonce)), $"n|{Ticks(issuedAt)}|{nonce}")
             : throw new ArgumentException("A nonce has 32 lower-case hexadecimal digits.", nameof(nonce));
@@ -219,29 +219,29 @@ internal static class InstanceRows
         };
     }
 
-    public static TableEntity ToRow(Redemption redemption)
+    public static TableEntity ToRow(ConsumedState consumedState)
     {
-        var (shard, rowKey) = RedemptionKey(redemption.Nonce, redemption.IssuedAt);
+        var (shard, rowKey) = ConsumedStateKey(consumedState.Nonce, consumedState.IssuedAt);
         var row = new TableEntity(shard, rowKey);
-        Put(row, "AttemptId", redemption.AttemptId);
-        Put(row, "CodeFingerprint", redemption.CodeFingerprint);
-        Put(row, "InstanceId", redemption.InstanceId.ToString());
-        Put(row, "Outcome", Words.Of(redemption.Outcome));
-        Put(row, "AccessTokenExpiresOn", redemption.AccessTokenExpiresOn);
+        Put(row, "AttemptId", consumedState.AttemptId);
+        Put(row, "CodeFingerprint", consumedState.CodeFingerprint);
+        Put(row, "InstanceId", consumedState.InstanceId.ToString());
+        Put(row, "Outcome", Words.Of(consumedState.Outcome));
+        Put(row, "AccessTokenExpiresOn", consumedState.AccessTokenExpiresOn);
         return row;
     }
 
-    public static Redemption ToRedemption(string nonce, DateTimeOffset issuedAt, TableEntity row)
+    public static ConsumedState ToConsumedState(string nonce, DateTimeOffset issuedAt, TableEntity row)
     {
         var from = new RowReader(row);
-        return new Redemption
+        return new ConsumedState
         {
             Nonce = nonce,
             IssuedAt = issuedAt,
             AttemptId = from.RequiredText("AttemptId"),
             CodeFingerprint = from.RequiredText("CodeFingerprint"),
             InstanceId = InstanceId.TryParse(from.Text("InstanceId"), out var id) ? id : throw from.Unreadable("InstanceId"),
-            Outcome = from.RequiredWord<RedemptionOutcome>("Outcome"),
+            Outcome = from.RequiredWord<ConsumedStateOutcome>("Outcome"),
             AccessTokenExpiresOn = from.Time("AccessTokenExpiresOn"),
         };
     }

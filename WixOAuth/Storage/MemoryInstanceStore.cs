@@ -8,7 +8,7 @@ namespace WixOAuth.Storage;
 /// Keeps instances in memory, for tests and for a laptop without Azurite: all is lost when the program ends. Safe for
 /// concurrent use.
 /// </summary>
-public sealed class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore
+public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore
 {
     private const string AfterAllIds = "g";
 
@@ -16,7 +16,7 @@ public sealed class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore
     private readonly Dictionary<InstanceId, StoredInstance> _instances = [];
     private readonly SortedSet<string> _ids = new(StringComparer.Ordinal);
     private readonly SortedSet<(DateTimeOffset DueAt, string Id)> _due = [];
-    private readonly Dictionary<(string Nonce, DateTimeOffset IssuedAt), Redemption> _redemptions = [];
+    private readonly Dictionary<(string Nonce, DateTimeOffset IssuedAt), ConsumedState> _consumedStates = [];
     private readonly Dictionary<InstanceId, DateTimeOffset> _lastUses = [];
     private readonly Dictionary<(DateTimeOffset From, Guid Process), RefreshTally> _tallies = [];
     private long _version;
@@ -164,27 +164,27 @@ public sealed class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore
     }
 
     /// <inheritdoc />
-    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(redemption);
-        return Locked(() => _redemptions.TryAdd((redemption.Nonce, redemption.IssuedAt), redemption), cancellationToken);
+        ArgumentNullException.ThrowIfNull(consumedState);
+        return Locked(() => _consumedStates.TryAdd((consumedState.Nonce, consumedState.IssuedAt), consumedState), cancellationToken);
     }
 
     /// <inheritdoc />
-    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
-        Locked(() => _redemptions.GetValueOrDefault((nonce, issuedAt)), cancellationToken);
+    public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        Locked(() => _consumedStates.GetValueOrDefault((nonce, issuedAt)), cancellationToken);
 
     /// <inheritdoc />
-    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(redemption);
-        return Locked(() => _redemptions[(redemption.Nonce, redemption.IssuedAt)] = redemption, cancellationToken);
+        ArgumentNullException.ThrowIfNull(consumedState);
+        return Locked(() => _consumedStates[(consumedState.Nonce, consumedState.IssuedAt)] = consumedState, cancellationToken);
     }
 
     /// <inheritdoc />
-    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         Locked(
-            () => _redemptions.Keys.Where(key => key.IssuedAt < before).Take(limit).ToList().Count(key => _redemptions.Remove(key)),
+            () => _consumedStates.Keys.Where(key => key.IssuedAt < before).Take(limit).ToList().Count(key => _consumedStates.Remove(key)),
             cancellationToken);
 
     /// <inheritdoc />

@@ -1,6 +1,6 @@
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Storage;
 

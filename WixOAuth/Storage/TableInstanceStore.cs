@@ -12,18 +12,18 @@ namespace WixOAuth.Storage;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Finding, writing, and adding or saving a redemption are one storage request each. A write is two when the row of
+/// Finding, writing, and adding or saving a consumed state are one storage request each. A write is two when the row of
 /// the due index it would move has gone.
 /// </para>
 /// <para>
-/// An instance or redemption that this version cannot read raises <see cref="InvalidDataException"/>, which names row
+/// An instance or consumed state that this version cannot read raises <see cref="InvalidDataException"/>, which names row
 /// and property and never a value: it is the trouble of that one row, so whoever walks over many goes on with the
 /// next. Reading the due index never raises it.
 /// </para>
 /// <para>A site of which nothing at all is known is read as none.</para>
 /// </remarks>
 /// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
-public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore
+public sealed partial class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore
 {
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
@@ -38,9 +38,19 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRef
     private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
     /// <inheritdoc />
-    /// <remarks>The role Storage Table Data Contributor suffices.</remarks>
-    public Task InitializeAsync(CancellationToken cancellationToken) =>
-        AskAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+    /// <remarks>The role Storage Table Data Contributor suffices; on the table alone, where the deployment has created it.</remarks>
+    public async Task InitializeAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await AskAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+        }
+        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 403 })
+        {
+            // A role on the table alone does not allow creating it. No instance has the empty id: this asks whether the table is there.
+            await FindAsync(default, cancellationToken);
+        }
+    }
 
     /// <inheritdoc />
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
@@ -196,10 +206,10 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRef
     }
 
     /// <inheritdoc />
-    public async Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(redemption);
-        var row = InstanceRows.ToRow(redemption);
+        ArgumentNullException.ThrowIfNull(consumedState);
+        var row = InstanceRows.ToRow(consumedState);
         try
         {
             await AskAsync(() => table.AddEntityAsync(row, cancellationToken), cancellationToken);
@@ -212,19 +222,19 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRef
     }
 
     /// <inheritdoc />
-    public async Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
+    public async Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
     {
-        var (shard, rowKey) = InstanceRows.RedemptionKey(nonce, issuedAt);
+        var (shard, rowKey) = InstanceRows.ConsumedStateKey(nonce, issuedAt);
         return await FindRowAsync(shard, rowKey, cancellationToken) is { } row
-            ? InstanceRows.ToRedemption(nonce, issuedAt, row)
+            ? InstanceRows.ToConsumedState(nonce, issuedAt, row)
             : null;
     }
 
     /// <inheritdoc />
-    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken)
+    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(redemption);
-        var row = InstanceRows.ToRow(redemption);
+        ArgumentNullException.ThrowIfNull(consumedState);
+        var row = InstanceRows.ToRow(consumedState);
         return AskAsync(() => table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
@@ -233,8 +243,8 @@ public sealed class TableInstanceStore(TableClient table) : IInstanceStore, IRef
     /// The shards take turns by the hundred, in random order, so that a low limit starves none. Where somebody else is
     /// removing the same ones, the rest of that shard is left to them.
     /// </remarks>
-    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        RemoveAsync(InstanceRows.Shards, shard => InstanceRows.RedemptionFilter(shard, before), limit, cancellationToken);
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        RemoveAsync(InstanceRows.Shards, shard => InstanceRows.ConsumedStateFilter(shard, before), limit, cancellationToken);
 
     /// <inheritdoc />
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>

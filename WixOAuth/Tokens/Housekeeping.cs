@@ -5,12 +5,12 @@ using WixOAuth.Instances;
 namespace WixOAuth.Tokens;
 
 /// <summary>What housekeeping removed.</summary>
-/// <param name="Redemptions">States that were redeemed.</param>
+/// <param name="ConsumedStates">States that were redeemed.</param>
 /// <param name="Tombstones">Instances that were removed long ago.</param>
 /// <param name="DueRows">Rows of the due index that no instance stood behind.</param>
 /// <param name="Tallies">Counts of refreshes that no page shows any more.</param>
 /// <param name="Duration">How long it took.</param>
-public sealed record HousekeepingSummary(int Redemptions, int Tombstones, int DueRows, int Tallies, TimeSpan Duration);
+public sealed record HousekeepingSummary(int ConsumedStates, int Tombstones, int DueRows, int Tallies, TimeSpan Duration);
 
 /// <summary>
 /// Removes what is of no use any more, in bounded batches. May overlap itself or be killed at any point: what is left
@@ -43,15 +43,15 @@ public sealed class Housekeeping(
     public async Task<HousekeepingSummary> RunAsync(CancellationToken cancellationToken)
     {
         var (startedAt, now) = (time.GetTimestamp(), time.GetUtcNow());
-        var (redemptions, tombstones, dueRows, tallies) = (0, 0, 0, 0);
+        var (consumedStates, tombstones, dueRows, tallies) = (0, 0, 0, 0);
         using var inTime = new CancellationTokenSource(LongestRun, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         HousekeepingSummary summary;
         try
         {
             // Twice their life, for clocks that differ: a state must never be redeemed again because its row is gone.
-            var (issuedBefore, countedBefore) = (now - (InstallTickets.StateLifetime * 2), now - (RefreshHistory.Stretch * RefreshHistory.Stretches * 2));
-            await InBatchesAsync(limit => store.RemoveRedemptionsAsync(issuedBefore, limit, until.Token), count => redemptions += count);
+            var (issuedBefore, countedBefore) = (now - (InstallStateService.StateLifetime * 2), now - (RefreshHistory.Stretch * RefreshHistory.Stretches * 2));
+            await InBatchesAsync(limit => store.RemoveConsumedStatesAsync(issuedBefore, limit, until.Token), count => consumedStates += count);
             await InBatchesAsync(limit => tallyStore.RemoveTalliesAsync(countedBefore, limit, until.Token), count => tallies += count);
             await EachAsync(
                 store.ReadByStatusAsync(InstanceStatus.Removed, until.Token).Take(MaxTombstonesRead),
@@ -70,12 +70,12 @@ public sealed class Housekeeping(
         }
         finally
         {
-            summary = new HousekeepingSummary(redemptions, tombstones, dueRows, tallies, time.GetElapsedTime(startedAt));
-            telemetry.Removed("redemption", redemptions);
+            summary = new HousekeepingSummary(consumedStates, tombstones, dueRows, tallies, time.GetElapsedTime(startedAt));
+            telemetry.Removed("redemption", consumedStates);
             telemetry.Removed("tombstone", tombstones);
             telemetry.Removed("due_row", dueRows);
             telemetry.Removed("tally", tallies);
-            logger.HousekeepingDone(redemptions, tombstones, dueRows, tallies, summary.Duration.TotalMilliseconds);
+            logger.HousekeepingDone(consumedStates, tombstones, dueRows, tallies, summary.Duration.TotalMilliseconds);
         }
 
         return summary;

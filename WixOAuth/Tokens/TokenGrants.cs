@@ -9,7 +9,7 @@ namespace WixOAuth.Tokens;
 /// Asks Wix for tokens, with the app secret of the moment: when Wix says no and the secret turns out to have been
 /// changed since, once more with the new one. Raises <see cref="SecretUnavailableException"/>.
 /// </summary>
-public sealed class TokenGrants(WixClient wix, IAppSecretSource appSecret, AppSecretTrust trust, ServiceSettings settings)
+public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> appSecret, AppSecretTrust trust, ServiceSettings settings)
 {
     /// <summary>Exchanges a code. A rejection here is no sign against the app secret: anybody can send a bad code.</summary>
     public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>

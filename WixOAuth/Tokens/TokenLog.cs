@@ -49,17 +49,17 @@ internal static partial class TokenLog
     [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be written down: the storage is not available")]
     public static partial void LastUsesNotWritten(this ILogger logger, int count);
 
-    [LoggerMessage(415, LogLevel.Information, "Housekeeping: {Redemptions} redeemed states, {Tombstones} tombstones, {DueRows} orphaned due rows and {Tallies} tallies of refreshes removed in {Milliseconds:F0} ms")]
-    public static partial void HousekeepingDone(this ILogger logger, int redemptions, int tombstones, int dueRows, int tallies, double milliseconds);
+    [LoggerMessage(415, LogLevel.Information, "Housekeeping: {ConsumedStates} redeemed states, {Tombstones} tombstones, {DueRows} orphaned due rows and {Tallies} tallies of refreshes removed in {Milliseconds:F0} ms")]
+    public static partial void HousekeepingDone(this ILogger logger, int consumedStates, int tombstones, int dueRows, int tallies, double milliseconds);
 
-    [LoggerMessage(417, LogLevel.Information, "Protection key {KeyId} is the newest: {OnNewest} instances need it only, {Reprotected} of them were encrypted anew; {OnOlder} need an older version")]
-    public static partial void ReprotectionDone(this ILogger logger, string keyId, int onNewest, int reprotected, int onOlder);
+    [LoggerMessage(417, LogLevel.Information, "Protection key {KeyId} is the newest: {OnNewest} instances need it only, {Reencrypted} of them were encrypted again; {OnOlder} need an older version")]
+    public static partial void ReencryptionDone(this ILogger logger, string keyId, int onNewest, int reencrypted, int onOlder);
 
     [LoggerMessage(418, LogLevel.Warning, "Protection key {KeyId} is an older version that {Count} instances need: leave it enabled")]
     public static partial void OlderKeyNeeded(this ILogger logger, string keyId, int count);
 
-    [LoggerMessage(419, LogLevel.Warning, "{Reprotected} instances were encrypted anew; not all were looked at in time, the rest is for the next run")]
-    public static partial void ReprotectionUnfinished(this ILogger logger, int reprotected);
+    [LoggerMessage(419, LogLevel.Warning, "{Reencrypted} instances were encrypted again; not all were looked at in time, the next run goes on")]
+    public static partial void ReencryptionUnfinished(this ILogger logger, int reencrypted);
 
     [LoggerMessage(416, LogLevel.Critical, "Housekeeping leaves a row that this version of the program cannot read: {Problem}")]
     public static partial void RowUnreadable(this ILogger logger, string problem);

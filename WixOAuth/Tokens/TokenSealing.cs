@@ -1,4 +1,5 @@
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Wix;
 
@@ -6,7 +7,7 @@ namespace WixOAuth.Tokens;
 
 internal static class TokenSealing
 {
-    /// <summary>Encrypts what Wix granted for one generation of an instance; not cancellable, since what was granted is to be saved.</summary>
+    /// <summary>Seals the tokens that Wix granted, for one generation of an instance. Not cancellable, since they must be saved.</summary>
     public static async ValueTask<ProtectedTokens> ProtectAsync(
         this TokenProtector protector, InstanceId id, long generation, TokenAnswer.Granted granted, RefreshToken? refreshToken) => new(
             generation,

@@ -1,5 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Benchmarks;

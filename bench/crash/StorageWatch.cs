@@ -6,6 +6,7 @@ using System.Text.RegularExpressions;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Processes;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
 

@@ -573,7 +573,7 @@ internal static partial class Parts
     private static async Task<TimeSpan> TimeWixCallAsync(LoadRun run)
     {
         await using var services = BuildServices(run, "unused", _ => { });
-        var (client, secret) = (services.GetRequiredService<WixClient>(), await services.GetRequiredService<IAppSecretSource>().GetAsync(run.CancellationToken));
+        var (client, secret) = (services.GetRequiredService<WixClient>(), await services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(run.CancellationToken));
         var refreshToken = new RefreshToken(run.Around.Wix.Seed(1)[0].RefreshToken);
         return await MedianTimeAsync(5, () => client.RefreshAsync(refreshToken, secret.Value, run.CancellationToken));
     }

@@ -103,13 +103,13 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
 
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public Task<bool> TryAddRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) => throw NotSimulated();
+    public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public Task<Redemption?> FindRedemptionAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) => throw NotSimulated();
+    public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public Task SaveRedemptionAsync(Redemption redemption, CancellationToken cancellationToken) => throw NotSimulated();
+    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public Task<int> RemoveRedemptionsAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => throw NotSimulated();
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => throw NotSimulated();
 
     // What nothing here calls would not be counted if something did.
     private static NotSupportedException NotSimulated() => new("Installs, housekeeping and the operators' page are not simulated.");

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -108,6 +109,7 @@ internal sealed class World : IDisposable
             .Replace(ServiceDescriptor.Singleton<TimeProvider>(_time))
             .Replace(ServiceDescriptor.Singleton<IInstanceStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
+            .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(_memory))
             .Replace(ServiceDescriptor.Singleton(provider => new WixClient(
                 _http, _http, provider.GetRequiredService<ServiceSettings>(), provider.GetRequiredService<Telemetry>(), _time)));
         return services.BuildServiceProvider();

@@ -1,6 +1,7 @@
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Local.PretendWix;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;

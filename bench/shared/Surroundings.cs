@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using WixOAuth.Local;
 using WixOAuth.Local.PretendWix;
+using Microsoft.Extensions.Logging.Abstractions;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 
@@ -26,8 +28,9 @@ internal sealed class Surroundings : IAsyncDisposable
     public PretendWixServer Wix { get; private set; } = null!;
 
     /// <summary>Encrypts as the programs do, so that what is seeded is theirs.</summary>
-    public TokenProtector Protector => new(new ConfiguredSecrets(
-        new AppSecret(AppSecret), new ProtectionKey(ProtectionKey.IdOf(_protectionKey), _protectionKey)));
+    public TokenProtector Protector => new(new KeyRing(
+        new ConfiguredSource<ProtectionKeys>(new ProtectionKeys(new ProtectionKey(ProtectionKey.IdOf(_protectionKey), _protectionKey))),
+        NullLogger<KeyRing>.Instance));
 
     public static async Task<Surroundings> StartAsync(CancellationToken cancellationToken)
     {

@@ -1,5 +1,5 @@
-# Makes the protection key, once. Stored tokens can only be read with it, so an existing one is never touched. It is
-# never printed and never on a command line; Windows has no file that is a pipe, so it is for a moment in a temporary one.
+# Creates the protection key, once. Stored tokens can only be read with it, so an existing key is never touched. It is
+# never printed and never on a command line; Windows has no file that is a pipe, so a temporary file holds it for a moment.
 $ErrorActionPreference = 'Stop'
 $PSNativeCommandUseErrorActionPreference = $false
 
@@ -28,13 +28,17 @@ function New-ProtectionKey {
     }
 }
 
-if ($env:VAULT_OFFICER_PRINCIPAL_ID -and $env:VAULT_OFFICER_PRINCIPAL_ID -ne $env:AZURE_PRINCIPAL_ID) {
+# azd knows who is signed in (AZURE_PRINCIPAL_ID) but does not tell its hooks. A pipeline's service principal has no
+# signed-in user, so it never touches the secrets.
+function Get-SignedIn { az ad signed-in-user show --query id --output tsv 2>$null }
+
+if ($env:VAULT_OFFICER_PRINCIPAL_ID -and $env:VAULT_OFFICER_PRINCIPAL_ID -ne (Get-SignedIn)) {
     Write-Host "The secrets are left to $env:VAULT_OFFICER_PRINCIPAL_ID."
     Show-Urls
     exit 0
 }
 
-# A role takes minutes to reach the vault, which meanwhile answers 403: only an answer that there is none means so.
+# A new role takes minutes to reach the vault, which answers 403 meanwhile: only SecretNotFound means that there is no key.
 for ($attempt = 1; $attempt -le 30; $attempt++) {
     $answer = (az keyvault secret show --vault-name $vault --name $name --query id --output tsv 2>&1) -join "`n"
     if ($LASTEXITCODE -eq 0) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the protection key, once. Stored tokens can only be read with it, so an existing one is never touched. It goes
+# Creates the protection key, once. Stored tokens can only be read with it, so an existing key is never touched. It goes
 # from one process to the next in a pipe: it is never printed, and never on a command line or in a file.
 set -eu
 
@@ -14,7 +14,13 @@ tell() {
   echo "The app secret, if you have not yet set it: see \"The app secret\" in docs/operations.md. The vault is $AZURE_KEY_VAULT_NAME."
 }
 
-if [ -n "${VAULT_OFFICER_PRINCIPAL_ID:-}" ] && [ "$VAULT_OFFICER_PRINCIPAL_ID" != "${AZURE_PRINCIPAL_ID:-}" ]; then
+# azd knows who is signed in (AZURE_PRINCIPAL_ID) but does not tell its hooks. A pipeline's service principal has no
+# signed-in user, so it never touches the secrets.
+signed_in() {
+  az ad signed-in-user show --query id --output tsv 2>/dev/null || true
+}
+
+if [ -n "${VAULT_OFFICER_PRINCIPAL_ID:-}" ] && [ "$VAULT_OFFICER_PRINCIPAL_ID" != "$(signed_in)" ]; then
   echo "The secrets are left to $VAULT_OFFICER_PRINCIPAL_ID."
   tell
   exit 0
@@ -23,7 +29,7 @@ fi
 # Without it the pipe below would carry an empty key, and its end would not notice.
 command -v openssl >/dev/null || { echo "openssl is missing." >&2; exit 1; }
 
-# A role takes minutes to reach the vault, which meanwhile answers 403: only an answer that there is none means so.
+# A new role takes minutes to reach the vault, which answers 403 meanwhile: only SecretNotFound means that there is no key.
 attempt=1
 until answer=$(az keyvault secret show --vault-name "$AZURE_KEY_VAULT_NAME" --name "$name" --query id --output tsv 2>&1); do
   case $answer in

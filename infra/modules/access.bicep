@@ -3,6 +3,7 @@
 param appPrincipalId string
 param hostStorageName string
 param tokenStorageName string
+param tableName string
 param keyVaultName string
 param applicationInsightsName string
 param vaultOfficerPrincipalId string
@@ -15,15 +16,23 @@ var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var storageTableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
-resource hostStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: hostStorageName
 }
 
-resource tokenStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource tokenStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: tokenStorageName
+
+  resource tableService 'tableServices' existing = {
+    name: 'default'
+
+    resource table 'tables' existing = {
+      name: tableName
+    }
+  }
 }
 
-resource keyVault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
+resource keyVault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
   name: keyVaultName
 }
 
@@ -42,9 +51,10 @@ resource appReadsSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   }
 }
 
+// On the one table: the app has no business with others in the account, and may not delete or create them.
 resource appKeepsTokens 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: tokenStorage
-  name: guid(tokenStorage.id, appPrincipalId, storageTableDataContributor)
+  scope: tokenStorage::tableService::table
+  name: guid(tokenStorage::tableService::table.id, appPrincipalId, storageTableDataContributor)
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'

@@ -5,8 +5,9 @@ param location string
 param tags object
 param publicNetworkAccess bool
 param workspaceId string
+param lock bool
 
-resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
+resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
   name: name
   location: location
   tags: tags
@@ -35,6 +36,15 @@ resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   properties: {
     workspaceId: workspaceId
     logs: [{ category: 'AuditEvent', enabled: true }]
+  }
+}
+
+resource deletionLock 'Microsoft.Authorization/locks@2020-05-01' = if (lock) {
+  scope: vault
+  name: 'no-deletion'
+  properties: {
+    level: 'CanNotDelete'
+    notes: 'The keys in this vault open every stored token.'
   }
 }
 

@@ -5,15 +5,15 @@ param hostStorageName string
 param tokenStorageName string
 param keyVaultName string
 
-resource hostStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: hostStorageName
 }
 
-resource tokenStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource tokenStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: tokenStorageName
 }
 
-resource keyVault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
+resource keyVault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
   name: keyVaultName
 }
 

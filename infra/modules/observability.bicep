@@ -3,15 +3,17 @@ param applicationInsightsName string
 param location string
 param tags object
 param retentionInDays int
+param dailyCapGb int
 param alertEmail string
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: 'log-${resourceToken}'
   location: location
   tags: tags
   properties: {
     sku: { name: 'PerGB2018' }
     retentionInDays: retentionInDays
+    workspaceCapping: { dailyQuotaGb: dailyCapGb }
     features: { disableLocalAuth: true }
   }
 }
@@ -40,11 +42,12 @@ resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-// What each of them means and what to do: docs/operations.md, under the same names.
+// What each of them means and what to do: docs/operations.md, under the same names. With outOf above 1 Azure wants a
+// row for each period: the query summarizes by bin(TimeGenerated, <minutes>m).
 var alerts = [
   {
     name: 'sweep-stopped'
-    title: 'No sweep in the last 15 minutes'
+    title: 'No sweep in the last 15 minutes: the host may be down, or its storage account away'
     severity: 1
     minutes: 15
     query: loadTextContent('../queries/sweep-stopped.kql')
@@ -122,6 +125,26 @@ var alerts = [
     threshold: 0
     outOf: 1
   }
+  {
+    name: 'table-deleted'
+    title: 'A table in the token storage account was deleted'
+    severity: 0
+    minutes: 5
+    query: loadTextContent('../queries/table-deleted.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    outOf: 1
+  }
+  {
+    name: 'log-cap'
+    title: 'Log Analytics takes no more telemetry today: other alerts are blind'
+    severity: 1
+    minutes: 15
+    query: loadTextContent('../queries/log-cap.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    outOf: 1
+  }
 ]
 
 resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
@@ -140,7 +163,8 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       windowSize: alert.minutes == 60 ? 'PT1H' : 'PT${alert.minutes}M'
       // To tell sites that were just lost from those that are only tried again, as they are once a day.
       overrideQueryTimeRange: alert.name == 'reinstall-required' ? 'P2D' : null
-      // The tables are made by the first telemetry that arrives, after this.
+      // The tables appear with their first record, after this. Until then each query reads an empty datatable instead:
+      // a query that fails does not fire, and Azure disables a rule that failed for a week.
       skipQueryValidation: true
       autoMitigate: true
       criteria: {
@@ -162,6 +186,32 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
     }
   }
 ]
+
+// What deletes the tokens or their keys, seen by Azure itself: it needs no telemetry of the app.
+resource deletion 'Microsoft.Insights/activityLogAlerts@2020-10-01' = {
+  name: 'alert-deletion-${resourceToken}'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: 'WixOAuth: a table, a storage account or the vault was deleted. What to do: docs/operations.md, "deletion"'
+    enabled: true
+    scopes: [resourceGroup().id]
+    condition: {
+      allOf: [
+        { field: 'category', equals: 'Administrative' }
+        { field: 'status', equals: 'Succeeded' }
+        {
+          anyOf: [
+            { field: 'operationName', equals: 'Microsoft.Storage/storageAccounts/delete' }
+            { field: 'operationName', equals: 'Microsoft.Storage/storageAccounts/tableServices/tables/delete' }
+            { field: 'operationName', equals: 'Microsoft.KeyVault/vaults/delete' }
+          ]
+        }
+      ]
+    }
+    actions: { actionGroups: [{ actionGroupId: operators.id }] }
+  }
+}
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   name: guid(workspace.id, 'WixOAuth')

@@ -5,10 +5,13 @@ param location string
 param tags object
 param skuName string
 param publicNetworkAccess bool
+param lock bool
+@description('The workspace that deletes in the tables are logged to; empty for none.')
+param auditWorkspaceId string = ''
 param containers string[] = []
 param tables string[] = []
 
-resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: name
   location: location
   tags: tags
@@ -32,7 +35,7 @@ resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   }
 }
 
-resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = if (!empty(containers)) {
+resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = if (!empty(containers)) {
   parent: account
   name: 'default'
   properties: {
@@ -49,7 +52,7 @@ resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01'
   ]
 }
 
-resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2023-05-01' = if (!empty(tables)) {
+resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-06-01' = if (!empty(tables)) {
   parent: account
   name: 'default'
 
@@ -58,6 +61,24 @@ resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2023-05-0
       name: table
     }
   ]
+}
+
+resource tableAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(tables) && !empty(auditWorkspaceId)) {
+  scope: tableService
+  name: 'audit'
+  properties: {
+    workspaceId: auditWorkspaceId
+    logs: [{ category: 'StorageDelete', enabled: true }]
+  }
+}
+
+resource deletionLock 'Microsoft.Authorization/locks@2020-05-01' = if (lock) {
+  scope: account
+  name: 'no-deletion'
+  properties: {
+    level: 'CanNotDelete'
+    notes: 'WixOAuth stops without this account.'
+  }
 }
 
 output blobEndpoint string = account.properties.primaryEndpoints.blob

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
+using WixOAuth.Protection;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Maintenance.Backup;
@@ -20,7 +20,7 @@ public sealed record BackupContents(long Instances, long Removed, long Unreadabl
 /// <summary>Reads a whole copy before anything of it is written: every blob's counts and SHA-256, every row, every key.</summary>
 /// <param name="container">Where the copies are.</param>
 /// <param name="keys">The protection keys that are to be had.</param>
-public sealed class BackupCheck(BackupContainer container, IProtectionKeySource keys)
+public sealed class BackupCheck(BackupContainer container, IKeyRing keys)
 {
     private const int PartsAtOnce = 4;
 
@@ -30,7 +30,7 @@ public sealed class BackupCheck(BackupContainer container, IProtectionKeySource 
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="BackupUnusableException">The copy is cut off, changed or not whole.</exception>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
-    /// <exception cref="SecretUnavailableException">Whether a key is there cannot be known now.</exception>
+    /// <exception cref="Secrets.SecretUnavailableException">Whether a key is there cannot be known now.</exception>
     public async Task<BackupContents> RunAsync(BackupManifest manifest, IProgress<long>? progress, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(manifest);

@@ -1,0 +1,309 @@
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using WixOAuth.Client.Tests.Support;
+
+namespace WixOAuth.Client.Tests;
+
+public sealed class TokenCacheTests
+{
+    [Fact]
+    public async Task The_service_is_asked_as_its_contract_says()
+    {
+        await using var client = new TestClient();
+
+        var token = await client.Tokens.GetTokenAsync(client.Instance.ToString());
+
+        var request = Assert.Single(client.Service.Requests);
+        Assert.Equal($"https://tokens.example/api/instances/{client.Instance}/token", request.RequestUri!.AbsoluteUri);
+        Assert.Equal([TestClient.Key], request.Headers.GetValues("x-functions-key"));
+        Assert.Null(request.Headers.Authorization);
+        Assert.Equal((client.Instance, "token-1", new DateTimeOffset(2026, 5, 4, 3, 7, 1, TimeSpan.Zero)), (token.InstanceId, token.Token, token.ExpiresOn));
+        Assert.DoesNotContain("token-1", token.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("https://tokens.example/", "https://tokens.example/api/instances/")]
+    [InlineData("https://tokens.example/api", "https://tokens.example/api/instances/")]
+    [InlineData("https://gateway.example/wix/api/", "https://gateway.example/wix/api/instances/")]
+    [InlineData("http://localhost:7071", "http://localhost:7071/api/instances/")]
+    public async Task The_address_may_have_api_or_not(string url, string expected)
+    {
+        await using var client = new TestClient(options => options.Url = new Uri(url));
+        await client.GetAsync();
+        Assert.StartsWith(expected, Assert.Single(client.Service.Requests).RequestUri!.AbsoluteUri, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_entra_token_is_sent_beside_the_key()
+    {
+        await using var client = new TestClient(options => options.GetEntraToken = _ => ValueTask.FromResult("entra"));
+        await client.GetAsync();
+        var request = Assert.Single(client.Service.Requests);
+        Assert.Equal("Bearer entra", request.Headers.Authorization!.ToString());
+        Assert.True(request.Headers.Contains("x-functions-key"));
+    }
+
+    [Fact]
+    public async Task An_entra_token_that_cannot_be_had_leaves_a_living_token_in_use()
+    {
+        var fails = false;
+        await using var client = new TestClient(options => options.GetEntraToken = _ => fails ? throw new InvalidOperationException() : ValueTask.FromResult("entra"));
+        await client.GetAsync();
+        fails = true;
+        client.Time.Advance(TimeSpan.FromSeconds(200));
+        Assert.Equal("token-1", await client.GetAsync());
+        client.Time.Advance(TimeSpan.FromSeconds(101));
+        await Assert.ThrowsAsync<WixOAuthUnavailableException>(() => client.WithTimeAsync(client.GetAsync()));
+    }
+
+    [Fact]
+    public async Task A_token_is_cached_until_40_percent_of_its_life_is_left_and_refreshed_in_the_background_then()
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        client.Time.Advance(TimeSpan.FromSeconds(179));
+        Assert.Equal("token-1", await client.GetAsync());
+        Assert.Single(client.Service.Requests);
+
+        var gate = new TaskCompletionSource();
+        client.Service.Gate = () => gate.Task;
+        client.Time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal("token-1", await client.GetAsync());
+        await client.AskedAsync(2);
+        Assert.Equal("token-1", await client.GetAsync());
+        gate.SetResult();
+        await TestClient.UntilAsync(async () => await client.GetAsync() == "token-2");
+        Assert.Equal(2, client.Service.Requests.Count);
+    }
+
+    [Fact]
+    public async Task Three_hundred_callers_of_one_stale_instance_share_one_request()
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        client.Time.Advance(TimeSpan.FromSeconds(301));
+        var gate = new TaskCompletionSource();
+        client.Service.Gate = () => gate.Task;
+
+        var callers = Enumerable.Range(0, 300).Select(_ => Task.Run(client.GetAsync)).ToList();
+        await client.AskedAsync(2);
+        gate.SetResult();
+
+        Assert.All(await Task.WhenAll(callers), token => Assert.Equal("token-2", token));
+        Assert.Equal(2, client.Service.Requests.Count);
+    }
+
+    [Fact]
+    public async Task A_caller_that_gives_up_takes_nobody_along()
+    {
+        await using var client = new TestClient();
+        var gate = new TaskCompletionSource();
+        client.Service.Gate = () => gate.Task;
+        using var impatient = new CancellationTokenSource();
+        var first = client.Tokens.GetTokenAsync(client.Instance, impatient.Token).AsTask();
+        var second = client.GetAsync();
+        await impatient.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
+        gate.SetResult();
+        Assert.Equal("token-1", await second);
+        Assert.Single(client.Service.Requests);
+    }
+
+    [Fact]
+    public async Task Instances_have_tokens_of_their_own()
+    {
+        await using var client = new TestClient();
+        var other = await client.Tokens.GetTokenAsync(Guid.NewGuid());
+        Assert.NotEqual(other.Token, await client.GetAsync());
+    }
+
+    [Theory]
+    [InlineData(409, "reinstall_required", typeof(ReinstallRequiredException))]
+    [InlineData(410, "app_removed", typeof(AppRemovedException))]
+    [InlineData(404, "unknown_instance", typeof(UnknownInstanceException))]
+    public async Task The_end_of_an_installation_is_an_exception_of_its_own_and_evicts_the_token(int status, string code, Type type)
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        client.Service.Answer = _ => StubService.Problem(status, code);
+        client.Time.Advance(TimeSpan.FromSeconds(200));
+        await client.GetAsync();
+        await client.AskedAsync(2);
+
+        WixOAuthException? thrown = null;
+        await TestClient.UntilAsync(async () => (thrown = await Record.ExceptionAsync(client.GetAsync) as WixOAuthException) is not null);
+        Assert.Equal((type, code, (HttpStatusCode)status), (thrown!.GetType(), thrown.Code, thrown.Status!.Value));
+
+        // A reinstall is seen at once.
+        client.Service.Answer = null;
+        Assert.Equal("token-2", await client.GetAsync());
+    }
+
+    [Fact]
+    public async Task A_404_without_a_problem_is_a_wrong_address_and_not_an_unknown_instance()
+    {
+        await using var client = new TestClient();
+        client.Service.Answer = _ => new HttpResponseMessage(HttpStatusCode.NotFound);
+        var thrown = await Assert.ThrowsAsync<WixOAuthException>(client.GetAsync);
+        Assert.Equal((null, HttpStatusCode.NotFound), (thrown.Code, thrown.Status!.Value));
+    }
+
+    [Fact]
+    public async Task A_wrong_key_is_said_at_once_and_never_quoted()
+    {
+        await using var client = new TestClient();
+        client.Service.Answer = _ => new HttpResponseMessage(HttpStatusCode.Unauthorized);
+        var thrown = await Assert.ThrowsAsync<WixOAuthException>(client.GetAsync);
+        Assert.Equal(HttpStatusCode.Unauthorized, thrown.Status);
+        Assert.Single(client.Service.Requests);
+        Assert.DoesNotContain(TestClient.Key, thrown.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_short_outage_is_waited_out()
+    {
+        await using var client = new TestClient();
+        var failures = 2;
+        client.Service.Answer = _ => failures-- > 0 ? StubService.Problem(503, "wix_unavailable", 1) : client.Service.NewToken();
+        Assert.Equal("token-1", await client.WithTimeAsync(client.GetAsync()));
+        Assert.Equal(3, client.Service.Requests.Count);
+    }
+
+    [Fact]
+    public async Task Retry_after_is_told_and_kept_to_by_every_caller()
+    {
+        await using var client = new TestClient();
+        client.Service.Answer = _ => StubService.Problem(503, "wix_unavailable", 30);
+        var thrown = await Assert.ThrowsAsync<WixOAuthUnavailableException>(client.GetAsync);
+        Assert.Equal((TimeSpan.FromSeconds(30), "wix_unavailable"), (thrown.RetryAfter, thrown.Code));
+        await TestClient.UntilAsync(() => client.GetAsync().IsFaulted);
+
+        client.Service.Answer = null;
+        client.Time.Advance(TimeSpan.FromSeconds(29));
+        await Assert.ThrowsAsync<WixOAuthUnavailableException>(client.GetAsync);
+        Assert.Single(client.Service.Requests);
+        client.Time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal("token-1", await client.GetAsync());
+    }
+
+    [Fact]
+    public async Task No_caller_fails_while_its_token_lives_though_the_service_is_down_for_a_minute()
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        client.Service.Answer = _ => throw new HttpRequestException("connection refused");
+        client.Time.Advance(TimeSpan.FromSeconds(180));
+
+        for (var second = 0; second < 60; second++)
+        {
+            var tokens = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => client.GetAsync()));
+            Assert.All(tokens, token => Assert.Equal("token-1", token));
+            client.Time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Yield();
+        }
+
+        // Asked with growing pauses: not by every caller.
+        Assert.InRange(client.Service.Requests.Count, 3, 20);
+        client.Service.Answer = null;
+        client.Time.Advance(TimeSpan.FromSeconds(15));
+        await TestClient.UntilAsync(async () => await client.GetAsync() == "token-2");
+    }
+
+    [Fact]
+    public async Task A_dead_token_is_never_returned()
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        client.Service.Answer = _ => throw new HttpRequestException("connection refused");
+        client.Time.Advance(TimeSpan.FromSeconds(300));
+        await Assert.ThrowsAsync<WixOAuthUnavailableException>(() => client.WithTimeAsync(client.GetAsync()));
+    }
+
+    [Fact]
+    public async Task A_service_that_does_not_answer_is_given_up_after_15_seconds()
+    {
+        await using var client = new TestClient();
+        client.Service.Gate = () => Task.Delay(Timeout.InfiniteTimeSpan, client.Time);
+        var call = client.GetAsync();
+        await client.AskedAsync(1);
+        var thrown = await Assert.ThrowsAsync<WixOAuthUnavailableException>(() => client.WithTimeAsync(call));
+        Assert.Null(thrown.Status);
+        Assert.Equal(3, client.Service.Requests.Count);
+    }
+
+    [Fact]
+    public async Task A_page_in_place_of_a_token_is_an_outage()
+    {
+        await using var client = new TestClient();
+        client.Service.Answer = _ => StubService.Json(HttpStatusCode.OK, "text/html", "<html>");
+        await Assert.ThrowsAsync<WixOAuthUnavailableException>(() => client.WithTimeAsync(client.GetAsync()));
+    }
+
+    [Fact]
+    public async Task A_rejected_token_is_reported_once_by_its_hash_however_many_callers_report_it()
+    {
+        await using var client = new TestClient();
+        var token = await client.GetAsync();
+        var gate = new TaskCompletionSource();
+        client.Service.Gate = () => gate.Task;
+
+        var callers = Enumerable.Range(0, 100).Select(_ => Task.Run(async () => (await client.Tokens.ReplaceTokenAsync(client.Instance, token)).Token)).ToList();
+        await client.AskedAsync(2);
+        var others = client.GetAsync();
+        gate.SetResult();
+
+        Assert.All(await Task.WhenAll([.. callers, others]), each => Assert.Equal("token-2", each));
+        Assert.Equal(2, client.Service.Requests.Count);
+        Assert.Equal(
+            $"?rejected={Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)))}",
+            client.Service.Requests[1].RequestUri!.Query);
+        Assert.Equal("token-2", (await client.Tokens.ReplaceTokenAsync(client.Instance, token)).Token);
+        Assert.Equal(2, client.Service.Requests.Count);
+    }
+
+    [Fact]
+    public async Task A_rejection_during_a_refresh_that_brings_the_same_token_is_reported_after_it()
+    {
+        await using var client = new TestClient();
+        client.Service.Answer = request => client.Service.Token(request.RequestUri!.Query.Length > 0 ? "new" : "old");
+        var token = await client.GetAsync();
+        var gate = new TaskCompletionSource();
+        client.Service.Gate = () => gate.Task;
+        client.Time.Advance(TimeSpan.FromSeconds(200));
+        await client.GetAsync();
+        await client.AskedAsync(2);
+
+        var replacement = client.Tokens.ReplaceTokenAsync(client.Instance, token).AsTask();
+        gate.SetResult();
+
+        Assert.Equal("new", (await replacement).Token);
+        Assert.Equal(3, client.Service.Requests.Count);
+    }
+
+    [Fact]
+    public async Task Instances_that_are_not_used_any_more_leave_the_memory()
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        var cache = (WixTokenClient)client.Tokens;
+        client.Time.Advance(TimeSpan.FromSeconds(400));
+        await client.Tokens.GetTokenAsync(Guid.NewGuid());
+        await TestClient.UntilAsync(() => cache.Count == 1);
+    }
+
+    [Fact]
+    public async Task A_hit_allocates_nothing()
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        await client.GetAsync();
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var i = 0; i < 1_000; i++)
+        {
+            await client.Tokens.GetTokenAsync(client.Instance);
+        }
+
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+}

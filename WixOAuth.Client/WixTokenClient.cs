@@ -1,0 +1,174 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+
+namespace WixOAuth.Client;
+
+/// <summary>The cache in front of the service: one <see cref="InstanceTokens"/> for each instance, and the requests that fill it.</summary>
+internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, ILogger<WixTokenClient> logger) : IWixTokenClient, IDisposable
+{
+    /// <summary>A token is refreshed when this part of the life that it came with is left.</summary>
+    private const double RefreshAt = 0.4;
+
+    private const int Attempts = 3;
+    private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_longestRetryAfter = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_evictEvery = TimeSpan.FromMinutes(1);
+
+    private readonly ConcurrentDictionary<Guid, InstanceTokens> _instances = new();
+    private readonly CancellationTokenSource _disposed = new();
+    private long _evictedAt = time.GetTimestamp();
+
+    /// <summary>How many instances are cached.</summary>
+    internal int Count => _instances.Count;
+
+    public ValueTask<WixAccessToken> GetTokenAsync(Guid instanceId, CancellationToken cancellationToken = default) =>
+        _instances.TryGetValue(instanceId, out var tokens) && tokens.Fresh(time.GetTimestamp()) is { } token
+            ? new ValueTask<WixAccessToken>(token)
+            : GetSlowlyAsync(instanceId, cancellationToken);
+
+    public async ValueTask<WixAccessToken> ReplaceTokenAsync(Guid instanceId, string rejectedToken, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(rejectedToken);
+        var tokens = TokensOf(instanceId);
+        var (token, pending) = tokens.Replace(
+            rejectedToken, time.GetTimestamp(), previous => Begin(instanceId, tokens, rejectedToken, previous));
+        return token ?? await pending!.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    public void Dispose()
+    {
+        _disposed.Cancel();
+        _disposed.Dispose();
+    }
+
+    private async ValueTask<WixAccessToken> GetSlowlyAsync(Guid instanceId, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
+        var tokens = TokensOf(instanceId);
+        var (token, pending) = tokens.Get(time.GetTimestamp(), previous => Begin(instanceId, tokens, rejected: null, previous));
+        return token ?? await pending!.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    // Not on the caller's thread, and with no caller's cancellation: others share it.
+    private Task<WixAccessToken> Begin(Guid instanceId, InstanceTokens tokens, string? rejected, Task? previous)
+    {
+        var stop = _disposed.Token;
+        var request = Task.Run(() => RequestAsync(instanceId, tokens, rejected, previous, stop), CancellationToken.None);
+        _ = CompleteAsync(instanceId, tokens, request);
+        return request;
+    }
+
+    private async Task CompleteAsync(Guid instanceId, InstanceTokens tokens, Task<WixAccessToken> request)
+    {
+        // Yields: the caller still holds the lock, and has not stored the request yet.
+        await ((Task)request).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        tokens.Completed(request);
+        if (request.Exception?.InnerException is WixOAuthException failure && tokens.Alive(time.GetTimestamp()) is not null)
+        {
+            logger.RefreshFailed(instanceId, failure.Code, (int?)failure.Status, failure.Message);
+        }
+
+        EvictIdle();
+    }
+
+    private async Task<WixAccessToken> RequestAsync(
+        Guid instanceId, InstanceTokens tokens, string? rejected, Task? previous, CancellationToken cancellationToken)
+    {
+        if (previous is not null)
+        {
+            await previous.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (tokens.Alive(time.GetTimestamp()) is { } replaced && replaced.Token != rejected)
+            {
+                return replaced;
+            }
+        }
+
+        for (var attempt = 0; ; attempt++)
+        {
+            var startedAt = time.GetTimestamp();
+            try
+            {
+                var body = await endpoint.GetAsync(instanceId, rejected, cancellationToken).ConfigureAwait(false);
+                var token = new WixAccessToken(instanceId, body.AccessToken!, body.ExpiresOn);
+
+                // Counted from before the request, by this process's own clock: the service's may differ.
+                var life = TimeSpan.FromSeconds(Math.Clamp(body.ExpiresIn, 0, 86_400));
+                tokens.Succeeded(new HeldToken(token, startedAt + Timestamps(life * (1 - RefreshAt)), startedAt + Timestamps(life)));
+                return token;
+            }
+            catch (WixOAuthException failure)
+            {
+                var now = time.GetTimestamp();
+                tokens.Failed(failure, now, failures => Pauses(failure, now, failures));
+                if (!IsWorthWaiting(failure, attempt, out var pause) || tokens.Alive(now) is not null)
+                {
+                    throw;
+                }
+
+                await Task.Delay(pause, time, cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
+
+    // Callers wait here: for a short time only, and never less than the service asks for.
+    private static bool IsWorthWaiting(WixOAuthException failure, int attempt, out TimeSpan pause)
+    {
+        pause = Pause(attempt);
+        if (failure is not WixOAuthUnavailableException unavailable || attempt + 1 >= Attempts)
+        {
+            return false;
+        }
+
+        if (unavailable.RetryAfter is { } retryAfter)
+        {
+            pause = retryAfter;
+        }
+
+        return pause <= TimeSpan.FromSeconds(2);
+    }
+
+    private (long Refresh, long Ask) Pauses(WixOAuthException failure, long now, int failures)
+    {
+        var retryAfter = (failure as WixOAuthUnavailableException)?.RetryAfter ?? TimeSpan.Zero;
+        var asked = retryAfter < s_longestRetryAfter ? retryAfter : s_longestRetryAfter;
+        var pause = Pause(failures);
+        return (now + Timestamps(pause > asked ? pause : asked), now + Timestamps(asked));
+    }
+
+    private static TimeSpan Pause(int failures)
+    {
+        var pause = s_firstPause * Math.Pow(2, Math.Min(failures, 10));
+        return (pause < s_longestPause ? pause : s_longestPause) * (0.75 + (0.5 * Random.Shared.NextDouble()));
+    }
+
+    private long Timestamps(TimeSpan span) => (long)(span.TotalSeconds * time.TimestampFrequency);
+
+    private InstanceTokens TokensOf(Guid instanceId) => _instances.GetOrAdd(instanceId, static _ => new InstanceTokens());
+
+    // Memory follows the instances in use. A caller that holds a removed entry costs at most one more request.
+    private void EvictIdle()
+    {
+        var now = time.GetTimestamp();
+        var last = Volatile.Read(ref _evictedAt);
+        if (now - last < Timestamps(s_evictEvery) || Interlocked.CompareExchange(ref _evictedAt, now, last) != last)
+        {
+            return;
+        }
+
+        foreach (var (id, tokens) in _instances)
+        {
+            if (tokens.IsIdle(now))
+            {
+                _instances.TryRemove(KeyValuePair.Create(id, tokens));
+            }
+        }
+    }
+}
+
+internal static partial class ClientLog
+{
+    [LoggerMessage(1, LogLevel.Warning, "The token of instance {InstanceId} could not be refreshed in the background; the cached one is still alive. {Code} {Status} {Reason}")]
+    public static partial void RefreshFailed(this ILogger logger, Guid instanceId, string? code, int? status, string reason);
+}

@@ -1,0 +1,80 @@
+using WixOAuth.Instances;
+using WixOAuth.Protection;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Functions.Tests.Protection;
+
+/// <summary>
+/// What was sealed once stays readable for as long as its key is: these were made by another program (OpenSSL by way of
+/// Node), after the description of the form. A change that fails here loses every token that is stored.
+/// </summary>
+public sealed class StoredFormTests
+{
+    private const string KeyId = "049c93ea0e2169da0d573c9698ca83ff";
+
+    private static readonly byte[] s_key = [.. Enumerable.Range(0, ProtectionKey.Length).Select(number => (byte)number)];
+    private static readonly FixedKeys s_keys = new(new ProtectionKey(KeyId, s_key));
+    private static readonly InstanceId s_instance = new(Guid.Parse("00112233-4455-6677-8899-aabbccddeeff"));
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    [Fact]
+    public void A_key_without_an_id_is_called_after_itself() => Assert.Equal(KeyId, ProtectionKey.IdOf(s_key));
+
+    [Fact]
+    public async Task Tokens_of_generation_7_are_read()
+    {
+        var protector = new TokenProtector(s_keys);
+
+        Assert.Equal(
+            "a refresh token",
+            (await protector.UnprotectRefreshTokenAsync(s_instance, 7, Sealed("0a0b0c0d0e0f101112131415db7ff5155a3c03a9691a17e213d9f8e89009df0a6c407a77e2fbb7b646b81e"), None))?.Reveal());
+        Assert.Equal(
+            "an access token",
+            (await protector.UnprotectAccessTokenAsync(s_instance, 7, Sealed("0a0b0c0d0e0f101112131415db31a7115f2d03a9721a17e213d9f89be5093422bd906972e60f0759be74c2"), None))?.Reveal());
+    }
+
+    [Theory]
+    [InlineData(StatePurpose.InstallState, "AQSck-oOIWnaDVc8lpjKg_8KCwwNDg8QERITFBXLjhkk-GHc5RVW7PDkqfsBQynQ1nVpEWaj")]
+    [InlineData(StatePurpose.InstallCookie, "AQSck-oOIWnaDVc8lpjKg_8KCwwNDg8QERITFBU0NUc2eGWlkCo1S5-nV4z6Pvjq_WX332HV")]
+    [InlineData(StatePurpose.InstallLink, "AQSck-oOIWnaDVc8lpjKg_8KCwwNDg8QERITFBX80kRpAixuB9gUmH_mjBxM2z5S6AnNgqdl")]
+    public async Task What_a_browser_carries_is_read_for_its_purpose_only(StatePurpose purpose, string text)
+    {
+        var protector = new StateProtector(s_keys);
+        foreach (var each in Enum.GetValues<StatePurpose>())
+        {
+            var payload = await protector.UnprotectAsync(each, text, "of a browser"u8.ToArray(), None);
+            Assert.Equal(each == purpose ? "a payload"u8.ToArray() : null, payload);
+        }
+    }
+
+    [Fact]
+    public Task A_purpose_that_there_is_not_has_no_key() => Assert.ThrowsAsync<ArgumentOutOfRangeException>(
+        () => new StateProtector(s_keys).ProtectAsync((StatePurpose)99, default, default, None).AsTask());
+
+    [Fact]
+    public void A_protection_key_has_32_bytes_and_an_id_as_Key_Vaults_versions()
+    {
+        var bytes = Assert.Throws<ArgumentException>(() => new ProtectionKey(KeyId, new byte[31]));
+        Assert.Equal("key", bytes.ParamName);
+        Assert.Contains("32 bytes", bytes.Message, StringComparison.Ordinal);
+        var id = Assert.Throws<ArgumentException>(() => new ProtectionKey(KeyId.ToUpperInvariant(), s_key));
+        Assert.Equal("id", id.ParamName);
+        Assert.Contains("32 lower-case hexadecimal digits", id.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Protected_texts_are_equal_when_key_and_bytes_are()
+    {
+        var one = Sealed("0011");
+
+        Assert.True(one.Equals(Sealed("0011")));
+        Assert.Equal(one.GetHashCode(), Sealed("0011").GetHashCode());
+        foreach (var other in new[] { null, Sealed("0012"), Sealed("00"), one with { KeyId = new string('0', 32) } })
+        {
+            Assert.False(one.Equals(other));
+            Assert.NotEqual(one.GetHashCode(), other?.GetHashCode());
+        }
+    }
+
+    private static ProtectedText Sealed(string hex) => new(KeyId, Convert.FromHexString(hex));
+}

@@ -1,0 +1,105 @@
+using System.Text.Json.Serialization;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Install;
+
+/// <summary>Why an install cannot go on. Each has a page of its own, with a way to start again.</summary>
+public enum InstallProblem
+{
+    /// <summary>A parameter came twice or is longer than anything Wix sends.</summary>
+    BadRequest,
+
+    /// <summary>The install link is not one of ours, or over an hour old.</summary>
+    BadLink,
+
+    /// <summary>No code came: the owner said no, or Wix sent an <c>error</c> (RFC 6749 §4.1.2.1).</summary>
+    NotConsented,
+
+    /// <summary>The state is missing, not ours, or of another browser.</summary>
+    [JsonStringEnumMemberName("foreign_state")]
+    InvalidState,
+
+    /// <summary>The state is over ten minutes old.</summary>
+    ExpiredState,
+
+    /// <summary>The state was used before, with another code or instance.</summary>
+    ReplayedState,
+
+    /// <summary>No instance was named.</summary>
+    BadInstance,
+
+    /// <summary>Wix did not take the code, or its token belongs to another instance or app.</summary>
+    Rejected,
+
+    /// <summary>Wix could not be asked, or gave no clear answer: whether the code was spent is unknown.</summary>
+    WixUnavailable,
+
+    /// <summary>Our storage or our keys are not to be had.</summary>
+    StorageUnavailable,
+}
+
+/// <summary>What the browser is to do next.</summary>
+public abstract record InstallResult
+{
+    private InstallResult()
+    {
+    }
+
+    /// <summary>Go on to Wix's consent page.</summary>
+    /// <param name="Url">The page, with secrets in its query: for the browser only.</param>
+    /// <param name="Set">The cookie to bind this install to the browser with.</param>
+    /// <param name="Removed">The names of cookies that are of no use any more.</param>
+    public sealed record Consent(BrowserUrl Url, InstallCookie Set, IReadOnlyList<string> Removed) : InstallResult;
+
+    /// <summary>Go on to Wix's close-window page: the tokens are saved.</summary>
+    /// <param name="Url">The page, with the access token in its query: for the browser only.</param>
+    public sealed record CloseWindow(BrowserUrl Url) : InstallResult;
+
+    /// <summary>The install was finished before, and its close-window page is of no use any more.</summary>
+    public sealed record Connected : InstallResult;
+
+    /// <summary>The install cannot go on.</summary>
+    /// <param name="Problem">Why.</param>
+    public sealed record Stopped(InstallProblem Problem) : InstallResult;
+}
+
+/// <summary>A URL that a browser is sent to and that holds a secret.</summary>
+/// <param name="text">The URL.</param>
+public sealed class BrowserUrl(string text) : SecretText(text);
+
+/// <summary>A cookie of the handshake.</summary>
+/// <param name="Name">Its name; holds no secret.</param>
+/// <param name="Value">Its value; encrypted.</param>
+/// <param name="MaxAge">How long the browser keeps it.</param>
+public sealed record InstallCookie(string Name, string Value, TimeSpan MaxAge)
+{
+    /// <summary>The name only: the value lets its bearer finish an install.</summary>
+    public override string ToString() => Name;
+}
+
+/// <summary>What came to the App URL; null for what did not come.</summary>
+/// <param name="Token">Wix's token, to be handed back to Wix as it is (wix-protocol §2).</param>
+/// <param name="Start">What <c>CreateInstallLink</c> made.</param>
+/// <param name="Cookies">The browser's cookies.</param>
+public sealed record AppUrlRequest(InstallToken? Token, string? Start, IReadOnlyList<KeyValuePair<string, string>> Cookies)
+{
+    /// <summary>Nothing of what it holds.</summary>
+    public override string ToString() => nameof(AppUrlRequest);
+}
+
+/// <summary>What came to the Redirect URL; null for what did not come.</summary>
+/// <param name="Code">The code (wix-protocol §4).</param>
+/// <param name="State">The state.</param>
+/// <param name="InstanceId">The instance, not to be trusted before Wix confirmed it.</param>
+/// <param name="HasError">Whether an <c>error</c> came.</param>
+/// <param name="Cookies">The browser's cookies.</param>
+public sealed record RedirectRequest(
+    AuthorizationCode? Code, string? State, string? InstanceId, bool HasError, IReadOnlyList<KeyValuePair<string, string>> Cookies)
+{
+    /// <summary>Nothing of what it holds.</summary>
+    public override string ToString() => nameof(RedirectRequest);
+}
+
+/// <summary>What Wix hands to the App URL and wants back at the consent page (wix-protocol §2).</summary>
+/// <param name="text">The token as Wix sent it.</param>
+public sealed class InstallToken(string text) : SecretText(text);

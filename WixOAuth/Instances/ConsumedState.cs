@@ -1,0 +1,48 @@
+namespace WixOAuth.Instances;
+
+/// <summary>How the use of a state ended.</summary>
+public enum ConsumedStateOutcome
+{
+    /// <summary>It has not ended, or nobody lived to write down how.</summary>
+    Pending,
+
+    /// <summary>The instance's tokens are saved.</summary>
+    Connected,
+
+    /// <summary>Wix rejected the code, or its token belongs to another instance or app.</summary>
+    Rejected,
+
+    /// <summary>Wix could not be asked, or gave no clear answer.</summary>
+    WixUnavailable,
+
+    /// <summary>The storage failed after the state was written down.</summary>
+    StorageUnavailable,
+}
+
+/// <summary>
+/// One use of a state at the Redirect URL. It is written before the code is spent, so that a state is good for one
+/// use, and so that a page that is loaded again is told from a state that somebody else uses again.
+/// </summary>
+public sealed record ConsumedState
+{
+    /// <summary>The state's nonce, 32 lower-case hexadecimal digits. Useless without the state it came in.</summary>
+    public required string Nonce { get; init; }
+
+    /// <summary>When the state was issued.</summary>
+    public required DateTimeOffset IssuedAt { get; init; }
+
+    /// <summary>Who writes: tells an insert of our own whose answer was lost from somebody else's.</summary>
+    public required string AttemptId { get; init; }
+
+    /// <summary>The lower-case hexadecimal SHA-256 of the code.</summary>
+    public required string CodeFingerprint { get; init; }
+
+    /// <summary>The instance that the redirect named; not confirmed until the outcome is <see cref="ConsumedStateOutcome.Connected"/>.</summary>
+    public required InstanceId InstanceId { get; init; }
+
+    /// <summary>How it ended.</summary>
+    public ConsumedStateOutcome Outcome { get; init; }
+
+    /// <summary>The end of life of the access token that the code was exchanged for.</summary>
+    public DateTimeOffset? AccessTokenExpiresOn { get; init; }
+}

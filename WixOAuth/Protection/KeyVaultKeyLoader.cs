@@ -1,0 +1,99 @@
+using System.Collections.Concurrent;
+using Azure;
+using Azure.Security.KeyVault.Secrets;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Protection;
+
+/// <summary>
+/// Loads all protection keys from Key Vault: each enabled version of the secret is one key, its value base64 of 32
+/// bytes. A key that was read stays for as long as the process runs.
+/// </summary>
+/// <param name="vault">The vault.</param>
+/// <param name="name"><c>Tokens__ProtectionKeyName</c></param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">Logs versions that cannot be read.</param>
+internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProvider time, ILogger logger)
+{
+    /// <summary>
+    /// How old a version must be before it seals, where there is an older one. Any process whose keys were loaded within
+    /// the last minute then knows it, so no row or state is ever sealed with a key that another process does not find.
+    /// </summary>
+    public static readonly TimeSpan ActivationDelay = TimeSpan.FromMinutes(2);
+
+    private const int Concurrency = 8;
+
+    private readonly ConcurrentDictionary<string, ProtectionKey> _known = new();
+
+    /// <summary>Reads the list of versions, and the values of those not read before. Not called concurrently.</summary>
+    /// <exception cref="SecretUnavailableException">The list or the key that is to seal cannot be read.</exception>
+    public async Task<(ProtectionKeys Value, string? Version)> LoadAsync()
+    {
+        var (versions, areAll) = await ListAsync();
+        var unusable = new ConcurrentDictionary<string, string>();
+        await Parallel.ForEachAsync(
+            versions.Where(version => !_known.ContainsKey(version.Version)),
+            new ParallelOptions { MaxDegreeOfParallelism = Concurrency },
+            async (version, _) =>
+            {
+                try
+                {
+                    await ReadAsync(version);
+                }
+                catch (SecretUnavailableException exception)
+                {
+                    unusable[version.Version] = exception.Message;
+                }
+            });
+
+        var enabled = versions.Where(version => version.Enabled != false)
+            .OrderByDescending(version => version.CreatedOn).ThenBy(version => version.Version, StringComparer.Ordinal).ToList();
+        var activeBefore = time.GetUtcNow() - ActivationDelay;
+        var current = enabled.Find(version => version.CreatedOn is not { } created || created <= activeBefore)
+            ?? enabled.FirstOrDefault()
+            ?? throw new SecretUnavailableException($"There is no enabled version of a secret '{name}' in Key Vault: it answered HTTP 404.");
+        return _known.TryGetValue(current.Version, out var key)
+            ? (new ProtectionKeys(key, new Dictionary<string, ProtectionKey>(_known), unusable, areAll), key.Id)
+            : throw new SecretUnavailableException(unusable[current.Version]);
+    }
+
+    /// <summary>All versions; only the newest one where the identity may read secrets but not list them.</summary>
+    private async Task<(IReadOnlyList<SecretProperties> Versions, bool AreAll)> ListAsync()
+    {
+        try
+        {
+            return (await vault.ListVersionsAsync(name), true);
+        }
+        catch (SecretUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 403 })
+        {
+            var newest = await vault.ReadAsync(name, version: null);
+            logger.VersionsNotListed(name);
+            return (newest is null ? [] : [newest.Properties], false);
+        }
+    }
+
+    private async Task ReadAsync(SecretProperties version)
+    {
+        if (version.Enabled == false)
+        {
+            throw new SecretUnavailableException($"Version {version.Version} of the secret '{name}' in Key Vault is disabled.");
+        }
+
+        var secret = await vault.ReadAsync(name, version.Version)
+            ?? throw new SecretUnavailableException($"Version {version.Version} of the secret '{name}' in Key Vault has gone.");
+        _known[version.Version] = Parse(secret);
+    }
+
+    private static ProtectionKey Parse(KeyVaultSecret secret)
+    {
+        var version = secret.Properties.Version;
+        Span<byte> key = stackalloc byte[ProtectionKey.Length];
+        return ProtectionKey.IsId(version)
+            && Convert.TryFromBase64String(secret.Value ?? "", key, out var length)
+            && length == ProtectionKey.Length
+                ? new ProtectionKey(version, key)
+                : throw new SecretUnavailableException(
+                    $"Version {version} of the secret '{secret.Name}' in Key Vault is malformed: it should be base64 of {ProtectionKey.Length} random bytes.");
+    }
+}

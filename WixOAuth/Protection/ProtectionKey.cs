@@ -1,0 +1,56 @@
+using System.Security.Cryptography;
+
+namespace WixOAuth.Protection;
+
+/// <summary>
+/// One version of the key that tokens, states and cookies are encrypted with. The key itself never leaves this class:
+/// each use has a key of its own derived from it (HKDF-SHA-256, RFC 5869).
+/// </summary>
+public sealed class ProtectionKey
+{
+    /// <summary>The length of the key, in bytes.</summary>
+    public const int Length = 32;
+
+    private readonly byte[] _key;
+
+    /// <summary>Wraps a key.</summary>
+    /// <param name="id">What tells it from other versions: 32 lower-case hexadecimal digits.</param>
+    /// <param name="key">32 random bytes.</param>
+    /// <exception cref="ArgumentException">The id or the key has another length.</exception>
+    public ProtectionKey(string id, ReadOnlySpan<byte> key)
+    {
+        if (key.Length != Length)
+        {
+            throw new ArgumentException($"A protection key has {Length} bytes.", nameof(key));
+        }
+
+        if (!IsId(id))
+        {
+            throw new ArgumentException("A protection key's id has 32 lower-case hexadecimal digits.", nameof(id));
+        }
+
+        Id = id;
+        _key = key.ToArray();
+    }
+
+    /// <summary>What tells this key from other versions; no secret.</summary>
+    public string Id { get; }
+
+    /// <summary>Whether a text can be a key's id: 32 lower-case hexadecimal digits, as Key Vault's versions are.</summary>
+    public static bool IsId(string? text) => text is { Length: 32 } && text.All(char.IsAsciiHexDigitLower);
+
+    /// <summary>The key for one purpose, 32 bytes; the same purpose gives the same key.</summary>
+    public byte[] Derive(string purpose) =>
+        HKDF.DeriveKey(HashAlgorithmName.SHA256, _key, Length, info: System.Text.Encoding.UTF8.GetBytes("WixOAuth " + purpose));
+
+    /// <summary>An id for a key that has none of its own, made from the key but telling nothing of it.</summary>
+    public static string IdOf(ReadOnlySpan<byte> key)
+    {
+        Span<byte> id = stackalloc byte[16];
+        HKDF.DeriveKey(HashAlgorithmName.SHA256, key, id, salt: [], info: "WixOAuth key id"u8);
+        return Convert.ToHexStringLower(id);
+    }
+
+    /// <summary>The id only.</summary>
+    public override string ToString() => Id;
+}

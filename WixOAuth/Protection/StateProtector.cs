@@ -1,0 +1,122 @@
+using System.Buffers;
+using System.Buffers.Text;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Protection;
+
+/// <summary>What a sealed text in a browser is for. Each purpose has keys of its own, so that none can be used as another.</summary>
+public enum StatePurpose
+{
+    /// <summary>The <c>state</c> of the OAuth flow (RFC 6749, 10.12).</summary>
+    InstallState,
+
+    /// <summary>The cookie that binds an install to the browser that started it.</summary>
+    InstallCookie,
+
+    /// <summary>The <c>start</c> of a link made by <c>CreateInstallLink</c>.</summary>
+    InstallLink,
+}
+
+/// <summary>
+/// Seals small payloads that a browser carries (AES-256-GCM). Expiry and single use are up to the caller.
+/// </summary>
+/// <remarks>
+/// The text is base64url, without padding, of: a version byte (1), the key's id (16 bytes), the nonce (12 bytes), the
+/// ciphertext, the tag (16 bytes). Random nonces allow 2^32 texts for each purpose and protection key (NIST SP 800-38D,
+/// 8.3): at ten a second that is 13 years.
+/// </remarks>
+public sealed class StateProtector
+{
+    /// <summary>The longest text that is opened, in characters.</summary>
+    public const int MaxTextLength = 4096;
+
+    /// <summary>The longest payload, in bytes: its text has <see cref="MaxTextLength"/> characters.</summary>
+    public const int MaxPayloadLength = (MaxTextLength / 4 * 3) - HeaderLength - SealedBytes.Overhead;
+
+    private const byte Version = 1;
+    private const int HeaderLength = 1 + KeyIdLength;
+    private const int KeyIdLength = 16;
+
+    private static readonly DerivedKeys s_stateKeys = new("install-state");
+    private static readonly DerivedKeys s_cookieKeys = new("install-cookie");
+    private static readonly DerivedKeys s_linkKeys = new("install-link");
+
+    private readonly IKeyRing _keys;
+
+    /// <param name="keys">The keys.</param>
+    internal StateProtector(IKeyRing keys) => _keys = keys;
+
+    /// <summary>
+    /// Seals a payload with the current key. The text has four characters for every three bytes of
+    /// <paramref name="payload"/> and of the 45 that are added: 92 for a payload of 24 bytes.
+    /// </summary>
+    /// <param name="purpose">What the text is for.</param>
+    /// <param name="payload">At most <see cref="MaxPayloadLength"/> bytes.</param>
+    /// <param name="associatedData">Needed again to open the text; not part of it. May be empty.</param>
+    /// <param name="cancellationToken">Ends the wait for the key.</param>
+    /// <exception cref="ArgumentException">The payload is too long.</exception>
+    /// <exception cref="SecretUnavailableException">The key cannot be had.</exception>
+    public async ValueTask<string> ProtectAsync(
+        StatePurpose purpose, ReadOnlyMemory<byte> payload, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)
+    {
+        if (payload.Length > MaxPayloadLength)
+        {
+            throw new ArgumentException($"A payload has at most {MaxPayloadLength} bytes.", nameof(payload));
+        }
+
+        var key = await _keys.GetCurrentAsync(cancellationToken);
+        var bytes = new byte[HeaderLength + payload.Length + SealedBytes.Overhead];
+        bytes[0] = Version;
+        Convert.FromHexString(key.Id).CopyTo(bytes, 1);
+        var header = bytes.AsSpan(0, HeaderLength);
+        SealedBytes.Seal(KeysOf(purpose).Of(key), payload.Span, AssociatedData.OfState(header, associatedData.Span), bytes.AsSpan(HeaderLength));
+        return Base64Url.EncodeToString(bytes);
+    }
+
+    /// <summary>
+    /// The payload of a text made by <see cref="ProtectAsync"/> for the same purpose with the same associated data;
+    /// null for any other text. Only one text opens as a payload: no character of it can be changed.
+    /// </summary>
+    /// <exception cref="SecretUnavailableException">The key cannot be had now.</exception>
+    public async ValueTask<byte[]?> UnprotectAsync(
+        StatePurpose purpose, string? text, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)
+    {
+        if (Decode(text) is not { } bytes
+            || await _keys.FindAsync(Convert.ToHexStringLower(bytes, 1, KeyIdLength), cancellationToken) is not { } key)
+        {
+            return null;
+        }
+
+        var header = bytes.AsSpan(0, HeaderLength);
+        return SealedBytes.Open(KeysOf(purpose).Of(key), bytes.AsSpan(HeaderLength), AssociatedData.OfState(header, associatedData.Span));
+    }
+
+    private static byte[]? Decode(string? text)
+    {
+        if (text is null || text.Length > MaxTextLength)
+        {
+            return null;
+        }
+
+        var buffer = new byte[Base64Url.GetMaxDecodedLength(text.Length)];
+        // Not TryDecodeFromChars, which raises exceptions for some input.
+        if (Base64Url.DecodeFromChars(text, buffer, out _, out var length) != OperationStatus.Done
+            || length < HeaderLength + SealedBytes.Overhead
+            || buffer[0] != Version)
+        {
+            return null;
+        }
+
+        // Decoders ignore padding, white space and the unused bits of the last character.
+        var bytes = buffer[..length];
+        return Base64Url.EncodeToString(bytes) == text ? bytes : null;
+    }
+
+    private static DerivedKeys KeysOf(StatePurpose purpose) => purpose switch
+    {
+        StatePurpose.InstallState => s_stateKeys,
+        StatePurpose.InstallCookie => s_cookieKeys,
+        StatePurpose.InstallLink => s_linkKeys,
+        _ => throw new ArgumentOutOfRangeException(nameof(purpose)),
+    };
+}

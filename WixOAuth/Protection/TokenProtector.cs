@@ -1,0 +1,147 @@
+using System.Security.Cryptography;
+using System.Text;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Protection;
+
+/// <summary>The field of an instance that a token is stored in. The numbers are part of what is stored: never change one.</summary>
+public enum TokenField
+{
+    /// <summary><see cref="Instance.RefreshToken"/>.</summary>
+    RefreshToken = 1,
+
+    /// <summary><see cref="Instance.AccessToken"/>.</summary>
+    AccessToken = 2,
+}
+
+/// <summary>
+/// Seals tokens for storage (AES-256-GCM) and binds them to the instance, the field and the generation that they are
+/// stored in, so that a token copied elsewhere does not open.
+/// </summary>
+/// <remarks>
+/// Each instance has an encryption key of its own under each protection key. The limit of 2^32 encryptions for random
+/// nonces (NIST SP 800-38D, 8.3) so holds for each instance: at two tokens every five minutes it is reached in 20,000
+/// years, however many instances there are.
+/// </remarks>
+public sealed class TokenProtector
+{
+    // Replacing invalid characters would store another token than the one that Wix sent.
+    private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    private static readonly DerivedKeys s_tokenKeys = new("tokens");
+
+    private readonly IKeyRing _keys;
+    private readonly IKeyCheck? _check;
+
+    /// <param name="keys">The keys.</param>
+    /// <param name="check">Whether they are the right ones; null to seal without a check.</param>
+    internal TokenProtector(IKeyRing keys, IKeyCheck? check = null) => (_keys, _check) = (keys, check);
+
+    /// <summary>
+    /// Whether tokens may be sealed for storage: false while this process does not have the protection keys that the
+    /// stored tokens are sealed with. Ask before spending a code or refresh token whose result must be stored. Completes
+    /// synchronously as a rule.
+    /// </summary>
+    /// <exception cref="SecretUnavailableException">The keys cannot be had.</exception>
+    /// <exception cref="StorageUnavailableException">The stored key check cannot be read.</exception>
+    public ValueTask<bool> CanSealAsync(CancellationToken cancellationToken) => _check?.IsPassedAsync(cancellationToken) ?? new(true);
+
+    /// <summary>As <see cref="CanSealAsync"/>, raising <see cref="SecretUnavailableException"/> where that returns false.</summary>
+    /// <exception cref="SecretUnavailableException">The keys cannot be had, or are not the right ones.</exception>
+    /// <exception cref="StorageUnavailableException">The stored key check cannot be read.</exception>
+    public async ValueTask EnsureCanSealAsync(CancellationToken cancellationToken)
+    {
+        if (!await CanSealAsync(cancellationToken))
+        {
+            throw new SecretUnavailableException("The protection keys are not the ones that the stored tokens are sealed with.");
+        }
+    }
+
+    /// <inheritdoc cref="IKeyCheck.ResealAsync" />
+    internal Task<string?> ResealKeyCheckAsync(ProtectionKey newest, CancellationToken cancellationToken) =>
+        _check?.ResealAsync(newest, cancellationToken) ?? Task.FromResult<string?>(null);
+
+    /// <summary>Seals a token with the current key; 28 bytes are added to its UTF-8 form.</summary>
+    /// <exception cref="ArgumentException">The token is of another kind than the field, or no well-formed Unicode.</exception>
+    /// <exception cref="SecretUnavailableException">The key cannot be had, or must not seal (<see cref="CanSealAsync"/>).</exception>
+    /// <exception cref="StorageUnavailableException">The stored key check cannot be read.</exception>
+    public async ValueTask<ProtectedText> ProtectAsync(
+        InstanceId instance, TokenField field, long generation, SecretText token, CancellationToken cancellationToken)
+    {
+        var plaintext = Encode(field, token);
+        await EnsureCanSealAsync(cancellationToken);
+        var key = await _keys.GetCurrentAsync(cancellationToken);
+        var data = new byte[plaintext.Length + SealedBytes.Overhead];
+        SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedData.OfToken(instance, field, generation), data);
+        return new ProtectedText(key.Id, data);
+    }
+
+    /// <summary>
+    /// The access token of that instance and generation; null when <paramref name="text"/> does not open: it was sealed
+    /// with a key that no longer exists, stored elsewhere, or changed.
+    /// </summary>
+    /// <exception cref="SecretUnavailableException">The key cannot be had now.</exception>
+    public async ValueTask<AccessToken?> UnprotectAccessTokenAsync(
+        InstanceId instance, long generation, ProtectedText text, CancellationToken cancellationToken) =>
+        await UnprotectAsync(instance, TokenField.AccessToken, generation, text, cancellationToken) is { } token
+            ? new AccessToken(token)
+            : null;
+
+    /// <summary>The refresh token of that instance and generation; null as for <see cref="UnprotectAccessTokenAsync"/>.</summary>
+    /// <exception cref="SecretUnavailableException">The key cannot be had now.</exception>
+    public async ValueTask<RefreshToken?> UnprotectRefreshTokenAsync(
+        InstanceId instance, long generation, ProtectedText text, CancellationToken cancellationToken) =>
+        await UnprotectAsync(instance, TokenField.RefreshToken, generation, text, cancellationToken) is { } token
+            ? new RefreshToken(token)
+            : null;
+
+    /// <summary>Opens a stored token with one key; null when it does not open.</summary>
+    internal static byte[]? Open(ProtectionKey key, InstanceId instance, TokenField field, long generation, ProtectedText text) =>
+        SealedBytes.Open(KeyOf(key, instance), text.Data.Span, AssociatedData.OfToken(instance, field, generation));
+
+    private async ValueTask<string?> UnprotectAsync(
+        InstanceId instance, TokenField field, long generation, ProtectedText text, CancellationToken cancellationToken)
+    {
+        if (await _keys.FindAsync(text.KeyId, cancellationToken) is not { } key || Open(key, instance, field, generation, text) is not { } plaintext)
+        {
+            return null;
+        }
+
+        _check?.OnTokenOpened();
+        return Decode(plaintext);
+    }
+
+    private static byte[] KeyOf(ProtectionKey key, InstanceId instance) =>
+        HMACSHA256.HashData(s_tokenKeys.Of(key), instance.ToByteArray());
+
+    private static byte[] Encode(TokenField field, SecretText token)
+    {
+        if (token is not (AccessToken or RefreshToken) || token is AccessToken != (field == TokenField.AccessToken))
+        {
+            throw new ArgumentException("The token is of another kind than the field.", nameof(token));
+        }
+
+        try
+        {
+            return s_utf8.GetBytes(token.Reveal());
+        }
+        catch (EncoderFallbackException)
+        {
+            // Without the inner exception, which shows a part of the token.
+            throw new ArgumentException("The token is no well-formed Unicode.", nameof(token));
+        }
+    }
+
+    private static string? Decode(byte[] plaintext)
+    {
+        try
+        {
+            return plaintext.Length == 0 ? null : s_utf8.GetString(plaintext);
+        }
+        catch (DecoderFallbackException)
+        {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,171 @@
+using System.Globalization;
+using Azure;
+using Microsoft.Extensions.Logging;
+
+namespace WixOAuth.Secrets;
+
+/// <summary>
+/// A secret from Key Vault, cached. It is read again in the background when it is 12 minutes old, and callers never get
+/// one older than 15 minutes, unless the last read failed: then the known value is returned at once, however old, and the
+/// vault is asked again every 30 seconds while there are callers.
+/// </summary>
+/// <remarks>At most one read is in flight; all callers share it, and a caller that cancels does not end it for others.</remarks>
+/// <typeparam name="T">What the secret is read as.</typeparam>
+/// <param name="name">The secret's name, for the log.</param>
+/// <param name="read">
+/// Reads the secret; returns its version too, or null where there is no such secret. Raises
+/// <see cref="SecretUnavailableException"/> where that is a failure.
+/// </param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">Logs new versions and each failure.</param>
+internal sealed class KeyVaultSource<T>(
+    string name, Func<Task<(T Value, string? Version)>> read, TimeProvider time, ILogger logger) : ISecretSource<T>
+    where T : class
+{
+    public static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(15);
+    public static readonly TimeSpan RefreshAge = TimeSpan.FromMinutes(12);
+    public static readonly TimeSpan NewestInterval = TimeSpan.FromMinutes(1);
+    public static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(30);
+
+    // Shorter, because nothing works meanwhile; still not a flood of requests to a vault that refuses at once.
+    public static readonly TimeSpan FirstRetryInterval = TimeSpan.FromSeconds(5);
+
+    private readonly Lock _gate = new();
+    private volatile Reading? _reading;
+    private Failure? _failure;
+    private long _askedAt;
+    private Task? _pendingRead;
+
+    public bool IsFailing
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _failure is not null;
+            }
+        }
+    }
+
+    public ValueTask<T> GetAsync(CancellationToken cancellationToken) =>
+        _reading is { } reading && time.GetElapsedTime(reading.At) < RefreshAge
+            ? new ValueTask<T>(reading.Value)
+            : AskAsync(newest: false, cancellationToken);
+
+    public ValueTask<T> GetNewestAsync(CancellationToken cancellationToken) => AskAsync(newest: true, cancellationToken);
+
+    private async ValueTask<T> AskAsync(bool newest, CancellationToken cancellationToken)
+    {
+        Task? pending = null;
+        lock (_gate)
+        {
+            if (_pendingRead is null && MayAsk(newest))
+            {
+                _askedAt = time.GetTimestamp();
+                _pendingRead = Task.Run(ReadAsync, CancellationToken.None);
+            }
+
+            if (newest || _reading is not { } known || (_failure is null && time.GetElapsedTime(known.At) >= MaxAge))
+            {
+                pending = _pendingRead;
+            }
+        }
+
+        if (pending is not null)
+        {
+            await pending.WaitAsync(cancellationToken);
+        }
+
+        lock (_gate)
+        {
+            // A new exception for each caller: throwing one instance on several threads corrupts its stack trace.
+            return _reading?.Value ?? throw new SecretUnavailableException(_failure!.Problem.Message, _failure.Problem);
+        }
+    }
+
+    private bool MayAsk(bool newest)
+    {
+        if (_failure is { } failure && time.GetElapsedTime(failure.At) < failure.RetryIn)
+        {
+            return false;
+        }
+
+        return _reading is not { } reading
+            || time.GetElapsedTime(reading.At) >= RefreshAge
+            || (newest && time.GetElapsedTime(_askedAt) >= NewestInterval);
+    }
+
+    private async Task ReadAsync()
+    {
+        var sentAt = time.GetTimestamp();
+        try
+        {
+            var (value, version) = await read();
+            Succeeded(new Reading(value, version, sentAt));
+        }
+        catch (Exception exception)
+        {
+            // Every exception: a pending read that faults would never be replaced.
+            Failed(exception as SecretUnavailableException
+                ?? new SecretUnavailableException($"The secret '{name}' could not be read from Key Vault.", exception));
+        }
+    }
+
+    private void Succeeded(Reading reading)
+    {
+        bool isNew;
+        lock (_gate)
+        {
+            isNew = _reading is null || _reading.Version != reading.Version;
+            _reading = reading;
+            _failure = null;
+            _pendingRead = null;
+        }
+
+        if (isNew && reading.Version is { } version)
+        {
+            logger.VersionInUse(name, version);
+        }
+        else if (isNew)
+        {
+            logger.NoSuchSecret(name);
+        }
+    }
+
+    private void Failed(SecretUnavailableException problem)
+    {
+        Reading? known;
+        TimeSpan retryIn;
+        lock (_gate)
+        {
+            known = _reading;
+            retryIn = RetryIn(problem, known is null ? FirstRetryInterval : RetryInterval);
+            _failure = new Failure(problem, time.GetTimestamp(), retryIn);
+            _pendingRead = null;
+        }
+
+        if (known is null)
+        {
+            logger.NothingKnown(problem, problem.Message, retryIn);
+        }
+        else
+        {
+            logger.KnownVersionServes(problem, problem.Message, time.GetElapsedTime(known.At), retryIn);
+        }
+    }
+
+    private static TimeSpan RetryIn(SecretUnavailableException problem, TimeSpan least)
+    {
+        var told = problem.InnerException is RequestFailedException failure
+            && failure.GetRawResponse() is { } response
+            && response.Headers.TryGetValue("Retry-After", out var text)
+            && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds)
+                ? TimeSpan.FromSeconds(Math.Min(seconds, 60))
+                : TimeSpan.Zero;
+        return told > least ? told : least;
+    }
+
+    private sealed record Reading(T Value, string? Version, long At);
+
+    private sealed record Failure(SecretUnavailableException Problem, long At, TimeSpan RetryIn);
+}

@@ -1,0 +1,25 @@
+using System.Globalization;
+using WixOAuth.Instances;
+using WixOAuth.Protection;
+
+namespace WixOAuth.Storage;
+
+public sealed partial class MemoryInstanceStore : IKeyCheckStore
+{
+    private StoredKeyCheck? _keyCheck;
+
+    Task<StoredKeyCheck?> IKeyCheckStore.FindKeyCheckAsync(CancellationToken cancellationToken) => Locked(() => _keyCheck, cancellationToken);
+
+    Task<bool> IKeyCheckStore.TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken) => Locked(
+        () =>
+        {
+            if (_keyCheck?.ETag != previous?.ETag)
+            {
+                return false;
+            }
+
+            _keyCheck = new StoredKeyCheck(check, (++_version).ToString(CultureInfo.InvariantCulture));
+            return true;
+        },
+        cancellationToken);
+}

@@ -1,0 +1,106 @@
+import { isTransient, TokenEndpoint } from './endpoint.js';
+import { Instance } from './instance.js';
+
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const EVICT_EVERY_MS = 60_000;
+
+/** Access tokens of app instances, from memory or from the WixOAuth service. Make one for each process. */
+export class WixOAuthClient {
+  #endpoint;
+  #fetch;
+  #instances = new Map();
+  #evictedAt = Date.now();
+
+  constructor(options) {
+    this.#endpoint = new TokenEndpoint(options);
+    this.#fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
+  }
+
+  async getToken(instanceId) {
+    return this.#instances.get(instanceId)?.fresh(Date.now()) ?? this.#instance(instanceId).get();
+  }
+
+  async replaceToken(instanceId, rejectedToken) {
+    return this.#instance(instanceId).replace(rejectedToken);
+  }
+
+  auth(instanceId) {
+    this.#instance(instanceId);
+    return { getAuthHeaders: async () => ({ headers: { Authorization: await this.getToken(instanceId) } }) };
+  }
+
+  async fetch(instanceId, input, init) {
+    const request = new Request(input, init);
+    const url = new URL(request.url);
+    if (url.protocol !== 'https:' && !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)) {
+      throw new TypeError('An access token is sent over https only, or to localhost.');
+    }
+
+    // A stream can be read once: its request is not sent again.
+    const body = init?.body ?? (input instanceof Request ? input.body : undefined);
+    const again = body instanceof ReadableStream ? undefined : request.clone();
+    const token = await this.getToken(instanceId);
+    const response = await this.#send(request, token);
+    if (response.status !== 401) {
+      return response;
+    }
+
+    const replacement = await this.#replacement(instanceId, token);
+    if (replacement === undefined || !again) {
+      return response;
+    }
+
+    await response.body?.cancel();
+    return this.#send(again, replacement);
+  }
+
+  #send(request, token) {
+    request.headers.set('Authorization', token);
+    return this.#fetch(request);
+  }
+
+  async #replacement(instanceId, token) {
+    try {
+      const replacement = await this.replaceToken(instanceId, token);
+      return replacement === token ? undefined : replacement;
+    } catch (error) {
+      // While the service is away, Wix's own answer says more to the caller.
+      if (isTransient(error)) {
+        return undefined;
+      }
+
+      throw error;
+    }
+  }
+
+  #instance(id) {
+    if (typeof id !== 'string' || !ID.test(id)) {
+      throw new TypeError('An instance id is a GUID with hyphens.');
+    }
+
+    const key = id.toLowerCase();
+    let instance = this.#instances.get(key);
+    if (!instance) {
+      this.#evict();
+      instance = new Instance(this.#endpoint, key);
+      this.#instances.set(key, instance);
+    }
+
+    return instance;
+  }
+
+  // Memory follows the instances in use.
+  #evict() {
+    const now = Date.now();
+    if (now - this.#evictedAt < EVICT_EVERY_MS) {
+      return;
+    }
+
+    this.#evictedAt = now;
+    for (const [id, instance] of this.#instances) {
+      if (instance.isIdle(now)) {
+        this.#instances.delete(id);
+      }
+    }
+  }
+}

@@ -1,0 +1,3 @@
+export { WixOAuthClient } from './client.js';
+export { WixOAuthError, EventVerificationError } from './errors.js';
+export { verifyEvent } from './events.js';

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { WixOAuthClient, WixOAuthError } from '../src/index.js';
+import { fakeTime, INSTANCE, problem, settle, StubService } from './support/service.js';
+
+test('the service is asked as its contract says', async () => {
+  const service = new StubService();
+  assert.equal(await service.client().getToken(INSTANCE), 'token-1');
+  assert.deepEqual(service.requests, [{
+    url: `https://tokens.example/api/instances/${INSTANCE}/token`,
+    headers: { 'x-functions-key': 'the-key' },
+    redirect: 'manual',
+  }]);
+});
+
+test('the address may have /api or not', async () => {
+  for (const [url, expected] of [
+    ['https://tokens.example/api', 'https://tokens.example/api/instances/'],
+    ['https://gateway.example/wix/', 'https://gateway.example/wix/api/instances/'],
+    ['http://localhost:7071', 'http://localhost:7071/api/instances/'],
+  ]) {
+    const service = new StubService();
+    await service.client({ url }).getToken(INSTANCE);
+    assert.ok(service.requests[0].url.startsWith(expected), service.requests[0].url);
+  }
+});
+
+test('bad options and instance ids are refused', async () => {
+  assert.throws(() => new WixOAuthClient({ url: 'http://tokens.example', key: 'k' }), TypeError);
+  assert.throws(() => new WixOAuthClient({ url: 'https://tokens.example' }), TypeError);
+  await assert.rejects(new StubService().client().getToken('../status'), TypeError);
+});
+
+test('an Entra token is sent beside the key', async () => {
+  const service = new StubService();
+  await service.client({ getEntraToken: async () => 'entra' }).getToken(INSTANCE);
+  assert.deepEqual(service.requests[0].headers, { 'x-functions-key': 'the-key', Authorization: 'Bearer entra' });
+});
+
+test('an instance id is the same in either case', async () => {
+  const service = new StubService();
+  const client = service.client();
+  await client.getToken(INSTANCE);
+  assert.equal(await client.getToken(INSTANCE.toUpperCase()), 'token-1');
+});
+
+test('a token is cached until 40 % of its life is left and refreshed in the background then', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  await client.getToken(INSTANCE);
+  time.advance(179);
+  assert.equal(await client.getToken(INSTANCE), 'token-1');
+  assert.equal(service.requests.length, 1);
+
+  const open = service.close();
+  time.advance(1);
+  assert.equal(await client.getToken(INSTANCE), 'token-1');
+  assert.equal(await client.getToken(INSTANCE), 'token-1');
+  open();
+  await settle();
+  assert.equal(await client.getToken(INSTANCE), 'token-2');
+  assert.equal(service.requests.length, 2);
+});
+
+test('300 callers of one stale instance share one request', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  await client.getToken(INSTANCE);
+  time.advance(301);
+  const open = service.close();
+  const callers = Array.from({ length: 300 }, () => client.getToken(INSTANCE));
+  await settle();
+  open();
+  assert.deepEqual(new Set(await Promise.all(callers)), new Set(['token-2']));
+  assert.equal(service.requests.length, 2);
+});
+
+for (const [status, code] of [[409, 'reinstall_required'], [410, 'app_removed'], [404, 'unknown_instance']]) {
+  test(`${code} is an error with that code and evicts the token`, async (t) => {
+    const time = fakeTime(t);
+    const service = new StubService();
+    const client = service.client();
+    await client.getToken(INSTANCE);
+    service.answer = () => problem(status, code);
+    time.advance(200);
+    await client.getToken(INSTANCE);
+    await settle();
+    await assert.rejects(client.getToken(INSTANCE), (error) => error instanceof WixOAuthError && error.code === code && error.status === status);
+
+    // A reinstall is seen at once.
+    service.answer = () => service.newToken();
+    assert.equal(await client.getToken(INSTANCE), 'token-2');
+  });
+}
+
+test('a 404 without a problem is a wrong address and not an unknown instance', async () => {
+  const service = new StubService();
+  service.answer = () => new Response('', { status: 404 });
+  await assert.rejects(service.client().getToken(INSTANCE), { name: 'WixOAuthError', code: undefined, status: 404 });
+});
+
+test('a wrong key is said at once and never quoted', async () => {
+  const service = new StubService();
+  service.answer = () => new Response('', { status: 401 });
+  await assert.rejects(service.client().getToken(INSTANCE), (error) => error.code === 'unauthorized' && !String(error.stack).includes('the-key'));
+  assert.equal(service.requests.length, 1);
+});
+
+test('a short outage is waited out', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  let failures = 2;
+  service.answer = () => (failures-- > 0 ? problem(503, 'wix_unavailable', 1) : service.newToken());
+  assert.equal(await time.until(service.client().getToken(INSTANCE)), 'token-1');
+  assert.equal(service.requests.length, 3);
+});
+
+test('Retry-After is told and kept to by every caller', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  service.answer = () => problem(503, 'wix_unavailable', 30);
+  await assert.rejects(client.getToken(INSTANCE), { code: 'wix_unavailable', retryAfter: 30 });
+  service.answer = () => service.newToken();
+  time.advance(29);
+  await assert.rejects(client.getToken(INSTANCE), { code: 'wix_unavailable' });
+  assert.equal(service.requests.length, 1);
+  time.advance(1);
+  assert.equal(await client.getToken(INSTANCE), 'token-1');
+});
+
+test('no caller fails while its token lives, though the service is down for a minute', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  await client.getToken(INSTANCE);
+  service.answer = () => { throw new TypeError('fetch failed'); };
+  time.advance(180);
+  for (let second = 0; second < 60; second++) {
+    const tokens = await Promise.all(Array.from({ length: 8 }, () => client.getToken(INSTANCE)));
+    assert.deepEqual(new Set(tokens), new Set(['token-1']));
+    await settle();
+    time.advance(1);
+  }
+
+  assert.ok(service.requests.length > 3 && service.requests.length < 20, `${service.requests.length} requests`);
+  service.answer = () => service.newToken();
+  time.advance(15);
+  await client.getToken(INSTANCE);
+  await settle();
+  assert.equal(await client.getToken(INSTANCE), 'token-2');
+});
+
+test('a dead token is never returned', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  await client.getToken(INSTANCE);
+  service.answer = () => { throw new TypeError('fetch failed'); };
+  time.advance(300);
+  await assert.rejects(time.until(client.getToken(INSTANCE)), { code: 'unreachable', status: undefined });
+});
+
+test('a page in place of a token is an outage', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  service.answer = () => new Response('<html>');
+  await assert.rejects(time.until(service.client().getToken(INSTANCE)), { code: 'unreachable' });
+});
+
+test('a shared request that an edge runtime lost is replaced after a minute', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  service.close();
+  client.getToken(INSTANCE);
+  await settle();
+  service.gate = Promise.resolve();
+  time.advance(61);
+  assert.equal(await client.getToken(INSTANCE), 'token-1');
+});
+
+test('a rejected token is reported once by its hash, however many callers report it', async () => {
+  const service = new StubService();
+  const client = service.client();
+  const token = await client.getToken(INSTANCE);
+  const open = service.close();
+  const callers = Array.from({ length: 100 }, () => client.replaceToken(INSTANCE, token));
+  const other = client.getToken(INSTANCE);
+  await settle();
+  open();
+  assert.deepEqual(new Set(await Promise.all([...callers, other])), new Set(['token-2']));
+  assert.equal(service.requests.length, 2);
+  assert.equal(new URL(service.requests[1].url).searchParams.get('rejected'), createHash('sha256').update(token).digest('hex'));
+  assert.equal(await client.replaceToken(INSTANCE, token), 'token-2');
+  assert.equal(service.requests.length, 2);
+});
+
+test('a rejection during a refresh that brings the same token is reported after it', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  service.answer = ({ url }) => service.token(url.includes('rejected=') ? 'new' : 'old');
+  const token = await client.getToken(INSTANCE);
+  const open = service.close();
+  time.advance(200);
+  await client.getToken(INSTANCE);
+  const replacement = client.replaceToken(INSTANCE, token);
+  open();
+  assert.equal(await replacement, 'new');
+  assert.equal(service.requests.length, 3);
+});

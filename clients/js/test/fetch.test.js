@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { INSTANCE, problem, StubService } from './support/service.js';
+
+/** Wix's API and the service behind one fetch. */
+function world() {
+  const service = new StubService();
+  const wix = { refused: new Set(), calls: [] };
+  const client = service.client({
+    fetch: async (input, init) => {
+      if (!(input instanceof Request)) {
+        return service.fetch(input, init);
+      }
+
+      const authorization = input.headers.get('authorization');
+      wix.calls.push({ url: input.url, method: input.method, authorization, body: await input.text() });
+      return wix.refused.has(authorization) ? new Response('{}', { status: 401 }) : Response.json({ ok: true });
+    },
+  });
+  return { service, wix, client };
+}
+
+const URL_OF_WIX = 'https://www.wixapis.com/stores/v1/products/query';
+
+test('a request carries the bare token of its instance', async () => {
+  const { client, wix } = world();
+  const response = await client.fetch(INSTANCE, URL_OF_WIX, { method: 'POST', body: '{"a":1}', headers: { Authorization: 'other' } });
+  assert.equal(response.status, 200);
+  assert.deepEqual(wix.calls, [{ url: URL_OF_WIX, method: 'POST', authorization: 'token-1', body: '{"a":1}' }]);
+});
+
+test('a token that Wix refuses is replaced and the request sent once more with its body', async () => {
+  const { client, wix, service } = world();
+  wix.refused.add('token-1');
+  const responses = await Promise.all(Array.from({ length: 20 }, () => client.fetch(INSTANCE, URL_OF_WIX, { method: 'POST', body: '{"a":1}' })));
+  assert.ok(responses.every((response) => response.status === 200));
+  assert.ok(wix.calls.every((call) => call.body === '{"a":1}'));
+  assert.equal(service.requests.length, 2);
+  assert.match(service.requests[1].url, /\?rejected=[0-9a-f]{64}$/);
+});
+
+test('a Request is taken too', async () => {
+  const { client, wix } = world();
+  wix.refused.add('token-1');
+  const response = await client.fetch(INSTANCE, new Request(URL_OF_WIX, { headers: { 'x-y': 'z' } }));
+  assert.equal(response.status, 200);
+  assert.equal(wix.calls.length, 2);
+});
+
+test('a second refusal is the caller\'s', async () => {
+  const { client, wix } = world();
+  wix.refused.add('token-1').add('token-2');
+  assert.equal((await client.fetch(INSTANCE, URL_OF_WIX)).status, 401);
+  assert.equal(wix.calls.length, 2);
+});
+
+test('a stream is sent once, and its token reported all the same', async () => {
+  const { client, wix } = world();
+  wix.refused.add('token-1');
+  const body = new Blob(['one way']).stream();
+  assert.equal((await client.fetch(INSTANCE, URL_OF_WIX, { method: 'POST', body, duplex: 'half' })).status, 401);
+  assert.deepEqual(wix.calls.map((call) => call.body), ['one way']);
+  assert.equal(await client.getToken(INSTANCE), 'token-2');
+});
+
+test('Wix\'s 401 is the answer while the service is away; the end of an installation is thrown', async () => {
+  const { client, wix, service } = world();
+  await client.getToken(INSTANCE);
+  wix.refused.add('token-1');
+  service.answer = () => problem(503, 'storage_unavailable', 3);
+  assert.equal((await client.fetch(INSTANCE, URL_OF_WIX)).status, 401);
+
+  const other = world();
+  await other.client.getToken(INSTANCE);
+  other.wix.refused.add('token-1');
+  other.service.answer = () => problem(410, 'app_removed');
+  await assert.rejects(other.client.fetch(INSTANCE, URL_OF_WIX), { code: 'app_removed' });
+});
+
+test('a token is not sent over plain http', async () => {
+  const { client, wix } = world();
+  await assert.rejects(client.fetch(INSTANCE, 'http://www.wixapis.com/x'), TypeError);
+  assert.equal(wix.calls.length, 0);
+});
+
+test('the strategy gives the header that the SDK sends', async () => {
+  const { client } = world();
+  assert.deepEqual(await client.auth(INSTANCE).getAuthHeaders(), { headers: { Authorization: 'token-1' } });
+  assert.throws(() => client.auth('no-id'), TypeError);
+});

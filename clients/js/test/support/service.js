@@ -1,0 +1,70 @@
+import { mock } from 'node:test';
+import { WixOAuthClient } from '../../src/index.js';
+
+export const INSTANCE = '0f0e0d0c-0b0a-4a0b-8c0d-0e0f00000002';
+
+/** A WixOAuth service behind `fetch`: it answers as a test tells it, and records what was asked. */
+export class StubService {
+  requests = [];
+  answer = () => this.newToken();
+  gate = Promise.resolve();
+  #issued = 0;
+
+  fetch = async (url, init) => {
+    this.requests.push({ url: String(url), headers: init.headers, redirect: init.redirect });
+    await this.gate;
+    return this.answer(this.requests.at(-1));
+  };
+
+  newToken() {
+    return this.token(`token-${++this.#issued}`);
+  }
+
+  token(access_token, expires_in = 300) {
+    return Response.json({ instance_id: INSTANCE, access_token, expires_in, expires_on: '2026-05-04T03:07:01Z' });
+  }
+
+  client(options = {}) {
+    return new WixOAuthClient({ url: 'https://tokens.example', key: 'the-key', fetch: this.fetch, ...options });
+  }
+
+  /** Closes the gate; the result opens it. */
+  close() {
+    let open;
+    this.gate = new Promise((resolve) => (open = resolve));
+    return open;
+  }
+}
+
+export function problem(status, code, retryAfter) {
+  const headers = { 'content-type': 'application/problem+json', ...(retryAfter && { 'retry-after': String(retryAfter) }) };
+  return new Response(JSON.stringify({ type: 'about:blank', title: 'No.', status, code }), { status, headers });
+}
+
+/** Time that a test moves: Date and timers. */
+export function fakeTime(t) {
+  mock.timers.enable({ apis: ['Date', 'setTimeout'], now: Date.parse('2026-05-04T03:00:00Z') });
+  t.after(() => mock.timers.reset());
+  return {
+    advance: (seconds) => mock.timers.tick(seconds * 1000),
+    /** Moves the clock in small steps for as long as a promise waits for it. */
+    async until(promise) {
+      let done = false;
+      const settled = promise.finally(() => (done = true));
+      settled.catch(() => {});
+      for (let i = 0; i < 10_000 && !done; i++) {
+        mock.timers.tick(50);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+
+      return settled;
+    },
+  };
+}
+
+/** Lets what goes on in the background go on. */
+export async function settle() {
+  for (let i = 0; i < 20; i++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,8 @@
+#!/bin/sh
+# The private network's subnet is delegated to Microsoft.App, and nothing in the template makes Azure register that
+# resource provider: without it the app cannot join the subnet.
+set -eu
+
+[ "${PRIVATE_NETWORK:-false}" = true ] || exit 0
+command -v az >/dev/null || { echo "PRIVATE_NETWORK needs the Azure CLI, signed in to the subscription." >&2; exit 1; }
+az provider register --namespace Microsoft.App --subscription "$AZURE_SUBSCRIPTION_ID" --wait
