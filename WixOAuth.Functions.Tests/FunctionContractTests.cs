@@ -21,6 +21,7 @@ public class FunctionContractTests
             "GetInstance get instances/{instanceId} Function",
             "GetToken get instances/{instanceId}/token Function",
             "Health get health Anonymous",
+            "ImportInstance put instances/{instanceId} Admin",
             "ListInstances get instances Function",
             "Redirect get redirect Anonymous",
             "RefreshInstance post instances/{instanceId}/refresh Function",

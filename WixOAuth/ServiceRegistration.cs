@@ -51,10 +51,18 @@ public static class ServiceRegistration
         services.AddSingleton<InstanceWriter>();
         services.AddSingleton<TokenMemory>();
         services.AddSingleton<TokenSchedule>();
-        services.AddSingleton<AppSecretTrust>();
-        services.AddSingleton<LastUses>();
+        services.AddSingleton<AppSecretLedger>();
+        services.AddSingleton<AppSecretProbe>();
+        services.AddSingleton<InstanceTokens>();
+        services.AddSingleton<TokenCommitter>();
+        services.AddSingleton<FailureRecorder>();
+        services.AddSingleton<FalseRejections>();
+        services.AddSingleton<RefreshLeases>();
+        services.AddSingleton<RefreshAttempts>();
+        services.AddSingleton<TokenRefresher>();
+        services.AddSingleton<LastUsedTracker>();
         services.AddSingleton<TokenGrants>();
-        services.AddSingleton<TokenKeeper>();
+        services.AddSingleton<TokenService>();
         services.AddSingleton<InstanceLife>();
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
@@ -65,6 +73,10 @@ public static class ServiceRegistration
         services.AddSingleton<InstallStateService>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
+        services.AddSingleton<InstanceConfirmation>();
+        services.AddSingleton<ImportProof>();
+        services.AddSingleton<InstanceImport>();
+        services.AddSingleton<ImportEndpoint>();
 
         services.AddWebhookKeys(settings);
         services.AddSingleton<WebhookReader>();
@@ -75,6 +87,7 @@ public static class ServiceRegistration
         services.AddSingleton<HealthEndpoint>();
         services.AddSingleton<InstanceOverview>();
         services.AddSingleton<RefreshHistory>();
+        services.AddSingleton<SweepStateRecorder>();
         services.AddSingleton<StatusEndpoint>();
         services.AddSingleton<TimerEndpoints>();
         services.AddHostedService<HistorySaver>();
@@ -91,6 +104,7 @@ public static class ServiceRegistration
 
         services.AddSingleton(provider => new TableInstanceStore(TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
         services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
+        services.AddSingleton<ISweepStateStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IKeyCheckStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddHostedService<StorageInitializer>();

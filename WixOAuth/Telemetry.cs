@@ -48,6 +48,11 @@ public sealed class Telemetry : IDisposable
     private readonly Counter<long> _sweptInstances;
     private readonly Gauge<double> _dueLag;
     private readonly Gauge<int> _secretSuspect;
+    private readonly Counter<long> _probes;
+    private readonly Counter<long> _falseRejections;
+    private readonly Counter<long> _refreshTokenFaults;
+    private readonly Gauge<int> _onFallback;
+    private readonly Gauge<int> _byGrant;
     private readonly Counter<long> _installs;
     private readonly Histogram<double> _redirects;
     private readonly Histogram<double> _webhooks;
@@ -70,7 +75,12 @@ public sealed class Telemetry : IDisposable
         _sweeps = Seconds(meter, "wixoauth.sweep.duration", "Sweeps.");
         _sweptInstances = meter.CreateCounter<long>("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
         _dueLag = meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
-        _secretSuspect = meter.CreateGauge<int>("wixoauth.app_secret.suspect", "1", "1 while so many sites are rejected that the app secret is in doubt.");
+        _secretSuspect = meter.CreateGauge<int>("wixoauth.app_secret.suspect", "1", "1 while the app secret is suspect: Wix rejected all sites that were asked.");
+        _probes = meter.CreateCounter<long>("wixoauth.app_secret.probes", "{probe}", "Probes of the app secret.");
+        _falseRejections = meter.CreateCounter<long>("wixoauth.false_rejections", "{rejection}", "Rejections by Wix that turned out to be false.");
+        _refreshTokenFaults = meter.CreateCounter<long>("wixoauth.refresh_token.faults", "{instance}", "Instances whose refresh token went out of use, or came back into use.");
+        _onFallback = meter.CreateGauge<int>("wixoauth.instances.on_fallback", "{instance}", "Instances served by client credentials because of their refresh token.");
+        _byGrant = meter.CreateGauge<int>("wixoauth.instances.by_grant", "{instance}", "Active instances by the grant of their access token.");
         _installs = meter.CreateCounter<long>("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
         _redirects = Seconds(meter, "wixoauth.redirect.duration", "Browsers at the Redirect URL.");
         _webhooks = Seconds(meter, "wixoauth.webhook.duration", "Deliveries of webhooks.");
@@ -129,6 +139,39 @@ public sealed class Telemetry : IDisposable
 
     /// <summary>A lease was taken over.</summary>
     public void TookOverLease() => _leaseTakeovers.Add(1);
+
+    /// <summary>A probe of the app secret ended.</summary>
+    public void Probed(SecretProof proof) => _probes.Add(1, new KeyValuePair<string, object?>(OutcomeTag, proof switch
+    {
+        SecretProof.Since or SecretProof.Recent => "proven",
+        SecretProof.Suspect => "suspect",
+        SecretProof.TooFewSites => "too_few_sites",
+        _ => "unknown",
+    }));
+
+    /// <summary>A rejection by Wix turned out to be false.</summary>
+    public void RejectionWasFalse() => _falseRejections.Add(1);
+
+    /// <summary>A refresh ended; counted where the refresh token went out of use or came back.</summary>
+    public void RefreshTokenTried(RefreshTokenFault? before, RefreshTokenFault? after)
+    {
+        if (before?.Kind != after?.Kind)
+        {
+            _refreshTokenFaults.Add(1, new KeyValuePair<string, object?>(OutcomeTag, after is { } fault ? Words.Of(fault.Kind) : "recovered"));
+        }
+    }
+
+    /// <summary>All instances were counted.</summary>
+    public void Counted(Overview overview)
+    {
+        ArgumentNullException.ThrowIfNull(overview);
+        _onFallback.Record(overview.OnFallback - overview.Unreadable, new KeyValuePair<string, object?>("refresh_token", "rejected"));
+        _onFallback.Record(overview.Unreadable, new KeyValuePair<string, object?>("refresh_token", "unreadable"));
+        foreach (var (grant, count) in overview.ByGrant)
+        {
+            _byGrant.Record(count, new KeyValuePair<string, object?>(GrantTag, Words.Of(grant)));
+        }
+    }
 
     /// <summary>A request to Wix ended.</summary>
     /// <param name="activity">Its trace.</param>

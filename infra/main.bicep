@@ -154,6 +154,8 @@ var keyVaultName = 'kv-${resourceToken}'
 var applicationInsightsName = 'appi-${resourceToken}'
 var packageContainer = 'packages'
 var tableName = 'WixInstances'
+var backupStorageName = 'stbackup${resourceToken}'
+var backupContainer = 'token-backups'
 
 // Regions of the list above without availability zones: zone-redundant storage does not exist there.
 var regionsWithoutZones = [
@@ -223,6 +225,20 @@ module tokenStorage 'modules/storage.bicep' = {
   }
 }
 
+// Replicated as the tokens are: with Standard_GRS both outlive a region.
+module backup 'modules/backup.bicep' = {
+  scope: resourceGroup
+  params: {
+    name: backupStorageName
+    location: location
+    tags: tags
+    skuName: empty(tokenStorageSku) ? defaultStorageSku : tokenStorageSku
+    lock: lockResources
+    publicNetworkAccess: !privateNetwork
+    container: backupContainer
+  }
+}
+
 module keyVault 'modules/keyvault.bicep' = {
   scope: resourceGroup
   params: {
@@ -242,12 +258,14 @@ module access 'modules/access.bicep' = {
     hostStorageName: hostStorageName
     tokenStorageName: tokenStorageName
     tableName: tableName
+    backupStorageName: backupStorageName
+    backupContainer: backupContainer
     keyVaultName: keyVaultName
     applicationInsightsName: applicationInsightsName
     vaultOfficerPrincipalId: vaultOfficerPrincipalId
     vaultOfficerPrincipalType: vaultOfficerPrincipalType
   }
-  dependsOn: [hostStorage, tokenStorage, keyVault, observability]
+  dependsOn: [hostStorage, tokenStorage, backup, keyVault, observability]
 }
 
 module network 'modules/network.bicep' = if (privateNetwork) {
@@ -258,9 +276,10 @@ module network 'modules/network.bicep' = if (privateNetwork) {
     tags: tags
     hostStorageName: hostStorageName
     tokenStorageName: tokenStorageName
+    backupStorageName: backupStorageName
     keyVaultName: keyVaultName
   }
-  dependsOn: [hostStorage, tokenStorage, keyVault]
+  dependsOn: [hostStorage, tokenStorage, backup, keyVault]
 }
 
 module functionApp 'modules/functionapp.bicep' = {
@@ -278,6 +297,8 @@ module functionApp 'modules/functionapp.bicep' = {
     hostTableEndpoint: hostStorage.outputs.tableEndpoint
     tableEndpoint: tokenStorage.outputs.tableEndpoint
     tableName: tableName
+    backupBlobEndpoint: backup.outputs.blobEndpoint
+    backupContainer: backupContainer
     vaultUri: keyVault.outputs.uri
     applicationInsightsConnectionString: observability.outputs.applicationInsightsConnectionString
     alwaysReadyHttpInstances: alwaysReadyHttpInstances
@@ -317,4 +338,5 @@ output AZURE_RESOURCE_GROUP string = resourceGroup.name
 output AZURE_FUNCTION_APP_NAME string = functionApp.outputs.name
 output AZURE_KEY_VAULT_NAME string = keyVaultName
 output AZURE_TOKEN_STORAGE_NAME string = tokenStorageName
+output AZURE_BACKUP_STORAGE_NAME string = backupStorageName
 output AZURE_LOG_ANALYTICS_WORKSPACE_NAME string = observability.outputs.workspaceName

@@ -67,7 +67,7 @@ internal static class ExportCommand
     private static async Task<bool> WriteAsync(Deployment deployment, Stream file, Instance instance, CancellationToken cancellationToken)
     {
         var token = instance.RefreshToken is { } text
-            ? await deployment.Protector.UnprotectRefreshTokenAsync(instance.Id, instance.Generation, text, cancellationToken)
+            ? await deployment.Protector.UnprotectRefreshTokenAsync(instance.Id, instance.RefreshTokenGeneration ?? instance.Generation, text, cancellationToken)
             : null;
         await using (var json = new Utf8JsonWriter(file))
         {

@@ -58,9 +58,17 @@ internal static class RestoreCommand
         return ExitCode.Ok;
     }
 
-    private static async Task<string> FindAsync(BackupContainer copies, string name, CancellationToken cancellationToken) => name != "latest"
-        ? name
-        : (await copies.ListAsync(cancellationToken)).LastOrDefault() ?? throw new CommandFailedException($"There is no finished copy in the container '{copies.Name}'.");
+    private static async Task<string> FindAsync(BackupContainer copies, string name, CancellationToken cancellationToken)
+    {
+        if (name != "latest")
+        {
+            return name;
+        }
+
+        return await copies.ListAsync(cancellationToken) is [.., var newest]
+            ? newest
+            : throw new CommandFailedException($"There is no finished copy in the container '{copies.Name}'.");
+    }
 
     private static string Describe(string name, BackupManifest manifest, DateTimeOffset now)
     {

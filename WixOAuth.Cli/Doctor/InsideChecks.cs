@@ -56,7 +56,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
         var (wix, secret) = (_services.GetRequiredService<WixClient>(), (await _services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(cancellationToken)).Value);
         var (ready, rejected, unknown, asked) = (0L, 0L, 0L, 0L);
         await Parallel.ForEachAsync(
-            ReadActive().Take(sites),
+            ReadActive(cancellationToken).Take(sites),
             new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellationToken },
             async (instance, token) =>
             {
@@ -86,11 +86,11 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
     {
         await _services!.GetRequiredService<IKeyRing>().GetCurrentAsync(cancellationToken);
         var protector = _services!.GetRequiredService<TokenProtector>();
-        await foreach (var instance in ReadActive().Take(SitesToTry).WithCancellation(cancellationToken))
+        await foreach (var instance in ReadActive(cancellationToken).Take(SitesToTry))
         {
             if (instance.RefreshToken is { } text)
             {
-                return await protector.UnprotectRefreshTokenAsync(instance.Id, instance.Generation, text, cancellationToken) is not null
+                return await protector.UnprotectRefreshTokenAsync(instance.Id, instance.RefreshTokenGeneration ?? instance.Generation, text, cancellationToken) is not null
                     ? Finding.Ok("protection key", "opens a stored refresh token")
                     : Finding.Failed("protection key", $"does not open a stored refresh token, which needs the key {text.KeyId}: bring that version back (runbook: a lost protection key); nothing is overwritten meanwhile");
             }
@@ -102,7 +102,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
     private async Task<Finding> CheckAppSecretAsync(CancellationToken cancellationToken)
     {
         var secret = await _services!.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(cancellationToken);
-        if (await ReadActive().FirstOrDefaultAsync(cancellationToken) is not { } instance)
+        if (await ReadActive(cancellationToken).FirstOrDefaultAsync(cancellationToken) is not { } instance)
         {
             return Finding.Skipped("app secret", "can be read, but no site is installed to try it with");
         }
@@ -134,7 +134,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
             return Finding.Warning("backup", "none are made: set Backup__ServiceUri, or a deleted table is lost");
         }
 
-        if ((await copies.ListAsync(cancellationToken)).LastOrDefault() is not { } newest)
+        if (await copies.ListAsync(cancellationToken) is not [.., var newest])
         {
             return Finding.Warning("backup", "there is no finished copy yet: run wixoauth backup");
         }
@@ -166,7 +166,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
     }
 
     // Table order is by a hash of the id, so that the first sites are as good as any sample.
-    private async IAsyncEnumerable<Instance> ReadActive([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    private async IAsyncEnumerable<Instance> ReadActive([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         for (InstanceId? after = null; ;)
         {

@@ -10,6 +10,7 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
     /// <summary>The length of a code that has to pass (wix-protocol §4).</summary>
     private const int LongestCode = 7_500;
 
+    private static readonly string[] s_vital = ["storage", "secrets"];
     private static readonly TimeSpan s_clockTolerance = TimeSpan.FromSeconds(30);
     private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(20) };
     private DateTimeOffset? _serviceTime;
@@ -79,7 +80,7 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
     {
         using var response = await SendAsync(HttpMethod.Get, "health", cancellationToken);
         var body = JsonDocument.Parse(await response.Content.ReadAsStringAsync(cancellationToken)).RootElement;
-        var bad = new[] { "storage", "secrets" }.Where(name => body.TryGetProperty(name, out var value) && value.GetString() != "healthy").ToList();
+        var bad = s_vital.Where(name => body.TryGetProperty(name, out var value) && value.GetString() != "healthy").ToList();
         if (bad.Count > 0)
         {
             return Finding.Failed("health", $"{string.Join(" and ", bad)} unhealthy: see the runbook, \"Every customer says the app stopped working\"");

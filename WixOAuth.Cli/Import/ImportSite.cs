@@ -1,5 +1,4 @@
 using System.Globalization;
-using WixOAuth.Instances;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Cli.Import;

@@ -46,7 +46,7 @@ public sealed class SecrecyTests
         Type[] known =
         [
             typeof(AccessToken), typeof(RefreshToken), typeof(AppSecret), typeof(AuthorizationCode), typeof(ConnectionString), typeof(BrowserUrl), typeof(InstallToken), typeof(ProtectionKey),
-            typeof(ProtectedText), typeof(AppSecretVersion), typeof(TokenAnswer.Granted), typeof(TokenResult.Token), typeof(TokenDemand), typeof(InstallCookie), typeof(InstallState),
+            typeof(ProtectedText), typeof(AppSecretVersion), typeof(TokenAnswer.Granted), typeof(TokenResult.Token), typeof(TokenRequirements), typeof(InstallCookie), typeof(InstallState),
             typeof(AppUrlRequest), typeof(RedirectRequest), typeof(InstallResult.Consent), typeof(InstallResult.CloseWindow), typeof(TokenBody), typeof(LinkBody), typeof(Instance),
             typeof(WixClient).GetNestedType("WixResponse", BindingFlags.NonPublic)!,
         ];

@@ -17,7 +17,7 @@ public sealed class CheckerTests
 
     // Process 1 dies between Wix's answer and its commit; process 2 takes over when the lease has ended.
     private static readonly Site s_site = new(Guid.Parse("11111111-2222-4333-8444-555555555501"), Rotation.Same);
-    private static readonly DateTimeOffset s_takeover = At(0) + TokenKeeper.LeaseTime + TimeSpan.FromSeconds(1);
+    private static readonly DateTimeOffset s_takeover = At(0) + TokenRefresher.LeaseTime + TimeSpan.FromSeconds(1);
 
     private delegate History Change(History good);
 
@@ -73,7 +73,7 @@ public sealed class CheckerTests
         ["a site that is marked"] = (Checker.Status, good => Write(good, 0, write => write with { State = write.State with { Status = InstanceStatus.ReinstallRequired } })),
         ["a caller who is sent away"] = (Checker.Status, good => Ask(good, ask => ask with { Status = 409 })),
         ["an answer that is none"] = (Checker.Status, good => Ask(good, ask => ask with { Status = 500 })),
-        ["a line that nobody foresaw"] = (Checker.Fault, good => good with { Faults = ["TokenKeeper[418]"] }),
+        ["a line that nobody foresaw"] = (Checker.Fault, good => good with { Faults = ["TokenService[418]"] }),
     };
 
     [Fact]
@@ -113,9 +113,9 @@ public sealed class CheckerTests
     {
         var tokens = new ProtectedTokens(1, new("key", new byte[1]), new("key", new byte[1]), At(-600), At(-300));
         var first = Instance.Consented(null, new InstanceId(s_site.Id), new Consent(null, null, null, null, false), tokens, "seed", At(-600));
-        var left = first.Leased("one", At(0) + TokenKeeper.LeaseTime);
-        var taken = left.Leased("two", s_takeover + TokenKeeper.LeaseTime);
-        var committed = taken.Refreshed(Grant.RefreshToken, tokens with { Generation = 2 }, "two", s_takeover + TimeSpan.FromSeconds(2));
+        var left = first.Leased("one", At(0) + TokenRefresher.LeaseTime);
+        var taken = left.Leased("two", s_takeover + TokenRefresher.LeaseTime);
+        var committed = taken.Refreshed(Grant.RefreshToken, tokens with { Generation = 2 }, null, "two", s_takeover + TimeSpan.FromSeconds(2));
         var issuedAt = s_takeover + TimeSpan.FromSeconds(1);
         return new History
         {

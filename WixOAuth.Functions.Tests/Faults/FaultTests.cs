@@ -292,7 +292,7 @@ public sealed class FaultTests(AzuriteFixture azurite)
                     }
 
                 default:
-                    return await _core.Keeper.GetTokenAsync(_id, TokenDemand.Default, CancellationToken.None) is var result && result is TokenResult.Token
+                    return await _core.Tokens.GetTokenAsync(_id, TokenRequirements.Default, CancellationToken.None) is var result && result is TokenResult.Token
                         ? "token"
                         : result.GetType().Name;
             }

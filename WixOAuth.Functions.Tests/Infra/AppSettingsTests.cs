@@ -32,6 +32,8 @@ public partial class AppSettingsTests
         Assert.StartsWith("[reference(", settings["Tables__ServiceUri"], StringComparison.Ordinal);
         settings["KeyVault__VaultUri"] = "https://name.vault.azure.net/";
         settings["Tables__ServiceUri"] = "https://name.table.core.windows.net/";
+        Assert.StartsWith("[reference(", settings["Backup__ServiceUri"], StringComparison.Ordinal);
+        settings["Backup__ServiceUri"] = "https://name.blob.core.windows.net/";
 
         var read = ServiceSettings.Read(new Recorder(settings));
 

@@ -11,6 +11,7 @@ public partial class SecurityTests
         ["4633458b-17de-408a-b874-0445c86b69e6"] = "Key Vault Secrets User",
         ["b86a8fe4-44ce-4948-aee5-eccb2c155cd7"] = "Key Vault Secrets Officer",
         ["b7e6dc6d-f1e8-4753-8033-0f276bb0955b"] = "Storage Blob Data Owner",
+        ["ba92f5b4-2d11-453d-a403-e96b0029c9fe"] = "Storage Blob Data Contributor",
         ["0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"] = "Storage Table Data Contributor",
         ["3913510d-42f4-4e42-8a64-420c390055eb"] = "Monitoring Metrics Publisher",
     };
@@ -18,6 +19,7 @@ public partial class SecurityTests
     [SkippableTheory]
     [InlineData("sthost")]
     [InlineData("sttokens")]
+    [InlineData("stbackup")]
     public async Task A_storage_account_takes_identities_only(string prefix)
     {
         var account = Assert.Single(
@@ -36,7 +38,7 @@ public partial class SecurityTests
     {
         var deployment = await Bicep.Usual;
 
-        Assert.Equal(2, deployment.Of("Microsoft.Storage/storageAccounts").Count);
+        Assert.Equal(3, deployment.Of("Microsoft.Storage/storageAccounts").Count);
         Assert.All(
             deployment.Of("Microsoft.Storage/storageAccounts/blobServices/containers"),
             container => Assert.Equal("None", container.At("properties.publicAccess")));
@@ -127,6 +129,7 @@ public partial class SecurityTests
             [
                 "app: Key Vault Secrets User on vaults/kv-",
                 "app: Monitoring Metrics Publisher on components/appi-",
+                "app: Storage Blob Data Contributor on storageAccounts/stbackup/blobServices/default/containers/token-backups",
                 "app: Storage Blob Data Owner on storageAccounts/sthost",
                 "app: Storage Table Data Contributor on storageAccounts/sthost",
                 "app: Storage Table Data Contributor on storageAccounts/sttokens/tableServices/default/tables/WixInstances",
@@ -202,7 +205,7 @@ public partial class SecurityTests
                 Assert.Equal("None", resource.At("properties.networkAcls.bypass"));
             });
         Assert.Equal(
-            ["kv-: vault", "sthost: blob", "sthost: table", "sttokens: table"],
+            ["kv-: vault", "stbackup: blob", "sthost: blob", "sthost: table", "sttokens: table"],
             deployment.Of("Microsoft.Network/privateEndpoints")
                 .Select(endpoint => endpoint.GetProperty("properties").GetProperty("privateLinkServiceConnections")[0].GetProperty("properties"))
                 .Select(to => $"{KindOf(to.At("privateLinkServiceId")!.Split('/')[^1])}: {to.GetProperty("groupIds")[0]}")

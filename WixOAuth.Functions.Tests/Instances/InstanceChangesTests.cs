@@ -47,9 +47,9 @@ public sealed class InstanceChangesTests
     [Fact]
     public void Only_rejections_count_as_such_and_the_first_is_remembered()
     {
-        var away = Samples.NewInstance(Id).Failed(TokenError.WixUnavailable, Now, Now);
-        var rejected = away.Failed(TokenError.Rejected, Now, Now.AddMinutes(1));
-        var again = rejected.Failed(TokenError.Rejected, Now, Now.AddMinutes(2));
+        var away = Samples.NewInstance(Id).Failed(TokenError.WixUnavailable, null, Now, Now);
+        var rejected = away.Failed(TokenError.Rejected, null, Now, Now.AddMinutes(1));
+        var again = rejected.Failed(TokenError.Rejected, null, Now, Now.AddMinutes(2));
 
         Assert.Equal((1, 0, null), (away.Failures!.Count, away.Failures.Rejections, away.Failures.FirstRejectedAt));
         Assert.Equal((2, 1, Now.AddMinutes(1)), (rejected.Failures!.Count, rejected.Failures.Rejections, rejected.Failures.FirstRejectedAt));

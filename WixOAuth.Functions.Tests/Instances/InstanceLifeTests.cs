@@ -233,7 +233,7 @@ public sealed class InstanceLifeTests
         await core.Life.InstalledAsync(Id, core.Clock.GetUtcNow(), CancellationToken.None);
 
         // It has no tokens that could be undecryptable.
-        Assert.IsType<TokenResult.ReinstallRequired>(await core.GetAsync(Id, TokenDemand.New));
+        Assert.IsType<TokenResult.ReinstallRequired>(await core.GetAsync(Id, TokenRequirements.New));
         Assert.Null((await core.ReadAsync(Id)).Failures);
         Assert.Empty(core.Wix.Calls);
     }

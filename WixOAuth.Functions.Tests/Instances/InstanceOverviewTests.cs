@@ -108,7 +108,7 @@ public sealed class InstanceOverviewTests
     {
         var now = _clock.GetUtcNow();
         var instance = Samples.NewInstance() with { Status = status, AccessTokenExpiresOn = life is { } seconds ? now.AddSeconds(seconds) : null };
-        instance = fails ? instance.Failed(TokenError.Rejected, now, now) with { Status = status } : instance;
+        instance = fails ? instance.Failed(TokenError.Rejected, null, now, now) with { Status = status } : instance;
         Assert.NotNull(await _store.TryWriteAsync(null, instance with { DueAt = due is { } until ? now + until : null }, None));
     }
 }

@@ -74,11 +74,11 @@ public sealed class TokenReencryptionTests : IDisposable
     {
         var instance = await AddAsync(_old);
         var stored = (await _store.FindAsync(instance.Id, None))!;
-        var leased = (await _store.TryWriteAsync(stored, instance.Leased("somebody", _core.Clock.GetUtcNow() + TokenKeeper.LeaseTime), None))!;
+        var leased = (await _store.TryWriteAsync(stored, instance.Leased("somebody", _core.Clock.GetUtcNow() + TokenRefresher.LeaseTime), None))!;
 
         var during = await RunAsync(_old, _new);
         Assert.Equal(leased, await _store.FindAsync(instance.Id, None));
-        _core.Clock.Advance(TokenKeeper.LeaseTime);
+        _core.Clock.Advance(TokenRefresher.LeaseTime);
         var after = await RunAsync(_old, _new);
 
         Assert.Equal((1, 0), (during.OnOlder[_old.Id], during.Reencrypted));
@@ -185,7 +185,9 @@ public sealed class TokenReencryptionTests : IDisposable
     private Task<ReencryptionSummary> RunAsync(ProtectionKey[] keys, CancellationToken cancellationToken)
     {
         var source = new FixedKeys(keys);
-        return new TokenReencryption(_store, source, new TokenProtector(source), _core.Telemetry, _core.Clock, _core.Logs.For<TokenReencryption>())
+        var protector = new TokenProtector(source);
+        var tokens = new InstanceTokens(protector, source, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>());
+        return new TokenReencryption(_store, source, protector, tokens, _core.Telemetry, _core.Clock, _core.Logs.For<TokenReencryption>())
             .RunAsync(cancellationToken);
     }
 

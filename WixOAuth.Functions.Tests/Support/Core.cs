@@ -2,6 +2,9 @@ using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Http;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Hosting;
@@ -19,7 +22,7 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-/// <summary>The core put together by hand, on a clock, a store and a Wix that the test owns.</summary>
+/// <summary>The service as it is registered, on a clock, a store, secrets and a Wix that the test owns. Its hosted services are not started.</summary>
 public sealed class Core : IDisposable
 {
     private readonly ServiceProvider _services;
@@ -35,119 +38,91 @@ public sealed class Core : IDisposable
         params (string, string)[] settings)
     {
         Clock = clock ?? TestClock.New();
-        Settings = Read(settings);
-        Store = store ?? new MemoryInstanceStore();
-        Tallies = Store as IRefreshTallyStore ?? new MemoryInstanceStore();
-        var secret = new ConfiguredSource<AppSecretVersion>(new AppSecretVersion("configured", Settings.Wix.AppSecret!));
-        var secrets = KeyRingOf(Settings.Tokens.ProtectionKey!);
-        Http = new HttpClient(Wix);
-        ServiceRegistration.Configure(Http);
-        _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
-        Meters = _services.GetRequiredService<IMeterFactory>();
-        Telemetry = new Telemetry(Meters);
-        Client = new WixClient(Http, Http, Settings, Telemetry, Clock);
-        Protector = new TokenProtector(keys ?? secrets);
-        Memory = new TokenMemory(Clock);
-        Schedule = new TokenSchedule(Settings);
-        Writer = new InstanceWriter(Store, Clock);
-        Background = new BackgroundWork(NullLogger<BackgroundWork>.Instance);
-        Trust = new AppSecretTrust(Telemetry, Clock, Logs.For<AppSecretTrust>());
-        Uses = new LastUses(Store, Background, Settings, Telemetry, Clock, Logs.For<LastUses>());
-        History = new RefreshHistory(Tallies, Clock, Logs.For<RefreshHistory>());
-        var source = appSecret ?? secret;
-        Keeper = new TokenKeeper(
-            Store,
-            Writer,
-            new TokenGrants(Client, source, Trust, Settings),
-            Protector,
-            Memory,
-            Schedule,
-            Trust,
-            Uses,
-            Background,
-            Telemetry,
-            History,
-            Clock,
-            Logs.For<TokenKeeper>());
-        Life = new InstanceLife(Writer, Keeper, new NoForgottenInstances(), Settings, Clock, NullLogger<InstanceLife>.Instance);
-        Webhooks = new WebhookEndpoint(
-            ReaderOf(Settings, Clock), Life, Background, Telemetry, Clock, Logs.For<WebhookEndpoint>());
-        Setup = new SetupCompleter(Client, Store, Writer, Keeper, Schedule, Telemetry, Clock, Logs.For<SetupCompleter>());
-        Sweep = new RefreshSweep(
-            Store, Writer, Keeper, Schedule, Uses, Setup, Client, Trust, History, Settings, Telemetry, Clock, Logs.For<RefreshSweep>());
-        Housekeeping = new Housekeeping(Store, Tallies, Telemetry, Clock, Logs.For<Housekeeping>());
-        TokenReencryption = new TokenReencryption(Store, secrets, Protector, Telemetry, Clock, Logs.For<TokenReencryption>());
-        Tickets = new InstallStateService(new StateProtector(secrets), Clock);
-        Flow = new InstallFlow(
-            Tickets,
-            Store,
-            Writer,
-            new TokenGrants(Client, source, Trust, Settings),
-            Client,
-            Protector,
-            Keeper,
-            Schedule,
-            Setup,
-            Background,
-            Settings,
-            Telemetry,
-            Clock,
-            Logs.For<InstallFlow>());
+        var memory = new MemoryInstanceStore();
+        var services = new ServiceCollection();
+        services.AddSingleton<ILoggerFactory>(Logs).AddSingleton(typeof(ILogger<>), typeof(Logger<>));
+        services.AddWixOAuth(Configure(settings));
+        services
+            .Replace(ServiceDescriptor.Singleton<TimeProvider>(Clock))
+            .Replace(ServiceDescriptor.Singleton(store ?? memory))
+            .Replace(ServiceDescriptor.Singleton(store as IRefreshTallyStore ?? memory))
+            .Replace(ServiceDescriptor.Singleton(store as ISweepStateStore ?? memory))
+            .Replace(ServiceDescriptor.Singleton(store as IKeyCheckStore ?? memory));
+        if (appSecret is not null)
+        {
+            services.Replace(ServiceDescriptor.Singleton(appSecret));
+        }
+
+        if (keys is not null)
+        {
+            services.Replace(ServiceDescriptor.Singleton(keys));
+        }
+
+        services.ConfigureAll<HttpClientFactoryOptions>(options => options.HttpMessageHandlerBuilderActions.Add(builder => builder.PrimaryHandler = Wix));
+        _services = services.BuildServiceProvider();
     }
 
     public FakeTimeProvider Clock { get; }
 
     public LogLines Logs { get; } = new();
 
-    public IMeterFactory Meters { get; }
-
-    public Telemetry Telemetry { get; }
-
     public StubWix Wix { get; } = new();
 
-    public ServiceSettings Settings { get; }
+    public IMeterFactory Meters => Get<IMeterFactory>();
 
-    public IInstanceStore Store { get; }
+    public Telemetry Telemetry => Get<Telemetry>();
 
-    public IRefreshTallyStore Tallies { get; }
+    public ServiceSettings Settings => Get<ServiceSettings>();
 
-    public HttpClient Http { get; }
+    public IInstanceStore Store => Get<IInstanceStore>();
 
-    public WixClient Client { get; }
+    public IRefreshTallyStore Tallies => Get<IRefreshTallyStore>();
 
-    public TokenProtector Protector { get; }
+    public ISweepStateStore States => Get<ISweepStateStore>();
 
-    public TokenMemory Memory { get; }
+    public WixClient Client => Get<WixClient>();
 
-    public TokenSchedule Schedule { get; }
+    public TokenProtector Protector => Get<TokenProtector>();
 
-    public InstanceWriter Writer { get; }
+    public InstanceTokens InstanceTokens => Get<InstanceTokens>();
 
-    public BackgroundWork Background { get; }
+    public TokenMemory Memory => Get<TokenMemory>();
 
-    public AppSecretTrust Trust { get; }
+    public TokenSchedule Schedule => Get<TokenSchedule>();
 
-    public LastUses Uses { get; }
+    public InstanceWriter Writer => Get<InstanceWriter>();
 
-    public RefreshHistory History { get; }
+    public BackgroundWork Background => Get<BackgroundWork>();
 
-    public Housekeeping Housekeeping { get; }
+    public AppSecretLedger Ledger => Get<AppSecretLedger>();
 
-    public TokenReencryption TokenReencryption { get; }
+    public AppSecretProbe Probe => Get<AppSecretProbe>();
 
-    public TokenKeeper Keeper { get; }
+    public TokenReencryption TokenReencryption => Get<TokenReencryption>();
 
-    public InstanceLife Life { get; }
+    public LastUsedTracker Uses => Get<LastUsedTracker>();
 
-    public WebhookEndpoint Webhooks { get; }
+    public RefreshHistory History => Get<RefreshHistory>();
 
-    public SetupCompleter Setup { get; }
+    public Housekeeping Housekeeping => Get<Housekeeping>();
 
-    public RefreshSweep Sweep { get; }
+    public TokenService Tokens => Get<TokenService>();
 
-    public InstallStateService Tickets { get; }
+    public InstanceLife Life => Get<InstanceLife>();
 
-    public InstallFlow Flow { get; }
+    public WebhookEndpoint Webhooks => Get<WebhookEndpoint>();
+
+    public SetupCompleter Setup => Get<SetupCompleter>();
+
+    public RefreshSweep Sweep => Get<RefreshSweep>();
+
+    public InstallStateService Tickets => Get<InstallStateService>();
+
+    public InstallFlow Flow => Get<InstallFlow>();
+
+    /// <summary>Any other part of the service.</summary>
+    public T Get<T>()
+        where T : notnull => _services.GetRequiredService<T>();
 
     public static ServiceSettings Read(params (string Name, string Value)[] more)
     {
@@ -191,12 +166,12 @@ public sealed class Core : IDisposable
     {
         var instance = await ReadAsync(id);
         return instance.RefreshToken is { } text
-            ? (await Protector.UnprotectRefreshTokenAsync(id, instance.Generation, text, CancellationToken.None))?.Reveal()
+            ? (await Protector.UnprotectRefreshTokenAsync(id, instance.RefreshTokenGeneration ?? instance.Generation, text, CancellationToken.None))?.Reveal()
             : null;
     }
 
-    public Task<TokenResult> GetAsync(InstanceId id, TokenDemand? demand = null, CancellationToken cancellationToken = default) =>
-        _turns.Begin(() => Keeper.GetTokenAsync(id, demand ?? TokenDemand.Default, cancellationToken).AsTask());
+    public Task<TokenResult> GetAsync(InstanceId id, TokenRequirements? demand = null, CancellationToken cancellationToken = default) =>
+        _turns.Begin(() => Tokens.GetTokenAsync(id, demand ?? TokenRequirements.Default, cancellationToken).AsTask());
 
     /// <summary>Begins work that goes on turn by turn, so that a test knows when it waits for the clock.</summary>
     public Task<T> Begin<T>(Func<Task<T>> work) => _turns.Begin(work);
@@ -216,10 +191,7 @@ public sealed class Core : IDisposable
     public void Dispose()
     {
         _turns.Dispose();
-        Memory.Dispose();
-        Http.Dispose();
-        Wix.Dispose();
-        Telemetry.Dispose();
         _services.Dispose();
+        Wix.Dispose();
     }
 }

@@ -33,7 +33,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     /// <summary>Ways in which the answer to a write that was carried out is lost.</summary>
     public static TheoryData<StoreFault> Losses => [StoreFault.AnswerLost, StoreFault.AnswerLostThenConflict];
 
-    private Core Keeper => _one.Core;
+    private Core One => _one.Core;
 
     public async Task InitializeAsync()
     {
@@ -59,7 +59,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await TokenAsync();
         _one.Store.FailAll();
 
-        var served = Keeper.Keeper.GetTokenAsync(_id, TokenDemand.Default, CancellationToken.None);
+        var served = One.Tokens.GetTokenAsync(_id, TokenRequirements.Default, CancellationToken.None);
 
         Assert.True(served.IsCompletedSuccessfully);
         Assert.IsType<TokenResult.Token>(await served);
@@ -84,7 +84,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         using var leaving = new CancellationTokenSource();
         var gate = new Gate(_one, StoreStep.Lease);
-        var leader = Keeper.GetAsync(_id, cancellationToken: leaving.Token);
+        var leader = One.GetAsync(_id, cancellationToken: leaving.Token);
         await gate.Reached;
         var follower = TokenAsync();
 
@@ -101,7 +101,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var gate = new Gate(_one, StoreStep.Read);
-        var callers = Enumerable.Range(0, 5).Select(_ => Keeper.GetAsync(_id)).ToList();
+        var callers = Enumerable.Range(0, 5).Select(_ => One.GetAsync(_id)).ToList();
         await gate.Reached;
         gate.Open(() => throw new InvalidOperationException("a bug"));
 
@@ -111,8 +111,8 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         }
 
         Assert.Equal("access-2", await TokenAsync());
-        Assert.Contains(nameof(InvalidOperationException), Assert.Single(Keeper.Logs.Of(RefreshBroke)), StringComparison.Ordinal);
-        _foreseen = Keeper.Logs.Of(RefreshBroke).Single();
+        Assert.Contains(nameof(InvalidOperationException), Assert.Single(One.Logs.Of(RefreshBroke)), StringComparison.Ordinal);
+        _foreseen = One.Logs.Of(RefreshBroke).Single();
     }
 
     [Fact]
@@ -120,10 +120,10 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: TimeSpan.FromSeconds(100));
         var gate = new Gate(_one, StoreStep.Read);
-        var modest = Keeper.GetAsync(_id, TokenDemand.LivingFor(TimeSpan.Zero));
+        var modest = One.GetAsync(_id, TokenRequirements.LivingFor(TimeSpan.Zero));
         await gate.Reached;
-        var callers = Enumerable.Range(1, 4).Select(i => TokenDemand.LivingFor(TimeSpan.FromSeconds(60 * i))).ToList();
-        var asking = callers.Select(demand => Keeper.GetAsync(_id, demand)).ToList();
+        var callers = Enumerable.Range(1, 4).Select(i => TokenRequirements.LivingFor(TimeSpan.FromSeconds(60 * i))).ToList();
+        var asking = callers.Select(demand => One.GetAsync(_id, demand)).ToList();
         gate.Open();
 
         Assert.IsType<TokenResult.Token>(await modest);
@@ -139,11 +139,11 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public async Task A_caller_is_not_turned_away_because_the_sweep_it_joined_does_not_wait()
     {
         var stored = await InstallAsync(age: Stale);
-        await _shared.TryWriteAsync(stored, stored.Instance.Leased("gone", _clock.GetUtcNow() + TokenKeeper.LeaseTime), CancellationToken.None);
+        await _shared.TryWriteAsync(stored, stored.Instance.Leased("gone", _clock.GetUtcNow() + TokenRefresher.LeaseTime), CancellationToken.None);
         var gate = new Gate(_one, StoreStep.Read, times: 2);
-        var sweep = Keeper.GetAsync(_id, TokenDemand.Ahead);
+        var sweep = One.GetAsync(_id, TokenRequirements.Ahead);
         await gate.Reached;
-        var caller = Keeper.GetAsync(_id);
+        var caller = One.GetAsync(_id);
         gate.Open();
 
         Assert.IsType<TokenResult.WixUnavailable>(await sweep);
@@ -155,11 +155,11 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var gate = new Gate(_one, StoreStep.Commit);
-        var caller = Keeper.GetAsync(_id);
+        var caller = One.GetAsync(_id);
         await gate.Reached;
         _clock.Advance(TimeSpan.FromSeconds(1));
         var operatorAskedAt = _clock.GetUtcNow();
-        var asked = Keeper.GetAsync(_id, TokenDemand.New);
+        var asked = One.GetAsync(_id, TokenRequirements.New);
         gate.Open();
 
         Assert.IsType<TokenResult.Token>(await caller);
@@ -173,10 +173,10 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync();
         var two = Start();
         var gate = new Gate(_one, StoreStep.Commit);
-        var first = Keeper.GetAsync(_id, TokenDemand.New);
+        var first = One.GetAsync(_id, TokenRequirements.New);
         await gate.Reached;
         var hasRead = new Gate(two, StoreStep.Read, answering: true);
-        var second = two.Core.GetAsync(_id, TokenDemand.New);
+        var second = two.Core.GetAsync(_id, TokenRequirements.New);
         await hasRead.Reached;
         hasRead.Open();
         gate.Open();
@@ -193,7 +193,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: TimeSpan.FromSeconds(20));
         var two = Start();
-        var rejected = TokenDemand.LivingFor(TokenDemand.DefaultMinTtl, new AccessToken("access-1").Fingerprint());
+        var rejected = TokenRequirements.LivingFor(TokenRequirements.DefaultMinTtl, new AccessToken("access-1").Fingerprint());
 
         var asking = Task.WhenAll(Enumerable.Range(0, 100).Select(i => (i % 2 == 0 ? _one : two).Core.GetAsync(_id, rejected)));
 
@@ -207,7 +207,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         var two = Start();
         var (gate1, gate2) = (new Gate(_one, StoreStep.Lease), new Gate(two, StoreStep.Lease));
-        var (first, second) = (Keeper.GetAsync(_id), two.Core.GetAsync(_id));
+        var (first, second) = (One.GetAsync(_id), two.Core.GetAsync(_id));
         await Task.WhenAll(gate1.Reached, gate2.Reached);
         gate1.Open();
         gate2.Open();
@@ -224,7 +224,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         var two = Start();
         var gate = new Gate(_one, StoreStep.Lease);
-        var late = Keeper.GetAsync(_id);
+        var late = One.GetAsync(_id);
         await gate.Reached;
         await two.Core.GetAsync(_id);
         gate.Open();
@@ -249,16 +249,16 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public async Task A_leftover_lease_is_taken_over_when_it_ends_and_not_before()
     {
         var stored = await InstallAsync(age: Stale);
-        var end = _clock.GetUtcNow() + TokenKeeper.LeaseTime;
+        var end = _clock.GetUtcNow() + TokenRefresher.LeaseTime;
         await _shared.TryWriteAsync(stored, stored.Instance.Leased("gone", end), CancellationToken.None);
         DateTimeOffset? askedAt = null;
-        Keeper.Wix.Answer = (path, body, _) =>
+        One.Wix.Answer = (path, body, _) =>
         {
             askedAt = _clock.GetUtcNow();
             return Task.FromResult(_wix.Answer(path, body));
         };
 
-        Assert.Equal("access-2", Revealed(await LetTimePassAsync(Keeper.GetAsync(_id))));
+        Assert.Equal("access-2", Revealed(await LetTimePassAsync(One.GetAsync(_id))));
 
         Assert.InRange(askedAt!.Value, end, end + TimeSpan.FromSeconds(3));
         Assert.Null((await ReadAsync()).Lease);
@@ -268,9 +268,9 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public async Task The_sweep_does_not_wait_for_leases()
     {
         var stored = await InstallAsync(age: Stale);
-        await _shared.TryWriteAsync(stored, stored.Instance.Leased("other", _clock.GetUtcNow() + TokenKeeper.LeaseTime), CancellationToken.None);
+        await _shared.TryWriteAsync(stored, stored.Instance.Leased("other", _clock.GetUtcNow() + TokenRefresher.LeaseTime), CancellationToken.None);
 
-        Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id, TokenDemand.Ahead));
+        Assert.IsType<TokenResult.WixUnavailable>(await One.GetAsync(_id, TokenRequirements.Ahead));
         Assert.Equal(0, _wix.Refreshes);
     }
 
@@ -279,11 +279,11 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var gate = new Gate(_one, StoreStep.Lease, answering: true);
-        var caller = Keeper.GetAsync(_id);
+        var caller = One.GetAsync(_id);
         await gate.Reached;
-        _clock.Advance(TokenKeeper.LeaseTime - TimeSpan.FromSeconds(7));
+        _clock.Advance(TokenRefresher.LeaseTime - TimeSpan.FromSeconds(7));
         DateTimeOffset? leasedUntil = null;
-        Keeper.Wix.Answer = async (path, body, _) =>
+        One.Wix.Answer = async (path, body, _) =>
         {
             leasedUntil = (await ReadAsync()).Lease!.Until;
             return _wix.Answer(path, body);
@@ -298,28 +298,28 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public async Task A_lease_from_a_clock_that_was_set_back_is_not_waited_for()
     {
         var stored = await InstallAsync(age: Stale);
-        await _shared.TryWriteAsync(stored, stored.Instance.Leased("gone", _clock.GetUtcNow() + TokenKeeper.LeaseTime), CancellationToken.None);
+        await _shared.TryWriteAsync(stored, stored.Instance.Leased("gone", _clock.GetUtcNow() + TokenRefresher.LeaseTime), CancellationToken.None);
         _clock.AdjustTime(_clock.GetUtcNow() - TimeSpan.FromHours(1));
 
         // The token seems to live again as well: Wix knows better, and so does who reports it.
-        var reported = TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint());
+        var reported = TokenRequirements.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint());
 
-        Assert.Equal("access-2", Revealed(await LetTimePassAsync(Keeper.GetAsync(_id, reported))));
+        Assert.Equal("access-2", Revealed(await LetTimePassAsync(One.GetAsync(_id, reported))));
     }
 
     [Fact]
     public async Task A_clock_that_is_set_back_during_a_wait_does_not_make_it_longer()
     {
         var stored = await InstallAsync(age: Stale);
-        await _shared.TryWriteAsync(stored, stored.Instance.Leased("gone", _clock.GetUtcNow() + TokenKeeper.LeaseTime), CancellationToken.None);
-        var waiting = Keeper.GetAsync(_id, TokenDemand.New);
+        await _shared.TryWriteAsync(stored, stored.Instance.Leased("gone", _clock.GetUtcNow() + TokenRefresher.LeaseTime), CancellationToken.None);
+        var waiting = One.GetAsync(_id, TokenRequirements.New);
         await SettleAsync();
         _clock.AdjustTime(_clock.GetUtcNow() - TimeSpan.FromHours(1));
         var startedAt = _clock.GetTimestamp();
 
         await LetTimePassAsync(waiting);
 
-        Assert.True(_clock.GetElapsedTime(startedAt) <= TokenKeeper.LeaseTime * 2.1);
+        Assert.True(_clock.GetElapsedTime(startedAt) <= TokenRefresher.LeaseTime * 2.1);
     }
 
     // Step 4: Wix.
@@ -330,7 +330,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         DateTimeOffset? leaseEnd = null;
         var endedAt = new List<DateTimeOffset>();
-        Keeper.Wix.Answer = async (_, _, cancellation) =>
+        One.Wix.Answer = async (_, _, cancellation) =>
         {
             cancellation.Register(() => endedAt.Add(_clock.GetUtcNow()));
             leaseEnd = (await ReadAsync()).Lease!.Until;
@@ -338,7 +338,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
             return StubWix.Status(500);
         };
 
-        Assert.IsType<TokenResult.WixUnavailable>(await LetTimePassAsync(Keeper.GetAsync(_id)));
+        Assert.IsType<TokenResult.WixUnavailable>(await LetTimePassAsync(One.GetAsync(_id)));
 
         Assert.NotEmpty(endedAt);
         Assert.All(endedAt, at => Assert.True(at < leaseEnd));
@@ -352,9 +352,9 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var two = Start();
-        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(429, "90"));
+        One.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(429, "90"));
 
-        Assert.Equal(90, Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id)).RetryAfter.TotalSeconds, 1.0);
+        Assert.Equal(90, Assert.IsType<TokenResult.WixUnavailable>(await One.GetAsync(_id)).RetryAfter.TotalSeconds, 1.0);
         _clock.Advance(TimeSpan.FromSeconds(60));
         Assert.Equal(30, Assert.IsType<TokenResult.WixUnavailable>(await two.Core.GetAsync(_id)).RetryAfter.TotalSeconds, 1.0);
         Assert.Empty(two.Core.Wix.Calls);
@@ -367,11 +367,11 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public async Task Pauses_grow_with_failures_and_are_spread()
     {
         await InstallAsync(age: Stale);
-        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(500));
+        One.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(500));
         var pauses = new List<double>();
         for (var i = 0; i < 8; i++)
         {
-            Assert.IsType<TokenResult.WixUnavailable>(await LetTimePassAsync(Keeper.GetAsync(_id)));
+            Assert.IsType<TokenResult.WixUnavailable>(await LetTimePassAsync(One.GetAsync(_id)));
             var failures = (await ReadAsync()).Failures!;
             var pause = failures.RetryAt!.Value - failures.LastAt;
             pauses.Add(pause.TotalSeconds);
@@ -386,13 +386,13 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public async Task A_pause_from_a_clock_that_was_set_back_is_not_kept_to()
     {
         await InstallAsync(age: Stale);
-        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(429, "90"));
-        Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id));
-        Keeper.Wix.Answer = (path, body, _) => Task.FromResult(_wix.Answer(path, body));
+        One.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(429, "90"));
+        Assert.IsType<TokenResult.WixUnavailable>(await One.GetAsync(_id));
+        One.Wix.Answer = (path, body, _) => Task.FromResult(_wix.Answer(path, body));
         _clock.AdjustTime(_clock.GetUtcNow() - TimeSpan.FromHours(10));
-        var reported = TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint());
+        var reported = TokenRequirements.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint());
 
-        Assert.Equal("access-2", Revealed(await Keeper.GetAsync(_id, reported)));
+        Assert.Equal("access-2", Revealed(await One.GetAsync(_id, reported)));
     }
 
     // Step 5: the commit.
@@ -404,7 +404,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         _one.Store.FailNext(StoreStep.Commit, loss);
 
-        Assert.Equal("access-2", Revealed(await LetTimePassAsync(Keeper.GetAsync(_id))));
+        Assert.Equal("access-2", Revealed(await LetTimePassAsync(One.GetAsync(_id))));
 
         await AssertSavedAsync("refresh-2", generation: 2);
         Assert.Equal(1, _wix.Refreshes);
@@ -416,7 +416,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         using var leaving = new CancellationTokenSource();
         var gate = new Gate(_one, StoreStep.Commit);
-        var caller = Keeper.GetAsync(_id, cancellationToken: leaving.Token);
+        var caller = One.GetAsync(_id, cancellationToken: leaving.Token);
         await gate.Reached;
         await leaving.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => caller);
@@ -437,7 +437,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         BreakAfterTheLease();
 
-        Assert.Equal("access-2", Revealed(await LetTimePassAsync(Keeper.GetAsync(_id))));
+        Assert.Equal("access-2", Revealed(await LetTimePassAsync(One.GetAsync(_id))));
         await PassAsync(TimeSpan.FromMinutes(2));
         Assert.Equal("access-2", await TokenAsync());
         await PassAsync(TimeSpan.FromMinutes(6));
@@ -456,19 +456,19 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         BreakAfterTheLease();
-        await LetTimePassAsync(Keeper.GetAsync(_id));
+        await LetTimePassAsync(One.GetAsync(_id));
 
         // Reads work again, and the lease has ended; only what would save the new one still fails.
         _one.Store.Before = call => Task.FromResult(call.Step == StoreStep.Commit ? StoreFault.Refused : StoreFault.None);
         await PassAsync(TimeSpan.FromMinutes(5));
-        var asking = Keeper.GetAsync(_id, byAnOperator ? TokenDemand.New : TokenDemand.Default);
-        await PassAsync(TokenKeeper.LeaseTime);
-        Assert.Single(Keeper.Wix.Calls);
+        var asking = One.GetAsync(_id, byAnOperator ? TokenRequirements.New : TokenRequirements.Default);
+        await PassAsync(TokenRefresher.LeaseTime);
+        Assert.Single(One.Wix.Calls);
 
         _one.Store.FailNone();
         Assert.Equal("access-3", Revealed(await LetTimePassAsync(asking)));
-        await Keeper.Background.WhenIdleAsync(CancellationToken.None);
-        Assert.True(_wix.Accepts(await Keeper.RefreshTokenOfAsync(_id)));
+        await One.Background.WhenIdleAsync(CancellationToken.None);
+        Assert.True(_wix.Accepts(await One.RefreshTokenOfAsync(_id)));
         Assert.Null((await ReadAsync()).Failures);
     }
 
@@ -478,13 +478,13 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         _wix.Rotates = false;
         BreakAfterTheLease();
-        await LetTimePassAsync(Keeper.GetAsync(_id));
-        await PassAsync(TokenKeeper.LongestUnsaved * 1.5);
-        await Keeper.Background.WhenIdleAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(10));
+        await LetTimePassAsync(One.GetAsync(_id));
+        await PassAsync(TokenCommitter.LongestUnsaved * 1.5);
+        await One.Background.WhenIdleAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(10));
 
         _one.Store.FailNone();
 
-        Assert.Equal("access-3", Revealed(await LetTimePassAsync(Keeper.GetAsync(_id))));
+        Assert.Equal("access-3", Revealed(await LetTimePassAsync(One.GetAsync(_id))));
     }
 
     [Fact]
@@ -492,14 +492,14 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         BreakAfterTheLease();
-        await LetTimePassAsync(Keeper.GetAsync(_id));
+        await LetTimePassAsync(One.GetAsync(_id));
         await ConsentAsync();
 
         _one.Store.FailNone();
         await PassAsync(TimeSpan.FromMinutes(1));
 
         await AssertSavedAsync("refresh-3", generation: 2);
-        Assert.Equal("access-3", Revealed(await Keeper.GetAsync(_id, TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-2").Fingerprint()))));
+        Assert.Equal("access-3", Revealed(await One.GetAsync(_id, TokenRequirements.LivingFor(TimeSpan.Zero, new AccessToken("access-2").Fingerprint()))));
     }
 
     [Fact]
@@ -527,8 +527,8 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var gate = new Gate(_one, StoreStep.Commit, answering: true);
-        var demand = TokenDemand.LivingFor(TimeSpan.FromSeconds(240));
-        var caller = Keeper.GetAsync(_id, demand);
+        var demand = TokenRequirements.LivingFor(TimeSpan.FromSeconds(240));
+        var caller = One.GetAsync(_id, demand);
         await gate.Reached;
         _clock.Advance(TimeSpan.FromSeconds(70));
         gate.Open();
@@ -543,11 +543,11 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         ComeInBefore(moment, () => RemoveAsync());
 
-        Assert.IsType<TokenResult.Removed>(await Keeper.GetAsync(_id));
+        Assert.IsType<TokenResult.Removed>(await One.GetAsync(_id));
 
         var instance = await ReadAsync();
         Assert.Equal((InstanceStatus.Removed, 2, null, null), (instance.Status, instance.Generation, instance.AccessToken, instance.RefreshToken));
-        Assert.IsType<TokenResult.Removed>(await Keeper.GetAsync(_id));
+        Assert.IsType<TokenResult.Removed>(await One.GetAsync(_id));
         Assert.Equal(moment == "lease" ? 0 : 1, _wix.Refreshes);
     }
 
@@ -569,7 +569,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         ComeInBefore(moment, () => ChangeAsync(instance =>
-            instance.SetupCompleted(_clock.GetUtcNow()) with { Lease = new Lease("other", _clock.GetUtcNow() + TokenKeeper.LeaseTime) }));
+            instance.SetupCompleted(_clock.GetUtcNow()) with { Lease = new Lease("other", _clock.GetUtcNow() + TokenRefresher.LeaseTime) }));
 
         Assert.Equal("access-2", await TokenAsync());
 
@@ -586,9 +586,9 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         _wix.Rotates = false;
         var two = Start();
         var gate = new Gate(_one, StoreStep.Commit);
-        var slow = Keeper.GetAsync(_id);
+        var slow = One.GetAsync(_id);
         await gate.Reached;
-        _clock.Advance(TokenKeeper.LeaseTime);
+        _clock.Advance(TokenRefresher.LeaseTime);
         Assert.Equal("access-3", Revealed(await two.Core.GetAsync(_id)));
         gate.Open();
 
@@ -602,9 +602,9 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         var two = Start(("Wix__ClientCredentialsFallback", "false"));
         var gate = new Gate(_one, StoreStep.Commit);
-        var slow = Keeper.GetAsync(_id);
+        var slow = One.GetAsync(_id);
         await gate.Reached;
-        _clock.Advance(TokenKeeper.LeaseTime);
+        _clock.Advance(TokenRefresher.LeaseTime);
         Assert.IsType<TokenResult.WixUnavailable>(await two.Core.GetAsync(_id));
         gate.Open();
 
@@ -617,14 +617,14 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public async Task A_failure_is_not_written_down_by_one_whose_lease_another_holds()
     {
         await InstallAsync(age: Stale);
-        var end = _clock.GetUtcNow() + TokenKeeper.LeaseTime;
-        Keeper.Wix.Answer = async (_, _, _) =>
+        var end = _clock.GetUtcNow() + TokenRefresher.LeaseTime;
+        One.Wix.Answer = async (_, _, _) =>
         {
             await ChangeAsync(instance => instance.Leased("other", end));
             return StubWix.Status(400);
         };
 
-        Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id));
+        Assert.IsType<TokenResult.WixUnavailable>(await One.GetAsync(_id));
 
         var instance = await ReadAsync();
         Assert.Equal((null, "other"), (instance.Failures, instance.Lease?.Owner));
@@ -635,13 +635,13 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public async Task A_failure_whose_answer_is_lost_is_counted_once(StoreFault loss)
     {
         await InstallAsync(age: Stale);
-        Keeper.Wix.Answer = (_, _, _) =>
+        One.Wix.Answer = (_, _, _) =>
         {
             _one.Store.FailNext(StoreStep.Other, loss);
             return Task.FromResult(StubWix.Status(400));
         };
 
-        Assert.IsType<TokenResult.WixUnavailable>(await LetTimePassAsync(Keeper.GetAsync(_id)));
+        Assert.IsType<TokenResult.WixUnavailable>(await LetTimePassAsync(One.GetAsync(_id)));
 
         Assert.Equal(1, (await ReadAsync()).Failures!.Rejections);
     }
@@ -663,9 +663,9 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         await ChangeAsync(instance => instance with { RefreshToken = new ProtectedText("no-such-key", new byte[40]) });
 
-        Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id));
+        Assert.IsType<TokenResult.WixUnavailable>(await One.GetAsync(_id));
 
-        Assert.Empty(Keeper.Wix.Calls);
+        Assert.Empty(One.Wix.Calls);
         var instance = await ReadAsync();
         Assert.Equal((TokenError.Undecryptable, 0, InstanceStatus.Active), (instance.Failures!.LastError, instance.Failures.Rejections, instance.Status));
         Assert.True(instance.DueAt > _clock.GetUtcNow());
@@ -724,110 +724,6 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         Assert.Equal(1, (await ReadAsync()).Failures!.Rejections);
     }
 
-    [Fact]
-    public async Task Rejections_ask_for_a_reinstall_only_after_ten_minutes_and_with_proof_of_the_secret()
-    {
-        await InstallAsync(age: Stale);
-        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
-        for (var i = 0; i < 5; i++)
-        {
-            // Impatient: an operator passes the pause by.
-            Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id, TokenDemand.New));
-            ProveSecret("configured");
-            _clock.Advance(TimeSpan.FromMinutes(1.9));
-        }
-
-        Assert.Equal((5, InstanceStatus.Active), ((await ReadAsync()).Failures!.Rejections, (await ReadAsync()).Status));
-        _clock.Advance(TimeSpan.FromMinutes(1));
-        Assert.IsType<TokenResult.ReinstallRequired>(await Keeper.GetAsync(_id, TokenDemand.New));
-    }
-
-    [Theory]
-    [InlineData(null)]
-    [InlineData("another-version")]
-    public async Task Without_proof_of_that_very_secret_a_day_has_to_pass(string? proven)
-    {
-        await InstallAsync(age: Stale);
-        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
-        TokenResult? last = null;
-        var hours = 0;
-        for (; hours <= 30 && last is not TokenResult.ReinstallRequired; hours++)
-        {
-            last = await Keeper.GetAsync(_id, TokenDemand.New);
-            if (proven is not null)
-            {
-                ProveSecret(proven);
-            }
-
-            _clock.Advance(TimeSpan.FromHours(1));
-        }
-
-        Assert.Equal(25, hours);
-    }
-
-    [Fact]
-    public async Task A_success_before_the_first_rejection_proves_nothing()
-    {
-        await InstallAsync(age: Stale);
-        ProveSecret("configured");
-        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
-        for (var i = 0; i < 20; i++)
-        {
-            _clock.Advance(TimeSpan.FromMinutes(2));
-            Assert.IsType<TokenResult.WixUnavailable>(await Keeper.GetAsync(_id, TokenDemand.New));
-        }
-    }
-
-    [Fact]
-    public async Task A_rejection_by_an_old_secret_is_not_proven_by_the_success_of_a_new_one()
-    {
-        var secret = new ChangingSecret { Current = "old", Newest = "old" };
-        var process = Start(secret, null, ("Wix__ClientCredentialsFallback", "false"));
-        await InstallAsync(age: Stale);
-        process.Core.Wix.Answer = (_, _, _) =>
-        {
-            // It changes between our question and our note of the answer, and another site is well with the new one.
-            secret.Current = "new";
-            process.Core.Trust.Saw(Core.NewId(), "new", Granted(), wasRejected: false);
-            return Task.FromResult(StubWix.Status(401));
-        };
-        for (var i = 0; i < 5; i++)
-        {
-            secret.Current = "old";
-            Assert.IsType<TokenResult.WixUnavailable>(await process.Core.GetAsync(_id, TokenDemand.New));
-            _clock.Advance(TimeSpan.FromMinutes(6));
-        }
-    }
-
-    [Fact]
-    public async Task A_marked_site_is_tried_once_a_day_by_the_sweep_alone_and_is_well_when_that_succeeds()
-    {
-        await InstallAsync(age: Stale);
-        await ChangeAsync(instance =>
-        {
-            var marked = instance with { Status = InstanceStatus.ReinstallRequired };
-            return marked with { DueAt = Keeper.Schedule.DueAt(marked, _clock.GetUtcNow()) };
-        });
-        Keeper.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
-        for (var hours = 0; hours < 72; hours += 3)
-        {
-            _clock.Advance(TimeSpan.FromHours(3));
-            await Keeper.Sweep.RunAsync(CancellationToken.None);
-            Assert.IsType<TokenResult.ReinstallRequired>(await Keeper.GetAsync(_id));
-        }
-
-        Assert.InRange(Keeper.Wix.Calls.Count, 2, 3);
-        Keeper.Wix.Answer = (path, body, _) => Task.FromResult(_wix.Answer(path, body));
-        for (var hours = 0; hours < 27; hours += 3)
-        {
-            _clock.Advance(TimeSpan.FromHours(3));
-            await Keeper.Sweep.RunAsync(CancellationToken.None);
-        }
-
-        Assert.Equal((InstanceStatus.Active, null), ((await ReadAsync()).Status, (await ReadAsync()).Failures));
-        Assert.IsType<TokenResult.Token>(await Keeper.GetAsync(_id));
-    }
-
     // What this process removes.
 
     [Fact]
@@ -835,20 +731,20 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync();
         var gate = new Gate(_one, StoreStep.Read, answering: true);
-        var before = Keeper.GetAsync(_id);
+        var before = One.GetAsync(_id);
         await gate.Reached;
-        Keeper.Keeper.Forget(await RemoveAsync());
-        var after = Keeper.GetAsync(_id);
+        One.Tokens.Forget(await RemoveAsync());
+        var after = One.GetAsync(_id);
         gate.Open();
 
         await before;
         Assert.IsType<TokenResult.Removed>(await after);
-        Assert.IsType<TokenResult.Removed>(await Keeper.GetAsync(_id));
+        Assert.IsType<TokenResult.Removed>(await One.GetAsync(_id));
     }
 
     private static string Revealed(TokenResult result) => Assert.IsType<TokenResult.Token>(result).AccessToken.Reveal();
 
-    private async Task<string> TokenAsync() => Revealed(await Keeper.GetAsync(_id));
+    private async Task<string> TokenAsync() => Revealed(await One.GetAsync(_id));
 
     private Process Start(params (string, string)[] settings) => Start(null, null, settings);
 
@@ -864,7 +760,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     private async Task<StoredInstance> InstallAsync(TimeSpan? lifetime = null, TimeSpan? age = null)
     {
         var (access, refresh) = _wix.Consent();
-        var stored = await Keeper.InstallAsync(_id, access, refresh, lifetime);
+        var stored = await One.InstallAsync(_id, access, refresh, lifetime);
         _clock.Advance(age ?? TimeSpan.Zero);
         return stored;
     }
@@ -884,7 +780,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         var (newAccess, newRefresh) = _wix.Consent();
         var granted = Granted(access ?? newAccess, refresh ?? newRefresh, lifetime);
         var generation = (await ReadAsync()).Generation + 1;
-        var tokens = await Keeper.Protector.ProtectAsync(_id, generation, granted, granted.RefreshToken);
+        var tokens = await One.Protector.ProtectAsync(_id, generation, granted, granted.RefreshToken);
         await ChangeAsync(instance =>
             Instance.Consented(instance, _id, new Consent(null, null, null, null, false), tokens, Guid.NewGuid().ToString("N"), _clock.GetUtcNow()));
     }
@@ -892,20 +788,18 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     private TokenAnswer.Granted Granted(string access = "a", string refresh = "r", TimeSpan? lifetime = null) => new(
         new AccessToken(access), new RefreshToken(refresh), _clock.GetUtcNow(), _clock.GetUtcNow() + (lifetime ?? TimeSpan.FromMinutes(5)));
 
-    private void ProveSecret(string version) => Keeper.Trust.Saw(Core.NewId(), version, Granted(), wasRejected: false);
-
     private async Task AssertSavedAsync(string refreshToken, long generation)
     {
         var instance = await ReadAsync();
         Assert.Equal((generation, null), (instance.Generation, instance.Lease));
-        Assert.Equal(refreshToken, await Keeper.RefreshTokenOfAsync(_id));
+        Assert.Equal(refreshToken, await One.RefreshTokenOfAsync(_id));
     }
 
     /// <summary>The storage is there until the lease is taken, and then for nobody.</summary>
-    private void BreakAfterTheLease() => Keeper.Wix.Answer = (path, body, _) =>
+    private void BreakAfterTheLease() => One.Wix.Answer = (path, body, _) =>
     {
         _one.Store.FailAll();
-        Keeper.Wix.Answer = (p, b, _) => Task.FromResult(_wix.Answer(p, b));
+        One.Wix.Answer = (p, b, _) => Task.FromResult(_wix.Answer(p, b));
         return Task.FromResult(_wix.Answer(path, body));
     };
 
@@ -914,7 +808,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         if (moment == "wix")
         {
-            Keeper.Wix.Answer = async (path, body, _) =>
+            One.Wix.Answer = async (path, body, _) =>
             {
                 await write();
                 return _wix.Answer(path, body);

@@ -18,7 +18,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
     private const int TokensLost = 420;
     private const int RefreshBroke = 421;
 
-    private static readonly TimeSpan LongestBelievableLease = TokenKeeper.LeaseTime * 2;
+    private static readonly TimeSpan LongestBelievableLease = TokenRefresher.LeaseTime * 2;
 
     private static readonly TimeSpan LongestStep = TimeSpan.FromSeconds(2);
 
@@ -104,16 +104,16 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
                 Release(more, fault: 1 + (pick % 5));
                 break;
             case < 66:
-                Call(process, TokenDemand.LivingFor(TimeSpan.FromSeconds(more % 241)));
+                Call(process, TokenRequirements.LivingFor(TimeSpan.FromSeconds(more % 241)));
                 break;
             case < 71:
-                Call(process, TokenDemand.LivingFor(TimeSpan.FromSeconds(more % 60), new AccessToken($"access-{Math.Max(0, _issued - (more % 2))}").Fingerprint()));
+                Call(process, TokenRequirements.LivingFor(TimeSpan.FromSeconds(more % 60), new AccessToken($"access-{Math.Max(0, _issued - (more % 2))}").Fingerprint()));
                 break;
             case < 75:
-                Call(process, TokenDemand.Ahead);
+                Call(process, TokenRequirements.Ahead);
                 break;
             case < 77:
-                Call(process, TokenDemand.New);
+                Call(process, TokenRequirements.New);
                 break;
             case < 79:
                 Start(process, "consent", ConsentAsync);
@@ -219,7 +219,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
 
     // Callers.
 
-    private void Call(Process process, TokenDemand demand)
+    private void Call(Process process, TokenRequirements demand)
     {
         var startedAt = _clock.GetUtcNow();
         var removal = _removal;
@@ -275,7 +275,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
                 CancellationToken.None);
             if (stored is { Instance.Status: InstanceStatus.Removed })
             {
-                core.Keeper.Forget(stored);
+                core.Tokens.Forget(stored);
                 lock (_lock)
                 {
                     _removal = _removal is { } removal ? (removal.At, _processes.Single(process => process.Core == core)) : null;

@@ -16,7 +16,7 @@ public sealed class TokenScheduleTests
     {
         var life = TimeSpan.FromMinutes(5);
         var left = Enumerable.Range(0, 2_000).Select(_ => Core.NewId())
-            .Select(id => (s_now + life - TokenSchedule.AheadAt(id, s_now, s_now + life)) / life).ToList();
+            .Select(id => (s_now + life - TokenSchedule.RefreshOn(id, s_now, s_now + life)) / life).ToList();
 
         Assert.All(left, part => Assert.InRange(part, 0.35, 0.40));
         Assert.InRange(left.Min(), 0.35, 0.355);
@@ -29,8 +29,8 @@ public sealed class TokenScheduleTests
     {
         var id = new InstanceId(Guid.Parse("00112233-4455-6677-8899-aabbccddeeff"));
 
-        Assert.Equal(TokenSchedule.AheadAt(id, s_now, s_now.AddMinutes(5)), TokenSchedule.AheadAt(id, s_now, s_now.AddMinutes(5)));
-        Assert.Equal(TokenSchedule.AheadAt(id, s_now, s_now.AddMinutes(5)) - s_now, TokenSchedule.AheadAt(id, s_now.AddDays(1), s_now.AddDays(1).AddMinutes(5)) - s_now.AddDays(1));
+        Assert.Equal(TokenSchedule.RefreshOn(id, s_now, s_now.AddMinutes(5)), TokenSchedule.RefreshOn(id, s_now, s_now.AddMinutes(5)));
+        Assert.Equal(TokenSchedule.RefreshOn(id, s_now, s_now.AddMinutes(5)) - s_now, TokenSchedule.RefreshOn(id, s_now.AddDays(1), s_now.AddDays(1).AddMinutes(5)) - s_now.AddDays(1));
     }
 
     [Theory]
@@ -54,13 +54,37 @@ public sealed class TokenScheduleTests
     }
 
     [Fact]
-    public void A_marked_site_is_due_a_day_after_its_last_try()
+    public void A_marked_site_is_due_after_an_hour_then_four_then_daily()
     {
-        var marked = Samples.NewInstance() with { Status = InstanceStatus.ReinstallRequired, UpdatedAt = s_now.AddHours(-3) };
-        Assert.Equal(s_now.AddHours(-3) + s_day, _schedule.DueAt(marked, s_now));
+        var marked = Samples.NewInstance().Failed(TokenError.Rejected, null, s_now, s_now).Marked(s_now);
+        Assert.Equal(s_now.AddHours(1), _schedule.DueAt(marked, s_now));
+        Assert.Equal(s_now.AddHours(5), _schedule.DueAt(TriedAt(1), s_now));
+        Assert.Equal(s_now.AddHours(5) + s_day, _schedule.DueAt(TriedAt(5), s_now));
+        Assert.Equal(s_now.AddHours(29) + s_day, _schedule.DueAt(TriedAt(29), s_now));
 
-        var tried = marked.Failed(TokenError.Rejected, s_now.AddMinutes(1), s_now.AddHours(-5)) with { UpdatedAt = s_now };
-        Assert.Equal(s_now.AddHours(-5) + s_day, _schedule.DueAt(tried, s_now));
+        // An earlier version that marked it wrote no time of that.
+        Assert.Equal(s_now.AddHours(1), _schedule.DueAt(marked with { MarkedAt = null }, s_now));
+
+        Instance TriedAt(int hours) => marked.Failed(TokenError.Rejected, null, s_now, s_now.AddHours(hours));
+    }
+
+    [Fact]
+    public void A_site_on_fallback_is_due_when_its_refresh_token_is_tried_again_unless_client_credentials_are_preferred()
+    {
+        var instance = Active() with
+        {
+            LastUsedAt = s_now,
+            RefreshToken = new("key", new byte[1]),
+            AccessTokenGrant = Grant.ClientCredentials,
+            AccessTokenIssuedAt = s_now,
+            AccessTokenExpiresOn = s_now.AddHours(4),
+            RefreshTokenFault = new RefreshTokenFault(RefreshTokenFaultKind.Rejected, s_now, 2, s_now.AddHours(1)),
+        };
+        Assert.Equal(s_now.AddHours(1), _schedule.DueAt(instance, s_now));
+        Assert.True(_schedule.DueAt(instance with { RefreshTokenFault = null }, s_now) > s_now.AddHours(2));
+
+        var bridge = new TokenSchedule(Core.Read(("Wix__PreferredGrant", "ClientCredentials")));
+        Assert.True(bridge.DueAt(instance, s_now) > s_now.AddHours(2));
     }
 
     [Fact]

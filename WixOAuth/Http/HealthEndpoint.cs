@@ -1,20 +1,28 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
+using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
 /// <summary>The health of the storage and the secrets, over HTTP. Results are cached for 10 seconds, since anybody may ask.</summary>
 public sealed class HealthEndpoint(
     IInstanceStore store,
+    ISweepStateStore states,
+    AppSecretLedger ledger,
     ISecretSource<AppSecretVersion> appSecret,
     IKeyRing protectionKeys,
     TokenProtector protector,
+    BackupMonitor backups,
     TimeProvider time,
     ILogger<HealthEndpoint> logger)
 {
+    /// <summary>So long after the last sweep it is overdue: a sweep runs each minute, and the alert waits longer.</summary>
+    private static readonly TimeSpan SweepOverdueAfter = TimeSpan.FromMinutes(5);
+
     private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan LongestCheck = TimeSpan.FromSeconds(5);
     private readonly Lock _lock = new();
@@ -54,8 +62,26 @@ public sealed class HealthEndpoint(
             await protectionKeys.GetCurrentAsync(cancellationToken);
             await CheckKeysAsync(cancellationToken);
         });
-        var (storageStatus, secretsStatus) = (await storage, await secrets);
-        return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus);
+        IReadOnlyList<string> degraded = [];
+        var isBackupOverdue = false;
+        var backup = CheckAsync(async cancellationToken => isBackupOverdue = await backups.IsOverdueAsync(cancellationToken));
+        var state = CheckAsync(async cancellationToken => degraded = DegradedBy(await states.ReadSweepStateAsync(cancellationToken)));
+        var (storageStatus, secretsStatus, _, _) = (await storage, await secrets, await state, await backup);
+        degraded = isBackupOverdue ? [.. degraded, "backup_overdue"] : degraded;
+        return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus, degraded);
+    }
+
+    /// <summary>What does not keep the service from answering, and should be looked at. Words of the contract.</summary>
+    private List<string> DegradedBy(SweepState? state)
+    {
+        List<(bool Holds, string Word)> findings =
+        [
+            (state is { OnFallback: > 0 }, "sites_on_fallback"),
+            (ledger.IsSuspect || state is { IsSecretSuspect: true }, "secret_suspect"),
+            (state is { IsWixThrottled: true }, "wix_throttled"),
+            (time.GetUtcNow() - state?.SweptAt > SweepOverdueAfter, "sweep_overdue"),
+        ];
+        return [.. findings.Where(finding => finding.Holds).Select(finding => finding.Word)];
     }
 
     private async Task CheckKeysAsync(CancellationToken cancellationToken)

@@ -10,7 +10,7 @@ internal sealed record TokenBody(string InstanceId, string AccessToken, long Exp
     public override string ToString() => InstanceId;
 }
 
-internal sealed record HealthBody(string Status, string Storage, string Secrets);
+internal sealed record HealthBody(string Status, string Storage, string Secrets, IReadOnlyList<string> Degraded);
 
 internal sealed record LinkRequestBody(string? Customer);
 
@@ -19,6 +19,14 @@ internal sealed record LinkBody(string Url, DateTimeOffset ExpiresOn)
     // Whoever has the link is taken for the customer.
     public override string ToString() => "[redacted]";
 }
+
+internal sealed record ImportRequestBody(string? RefreshToken, string? Customer, DateTimeOffset? ConsentedAt)
+{
+    // Holds a token.
+    public override string ToString() => "[redacted]";
+}
+
+internal sealed record ImportBody(string InstanceId, string Outcome);
 
 internal sealed record SiteBody(string? Id, string? Name, string? Url);
 
@@ -30,6 +38,8 @@ internal sealed record InstanceBody(
     string Status,
     DateTimeOffset? SetupCompletedAt,
     string Grant,
+    string RefreshToken,
+    DateTimeOffset? RefreshTokenSince,
     string? Customer,
     SiteBody? Site,
     string? AppVersion,
@@ -45,6 +55,8 @@ internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, s
 [JsonSerializable(typeof(HealthBody))]
 [JsonSerializable(typeof(LinkRequestBody))]
 [JsonSerializable(typeof(LinkBody))]
+[JsonSerializable(typeof(ImportRequestBody))]
+[JsonSerializable(typeof(ImportBody))]
 [JsonSerializable(typeof(InstanceBody))]
 [JsonSerializable(typeof(InstanceListBody))]
 internal sealed partial class Json : JsonSerializerContext;

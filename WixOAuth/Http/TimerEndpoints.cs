@@ -7,10 +7,23 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Http;
 
 /// <summary>What the timers start. Nothing is ever thrown to the host: the next tick tries again.</summary>
-public sealed class TimerEndpoints(RefreshSweep sweep, Housekeeping housekeeping, TokenReencryption reencryption, BackupTimer backup, TimeProvider time, ILogger<TimerEndpoints> logger)
+public sealed class TimerEndpoints(
+    RefreshSweep sweep,
+    Housekeeping housekeeping,
+    TokenReencryption reencryption,
+    BackupTimer backup,
+    BackupMonitor backups,
+    TimeProvider time,
+    ILogger<TimerEndpoints> logger)
 {
     /// <summary>The timer <c>RefreshTokens</c>.</summary>
-    public Task RefreshTokens(CancellationToken cancellationToken) => GuardAsync(() => sweep.RunAsync(cancellationToken));
+    public async Task RefreshTokens(CancellationToken cancellationToken)
+    {
+        await GuardAsync(() => sweep.RunAsync(cancellationToken));
+
+        // It asks once an hour, and logs what the alert waits for.
+        await GuardAsync(() => backups.IsOverdueAsync(cancellationToken));
+    }
 
     /// <summary>The timer <c>Housekeeping</c>.</summary>
     public async Task Housekeeping(CancellationToken cancellationToken)

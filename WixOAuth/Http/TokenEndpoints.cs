@@ -7,7 +7,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Http;
 
 /// <summary>Tokens as HTTP, for our own apps. Nothing is ever thrown to the host.</summary>
-public sealed class TokenEndpoints(TokenKeeper keeper, TimeProvider time, ILogger<TokenEndpoints> logger)
+public sealed class TokenEndpoints(TokenService tokenService, TimeProvider time, ILogger<TokenEndpoints> logger)
 {
     /// <summary><c>GET /api/instances/{instanceId}/token</c>: see the contract's <c>GetToken</c>.</summary>
     public Task<IResult> GetToken(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
@@ -28,9 +28,9 @@ public sealed class TokenEndpoints(TokenKeeper keeper, TimeProvider time, ILogge
         }
 
         var demand = minTtl is null && rejected is null
-            ? TokenDemand.Default
-            : TokenDemand.LivingFor(minTtl ?? TokenDemand.DefaultMinTtl, rejected);
-        return await keeper.GetTokenAsync(id, demand, cancellationToken) is var result && result is TokenResult.Token token
+            ? TokenRequirements.Default
+            : TokenRequirements.LivingFor(minTtl ?? TokenRequirements.DefaultMinTtl, rejected);
+        return await tokenService.GetTokenAsync(id, demand, cancellationToken) is var result && result is TokenResult.Token token
             ? new JsonAnswer<TokenBody>(200, BodyOf(token), Json.Default.TokenBody)
             : Problems.Of(result);
     });
@@ -43,7 +43,7 @@ public sealed class TokenEndpoints(TokenKeeper keeper, TimeProvider time, ILogge
             return Problems.InvalidRequest("The instance id should be a GUID as Wix writes it.");
         }
 
-        var result = await keeper.GetTokenAsync(id, TokenDemand.New, cancellationToken);
+        var result = await tokenService.GetTokenAsync(id, TokenRequirements.New, cancellationToken);
         return result is TokenResult.Token ? new EmptyAnswer(StatusCodes.Status204NoContent) : Problems.Of(result);
     });
 
@@ -64,7 +64,7 @@ public sealed class TokenEndpoints(TokenKeeper keeper, TimeProvider time, ILogge
 
         if (values.Count == 1
             && int.TryParse(values[0], NumberStyles.None, CultureInfo.InvariantCulture, out var seconds)
-            && seconds <= TokenDemand.MaxMinTtl.TotalSeconds)
+            && seconds <= TokenRequirements.MaxMinTtl.TotalSeconds)
         {
             minTtl = TimeSpan.FromSeconds(seconds);
             return true;

@@ -22,7 +22,7 @@ public sealed class InstallFlow(
     TokenGrants grants,
     WixClient wix,
     TokenProtector protector,
-    TokenKeeper keeper,
+    TokenService tokenService,
     TokenSchedule schedule,
     SetupCompleter setup,
     BackgroundWork background,
@@ -231,7 +231,7 @@ public sealed class InstallFlow(
             current => current.ConsentId == consentId);
         if (stored!.Instance.CommitId == consentId)
         {
-            keeper.Remember(stored, granted.AccessToken);
+            tokenService.Remember(stored, granted.AccessToken);
         }
 
         return stored;
@@ -292,7 +292,7 @@ public sealed class InstallFlow(
 
     private async Task<InstallResult> CloseAgainAsync(ConsumedState first, CancellationToken cancellationToken) =>
         first.AccessTokenExpiresOn > time.GetUtcNow()
-        && await keeper.GetTokenAsync(first.InstanceId, TokenDemand.LivingFor(TimeSpan.Zero), cancellationToken) is TokenResult.Token token
+        && await tokenService.GetTokenAsync(first.InstanceId, TokenRequirements.LivingFor(TimeSpan.Zero), cancellationToken) is TokenResult.Token token
             ? new InstallResult.CloseWindow(CloseWindowUrl(token.AccessToken))
             : new InstallResult.Connected();
 

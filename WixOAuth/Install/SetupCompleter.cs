@@ -14,7 +14,7 @@ public sealed class SetupCompleter(
     WixClient wix,
     IInstanceStore store,
     InstanceWriter writer,
-    TokenKeeper keeper,
+    TokenService tokenService,
     TokenSchedule schedule,
     Telemetry telemetry,
     TimeProvider time,
@@ -64,7 +64,7 @@ public sealed class SetupCompleter(
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task<(TokenResult Token, Delivery Delivery)> CompleteAsync(InstanceId id, CancellationToken cancellationToken)
     {
-        var result = await keeper.GetTokenAsync(id, TokenDemand.Default, cancellationToken);
+        var result = await tokenService.GetTokenAsync(id, TokenRequirements.Default, cancellationToken);
         if (result is not TokenResult.Token token || await store.FindAsync(id, cancellationToken) is not { } stored)
         {
             return (result, Delivery.Unavailable);

@@ -20,7 +20,26 @@ public readonly record struct InstanceGlance(
     DateTimeOffset? DueAt,
     bool IsFailing,
     string? RefreshTokenKeyId,
-    string? AccessTokenKeyId);
+    string? AccessTokenKeyId)
+{
+    /// <summary>The grant of its current access token.</summary>
+    public Grant CurrentGrant { get; init; }
+
+    /// <summary>When Wix rejected it last, if its last refresh was rejected.</summary>
+    public DateTimeOffset? RejectedAt { get; init; }
+
+    /// <summary>Since when it is marked.</summary>
+    public DateTimeOffset? MarkedAt { get; init; }
+
+    /// <summary>Why its refresh token is not in use.</summary>
+    public RefreshTokenFaultKind? RefreshTokenFault { get; init; }
+
+    /// <summary>Since when that is so.</summary>
+    public DateTimeOffset? RefreshTokenFaultSince { get; init; }
+
+    /// <summary>Whether it is served by client credentials because its refresh token is rejected or unreadable.</summary>
+    public bool IsOnFallback => Status == InstanceStatus.Active && RefreshTokenFault is not null && CurrentGrant == Grant.ClientCredentials;
+}
 
 /// <summary>An instance that the sweep has to look at.</summary>
 /// <param name="Id">Which.</param>

@@ -13,7 +13,7 @@ public sealed record Consent(string? Customer, Site? Site, string? AppVersion, D
 /// <summary>A set of tokens, encrypted for one instance and one generation.</summary>
 /// <param name="Generation">The generation they are encrypted for.</param>
 /// <param name="Access">The access token.</param>
-/// <param name="Refresh">The refresh token; none where the app's own credentials are the grant.</param>
+/// <param name="Refresh">The refresh token; null leaves the stored one, if any, as it is.</param>
 /// <param name="IssuedAt">From when the access token's life is counted.</param>
 /// <param name="ExpiresOn">When it ends.</param>
 public sealed record ProtectedTokens(
@@ -27,6 +27,9 @@ public sealed partial record Instance
     /// it anew each time is not known (wix-protocol §10).
     /// </summary>
     public static readonly TimeSpan RemovalDoubtedFor = TimeSpan.FromHours(48);
+
+    /// <summary>By how much Wix's clock may be ahead of ours; a later time is a mistake of some clock.</summary>
+    public static readonly TimeSpan WixClockTolerance = TimeSpan.FromMinutes(5);
 
     /// <summary>
     /// A consent and an <c>AppInstalled</c> no further apart are one installation: so long a code lives between them
@@ -50,6 +53,9 @@ public sealed partial record Instance
     /// <returns><paramref name="before"/> itself when it is of a newer consent, whose tokens are the good ones.</returns>
     public static Instance Consented(Instance? before, InstanceId id, Consent consent, ProtectedTokens tokens, string consentId, DateTimeOffset now)
     {
+        before = before?.WithPlausibleWixTimes(now);
+        consent = consent with { WixIssuedAt = Capped(consent.WixIssuedAt, now) };
+
         // No consent is saved later than its code lives: a time further ahead was a mistake of some clock, and must not
         // keep the site from being connected again.
         if (before?.WixConsentedAt - consent.WixIssuedAt is { } ahead && ahead > TimeSpan.Zero && ahead <= OneInstallation)
@@ -95,33 +101,53 @@ public sealed partial record Instance
     /// <summary>An attempt takes the right to refresh.</summary>
     public Instance Leased(string attemptId, DateTimeOffset until) => this with { Lease = new Lease(attemptId, until) };
 
-    /// <summary>The instance has new tokens, had by <paramref name="grant"/>.</summary>
-    public Instance Refreshed(Grant grant, ProtectedTokens tokens, string commitId, DateTimeOffset now) => this with
+    /// <summary>
+    /// The instance has a new access token. The stored refresh token is replaced by <see cref="ProtectedTokens.Refresh"/>
+    /// or stays as it is, sealed for the generation that it was sealed for.
+    /// </summary>
+    /// <param name="grant">The grant of the access token.</param>
+    /// <param name="tokens">The new tokens, encrypted.</param>
+    /// <param name="fault">What was observed of the refresh token; null when it is in use, or was not tried and has no fault.</param>
+    /// <param name="commitId">The attempt.</param>
+    /// <param name="now">The time.</param>
+    public Instance Refreshed(Grant grant, ProtectedTokens tokens, RefreshTokenFault? fault, string commitId, DateTimeOffset now)
     {
-        Status = InstanceStatus.Active,
-        Grant = grant,
-        Generation = tokens.Generation,
-        AccessToken = tokens.Access,
-        RefreshToken = tokens.Refresh,
-        AccessTokenIssuedAt = tokens.IssuedAt,
-        AccessTokenExpiresOn = tokens.ExpiresOn,
-        CommitId = commitId,
-        Lease = null,
-        Failures = null,
-        RefreshedAt = now,
-        UpdatedAt = now,
-    };
+        var refreshToken = tokens.Refresh ?? RefreshToken;
+        var kept = refreshToken is null ? Grant.ClientCredentials : Grant.RefreshToken;
+        return this with
+        {
+            Status = InstanceStatus.Active,
+            Grant = kept,
+            AccessTokenGrant = grant == kept ? null : grant,
+            Generation = tokens.Generation,
+            AccessToken = tokens.Access,
+            RefreshToken = refreshToken,
+            RefreshTokenGeneration = tokens.Refresh is null && refreshToken is not null ? RefreshTokenGeneration ?? Generation : null,
+            RefreshTokenFault = refreshToken is null ? null : fault,
+            AccessTokenIssuedAt = tokens.IssuedAt,
+            AccessTokenExpiresOn = tokens.ExpiresOn,
+            CommitId = commitId,
+            Lease = null,
+            Failures = null,
+            CountedRejections = null,
+            MarkedAt = null,
+            RefreshedAt = now,
+            UpdatedAt = now,
+        };
+    }
 
     /// <summary>An attempt had no tokens, and gives back the right to try.</summary>
     /// <param name="error">Why.</param>
+    /// <param name="fault">What was observed of the refresh token.</param>
     /// <param name="retryAt">Before then nobody tries again.</param>
     /// <param name="now">The time.</param>
-    public Instance Failed(TokenError error, DateTimeOffset retryAt, DateTimeOffset now)
+    public Instance Failed(TokenError error, RefreshTokenFault? fault, DateTimeOffset retryAt, DateTimeOffset now)
     {
         var rejected = error == TokenError.Rejected;
         return this with
         {
             Lease = null,
+            RefreshTokenFault = RefreshToken is null ? null : fault,
             Failures = new Failures(
                 (Failures?.Count ?? 0) + 1,
                 (Failures?.Rejections ?? 0) + (rejected ? 1 : 0),
@@ -132,6 +158,17 @@ public sealed partial record Instance
             UpdatedAt = now,
         };
     }
+
+    /// <summary>Every allowed grant is rejected for good, as far as can be known.</summary>
+    public Instance Marked(DateTimeOffset now) => this with { Status = InstanceStatus.ReinstallRequired, MarkedAt = MarkedAt ?? now };
+
+    /// <summary>A rejection turned out to be false somewhere: whatever was concluded from rejections is tried again at <paramref name="at"/>.</summary>
+    public Instance MadeDue(DateTimeOffset at) => this with
+    {
+        Failures = Failures is null ? null : Failures with { RetryAt = at },
+        RefreshTokenFault = RefreshTokenFault is null ? null : RefreshTokenFault with { RetryAt = at },
+        DueAt = at,
+    };
 
     /// <summary>Wix has taken <c>APP_FINISHED_CONFIGURATION</c>.</summary>
     public Instance SetupCompleted(DateTimeOffset now) => this with { SetupCompletedAt = now, SetupPending = false, UpdatedAt = now };
@@ -157,6 +194,7 @@ public sealed partial record Instance
     public static Instance AppInstalled(
         Instance? before, InstanceId id, DateTimeOffset issuedAt, bool canMint, bool sendSetupCompleted, DateTimeOffset now)
     {
+        (before, issuedAt) = (before?.WithPlausibleWixTimes(now), Capped(issuedAt, now)!.Value);
         if (before is not null and not { Status: InstanceStatus.Removed })
         {
             return issuedAt > (before.WixInstalledAt ?? DateTimeOffset.MinValue) ? before.SeenInstalled(issuedAt, now) : before;
@@ -172,6 +210,7 @@ public sealed partial record Instance
         {
             Id = id,
             Status = canMint ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
+            MarkedAt = canMint ? null : now,
             Grant = canMint ? Grant.ClientCredentials : Grant.RefreshToken,
             Customer = before?.Customer,
             Site = before?.Site,
@@ -202,6 +241,7 @@ public sealed partial record Instance
     /// <returns><paramref name="before"/> itself when the event is no news.</returns>
     public static Instance AppRemoved(Instance? before, InstanceId id, DateTimeOffset issuedAt, bool sendSetupCompleted, DateTimeOffset now)
     {
+        (before, issuedAt) = (before?.WithPlausibleWixTimes(now), Capped(issuedAt, now)!.Value);
         if (before is null)
         {
             return Tombstone(null, id, now) with { WixRemovedAt = issuedAt };
@@ -245,11 +285,29 @@ public sealed partial record Instance
     /// </summary>
     public bool IsDoubtedAs(Instance asked) => RemovalNotedAt is not null && RemovalNotedAt == asked.RemovalNotedAt;
 
-    /// <summary>The noted removal was no old one: Wix has rejected the tokens since.</summary>
+    /// <summary>The noted removal was no old one: Wix rejects every allowed grant for good.</summary>
     public Instance RemovalConfirmed(DateTimeOffset now) => Tombstone(this, Id, now);
 
     /// <summary>The noted removal was an old one: Wix has given tokens since.</summary>
     public Instance RemovalRefuted() => this with { RemovalNotedAt = null };
+
+    // A time that lies ahead of every possible clock orders nothing: with it every later event would be an old one.
+    private Instance WithPlausibleWixTimes(DateTimeOffset now)
+    {
+        var latest = now + WixClockTolerance;
+        return WixConsentedAt > latest || WixInstalledAt > latest || WixRemovedAt > latest || RemovalNotedAt > latest
+            ? this with
+            {
+                WixConsentedAt = WixConsentedAt > latest ? null : WixConsentedAt,
+                WixInstalledAt = WixInstalledAt > latest ? null : WixInstalledAt,
+                WixRemovedAt = WixRemovedAt > latest ? null : WixRemovedAt,
+                RemovalNotedAt = RemovalNotedAt > latest ? null : RemovalNotedAt,
+            }
+            : this;
+    }
+
+    private static DateTimeOffset? Capped(DateTimeOffset? wixTime, DateTimeOffset now) =>
+        wixTime > now + WixClockTolerance ? now + WixClockTolerance : wixTime;
 
     private bool WasInstalledBefore => InstalledBefore || WixRemovedAt is not null || RemovedAt is not null;
 

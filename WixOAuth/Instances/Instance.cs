@@ -8,7 +8,10 @@ public enum InstanceStatus
     /// <summary>Installed; its tokens are kept fresh.</summary>
     Active,
 
-    /// <summary>Wix has rejected its tokens for good: only a new consent by the site's owner helps.</summary>
+    /// <summary>
+    /// Wix rejects every allowed grant: the site's owner has to consent again. It keeps its refresh token and is tried
+    /// again, since the conclusion may be wrong.
+    /// </summary>
     ReinstallRequired,
 
     /// <summary>The app was removed from the site, or forgotten here: a tombstone without tokens.</summary>
@@ -85,8 +88,17 @@ public sealed partial record Instance
     /// <summary>How it stands.</summary>
     public required InstanceStatus Status { get; init; }
 
-    /// <summary>How its access tokens are had.</summary>
+    /// <summary>
+    /// <see cref="Grant.RefreshToken"/> while a refresh token is stored, whatever became of it. Earlier versions of the
+    /// service choose the grant by this alone.
+    /// </summary>
     public Grant Grant { get; init; }
+
+    /// <summary>The grant of the current access token, where it differs from <see cref="Grant"/>.</summary>
+    public Grant? AccessTokenGrant { get; init; }
+
+    /// <summary>The grant of the current access token.</summary>
+    public Grant CurrentGrant => AccessTokenGrant ?? Grant;
 
     /// <summary>Whom of our customers it belongs to, if the install began with a link made for one.</summary>
     public string? Customer { get; init; }
@@ -97,8 +109,23 @@ public sealed partial record Instance
     /// <summary>The version of the app that was consented to, or cloned.</summary>
     public string? AppVersion { get; init; }
 
-    /// <summary>The refresh token, encrypted; none for an instance served by client credentials or removed.</summary>
+    /// <summary>The refresh token, encrypted; none for an instance that never had one, or that was removed.</summary>
     public ProtectedText? RefreshToken { get; init; }
+
+    /// <summary>The generation that the refresh token is sealed for, where it is not <see cref="Generation"/>: no key opened it since.</summary>
+    public long? RefreshTokenGeneration { get; init; }
+
+    /// <summary>Why the refresh token is not in use; null while it is, or is not known to be refused.</summary>
+    public RefreshTokenFault? RefreshTokenFault { get; init; }
+
+    /// <summary>What is known of the refresh token.</summary>
+    public RefreshTokenState RefreshTokenState => this switch
+    {
+        { RefreshToken: null } => RefreshTokenState.None,
+        { RefreshTokenFault.Kind: RefreshTokenFaultKind.Rejected } => RefreshTokenState.Rejected,
+        { RefreshTokenFault.Kind: RefreshTokenFaultKind.Unreadable } => RefreshTokenState.Unreadable,
+        _ => RefreshTokenState.Ok,
+    };
 
     /// <summary>The access token, encrypted.</summary>
     public ProtectedText? AccessToken { get; init; }
@@ -129,6 +156,12 @@ public sealed partial record Instance
 
     /// <summary>Failed attempts since the last success; none after one.</summary>
     public Failures? Failures { get; init; }
+
+    /// <summary>Rejections that count towards <see cref="InstanceStatus.ReinstallRequired"/>; none after a success.</summary>
+    public CountedRejections? CountedRejections { get; init; }
+
+    /// <summary>Since when it is <see cref="InstanceStatus.ReinstallRequired"/>; also null where an earlier version marked it.</summary>
+    public DateTimeOffset? MarkedAt { get; init; }
 
     /// <summary>Whether it is active and had no luck at its last refresh.</summary>
     public bool IsFailing => Status == InstanceStatus.Active && Failures is not null;

@@ -14,7 +14,7 @@ namespace WixOAuth.Instances;
 /// takes longer, as asking Wix for tokens, is left to the timer by making the instance due.
 /// </remarks>
 public sealed class InstanceLife(
-    InstanceWriter writer, TokenKeeper keeper, IForgottenInstances forgotten, ServiceSettings settings, TimeProvider time, ILogger<InstanceLife> logger)
+    InstanceWriter writer, TokenService tokenService, IForgottenInstances forgotten, ServiceSettings settings, TimeProvider time, ILogger<InstanceLife> logger)
 {
     private bool SendSetupCompleted => settings.Wix.SetupCompletion == SetupCompletion.OnInstall;
 
@@ -82,7 +82,7 @@ public sealed class InstanceLife(
         var instance = stored!.Instance;
         if (instance.Status == InstanceStatus.Removed)
         {
-            keeper.Forget(stored);
+            tokenService.Forget(stored);
         }
 
         if (isNews)

@@ -17,7 +17,17 @@ public sealed record Overview(
     int Overdue,
     int Resting,
     IReadOnlyList<int> ByLife,
-    bool IsPartial);
+    bool IsPartial)
+{
+    /// <summary>How many active ones are served by client credentials because their refresh token is rejected or unreadable.</summary>
+    public int OnFallback { get; init; }
+
+    /// <summary>How many of those have a refresh token that no protection key opens.</summary>
+    public int Unreadable { get; init; }
+
+    /// <summary>How many active ones have an access token by each grant, living or not.</summary>
+    public IReadOnlyDictionary<Grant, int> ByGrant { get; init; } = new Dictionary<Grant, int>();
+}
 
 /// <summary>
 /// Counts instances for the operators' page. That reads a few properties of every instance (one storage transaction for
@@ -69,6 +79,8 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
         var byStatus = Enum.GetValues<InstanceStatus>().ToDictionary(status => status, _ => 0);
         var byLife = new int[Lives.Count + 1];
         var (seen, failing, overdue, resting) = (0, 0, 0, 0);
+        var byGrant = Enum.GetValues<Grant>().ToDictionary(grant => grant, _ => 0);
+        var (onFallback, unreadable) = (0, 0);
         var failingIds = new List<InstanceId>();
         await foreach (var glance in store.ReadGlancesAsync(CancellationToken.None))
         {
@@ -83,6 +95,9 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
                 continue;
             }
 
+            byGrant[glance.CurrentGrant] += glance.AccessTokenExpiresOn is null ? 0 : 1;
+            onFallback += glance.IsOnFallback ? 1 : 0;
+            unreadable += glance.IsOnFallback && glance.RefreshTokenFault == RefreshTokenFaultKind.Unreadable ? 1 : 0;
             if (glance.IsFailing && ++failing <= MostNamed)
             {
                 failingIds.Add(glance.Id);
@@ -103,6 +118,11 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
         }
 
         failingIds.Sort((one, other) => string.CompareOrdinal(one.ToString(), other.ToString()));
-        return new Overview(now, byStatus, failing, failingIds, overdue, resting, byLife, seen > Limit);
+        return new Overview(now, byStatus, failing, failingIds, overdue, resting, byLife, seen > Limit)
+        {
+            OnFallback = onFallback,
+            Unreadable = unreadable,
+            ByGrant = byGrant,
+        };
     }
 }

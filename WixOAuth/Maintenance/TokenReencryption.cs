@@ -21,7 +21,7 @@ public sealed record ReencryptionSummary(string Newest, int OnNewest, int Reencr
 /// does what is left.
 /// </summary>
 public sealed class TokenReencryption(
-    IInstanceStore store, IKeyRing keys, TokenProtector protector, Telemetry telemetry, TimeProvider time, ILogger<TokenReencryption> logger)
+    IInstanceStore store, IKeyRing keys, TokenProtector protector, InstanceTokens tokens, Telemetry telemetry, TimeProvider time, ILogger<TokenReencryption> logger)
 {
     private const int Concurrency = 8;
 
@@ -95,7 +95,7 @@ public sealed class TokenReencryption(
                     return needed;
                 }
 
-                var changed = instance with { RefreshToken = await RefreshTokenOfAsync(instance), AccessToken = await AccessTokenOfAsync(instance) };
+                var changed = await WithRefreshTokenAsync(instance) with { AccessToken = await AccessTokenOfAsync(instance) };
                 if (changed == instance)
                 {
                     return needed;
@@ -118,12 +118,15 @@ public sealed class TokenReencryption(
 
         return needed;
 
-        // A token that no key opens stays as it is: its key may come back.
-        async Task<ProtectedText?> RefreshTokenOfAsync(Instance instance) =>
-            instance.RefreshToken is { } text && text.KeyId != newest
-            && await protector.UnprotectRefreshTokenAsync(id, instance.Generation, text, cancellationToken) is { } token
-                ? await protector.ProtectAsync(id, TokenField.RefreshToken, instance.Generation, token, cancellationToken)
-                : instance.RefreshToken;
+        // What no key opens stays as it is: its version may come back.
+        async Task<Instance> WithRefreshTokenAsync(Instance instance) =>
+            instance.RefreshToken is { } text && text.KeyId != newest && await tokens.OpenRefreshTokenAsync(instance) is { } token
+                ? instance with
+                {
+                    RefreshToken = await protector.ProtectAsync(id, TokenField.RefreshToken, instance.Generation, token, cancellationToken),
+                    RefreshTokenGeneration = null,
+                }
+                : instance;
 
         async Task<ProtectedText?> AccessTokenOfAsync(Instance instance) =>
             instance.AccessToken is { } text && text.KeyId != newest

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.Configuration;
+using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
@@ -67,7 +68,12 @@ public sealed partial class ServiceSettings
         Wix.ApiUrl = reader.Url("Wix__ApiUrl", Wix.ApiUrl)!;
         Wix.InstallerUrl = reader.Url("Wix__InstallerUrl", Wix.InstallerUrl)!;
         Wix.SetupCompletion = reader.OneOf("Wix__SetupCompletion", Wix.SetupCompletion);
+        Wix.PreferredGrant = reader.OneOf("Wix__PreferredGrant", Wix.PreferredGrant);
         Wix.ClientCredentialsFallback = reader.Flag("Wix__ClientCredentialsFallback", Wix.ClientCredentialsFallback);
+        if (Wix.PreferredGrant == Grant.ClientCredentials && !Wix.ClientCredentialsFallback)
+        {
+            reader.Problem("Wix__ClientCredentialsFallback", "should not be false together with Wix__PreferredGrant=ClientCredentials");
+        }
     }
 
     private void ReadTables(SettingsReader reader)

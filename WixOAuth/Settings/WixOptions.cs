@@ -1,3 +1,4 @@
+using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
@@ -59,7 +60,16 @@ public sealed class WixOptions
     /// <summary>When Wix is told that an installation is set up. Read the trap at <see cref="Settings.SetupCompletion"/> before you change it.</summary>
     public SetupCompletion SetupCompletion { get; set; }
 
-    /// <summary>Whether an instance whose refresh token is rejected is served by the newer grant (wix-protocol §8).</summary>
+    /// <summary>
+    /// Which grant is tried first; the other is the fallback. Refresh tokens are kept either way, so that this can be
+    /// changed at any time.
+    /// </summary>
+    public Grant PreferredGrant { get; set; } = Grant.RefreshToken;
+
+    /// <summary>
+    /// Whether access tokens may be requested by client credentials at all (wix-protocol §8). Never false together with
+    /// <see cref="PreferredGrant"/> = <see cref="Grant.ClientCredentials"/>.
+    /// </summary>
     public bool ClientCredentialsFallback { get; set; } = true;
 }
 

@@ -18,6 +18,7 @@ namespace WixOAuth.Storage;
 /// u|id               the last use
 /// n|issued|nonce     a redeemed state
 /// h|from|process     what a process counted of its refreshes, all in one shard so that one query reads them
+/// w|sweep            how the service stands by the last sweep, in the same shard
 /// </code>
 /// Times in keys are UTC ticks of 19 digits, which sort as text. Properties that are not known are ignored, so that
 /// an older version can read what a newer one wrote; it drops them when it writes.
@@ -85,19 +86,30 @@ internal static class InstanceRows
     public static InstanceId? ReadId(string rowKey) => InstanceId.TryParse(rowKey.Split('|')[^1], out var id) ? id : null;
 
     /// <summary>What <see cref="ReadGlance"/> needs of a row.</summary>
-    public static readonly string[] GlanceProperties = ["RowKey", "Status", "AccessTokenExpiresOn", "DueAt", "LastError", "RefreshTokenKeyId", "AccessTokenKeyId"];
+    public static readonly string[] GlanceProperties =
+    [
+        "RowKey", "Status", "Grant", "AccessTokenGrant", "AccessTokenExpiresOn", "DueAt", "LastError", "FailedAt", "MarkedAt",
+        "RefreshTokenFault", "RefreshTokenFaultSince", "RefreshTokenKeyId", "AccessTokenKeyId",
+    ];
 
     /// <summary>Reads a row that has only <see cref="GlanceProperties"/>; null when its id or status is none of ours.</summary>
     public static InstanceGlance? ReadGlance(TableEntity row) =>
-        row.TryGetValue("Status", out var word) && word is string text && Words.Parse<InstanceStatus>(text) is { } status && ReadId(row.RowKey) is { } id
+        WordOrNull<InstanceStatus>(row, "Status") is { } status && ReadId(row.RowKey) is { } id
             ? new InstanceGlance(
                 id,
                 status,
-                row.TryGetValue("AccessTokenExpiresOn", out var expiresOn) ? expiresOn as DateTimeOffset? : null,
-                row.TryGetValue("DueAt", out var dueAt) ? dueAt as DateTimeOffset? : null,
+                TimeOrNull(row, "AccessTokenExpiresOn"),
+                TimeOrNull(row, "DueAt"),
                 row.ContainsKey("LastError") && row["LastError"] is not null,
-                row.TryGetValue("RefreshTokenKeyId", out var refreshKey) ? refreshKey as string : null,
-                row.TryGetValue("AccessTokenKeyId", out var accessKey) ? accessKey as string : null)
+                TextOrNull(row, "RefreshTokenKeyId"),
+                TextOrNull(row, "AccessTokenKeyId"))
+            {
+                CurrentGrant = WordOrNull<Grant>(row, "AccessTokenGrant") ?? WordOrNull<Grant>(row, "Grant") ?? default,
+                RejectedAt = WordOrNull<TokenError>(row, "LastError") == TokenError.Rejected ? TimeOrNull(row, "FailedAt") : null,
+                MarkedAt = TimeOrNull(row, "MarkedAt"),
+                RefreshTokenFault = WordOrNull<RefreshTokenFaultKind>(row, "RefreshTokenFault"),
+                RefreshTokenFaultSince = TimeOrNull(row, "RefreshTokenFaultSince"),
+            }
             : null;
 
     /// <summary>A range of redeemed states: all that were issued before <paramref name="before"/>.</summary>
@@ -139,12 +151,22 @@ internal static class InstanceRows
         var row = new TableEntity(ShardOf(instance.Id), InstanceKey(instance.Id));
         Put(row, "Status", Words.Of(instance.Status));
         Put(row, "Grant", Words.Of(instance.Grant));
+        Put(row, "AccessTokenGrant", instance.AccessTokenGrant is { } grant ? Words.Of(grant) : null);
         Put(row, "Customer", instance.Customer);
         Put(row, "SiteId", instance.Site?.Id);
         Put(row, "SiteName", instance.Site?.Name);
         Put(row, "SiteUrl", instance.Site?.Url);
         Put(row, "AppVersion", instance.AppVersion);
         Put(row, "RefreshToken", instance.RefreshToken);
+        Put(row, "RefreshTokenGeneration", instance.RefreshTokenGeneration);
+        if (instance.RefreshTokenFault is { } fault)
+        {
+            Put(row, "RefreshTokenFault", Words.Of(fault.Kind));
+            Put(row, "RefreshTokenFaultSince", fault.Since);
+            row["RefreshTokenTries"] = fault.Tries;
+            Put(row, "RefreshTokenRetryAt", fault.RetryAt);
+        }
+
         Put(row, "AccessToken", instance.AccessToken);
         Put(row, "AccessTokenIssuedAt", instance.AccessTokenIssuedAt);
         Put(row, "AccessTokenExpiresOn", instance.AccessTokenExpiresOn);
@@ -163,6 +185,13 @@ internal static class InstanceRows
             Put(row, "RetryAt", failures.RetryAt);
         }
 
+        if (instance.CountedRejections is { } counted)
+        {
+            row["CountedRejections"] = counted.Count;
+            Put(row, "FirstCountedAt", counted.FirstAt);
+        }
+
+        Put(row, "MarkedAt", instance.MarkedAt);
         Put(row, "DueAt", instance.DueAt);
         Put(row, "InstalledAt", instance.InstalledAt);
         Put(row, "ConsentedAt", instance.ConsentedAt);
@@ -189,10 +218,13 @@ internal static class InstanceRows
             Id = id,
             Status = from.RequiredWord<InstanceStatus>("Status"),
             Grant = from.Word<Grant>("Grant") ?? default,
+            AccessTokenGrant = from.Word<Grant>("AccessTokenGrant"),
             Customer = from.Text("Customer"),
             Site = ReadSite(from),
             AppVersion = from.Text("AppVersion"),
             RefreshToken = from.Protected("RefreshToken"),
+            RefreshTokenGeneration = from.Number("RefreshTokenGeneration"),
+            RefreshTokenFault = ReadFault(from),
             AccessToken = from.Protected("AccessToken"),
             AccessTokenIssuedAt = from.Time("AccessTokenIssuedAt"),
             AccessTokenExpiresOn = from.Time("AccessTokenExpiresOn"),
@@ -201,6 +233,10 @@ internal static class InstanceRows
             CommitId = from.Text("CommitId"),
             ConsentId = from.Text("ConsentId"),
             Failures = ReadFailures(from),
+            CountedRejections = from.Has("CountedRejections")
+                ? new CountedRejections(from.Required<int>("CountedRejections"), from.Required<DateTimeOffset>("FirstCountedAt"))
+                : null,
+            MarkedAt = from.Time("MarkedAt"),
             DueAt = from.Time("DueAt"),
             InstalledAt = from.Required<DateTimeOffset>("InstalledAt"),
             ConsentedAt = from.Time("ConsentedAt"),
@@ -268,6 +304,40 @@ internal static class InstanceRows
             ? new RefreshTally(process, since, (int)succeeded, (int)failed)
             : null;
 
+    public const string SweepStateKey = "w|sweep";
+
+    public static TableEntity ToRow(SweepState state)
+    {
+        var row = new TableEntity(TallyShard, SweepStateKey)
+        {
+            ["OnFallback"] = state.OnFallback,
+            ["Unreadable"] = state.Unreadable,
+            ["SecretSuspect"] = state.IsSecretSuspect,
+            ["WixThrottled"] = state.IsWixThrottled,
+        };
+        Put(row, "SweptAt", state.SweptAt);
+        return row;
+    }
+
+    public static SweepState ToSweepState(TableEntity row)
+    {
+        var from = new RowReader(row);
+        return new SweepState(
+            from.Required<DateTimeOffset>("SweptAt"),
+            from.Required<int>("OnFallback"),
+            from.Required<int>("Unreadable"),
+            from.Flag("SecretSuspect"),
+            from.Flag("WixThrottled"));
+    }
+
+    private static string? TextOrNull(TableEntity row, string name) => row.TryGetValue(name, out var value) ? value as string : null;
+
+    private static DateTimeOffset? TimeOrNull(TableEntity row, string name) => row.TryGetValue(name, out var value) ? value as DateTimeOffset? : null;
+
+    private static T? WordOrNull<T>(TableEntity row, string name)
+        where T : struct, Enum =>
+        TextOrNull(row, name) is { } text ? Words.Parse<T>(text) : null;
+
     private static Site? ReadSite(RowReader from)
     {
         var site = new Site(from.Text("SiteId"), from.Text("SiteName"), from.Text("SiteUrl"));
@@ -284,6 +354,23 @@ internal static class InstanceRows
                 from.RequiredWord<TokenError>("LastError"),
                 from.Time("RetryAt"))
             : null;
+
+    private static RefreshTokenFault? ReadFault(RowReader from) =>
+        from.Word<RefreshTokenFaultKind>("RefreshTokenFault") is { } kind
+            ? new RefreshTokenFault(
+                kind,
+                from.Required<DateTimeOffset>("RefreshTokenFaultSince"),
+                from.Required<int>("RefreshTokenTries"),
+                from.Time("RefreshTokenRetryAt"))
+            : null;
+
+    private static void Put(TableEntity row, string name, long? number)
+    {
+        if (number is { } known)
+        {
+            row[name] = known;
+        }
+    }
 
     private static void Put(TableEntity row, string name, string? text)
     {

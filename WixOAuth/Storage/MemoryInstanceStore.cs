@@ -8,7 +8,7 @@ namespace WixOAuth.Storage;
 /// Keeps instances in memory, for tests and for a laptop without Azurite: all is lost when the program ends. Safe for
 /// concurrent use.
 /// </summary>
-public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore
+public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore, ISweepStateStore
 {
     private const string AfterAllIds = "g";
 
@@ -19,6 +19,7 @@ public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyS
     private readonly Dictionary<(string Nonce, DateTimeOffset IssuedAt), ConsumedState> _consumedStates = [];
     private readonly Dictionary<InstanceId, DateTimeOffset> _lastUses = [];
     private readonly Dictionary<(DateTimeOffset From, Guid Process), RefreshTally> _tallies = [];
+    private SweepState? _sweepState;
     private long _version;
 
     /// <inheritdoc />
@@ -120,7 +121,14 @@ public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyS
                 instance.DueAt,
                 instance.Failures is not null,
                 instance.RefreshToken?.KeyId,
-                instance.AccessToken?.KeyId);
+                instance.AccessToken?.KeyId)
+            {
+                CurrentGrant = instance.CurrentGrant,
+                RejectedAt = instance.Failures is { LastError: TokenError.Rejected } failures ? failures.LastAt : null,
+                MarkedAt = instance.MarkedAt,
+                RefreshTokenFault = instance.RefreshTokenFault?.Kind,
+                RefreshTokenFaultSince = instance.RefreshTokenFault?.Since,
+            };
         }
     }
 
@@ -209,6 +217,12 @@ public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyS
     /// <inheritdoc />
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         Locked(() => _tallies.Keys.Where(key => key.From < before).Take(limit).ToList().Count(key => _tallies.Remove(key)), cancellationToken);
+
+    /// <inheritdoc />
+    public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken) => Locked(() => _sweepState = state, cancellationToken);
+
+    /// <inheritdoc />
+    public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => Locked(() => _sweepState, cancellationToken);
 
     private Task<T> Locked<T>(Func<T> work, CancellationToken cancellationToken)
     {

@@ -23,7 +23,7 @@ namespace WixOAuth.Storage;
 /// <para>A site of which nothing at all is known is read as none.</para>
 /// </remarks>
 /// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
-public sealed partial class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore
+public sealed partial class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore, ISweepStateStore
 {
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
@@ -284,6 +284,26 @@ public sealed partial class TableInstanceStore(TableClient table) : IInstanceSto
     /// <remarks>By the hundred. Where somebody else is removing the same ones, the rest is left to them.</remarks>
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         RemoveAsync([InstanceRows.TallyShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
+
+    /// <inheritdoc />
+    public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        return AskAsync(() => table.UpsertEntityAsync(InstanceRows.ToRow(state), TableUpdateMode.Replace, cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public async Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await FindRowAsync(InstanceRows.TallyShard, InstanceRows.SweepStateKey, cancellationToken) is { } row ? InstanceRows.ToSweepState(row) : null;
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
 
     // The instance comes first: what its answer says is what decides.
     private static List<TableTransactionAction> Write(StoredInstance? previous, Instance instance)

@@ -27,6 +27,7 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
     private readonly Count[] _counts = new Count[Stretches];
     private int _isSaving;
     private long _sweptAt;
+    private int _hasFaultNews;
 
     /// <summary>Whether sweeps of this process have begun lately: then they put down what is counted, and nobody else need.</summary>
     public bool IsLeftToSweeps => Volatile.Read(ref _sweptAt) is not 0 and var sweptAt && time.GetElapsedTime(sweptAt) < Stretch;
@@ -34,9 +35,19 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
     /// <summary>Notes that a sweep begins.</summary>
     public void SweepBegins() => Volatile.Write(ref _sweptAt, time.GetTimestamp());
 
+    /// <summary>Whether the refresh token of any instance went out of use, or came back into use, since this was last asked.</summary>
+    public bool TakeFaultNews() => Interlocked.Exchange(ref _hasFaultNews, 0) != 0;
+
     /// <summary>Counts a refresh.</summary>
-    public void Add(bool succeeded)
+    /// <param name="succeeded">Whether it brought a token.</param>
+    /// <param name="isFaultNews">Whether the refresh token went out of use with it, or came back into use.</param>
+    public void Add(bool succeeded, bool isFaultNews = false)
     {
+        if (isFaultNews)
+        {
+            Volatile.Write(ref _hasFaultNews, 1);
+        }
+
         var number = Number(time.GetUtcNow());
         lock (_lock)
         {

@@ -14,7 +14,7 @@ namespace WixOAuth.Tokens;
 /// <param name="Refreshed">How many have a new token.</param>
 /// <param name="Skipped">How many needed none after all: removed, idle, or somebody else was at it.</param>
 /// <param name="Failed">How many should have had one and have not.</param>
-/// <param name="Suspect">Whether so many were rejected lately that the app secret is in doubt.</param>
+/// <param name="Suspect">Whether the app secret is suspect.</param>
 /// <param name="Duration">How long it took.</param>
 /// <param name="DueLag">How long the longest due one had been due; zero when none was.</param>
 public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed, bool Suspect, TimeSpan Duration, TimeSpan DueLag);
@@ -31,13 +31,16 @@ public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Faile
 public sealed class RefreshSweep(
     IInstanceStore store,
     InstanceWriter writer,
-    TokenKeeper keeper,
+    TokenService tokenService,
     TokenSchedule schedule,
-    LastUses uses,
+    LastUsedTracker uses,
     SetupCompleter setup,
     WixClient wix,
-    AppSecretTrust trust,
+    AppSecretLedger ledger,
+    AppSecretProbe probe,
+    FalseRejections falseRejections,
     RefreshHistory history,
+    SweepStateRecorder state,
     ServiceSettings settings,
     Telemetry telemetry,
     TimeProvider time,
@@ -66,6 +69,12 @@ public sealed class RefreshSweep(
         SweepSummary summary;
         try
         {
+            await falseRejections.HealAsync(until.Token);
+            if (ledger.IsSuspect)
+            {
+                await probe.ProbeAsync();
+            }
+
             await Parallel.ForEachAsync(
                 store.ReadDueAsync(run.Now, until.Token),
                 new ParallelOptions { MaxDegreeOfParallelism = settings.Tokens.RefreshConcurrency, CancellationToken = until.Token },
@@ -77,9 +86,9 @@ public sealed class RefreshSweep(
         }
         finally
         {
-            summary = run.Sum(trust.IsSuspect, time.GetElapsedTime(run.StartedAt));
+            summary = run.Sum(ledger.IsSuspect, time.GetElapsedTime(run.StartedAt));
             Report(activity, summary);
-            await SaveHistoryAsync();
+            await SaveStateAsync();
         }
 
         return summary;
@@ -90,6 +99,12 @@ public sealed class RefreshSweep(
     {
         try
         {
+            // They stay due. Rejections would say nothing about these sites.
+            if (ledger.IsSuspect)
+            {
+                return Care.Skipped;
+            }
+
             if (await store.FindAsync(due.Id, untilStop) is not { } stored || stored.Instance.DueAt != due.DueAt)
             {
                 await store.RemoveDueAsync(due, untilStop);
@@ -97,7 +112,7 @@ public sealed class RefreshSweep(
             }
 
             stored = await WithLastUseAsync(stored, untilStop);
-            if (!stored.Instance.SetupPending && schedule.DueAt(stored.Instance, time.GetUtcNow()) > time.GetUtcNow())
+            if (stored.Instance is { SetupPending: false, Status: InstanceStatus.Active } && schedule.DueAt(stored.Instance, time.GetUtcNow()) > time.GetUtcNow())
             {
                 await MoveOnAsync(stored);
                 return Care.Skipped;
@@ -105,7 +120,7 @@ public sealed class RefreshSweep(
 
             // From here on nothing is cancelled: what is spent at Wix is to be written down.
             untilStop.ThrowIfCancellationRequested();
-            var (result, source) = await keeper.RefreshDueAsync(stored);
+            var (result, source) = await tokenService.RefreshDueAsync(stored);
             if (result is not TokenResult.Token token)
             {
                 return result is TokenResult.Unknown or TokenResult.Removed ? Care.Skipped : Care.Failed;
@@ -192,12 +207,13 @@ public sealed class RefreshSweep(
     }
 
     // Now: whether this process lives to the next minute is the host's to decide. But never long, since the next tick is near.
-    private async Task SaveHistoryAsync()
+    private async Task SaveStateAsync()
     {
         using var limit = new CancellationTokenSource(LongestSave, time);
         try
         {
             await history.SaveAsync(limit.Token);
+            await state.RecordAsync(limit.Token);
         }
         catch (OperationCanceledException)
         {

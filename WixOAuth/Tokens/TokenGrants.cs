@@ -5,69 +5,100 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Tokens;
 
-/// <summary>
-/// Asks Wix for tokens, with the app secret of the moment: when Wix says no and the secret turns out to have been
-/// changed since, once more with the new one. Raises <see cref="SecretUnavailableException"/>.
-/// </summary>
-public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> appSecret, AppSecretTrust trust, ServiceSettings settings)
-{
-    /// <summary>Exchanges a code. A rejection here is no sign against the app secret: anybody can send a bad code.</summary>
-    public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>
-        (await AskAsync((secret, token) => wix.ExchangeCodeAsync(code, secret, token), cancellationToken)).Answer;
+/// <summary>What Wix answered to one attempt to have an access token.</summary>
+/// <param name="Answer">The answer that decides.</param>
+/// <param name="Grant">The grant that it was given for.</param>
+/// <param name="SecretVersion">The version of the app secret that Wix was asked with.</param>
+/// <param name="RefreshTokenRejected">Whether Wix rejected the refresh token.</param>
+/// <param name="EveryGrantRejected">Whether Wix rejected every allowed grant, and nobody else had a token meanwhile.</param>
+public sealed record GrantAnswer(TokenAnswer Answer, Grant Grant, string SecretVersion, bool RefreshTokenRejected, bool EveryGrantRejected);
 
-    /// <summary>Whether there is anything at all to have an access token by; where not, only a consent helps.</summary>
-    public bool CanRenew(Instance instance) =>
-        instance.RefreshToken is not null || instance.Grant == Grant.ClientCredentials || settings.Wix.ClientCredentialsFallback;
+/// <summary>
+/// Requests tokens from Wix with the current app secret. When Wix rejects a request and the secret turns out to have
+/// been changed since, it is sent once more with the new one. Raises <see cref="SecretUnavailableException"/>.
+/// </summary>
+public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> appSecret, AppSecretLedger ledger, ServiceSettings settings)
+{
+    /// <summary>Exchanges a code. A rejection says nothing about the app secret: anybody can send a bad code.</summary>
+    public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>
+        Bounded((await AskAsync((secret, token) => wix.ExchangeCodeAsync(code, secret, token), isStillCurrent: null, cancellationToken)).Answer);
 
     /// <summary>
-    /// Has an access token by the instance's own grant, and if Wix rejects that, by the app's own credentials where
-    /// this is allowed.
+    /// Tries an imported refresh token, or without one the app's own credentials. A rejection says nothing about the app
+    /// secret: the import may be wrong.
     /// </summary>
-    /// <param name="instance">Whose.</param>
-    /// <param name="refreshToken">Its refresh token; null where it has none or it cannot be read.</param>
-    /// <param name="isStillCurrent">Asked after a rejection: whether nobody else has had a token in the meantime.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
-    /// <returns>Wix's answer, the grant that it was given for, and the version of the app secret that it was asked with.</returns>
-    public async Task<(TokenAnswer Answer, Grant Grant, string SecretVersion)> RenewAsync(
-        Instance instance, RefreshToken? refreshToken, Func<Task<bool>> isStillCurrent, CancellationToken cancellationToken)
+    public async Task<TokenAnswer> TryAsync(InstanceId id, RefreshToken? refreshToken, CancellationToken cancellationToken) => Bounded((await AskAsync(
+        (secret, token) => refreshToken is null ? wix.MintAsync(id, secret, token) : wix.RefreshAsync(refreshToken, secret, token),
+        isStillCurrent: null,
+        cancellationToken)).Answer);
+
+    /// <summary>Whether the settings allow any grant for an instance; where not, only a consent helps.</summary>
+    public bool HasAllowedGrant(Instance instance) => instance.RefreshToken is not null || settings.Wix.ClientCredentialsFallback;
+
+    /// <summary>
+    /// The allowed grants of an instance, the first one to try first. A refresh token that was rejected waits until it is
+    /// due again; if client credentials are rejected meanwhile, it is tried all the same.
+    /// </summary>
+    /// <param name="instance">Which.</param>
+    /// <param name="isReadable">Whether its refresh token could be opened.</param>
+    /// <param name="isForced">Whether an operator asks: then backoff does not count.</param>
+    /// <param name="now">The time.</param>
+    public IReadOnlyList<Grant> OrderFor(Instance instance, bool isReadable, bool isForced, DateTimeOffset now)
     {
-        var usesRefreshToken = instance.Grant == Grant.RefreshToken && refreshToken is not null;
-        var grant = usesRefreshToken ? Grant.RefreshToken : Grant.ClientCredentials;
-        if (!usesRefreshToken && !settings.Wix.ClientCredentialsFallback && instance.Grant == Grant.RefreshToken)
+        var refreshTokenFirst = settings.Wix.PreferredGrant == Grant.RefreshToken
+            && (isForced || instance.RefreshTokenFault is not { Kind: RefreshTokenFaultKind.Rejected } fault || RejectionPolicy.IsDue(fault, now));
+        return (isReadable, settings.Wix.ClientCredentialsFallback) switch
         {
-            return (new TokenAnswer.Unavailable(TokenError.Undecryptable, null), grant, "");
-        }
-
-        var (answer, secretVersion) = usesRefreshToken
-            ? await AskAsync((secret, token) => wix.RefreshAsync(refreshToken!, secret, token), cancellationToken, isStillCurrent)
-            : await AskAsync((secret, token) => wix.MintAsync(instance.Id, secret, token), cancellationToken, isStillCurrent);
-
-        if (answer is TokenAnswer.Rejected
-            && usesRefreshToken
-            && settings.Wix.ClientCredentialsFallback
-            && await isStillCurrent()
-            && await AskAsync((secret, token) => wix.MintAsync(instance.Id, secret, token), cancellationToken)
-                is (TokenAnswer.Granted minted, { } version))
-        {
-            (answer, grant, secretVersion) = (minted, Grant.ClientCredentials, version);
-        }
-
-        trust.Saw(instance.Id, secretVersion, answer, wasRejected: instance.Failures is { Rejections: > 0 });
-        return (answer, grant, secretVersion);
+            (true, true) => refreshTokenFirst ? [Grant.RefreshToken, Grant.ClientCredentials] : [Grant.ClientCredentials, Grant.RefreshToken],
+            (true, false) => [Grant.RefreshToken],
+            (false, true) => [Grant.ClientCredentials],
+            _ => [],
+        };
     }
 
+    /// <summary>Requests an access token by one grant after the other, until one is not rejected.</summary>
+    /// <param name="id">For which instance.</param>
+    /// <param name="order">The grants, at least one.</param>
+    /// <param name="refreshToken">The refresh token, where it is among them.</param>
+    /// <param name="isStillCurrent">Asked after a rejection: whether nobody else has had a token meanwhile.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public async Task<GrantAnswer> RequestAsync(
+        InstanceId id, IReadOnlyList<Grant> order, RefreshToken? refreshToken, Func<Task<bool>> isStillCurrent, CancellationToken cancellationToken)
+    {
+        TokenAnswer answer = new TokenAnswer.Rejected();
+        var (grant, version, refreshTokenRejected) = (order[0], "", false);
+        for (var i = 0; i < order.Count && answer is TokenAnswer.Rejected; i++)
+        {
+            grant = order[i];
+            (answer, version) = grant == Grant.RefreshToken
+                ? await AskAsync((secret, token) => wix.RefreshAsync(refreshToken!, secret, token), isStillCurrent, cancellationToken)
+                : await AskAsync((secret, token) => wix.MintAsync(id, secret, token), isStillCurrent, cancellationToken);
+            if (answer is TokenAnswer.Rejected && !await isStillCurrent())
+            {
+                return new GrantAnswer(answer, grant, version, RefreshTokenRejected: false, EveryGrantRejected: false);
+            }
+
+            refreshTokenRejected |= answer is TokenAnswer.Rejected && grant == Grant.RefreshToken;
+        }
+
+        ledger.Saw(id, answer);
+        return new GrantAnswer(Bounded(answer), grant, version, refreshTokenRejected, EveryGrantRejected: answer is TokenAnswer.Rejected);
+    }
+
+    private static TokenAnswer Bounded(TokenAnswer answer) => answer is TokenAnswer.Granted granted ? granted.Bounded() : answer;
+
     private async Task<(TokenAnswer Answer, string SecretVersion)> AskAsync(
-        Func<AppSecret, CancellationToken, Task<TokenAnswer>> ask, CancellationToken cancellationToken, Func<Task<bool>>? isStillCurrent = null)
+        Func<AppSecret, CancellationToken, Task<TokenAnswer>> ask, Func<Task<bool>>? isStillCurrent, CancellationToken cancellationToken)
     {
         var secret = await appSecret.GetAsync(cancellationToken);
         var answer = await ask(secret.Value, cancellationToken);
-        if (answer is not TokenAnswer.Rejected || (isStillCurrent is not null && !await isStillCurrent()))
+        if (answer is not TokenAnswer.Rejected)
         {
             return (answer, secret.Version);
         }
 
         var newest = await appSecret.GetNewestAsync(cancellationToken);
-        return newest.Value.Equals(secret.Value)
+        return newest.Value.Equals(secret.Value) || (isStillCurrent is not null && !await isStillCurrent())
             ? (answer, secret.Version)
             : (await ask(newest.Value, cancellationToken), newest.Version);
     }

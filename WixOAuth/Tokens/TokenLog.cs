@@ -6,13 +6,13 @@ namespace WixOAuth.Tokens;
 /// <summary>What is logged of tokens. Instances are named, tokens never.</summary>
 internal static partial class TokenLog
 {
-    [LoggerMessage(401, LogLevel.Information, "Instance {InstanceId}: generation {Generation} had from Wix by {Grant} in {Milliseconds:F0} ms")]
+    [LoggerMessage(401, LogLevel.Information, "Instance {InstanceId}: refreshed to generation {Generation} using {Grant} in {Milliseconds:F0} ms")]
     public static partial void Refreshed(this ILogger logger, InstanceId instanceId, long generation, Grant grant, double milliseconds);
 
     [LoggerMessage(402, LogLevel.Warning, "Instance {InstanceId}: no token from Wix ({Error}, failure {Count}), now {Status}")]
     public static partial void RefreshFailed(this ILogger logger, InstanceId instanceId, TokenError error, int count, InstanceStatus status);
 
-    [LoggerMessage(403, LogLevel.Error, "Instance {InstanceId}: its new tokens could not be written down ({Error}); they are used from memory and tried again")]
+    [LoggerMessage(403, LogLevel.Error, "Instance {InstanceId}: its new tokens could not be saved ({Error}); they are used from memory and saving them is tried again")]
     public static partial void CommitFailed(this ILogger logger, InstanceId instanceId, string error);
 
     [LoggerMessage(404, LogLevel.Information, "Instance {InstanceId}: another attempt was first, its generation {Generation} is used")]
@@ -40,10 +40,10 @@ internal static partial class TokenLog
     [LoggerMessage(411, LogLevel.Critical, "Instance {InstanceId}: its row cannot be read by this version of the program: {Problem}")]
     public static partial void Unreadable(this ILogger logger, InstanceId instanceId, string problem);
 
-    [LoggerMessage(412, LogLevel.Critical, "Wix rejects {Rejected} of the {Seen} instances asked for lately: is the app secret right? While it does, no site is marked as to be installed again")]
-    public static partial void SecretSuspect(this ILogger logger, int rejected, int seen);
+    [LoggerMessage(412, LogLevel.Critical, "Wix rejects all {Asked} sites that were asked with the app secret: is it right? Until a site has a token again, nothing is concluded from rejections")]
+    public static partial void SecretSuspect(this ILogger logger, int asked);
 
-    [LoggerMessage(413, LogLevel.Information, "Wix takes the app secret again: rejections count as usual")]
+    [LoggerMessage(413, LogLevel.Information, "Wix accepts the app secret again")]
     public static partial void SecretTrusted(this ILogger logger);
 
     [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be written down: the storage is not available")]
@@ -64,7 +64,7 @@ internal static partial class TokenLog
     [LoggerMessage(416, LogLevel.Critical, "Housekeeping leaves a row that this version of the program cannot read: {Problem}")]
     public static partial void RowUnreadable(this ILogger logger, string problem);
 
-    [LoggerMessage(420, LogLevel.Critical, "Instance {InstanceId}: its new tokens could not be written down for too long and are lost")]
+    [LoggerMessage(420, LogLevel.Critical, "Instance {InstanceId}: its new tokens could not be saved for too long and are lost")]
     public static partial void TokensLost(this ILogger logger, InstanceId instanceId);
 
     [LoggerMessage(422, LogLevel.Warning, "What was counted of refreshes could not be put down for the operators' page: the storage is not available; tried again")]
@@ -72,4 +72,22 @@ internal static partial class TokenLog
 
     [LoggerMessage(421, LogLevel.Error, "Instance {InstanceId}: an attempt to have a token failed unexpectedly: {Error} {Stack}")]
     public static partial void RefreshBroke(this ILogger logger, InstanceId instanceId, string error, string? stack);
+
+    [LoggerMessage(423, LogLevel.Warning, "Instance {InstanceId}: the removal that was in doubt is confirmed, since Wix rejects every grant; its tokens are erased")]
+    public static partial void RemovalConfirmed(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(424, LogLevel.Warning, "A rejection by Wix was false; {Count} instances that were rejected or marked within a day are due again")]
+    public static partial void FalseRejection(this ILogger logger, int count);
+
+    [LoggerMessage(425, LogLevel.Error, "A probe of the app secret failed: {Error}")]
+    public static partial void ProbeFailed(this ILogger logger, string error);
+
+    [LoggerMessage(426, LogLevel.Warning, "Instance {InstanceId}: its refresh token is {Fault}; it is kept, and client credentials serve the instance meanwhile")]
+    public static partial void OnFallback(this ILogger logger, InstanceId instanceId, RefreshTokenFaultKind fault);
+
+    [LoggerMessage(427, LogLevel.Information, "Instance {InstanceId}: its refresh token is in use again")]
+    public static partial void OffFallback(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(428, LogLevel.Warning, "The state of the sweep could not be saved: {Error}")]
+    public static partial void SweepStateNotSaved(this ILogger logger, string error);
 }

@@ -5,10 +5,10 @@ using WixOAuth.Instances;
 namespace WixOAuth.Tokens;
 
 /// <summary>
-/// The tokens this process has seen, so that GetToken needs no I/O. Bounded in number, and each is believed for five
-/// minutes at most, however long it lives: so long can another process's change (a forgotten instance, a new consent)
-/// stay unseen here. A removal in this process is seen at once, also by those who read the token before it. A token
-/// whose times make no sense is never handed out. Safe for concurrent use.
+/// The tokens that this process has seen, so that GetToken needs no I/O. Bounded in number. Entries are cached for at
+/// most five minutes, which bounds staleness across processes (a forgotten instance, a new consent). A removal in this
+/// process takes effect at once, also for requests that read the token before it. A token with implausible times is
+/// never handed out. Safe for concurrent use.
 /// </summary>
 public sealed class TokenMemory(TimeProvider time) : IDisposable
 {
@@ -17,12 +17,6 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
 
     /// <summary>How long a token is believed without asking the storage.</summary>
     public static readonly TimeSpan BelievedFor = TimeSpan.FromMinutes(5);
-
-    /// <summary>By how much the clocks of two processes may differ.</summary>
-    private static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(1);
-
-    /// <summary>No token of Wix's lives longer (wix-protocol §8: four hours); one that seems to was misread.</summary>
-    private static readonly TimeSpan LongestLife = TimeSpan.FromDays(366);
 
     private readonly Lock _remembering = new();
     private readonly MemoryCache _tokens = new(new MemoryCacheOptions { SizeLimit = Capacity, Clock = new Clock(time) });
@@ -90,8 +84,7 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
         now >= token.ReadAt
         && now - token.ReadAt < BelievedFor
         && now < token.ExpiresOn
-        && token.IssuedAt <= now + ClockSkew
-        && token.Lifetime <= LongestLife;
+        && token.IsPlausible(now);
 
     private sealed record Tombstone(long Generation);
 

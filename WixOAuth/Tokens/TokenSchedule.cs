@@ -18,8 +18,8 @@ public sealed class TokenSchedule(ServiceSettings settings)
 
     private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
 
-    /// <summary>When a token is to be refreshed though it still lives.</summary>
-    public static DateTimeOffset AheadAt(InstanceId id, DateTimeOffset issuedAt, DateTimeOffset expiresOn) =>
+    /// <summary>When a token is to be refreshed although it is still valid.</summary>
+    public static DateTimeOffset RefreshOn(InstanceId id, DateTimeOffset issuedAt, DateTimeOffset expiresOn) =>
         expiresOn - ((expiresOn - issuedAt) * (AheadPart - (Spread * JitterOf(id))));
 
     /// <summary>When the sweep has to look at an instance next; null for one that is gone.</summary>
@@ -43,12 +43,13 @@ public sealed class TokenSchedule(ServiceSettings settings)
 
     /// <summary>How long nobody tries again after a failure.</summary>
     /// <param name="failuresBefore">How many attempts had failed before this one.</param>
-    /// <param name="rejected">Whether Wix said no, rather than nothing.</param>
+    /// <param name="rejected">Whether Wix rejected it.</param>
     /// <param name="retryAfter">When Wix asked to be tried again.</param>
     public static TimeSpan Cooldown(int failuresBefore, bool rejected, TimeSpan? retryAfter)
     {
         var (first, most) = rejected
-            ? (TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(15))
+            // Six minutes, so that a healthy site is served within ten minutes of the end of any fault.
+            ? (TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(6))
             : (TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(2));
         var backoff = TimeSpan.FromTicks(Math.Min(most.Ticks, first.Ticks << Math.Min(failuresBefore, 10)));
         var spread = backoff * (0.75 + (0.5 * Random.Shared.NextDouble()));
@@ -59,7 +60,8 @@ public sealed class TokenSchedule(ServiceSettings settings)
     {
         if (instance.Status == InstanceStatus.ReinstallRequired)
         {
-            return (instance.Failures?.LastAt ?? instance.UpdatedAt) + Daily;
+            var triedAt = instance.Failures?.LastAt ?? instance.MarkedAt ?? instance.UpdatedAt;
+            return RejectionPolicy.MarkedRetryAt(instance.MarkedAt ?? triedAt, triedAt);
         }
 
         if (instance.Failures?.RetryAt is { } retryAt)
@@ -77,9 +79,12 @@ public sealed class TokenSchedule(ServiceSettings settings)
             return now;
         }
 
-        var ahead = AheadAt(instance.Id, issuedAt, expiresOn);
+        var ahead = RefreshOn(instance.Id, issuedAt, expiresOn);
         var daily = (instance.RefreshedAt ?? issuedAt) + (Daily * (1 - (0.1 * JitterOf(instance.Id))));
-        return IsIdle(instance, now) && daily > ahead ? daily : ahead;
+        var due = IsIdle(instance, now) && daily > ahead ? daily : ahead;
+        return settings.Wix.PreferredGrant == Grant.RefreshToken && instance.RefreshTokenFault?.RetryAt is { } refreshTokenAt && refreshTokenAt < due
+            ? refreshTokenAt
+            : due;
     }
 
     // The next try after half of the time that has already passed: quick at first, daily in the end, and no counter.

@@ -8,9 +8,9 @@ namespace WixOAuth.Benchmarks;
 [MemoryDiagnoser]
 public class GetTokenBenchmarks
 {
-    private readonly TokenDemand _tenSeconds = TokenDemand.LivingFor(TimeSpan.FromSeconds(10), null);
+    private readonly TokenRequirements _tenSeconds = TokenRequirements.LivingFor(TimeSpan.FromSeconds(10), null);
     private Service _service = null!;
-    private TokenKeeper _keeper = null!;
+    private TokenService _keeper = null!;
     private IInstanceStore _store = null!;
     private InstanceId _id;
 
@@ -18,7 +18,7 @@ public class GetTokenBenchmarks
     public async Task Setup()
     {
         _service = new Service();
-        (_keeper, _store, _id) = (_service.Get<TokenKeeper>(), _service.Get<IInstanceStore>(), await _service.InstallAsync());
+        (_keeper, _store, _id) = (_service.Get<TokenService>(), _service.Get<IInstanceStore>(), await _service.InstallAsync());
         await FromMemoryAsync();
     }
 
@@ -27,7 +27,7 @@ public class GetTokenBenchmarks
 
     // Each five minutes one is read anew: a call in many millions.
     [Benchmark(Baseline = true, Description = "GetToken from memory")]
-    public ValueTask<TokenResult> FromMemoryAsync() => _keeper.GetTokenAsync(_id, TokenDemand.Default, CancellationToken.None);
+    public ValueTask<TokenResult> FromMemoryAsync() => _keeper.GetTokenAsync(_id, TokenRequirements.Default, CancellationToken.None);
 
     [Benchmark(Description = "GetToken from memory, with min_ttl")]
     public ValueTask<TokenResult> FromMemoryWithMinTtlAsync() => _keeper.GetTokenAsync(_id, _tenSeconds, CancellationToken.None);

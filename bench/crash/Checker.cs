@@ -335,8 +335,8 @@ internal sealed class Checker
         }
 
         var allowedUntil = _excuses.GetValueOrDefault(wish.Site, [])
-            .Concat(_history.Outages.Where(outage => outage.From < servedAt).Select(outage => outage.Until + Tokens.TokenKeeper.LeaseTime))
-            .Where(until => until > wish.StartedAt && until - Tokens.TokenKeeper.LeaseTime * 2 < servedAt)
+            .Concat(_history.Outages.Where(outage => outage.From < servedAt).Select(outage => outage.Until + Tokens.TokenRefresher.LeaseTime))
+            .Where(until => until > wish.StartedAt && until - Tokens.TokenRefresher.LeaseTime * 2 < servedAt)
             .Append(wish.StartedAt)
             .Max();
         var beyond = servedAt - allowedUntil;
@@ -348,7 +348,7 @@ internal sealed class Checker
         }
     }
 
-    private bool IsCutOff(DateTimeOffset at) => _history.Outages.Any(outage => at > outage.From - Tokens.TokenKeeper.LeaseTime && at < outage.Until);
+    private bool IsCutOff(DateTimeOffset at) => _history.Outages.Any(outage => at > outage.From - Tokens.TokenRefresher.LeaseTime && at < outage.Until);
 
     /// <summary>The time in which one attempt held the lease.</summary>
     private sealed class Tenure(RowWrite write)

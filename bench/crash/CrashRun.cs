@@ -132,7 +132,7 @@ internal sealed class CrashRun : IAsyncDisposable
         }
 
         _say("The last ones are waited for.");
-        using (var patience = new CancellationTokenSource((TokenKeeper.LeaseTime * 3) + _options.Tolerance.Slack, TimeProvider.System))
+        using (var patience = new CancellationTokenSource((TokenRefresher.LeaseTime * 3) + _options.Tolerance.Slack, TimeProvider.System))
         {
             using var registration = patience.Token.Register(_giveUp.Cancel);
             await Task.WhenAll(_wishes.Keys);
@@ -312,7 +312,7 @@ internal sealed class CrashRun : IAsyncDisposable
         }
 
         _wix.SetAvailable(site, true);
-        Wish(site, TokenDemand.MaxMinTtl, null);
+        Wish(site, TokenRequirements.MaxMinTtl, null);
     }
 
     private async Task BreakStorageAsync()

@@ -14,7 +14,7 @@ internal sealed class Fleet(
     Surroundings around, FakeWix wix, StorageWatch watch, Journal journal, string table, int size, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
-    // What TokenKeeper says when it met what nobody foresaw or lost something, and the host of a function that threw.
+    // What TokenService says when it met what nobody foresaw or lost something, and the host of a function that threw.
     private static readonly Regex s_unforeseen = new(
         $@"\[({EventOf(nameof(TokenLog.RefreshBroke))}|{EventOf(nameof(TokenLog.TokensLost))}|{EventOf(nameof(TokenLog.Unreadable))})\]|FunctionHost\[1\]|Unhandled exception");
 

@@ -42,6 +42,8 @@ internal static partial class Parts
             ["throughput"] = SweepThroughputAsync,
             ["start"] = StartAsync,
             ["marked"] = MarkedAsync,
+            ["import"] = Moving.ImportAsync,
+            ["restore"] = Moving.RestoreAsync,
         };
 
     private static async Task<IReadOnlyList<Measure>> InProcessAsync(LoadRun run)
@@ -49,8 +51,8 @@ internal static partial class Parts
         var table = Surroundings.NewTableName();
         var id = new InstanceId((await run.AddStaleAsync(table, 1))[0]);
         await using var services = BuildServices(run, table, _ => { });
-        var keeper = services.GetRequiredService<TokenKeeper>();
-        await keeper.GetTokenAsync(id, TokenDemand.Default, run.CancellationToken);
+        var keeper = services.GetRequiredService<TokenService>();
+        await keeper.GetTokenAsync(id, TokenRequirements.Default, run.CancellationToken);
 
         const int Calls = 200_000;
         var (nanoseconds, bytes) = (new List<double>(), 0L);
@@ -60,7 +62,7 @@ internal static partial class Parts
             var startedAt = Stopwatch.GetTimestamp();
             for (var call = 0; call < Calls; call++)
             {
-                var asking = keeper.GetTokenAsync(id, TokenDemand.Default, CancellationToken.None);
+                var asking = keeper.GetTokenAsync(id, TokenRequirements.Default, CancellationToken.None);
                 if (!asking.IsCompleted)
                 {
                     throw new InvalidOperationException("That was not answered from memory.");

@@ -8,10 +8,22 @@ namespace WixOAuth.Scale;
 /// The memory store, each request to it counted by kind and taking as long as one to Table storage. The due index is
 /// read as <see cref="TableInstanceStore"/> reads it: the shards in turns, a page of keys at a time.
 /// </summary>
-internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime time, Counts counts) : IInstanceStore, IRefreshTallyStore
+internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime time, Counts counts) : IInstanceStore, IRefreshTallyStore, ISweepStateStore
 {
     /// <summary>Off while the world is furnished.</summary>
     public bool IsOn { get; set; }
+
+    public async Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.OtherWrites++);
+        await store.SaveSweepStateAsync(state, cancellationToken);
+    }
+
+    public async Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.Reads++);
+        return await store.ReadSweepStateAsync(cancellationToken);
+    }
 
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
     {

@@ -41,7 +41,7 @@ internal sealed class World : IDisposable
     private readonly HttpClient _http;
     private readonly ServiceProvider _sweeping;
     private readonly ServiceProvider _answering;
-    private readonly TokenKeeper _keeper;
+    private readonly TokenService _keeper;
     private readonly List<SweepSummary> _sweeps = [];
     private readonly TimeSpan _idleAfter;
     private long _busySecond;
@@ -57,7 +57,7 @@ internal sealed class World : IDisposable
         _http = new HttpClient(_wix) { Timeout = Timeout.InfiniteTimeSpan };
         _sweeping = BuildProcess(concurrency);
         _answering = BuildProcess(concurrency);
-        _keeper = _answering.GetRequiredService<TokenKeeper>();
+        _keeper = _answering.GetRequiredService<TokenService>();
     }
 
     public async Task<Observed> RunAsync(int sites, int seed, Func<int, SiteUse> useOf)
@@ -109,6 +109,7 @@ internal sealed class World : IDisposable
             .Replace(ServiceDescriptor.Singleton<TimeProvider>(_time))
             .Replace(ServiceDescriptor.Singleton<IInstanceStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
+            .Replace(ServiceDescriptor.Singleton<ISweepStateStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(_memory))
             .Replace(ServiceDescriptor.Singleton(provider => new WixClient(
                 _http, _http, provider.GetRequiredService<ServiceSettings>(), provider.GetRequiredService<Telemetry>(), _time)));
@@ -123,7 +124,7 @@ internal sealed class World : IDisposable
     {
         var (begin, end) = (_time.GetUtcNow(), _window.Start + _window.Length);
         var (protector, schedule) = (_sweeping.GetRequiredService<TokenProtector>(), _sweeping.GetRequiredService<TokenSchedule>());
-        var uses = _answering.GetRequiredService<LastUses>();
+        var uses = _answering.GetRequiredService<LastUsedTracker>();
         var writeEvery = TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerHour, _idleAfter.Ticks / 2));
         var warm = 0;
         for (var number = 0; number < sites; number++)
@@ -222,7 +223,7 @@ internal sealed class World : IDisposable
             _counts.BusyHttpSeconds++;
         }
 
-        var asking = _keeper.GetTokenAsync(id, TokenDemand.Default, CancellationToken.None);
+        var asking = _keeper.GetTokenAsync(id, TokenRequirements.Default, CancellationToken.None);
         if (!asking.IsCompleted)
         {
             _counts.AskedStorage++;

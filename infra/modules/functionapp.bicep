@@ -10,6 +10,8 @@ param hostBlobEndpoint string
 param hostTableEndpoint string
 param tableEndpoint string
 param tableName string
+param backupBlobEndpoint string
+param backupContainer string
 param vaultUri string
 param applicationInsightsConnectionString string
 param alwaysReadyHttpInstances int
@@ -119,6 +121,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       AzureWebJobsDisableHomepage: 'true'
       RefreshSchedule: refreshSchedule
       HousekeepingSchedule: housekeepingSchedule
+      BackupSchedule: '0 37 2 * * *'
       Wix__AppId: wixAppId
       Wix__RedirectUrl: registeredRedirectUrl
       Wix__AppSecretName: 'wix-app-secret'
@@ -129,6 +132,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       KeyVault__VaultUri: vaultUri
       Tables__ServiceUri: tableEndpoint
       Tables__Name: tableName
+      Backup__ServiceUri: backupBlobEndpoint
+      Backup__Container: backupContainer
       Tokens__IdleAfter: idleAfter
       Tokens__RefreshConcurrency: string(refreshConcurrency)
       Tokens__ProtectionKeyName: 'token-protection-key'

@@ -3,6 +3,7 @@ param location string
 param tags object
 param hostStorageName string
 param tokenStorageName string
+param backupStorageName string
 param keyVaultName string
 
 resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
@@ -11,6 +12,10 @@ resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
 
 resource tokenStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: tokenStorageName
+}
+
+resource backupStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: backupStorageName
 }
 
 resource keyVault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
@@ -28,6 +33,7 @@ var endpoints = [
   { name: 'host-blob', resourceId: hostStorage.id, groupId: 'blob', zone: 0 }
   { name: 'host-table', resourceId: hostStorage.id, groupId: 'table', zone: 1 }
   { name: 'tokens-table', resourceId: tokenStorage.id, groupId: 'table', zone: 1 }
+  { name: 'backups-blob', resourceId: backupStorage.id, groupId: 'blob', zone: 0 }
   { name: 'keyvault', resourceId: keyVault.id, groupId: 'vault', zone: 2 }
 ]
 

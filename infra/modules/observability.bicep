@@ -56,6 +56,16 @@ var alerts = [
     outOf: 1
   }
   {
+    name: 'backup-overdue'
+    title: 'The last copy of the tokens is more than 26 hours old'
+    severity: 1
+    minutes: 60
+    query: loadTextContent('../queries/backup-overdue.kql')
+    operator: 'GreaterThanOrEqual'
+    threshold: 1
+    outOf: 1
+  }
+  {
     name: 'due-lag'
     title: 'Tokens are refreshed minutes after they were due'
     severity: 2

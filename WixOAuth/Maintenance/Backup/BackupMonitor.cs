@@ -35,7 +35,9 @@ public sealed class BackupMonitor(BackupContainer? container, TimeProvider time,
             return last.IsOverdue;
         }
 
-        var newest = (await container.ListAsync(cancellationToken)).LastOrDefault();
+        // Also when this fails: the next look is in an hour.
+        _last = (now, _last?.IsOverdue ?? false);
+        var newest = await container.ListAsync(cancellationToken) is [.., var name] ? name : null;
         var since = newest is null ? await container.ReadAgeAsync(cancellationToken) : TimeOf(newest);
         var isOverdue = now - since > OverdueAfter;
         if (isOverdue)

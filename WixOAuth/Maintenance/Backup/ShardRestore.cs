@@ -24,7 +24,8 @@ internal sealed class ShardRestore(
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        await foreach (var (copied, current) in SideBySide.ReadAsync(copy, ReadTable(cancellationToken), cancellationToken))
+        var rows = table.QueryAsync<TableEntity>(InstanceRows.ShardFilter(shard), cancellationToken: cancellationToken);
+        await foreach (var (copied, current) in SideBySide.ReadAsync(copy, rows, cancellationToken))
         {
             var key = (copied ?? current)!.RowKey;
             if (InstanceRows.IsInstance(key))
@@ -48,9 +49,6 @@ internal sealed class ShardRestore(
         await _writer.FlushAsync(cancellationToken);
         await MendIndexesAsync(cancellationToken);
     }
-
-    private IAsyncEnumerable<TableEntity> ReadTable(CancellationToken cancellationToken) =>
-        table.QueryAsync<TableEntity>(InstanceRows.ShardFilter(shard), cancellationToken: cancellationToken);
 
     private async Task DecideAsync(TableEntity? copied, TableEntity? current, CancellationToken cancellationToken)
     {

@@ -7,13 +7,13 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
 
-public sealed class TokenKeeperTests : IDisposable
+public sealed class TokenServiceTests : IDisposable
 {
     private static readonly InstanceId Id = Core.NewId();
     private readonly Core _core = new(settings: ("Wix__ClientCredentialsFallback", "false"));
     private int _refreshes;
 
-    public TokenKeeperTests() => _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens($"access-{Interlocked.Increment(ref _refreshes) + 1}", "refresh-1"));
+    public TokenServiceTests() => _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens($"access-{Interlocked.Increment(ref _refreshes) + 1}", "refresh-1"));
 
     public void Dispose() => _core.Dispose();
 
@@ -23,7 +23,7 @@ public sealed class TokenKeeperTests : IDisposable
         await _core.InstallAsync(Id);
 
         Assert.Equal("access-1", await TokenAsync());
-        var second = _core.Keeper.GetTokenAsync(Id, TokenDemand.Default, CancellationToken.None);
+        var second = _core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, CancellationToken.None);
 
         Assert.True(second.IsCompletedSuccessfully);
         Assert.Empty(_core.Wix.Calls);
@@ -60,7 +60,7 @@ public sealed class TokenKeeperTests : IDisposable
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromSeconds(age));
 
-        Assert.Equal(refreshed ? "access-2" : "access-1", await TokenAsync(TokenDemand.LivingFor(TimeSpan.FromSeconds(minTtl))));
+        Assert.Equal(refreshed ? "access-2" : "access-1", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.FromSeconds(minTtl))));
     }
 
     [Fact]
@@ -68,10 +68,10 @@ public sealed class TokenKeeperTests : IDisposable
     {
         await _core.InstallAsync(Id, lifetime: TimeSpan.FromSeconds(10));
         _core.Clock.Advance(TimeSpan.FromSeconds(1.9));
-        Assert.Equal("access-1", await TokenAsync(TokenDemand.LivingFor(TimeSpan.FromSeconds(240))));
+        Assert.Equal("access-1", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.FromSeconds(240))));
 
         _core.Clock.Advance(TimeSpan.FromSeconds(0.2));
-        Assert.Equal("access-2", await TokenAsync(TokenDemand.LivingFor(TimeSpan.FromSeconds(240))));
+        Assert.Equal("access-2", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.FromSeconds(240))));
     }
 
     [Fact]
@@ -101,7 +101,7 @@ public sealed class TokenKeeperTests : IDisposable
     {
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromSeconds(20));
-        var rejected = TokenDemand.LivingFor(TokenDemand.DefaultMinTtl, new AccessToken("access-1").Fingerprint());
+        var rejected = TokenRequirements.LivingFor(TokenRequirements.DefaultMinTtl, new AccessToken("access-1").Fingerprint());
 
         var tokens = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => Task.Run(() => TokenAsync(rejected))));
 
@@ -114,10 +114,10 @@ public sealed class TokenKeeperTests : IDisposable
     {
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromSeconds(8));
-        Assert.Equal("access-1", await TokenAsync(TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint())));
+        Assert.Equal("access-1", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint())));
 
         _core.Clock.Advance(TimeSpan.FromSeconds(8));
-        Assert.Equal("access-1", await TokenAsync(TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-0").Fingerprint())));
+        Assert.Equal("access-1", await TokenAsync(TokenRequirements.LivingFor(TimeSpan.Zero, new AccessToken("access-0").Fingerprint())));
         Assert.Empty(_core.Wix.Calls);
     }
 
@@ -125,7 +125,7 @@ public sealed class TokenKeeperTests : IDisposable
     public async Task A_token_is_old_enough_to_be_rejected_after_3_percent_of_its_life()
     {
         await _core.InstallAsync(Id);
-        var rejected = TokenDemand.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint());
+        var rejected = TokenRequirements.LivingFor(TimeSpan.Zero, new AccessToken("access-1").Fingerprint());
         _core.Clock.Advance(TimeSpan.FromSeconds(9) - TimeSpan.FromTicks(1));
         Assert.Equal("access-1", await TokenAsync(rejected));
 
@@ -159,7 +159,7 @@ public sealed class TokenKeeperTests : IDisposable
             return StubWix.Tokens("access-2");
         };
         using var leaving = new CancellationTokenSource();
-        var leader = _core.Keeper.GetTokenAsync(Id, TokenDemand.Default, leaving.Token).AsTask();
+        var leader = _core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, leaving.Token).AsTask();
         await asked.Task;
         var follower = TokenAsync();
 
@@ -197,7 +197,7 @@ public sealed class TokenKeeperTests : IDisposable
             CancellationToken.None);
 
         Assert.IsType<TokenResult.Removed>(await _core.GetAsync(Id));
-        Assert.IsType<TokenResult.Removed>(await _core.GetAsync(Id, TokenDemand.New));
+        Assert.IsType<TokenResult.Removed>(await _core.GetAsync(Id, TokenRequirements.New));
         Assert.IsType<TokenResult.Unknown>(await _core.GetAsync(Core.NewId()));
         Assert.Empty(_core.Wix.Calls);
     }
@@ -234,7 +234,7 @@ public sealed class TokenKeeperTests : IDisposable
         _core.Clock.Advance(TimeSpan.FromSeconds(200));
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(500));
 
-        Assert.IsType<TokenResult.WixUnavailable>(await _core.Clock.RunAsync(_core.GetAsync(Id, TokenDemand.LivingFor(TimeSpan.FromSeconds(120)))));
+        Assert.IsType<TokenResult.WixUnavailable>(await _core.Clock.RunAsync(_core.GetAsync(Id, TokenRequirements.LivingFor(TimeSpan.FromSeconds(120)))));
         Assert.Equal("access-1", await TokenAsync());
     }
 
@@ -271,7 +271,7 @@ public sealed class TokenKeeperTests : IDisposable
     {
         var stored = await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
-        var leaseEnd = _core.Clock.GetUtcNow() + TokenKeeper.LeaseTime;
+        var leaseEnd = _core.Clock.GetUtcNow() + TokenRefresher.LeaseTime;
         await _core.Store.TryWriteAsync(stored, stored.Instance.Leased("gone", leaseEnd), CancellationToken.None);
         DateTimeOffset? askedAt = null;
         _core.Wix.Answer = (_, _, _) =>
@@ -416,7 +416,7 @@ public sealed class TokenKeeperTests : IDisposable
         await _core.InstallAsync(Id);
         await TokenAsync();
 
-        Assert.Equal("access-2", await TokenAsync(TokenDemand.New));
+        Assert.Equal("access-2", await TokenAsync(TokenRequirements.New));
         Assert.Equal("access-2", await TokenAsync());
     }
 
@@ -610,7 +610,7 @@ public sealed class TokenKeeperTests : IDisposable
             stored, Instance.Consented(stored.Instance, Id, new Consent(null, null, null, null, false), tokens, "consent", now), CancellationToken.None));
     }
 
-    private async Task<string> TokenAsync(TokenDemand? demand = null) =>
+    private async Task<string> TokenAsync(TokenRequirements? demand = null) =>
         Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id, demand)).AccessToken.Reveal();
 
     private sealed class NoKeys : IKeyRing

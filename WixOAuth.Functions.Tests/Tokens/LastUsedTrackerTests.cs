@@ -5,14 +5,14 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
 
-public sealed class LastUsesTests : IDisposable
+public sealed class LastUsedTrackerTests : IDisposable
 {
     private static readonly CancellationToken None = CancellationToken.None;
     private static readonly InstanceId Id = Core.NewId();
     private readonly WatchedStore _store = new(new MemoryInstanceStore());
     private readonly Core _core;
 
-    public LastUsesTests() => _core = new Core(_store, settings: ("Tokens__IdleAfter", "00:20:00"));
+    public LastUsedTrackerTests() => _core = new Core(_store, settings: ("Tokens__IdleAfter", "00:20:00"));
 
     private int Writes => _store.CallsTo(nameof(IInstanceStore.SaveLastUseAsync));
 
@@ -147,12 +147,12 @@ public sealed class LastUsesTests : IDisposable
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _store.Before = (_, _) => gate.Task;
         var now = _core.Clock.GetUtcNow();
-        for (var number = 0; number < LastUses.Capacity; number++)
+        for (var number = 0; number < LastUsedTracker.Capacity; number++)
         {
             _core.Uses.Note(Core.NewId(), now);
         }
 
-        Assert.Equal(LastUses.Capacity, _core.Uses.Count);
+        Assert.Equal(LastUsedTracker.Capacity, _core.Uses.Count);
         _core.Uses.Note(Id, now);
         Assert.Equal(1, _core.Uses.Count);
         Assert.Equal(now, _core.Uses.Newest(Id, null));

@@ -11,8 +11,8 @@ namespace WixOAuth.Tokens;
 /// GetToken, and written down seldom, in the background and beside the instance's row, so that no ETag in flight is
 /// disturbed. What a process notes and does not live to write down is lost: the next GetToken makes up for it.
 /// </summary>
-public sealed class LastUses(
-    IInstanceStore store, BackgroundWork background, ServiceSettings settings, Telemetry telemetry, TimeProvider time, ILogger<LastUses> logger)
+public sealed class LastUsedTracker(
+    IInstanceStore store, BackgroundWork background, ServiceSettings settings, Telemetry telemetry, TimeProvider time, ILogger<LastUsedTracker> logger)
 {
     /// <summary>How many instances are held; one more, and all are forgotten, which costs a write for each.</summary>
     public const int Capacity = 200_000;

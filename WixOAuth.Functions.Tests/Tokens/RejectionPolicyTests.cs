@@ -1,0 +1,130 @@
+using WixOAuth.Functions.Tests.Storage;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Instances;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Functions.Tests.Tokens;
+
+/// <summary>The rules of <see cref="RejectionPolicy"/> by example.</summary>
+public sealed class RejectionPolicyTests
+{
+    private static readonly DateTimeOffset s_now = TestClock.Start;
+
+    [Theory]
+    [InlineData("granted granted granted", SecretProof.Since)]
+    [InlineData("granted", SecretProof.Since)]
+    [InlineData("granted none none", SecretProof.Since)]
+    [InlineData("rejected rejected rejected", SecretProof.Suspect)]
+    [InlineData("rejected none", SecretProof.Suspect)]
+    [InlineData("granted granted rejected", SecretProof.Unknown)]
+    [InlineData("granted rejected rejected", SecretProof.Unknown)]
+    [InlineData("none none none", SecretProof.Unknown)]
+    [InlineData("", SecretProof.Unknown)]
+    public void A_probe_shows(string answers, SecretProof proof) => Assert.Equal(proof, RejectionPolicy.Conclude(
+        [.. answers.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(answer => answer switch
+        {
+            "granted" => ProbeAnswer.Granted,
+            "rejected" => ProbeAnswer.Rejected,
+            _ => ProbeAnswer.NoAnswer,
+        })]));
+
+    /// <summary>
+    /// counted before, since (minutes ago); all rejections with this one, since (hours ago); what is known of the secret:
+    /// counted afterwards, marked or not.
+    /// </summary>
+    [Theory]
+    [InlineData(0, 0, 1, 0, SecretProof.Since, 1, false)]
+    [InlineData(0, 0, 1, 0, SecretProof.Recent, 1, false)]
+    [InlineData(0, 0, 1, 0, SecretProof.Unknown, 0, false)]
+    [InlineData(0, 0, 1, 0, SecretProof.Suspect, 0, false)]
+    [InlineData(0, 0, 1, 0, SecretProof.TooFewSites, 0, false)]
+    [InlineData(4, 240, 9, 4, SecretProof.Since, 5, false)]
+    [InlineData(5, 119, 9, 4, SecretProof.Since, 6, false)]
+    [InlineData(5, 120, 9, 4, SecretProof.Since, 6, true)]
+    [InlineData(5, 120, 9, 4, SecretProof.Recent, 6, false)]
+    [InlineData(5, 120, 9, 4, SecretProof.Unknown, 5, false)]
+    [InlineData(5, 120, 9, 4, SecretProof.Suspect, 5, false)]
+    [InlineData(50, 600, 99, 40, SecretProof.Recent, 51, false)]
+    [InlineData(0, 0, 999, 999, SecretProof.Unknown, 0, false)]
+    [InlineData(0, 0, 999, 999, SecretProof.Suspect, 0, false)]
+    [InlineData(0, 0, 6, 47, SecretProof.TooFewSites, 0, false)]
+    [InlineData(0, 0, 5, 48, SecretProof.TooFewSites, 0, false)]
+    [InlineData(0, 0, 6, 48, SecretProof.TooFewSites, 0, true)]
+    public void A_rejection_means(int counted, int minutes, int rejections, int hours, SecretProof proof, int countedAfter, bool isFinal)
+    {
+        var before = counted == 0 ? null : new CountedRejections(counted, s_now.AddMinutes(-minutes));
+        var failures = new Failures(rejections, rejections, s_now.AddHours(-hours), s_now, TokenError.Rejected, null);
+
+        var verdict = RejectionPolicy.Judge(before, failures, proof, s_now);
+
+        Assert.Equal((countedAfter, isFinal), (verdict.Counted?.Count ?? 0, verdict.IsFinal));
+    }
+
+    [Fact]
+    public void Counting_starts_anew_where_the_clock_was_set_back()
+    {
+        var failures = new Failures(9, 9, s_now.AddHours(5), s_now, TokenError.Rejected, null);
+
+        Assert.Equal(new Verdict(new CountedRejections(1, s_now), false), RejectionPolicy.Judge(new CountedRejections(8, s_now.AddHours(5)), failures, SecretProof.Since, s_now));
+        Assert.False(RejectionPolicy.Judge(null, failures, SecretProof.TooFewSites, s_now).IsFinal);
+    }
+
+    [Fact]
+    public void A_refresh_token_is_tried_at_the_next_due_time_then_after_1_h_4_h_and_daily()
+    {
+        var fault = RejectionPolicy.Observed(null, RefreshTokenFaultKind.Rejected, s_now);
+        Assert.Equal(new RefreshTokenFault(RefreshTokenFaultKind.Rejected, s_now, 1, null), fault);
+        Assert.True(RejectionPolicy.IsDue(fault, s_now));
+
+        foreach (var hours in new[] { 1, 4, 24, 24 })
+        {
+            fault = RejectionPolicy.Observed(fault, RefreshTokenFaultKind.Rejected, s_now);
+            Assert.Equal((s_now, s_now.AddHours(hours)), (fault.Since, fault.RetryAt));
+            Assert.False(RejectionPolicy.IsDue(fault, s_now));
+            Assert.True(RejectionPolicy.IsDue(fault, s_now.AddHours(hours)));
+        }
+    }
+
+    [Fact]
+    public void Another_fault_or_one_of_a_clock_that_was_set_back_begins_anew()
+    {
+        var rejected = new RefreshTokenFault(RefreshTokenFaultKind.Rejected, s_now.AddDays(-9), 9, s_now.AddHours(9));
+
+        Assert.Equal(new(RefreshTokenFaultKind.Unreadable, s_now, 1, null), RejectionPolicy.Observed(rejected, RefreshTokenFaultKind.Unreadable, s_now));
+        Assert.Equal(new(RefreshTokenFaultKind.Rejected, s_now, 1, null), RejectionPolicy.Observed(rejected with { Since = s_now.AddHours(1) }, RefreshTokenFaultKind.Rejected, s_now));
+        Assert.True(RejectionPolicy.IsDue(rejected with { RetryAt = s_now.AddDays(2) }, s_now));
+    }
+
+    [Theory]
+    [InlineData(null, true)]
+    [InlineData(14.9, false)]
+    [InlineData(15.0, true)]
+    [InlineData(-1.0, false)]
+    [InlineData(-60.0, true)]
+    public void A_caller_may_try_a_marked_site(double? minutesAgo, bool mayTry) =>
+        Assert.Equal(mayTry, RejectionPolicy.MayCallerTry(minutesAgo is { } minutes ? s_now.AddMinutes(-minutes) : null, s_now));
+
+    [Theory]
+    [InlineData(InstanceStatus.Active, 1, null, null, true)]
+    [InlineData(InstanceStatus.Active, 25, null, null, false)]
+    [InlineData(InstanceStatus.Active, null, null, 1, true)]
+    [InlineData(InstanceStatus.Active, null, null, 25, false)]
+    [InlineData(InstanceStatus.Active, null, null, null, false)]
+    [InlineData(InstanceStatus.ReinstallRequired, 1, 1, null, true)]
+    [InlineData(InstanceStatus.ReinstallRequired, 1, 25, null, false)]
+    [InlineData(InstanceStatus.Removed, 1, 1, 1, false)]
+    public void A_false_rejection_casts_doubt_on(InstanceStatus status, int? rejectedHoursAgo, int? markedHoursAgo, int? faultHoursAgo, bool isDoubted)
+    {
+        var site = new InstanceGlance(Samples.NewId(), status, null, null, rejectedHoursAgo is not null, null, null)
+        {
+            RejectedAt = Ago(rejectedHoursAgo),
+            MarkedAt = Ago(markedHoursAgo),
+            RefreshTokenFault = faultHoursAgo is null ? null : RefreshTokenFaultKind.Rejected,
+            RefreshTokenFaultSince = Ago(faultHoursAgo),
+        };
+
+        Assert.Equal(isDoubted, RejectionPolicy.IsDoubted(site, s_now));
+
+        static DateTimeOffset? Ago(int? hours) => hours is { } known ? s_now.AddHours(-known) : null;
+    }
+}

@@ -1,0 +1,44 @@
+namespace WixOAuth.Instances;
+
+/// <summary>Why a stored refresh token is not in use.</summary>
+public enum RefreshTokenFaultKind
+{
+    /// <summary>Wix rejected it.</summary>
+    Rejected,
+
+    /// <summary>No protection key opens it.</summary>
+    Unreadable,
+}
+
+/// <summary>
+/// An observation about the stored refresh token. It decides when the token is tried again, never whether it is kept.
+/// </summary>
+/// <param name="Kind">What was observed.</param>
+/// <param name="Since">When it was first observed.</param>
+/// <param name="Tries">How often the token was tried since, the first time included.</param>
+/// <param name="RetryAt">When it is tried again; null: with the next refresh, whenever that is.</param>
+public sealed record RefreshTokenFault(RefreshTokenFaultKind Kind, DateTimeOffset Since, int Tries, DateTimeOffset? RetryAt);
+
+/// <summary>
+/// Rejections of every allowed grant that count towards <see cref="InstanceStatus.ReinstallRequired"/>, since the last
+/// success. Which rejections count is decided by the rejection policy.
+/// </summary>
+/// <param name="Count">How many.</param>
+/// <param name="FirstAt">When the first was.</param>
+public sealed record CountedRejections(int Count, DateTimeOffset FirstAt);
+
+/// <summary>What is known of an instance's refresh token, as <c>refresh_token</c> of the contract.</summary>
+public enum RefreshTokenState
+{
+    /// <summary>Stored, and not known to be refused.</summary>
+    Ok,
+
+    /// <summary>Stored; Wix rejected it the last time.</summary>
+    Rejected,
+
+    /// <summary>Stored; no protection key opens it.</summary>
+    Unreadable,
+
+    /// <summary>None is stored.</summary>
+    None,
+}

@@ -1,0 +1,93 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>
+/// Which sites had tokens with the app secret lately, and whether the secret is suspect. Memory of this process only:
+/// what it cannot know it finds out with a probe. Safe for concurrent use.
+/// </summary>
+public sealed class AppSecretLedger(Telemetry telemetry, TimeProvider time, ILogger<AppSecretLedger> logger)
+{
+    private const int Capacity = 64;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<InstanceId, DateTimeOffset> _succeeded = [];
+    private bool _isSuspect;
+
+    /// <summary>Whether the last probe was rejected by all, and no site had a token since.</summary>
+    public bool IsSuspect => Volatile.Read(ref _isSuspect);
+
+    /// <summary>How many sites that had tokens lately are known.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _succeeded.Count;
+            }
+        }
+    }
+
+    /// <summary>Notes the end of an attempt. One success ends any suspicion.</summary>
+    public void Saw(InstanceId id, TokenAnswer answer)
+    {
+        lock (_lock)
+        {
+            switch (answer)
+            {
+                case TokenAnswer.Granted:
+                    _succeeded[id] = time.GetUtcNow();
+                    if (_succeeded.Count > Capacity)
+                    {
+                        _succeeded.Remove(_succeeded.MinBy(each => each.Value).Key);
+                    }
+
+                    Set(suspect: false, asked: 0);
+                    break;
+                case TokenAnswer.Rejected:
+                    _succeeded.Remove(id);
+                    break;
+            }
+        }
+    }
+
+    /// <summary>A probe was rejected by all the sites that it asked.</summary>
+    public void Suspect(int asked)
+    {
+        lock (_lock)
+        {
+            Set(suspect: true, asked);
+        }
+    }
+
+    /// <summary>The sites that had tokens last, the latest first.</summary>
+    public IReadOnlyList<InstanceId> LastSucceeded(int count, InstanceId except)
+    {
+        lock (_lock)
+        {
+            return [.. _succeeded.Where(each => each.Key != except).OrderByDescending(each => each.Value).Take(count).Select(each => each.Key)];
+        }
+    }
+
+    private void Set(bool suspect, int asked)
+    {
+        if (suspect == _isSuspect)
+        {
+            return;
+        }
+
+        Volatile.Write(ref _isSuspect, suspect);
+        telemetry.SecretIsSuspect(suspect);
+        if (suspect)
+        {
+            logger.SecretSuspect(asked);
+        }
+        else
+        {
+            logger.SecretTrusted();
+        }
+    }
+}

@@ -1,0 +1,190 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>
+/// Finds out whether a rejection is the site's own or ours: asks Wix for tokens of other sites with the same app secret.
+/// At most one probe a minute and process. What its answers mean is decided by <see cref="RejectionPolicy"/>.
+/// </summary>
+public sealed class AppSecretProbe(
+    IInstanceStore store,
+    RefreshLeases leases,
+    RefreshAttempts attempts,
+    FailureRecorder recorder,
+    AppSecretLedger ledger,
+    Telemetry telemetry,
+    TimeProvider time,
+
+    // Eight: the last one is the log.
+    ILogger<AppSecretProbe> logger)
+{
+    /// <summary>The least time between two probes.</summary>
+    public static readonly TimeSpan BetweenProbes = TimeSpan.FromMinutes(1);
+
+    /// <summary>The longest that a rejected attempt waits for a probe.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(10);
+
+    private readonly Lock _lock = new();
+    private Task<Finding>? _running;
+    private Finding? _last;
+    private long? _startedAt;
+
+    /// <summary>What is known about the app secret, now that a site was rejected with it. Probes if nothing newer is known.</summary>
+    /// <param name="rejected">The site; it is not asked.</param>
+    /// <param name="secretVersion">The version of the app secret that it was rejected with.</param>
+    public async Task<SecretProof> ProveAsync(InstanceId rejected, string secretVersion)
+    {
+        var rejectedAt = time.GetTimestamp();
+        try
+        {
+            return await ProbeOrLastAsync(rejected).WaitAsync(LongestWait, time) is not { } finding ? SecretProof.Unknown
+                : finding.Proof != SecretProof.Since ? finding.Proof
+                : finding.SecretVersion != secretVersion ? SecretProof.Unknown
+                : time.GetElapsedTime(rejectedAt, finding.EndedAt) >= TimeSpan.Zero ? SecretProof.Since
+                : time.GetElapsedTime(finding.EndedAt, rejectedAt) <= RejectionPolicy.ProofHolds ? SecretProof.Recent
+                : SecretProof.Unknown;
+        }
+        catch (TimeoutException)
+        {
+            return SecretProof.Unknown;
+        }
+    }
+
+    /// <summary>For the sweep, while the secret is suspect: probes, unless that was done within the minute.</summary>
+    public Task ProbeAsync() => ProbeOrLastAsync(except: null);
+
+    private Task<Finding?> ProbeOrLastAsync(InstanceId? except)
+    {
+        Task<Finding> probe;
+        lock (_lock)
+        {
+            if (_running is null && _startedAt is { } startedAt && time.GetElapsedTime(startedAt) < BetweenProbes)
+            {
+                return Task.FromResult(_last);
+            }
+
+            if (_running is null)
+            {
+                _startedAt = time.GetTimestamp();
+                _running = RunAsync(except);
+            }
+
+            probe = _running;
+        }
+
+        return NullableAsync(probe);
+
+        static async Task<Finding?> NullableAsync(Task<Finding> probe) => await probe;
+    }
+
+    private async Task<Finding> RunAsync(InstanceId? except)
+    {
+        await Task.Yield();
+        Finding finding;
+        try
+        {
+            finding = await AskAsync(except);
+        }
+        catch (Exception exception)
+        {
+            logger.ProbeFailed(exception.GetType().Name);
+            finding = new Finding(SecretProof.Unknown, "", time.GetTimestamp());
+        }
+
+        telemetry.Probed(finding.Proof);
+        lock (_lock)
+        {
+            (_running, _last) = (null, finding);
+        }
+
+        return finding;
+    }
+
+    private async Task<Finding> AskAsync(InstanceId? except)
+    {
+        var known = ledger.LastSucceeded(RejectionPolicy.SitesToAsk, except ?? default);
+        IReadOnlyList<InstanceId> sites = known;
+        if (known.Count < RejectionPolicy.SitesToAsk)
+        {
+            var active = await ReadActiveAsync();
+            if (active.Count + await CountMarkedAsync(active.Count) <= RejectionPolicy.TooFewSites)
+            {
+                return new Finding(SecretProof.TooFewSites, "", time.GetTimestamp());
+            }
+
+            // Of those that this process does not know, those that had no failure: in a suspicion there are none.
+            var others = active.Where(instance => instance.Id != except && !known.Contains(instance.Id)).ToList();
+            var healthy = others.Where(instance => instance.Failures is null).OrderByDescending(instance => instance.RefreshedAt).Select(instance => instance.Id).ToList();
+            sites = healthy.Count + known.Count > 0 ? [.. known, .. healthy] : [.. others.Select(instance => instance.Id).OrderBy(_ => Random.Shared.Next())];
+        }
+
+        // During a suspicion one success is all it takes to end it.
+        sites = [.. sites.Take(ledger.IsSuspect ? 1 : RejectionPolicy.SitesToAsk)];
+        var answers = await Task.WhenAll(sites.Select(AskAsync));
+        if (answers.All(each => each.Answer == ProbeAnswer.NoAnswer))
+        {
+            // Most likely they are being refreshed just now: the next rejection need not wait to ask again.
+            lock (_lock)
+            {
+                _startedAt = null;
+            }
+        }
+
+        var proof = RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]);
+        if (proof == SecretProof.Suspect)
+        {
+            ledger.Suspect(answers.Length);
+        }
+
+        return new Finding(proof, answers.FirstOrDefault(each => each.Answer == ProbeAnswer.Granted).SecretVersion ?? "", time.GetTimestamp());
+    }
+
+    private async Task<(ProbeAnswer Answer, string? SecretVersion)> AskAsync(InstanceId id)
+    {
+        try
+        {
+            var attemptId = Guid.NewGuid().ToString("N");
+            if (attempts.IsUnsaved(id)
+                || await store.FindAsync(id, CancellationToken.None) is not { Instance.Status: InstanceStatus.Active } stored
+                || stored.Instance.Lease?.Until > time.GetUtcNow()
+                || await leases.TryTakeAsync(stored, attemptId) is not { } leased)
+            {
+                return (ProbeAnswer.NoAnswer, null);
+            }
+
+            var attempt = await attempts.RunAsync(leased, attemptId, isForced: false);
+            if (attempt.Error is null)
+            {
+                return (ProbeAnswer.Granted, attempt.SecretVersion);
+            }
+
+            // Never counted: a probe asks about the secret, not about the site.
+            await recorder.RecordAsync(leased, attempt, SecretProof.Unknown);
+            return (attempt.EveryGrantRejected ? ProbeAnswer.Rejected : ProbeAnswer.NoAnswer, null);
+        }
+        catch (Exception exception) when (exception is StorageUnavailableException or InvalidDataException)
+        {
+            return (ProbeAnswer.NoAnswer, null);
+        }
+    }
+
+    // A page from a random place on; all, where the table is small.
+    private async Task<IReadOnlyList<Instance>> ReadActiveAsync()
+    {
+        var page = await store.ListAsync(InstanceStatus.Active, new InstanceId(Guid.NewGuid()), IInstanceStore.MaxPage, CancellationToken.None);
+        return page.Instances.Count >= IInstanceStore.MaxPage / 2
+            ? page.Instances
+            : (await store.ListAsync(InstanceStatus.Active, null, IInstanceStore.MaxPage, CancellationToken.None)).Instances;
+    }
+
+    private async Task<int> CountMarkedAsync(int active) =>
+        active > RejectionPolicy.TooFewSites
+            ? 0
+            : (await store.ListAsync(InstanceStatus.ReinstallRequired, null, RejectionPolicy.TooFewSites + 1, CancellationToken.None)).Instances.Count;
+
+    /// <param name="Proof">What the probe shows.</param>
+    /// <param name="SecretVersion">The version of the app secret that it was shown with.</param>
+    /// <param name="EndedAt">The timestamp of its end.</param>
+    private sealed record Finding(SecretProof Proof, string SecretVersion, long EndedAt);
+}

@@ -1,0 +1,105 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Protection;
+using WixOAuth.Secrets;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>The tokens of a stored instance: opens and seals them, and keeps the memory of this process in step.</summary>
+public sealed class InstanceTokens(
+    TokenProtector protector, IKeyRing keys, TokenMemory memory, TimeProvider time, ILogger<InstanceTokens> logger)
+{
+    /// <summary>
+    /// How far back the generation of an unreadable refresh token is searched where a version that does not know
+    /// <see cref="Instance.RefreshTokenGeneration"/> has dropped it from the row.
+    /// </summary>
+    private const int GenerationsBack = 256;
+
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
+
+    /// <summary>The access token of a row, which is remembered; null when there is none or it cannot be read.</summary>
+    /// <exception cref="SecretUnavailableException">Whether a key opens it cannot be known now.</exception>
+    public async Task<TokenResult.Token?> OpenAccessTokenAsync(Instance instance)
+    {
+        if (instance is not { AccessToken: { } text, AccessTokenIssuedAt: not null, AccessTokenExpiresOn: not null }
+            || await protector.UnprotectAccessTokenAsync(instance.Id, instance.Generation, text, CancellationToken.None) is not { } accessToken)
+        {
+            return null;
+        }
+
+        return Remember(instance, accessToken);
+    }
+
+    /// <summary>The refresh token of a row; null when there is none or no key opens it.</summary>
+    /// <exception cref="SecretUnavailableException">Whether a key opens it cannot be known now.</exception>
+    public async Task<RefreshToken?> OpenRefreshTokenAsync(Instance instance)
+    {
+        if (instance.RefreshToken is not { } text)
+        {
+            return null;
+        }
+
+        var sealedFor = instance.RefreshTokenGeneration ?? instance.Generation;
+        var refreshToken = await protector.UnprotectRefreshTokenAsync(instance.Id, sealedFor, text, CancellationToken.None);
+        if (refreshToken is null && instance.RefreshTokenGeneration is null && await keys.FindAsync(text.KeyId, CancellationToken.None) is not null)
+        {
+            for (var generation = sealedFor - 1; refreshToken is null && generation >= Math.Max(1, sealedFor - GenerationsBack); generation--)
+            {
+                refreshToken = await protector.UnprotectRefreshTokenAsync(instance.Id, generation, text, CancellationToken.None);
+            }
+        }
+
+        if (refreshToken is null)
+        {
+            logger.Undecryptable(instance.Id, text.KeyId);
+        }
+
+        return refreshToken;
+    }
+
+    /// <summary>Seals what Wix granted; see <see cref="ProtectedTokens"/>.</summary>
+    public ValueTask<ProtectedTokens> SealAsync(InstanceId id, long generation, TokenAnswer.Granted granted, RefreshToken? refreshToken) =>
+        protector.ProtectAsync(id, generation, granted, refreshToken);
+
+    /// <summary>Remembers the access token of a row that was just saved or read.</summary>
+    public TokenResult.Token Remember(Instance instance, AccessToken accessToken)
+    {
+        var token = new TokenResult.Token(
+            instance.Id,
+            accessToken,
+            instance.AccessTokenIssuedAt!.Value,
+            instance.AccessTokenExpiresOn!.Value,
+            instance.Generation,
+            time.GetUtcNow());
+        memory.Remember(token);
+        return token;
+    }
+
+    /// <summary>Remembers a token that could not be saved, as the one of <paramref name="generation"/>.</summary>
+    public TokenResult.Token RememberUnsaved(InstanceId id, TokenAnswer.Granted granted, long generation)
+    {
+        var token = new TokenResult.Token(id, granted.AccessToken, granted.IssuedAt, granted.ExpiresOn, generation, time.GetUtcNow());
+        memory.Remember(token);
+        return token;
+    }
+
+    /// <summary>What there is where another writer was first.</summary>
+    public async Task<TokenResult> AdoptAsync(InstanceId id, StoredInstance? stored)
+    {
+        if (stored is null || stored.Instance.Status == InstanceStatus.Removed)
+        {
+            return Gone(id, stored);
+        }
+
+        logger.WinnerAdopted(id, stored.Instance.Generation);
+        return (TokenResult?)await OpenAccessTokenAsync(stored.Instance) ?? new TokenResult.WixUnavailable(RetryAfter);
+    }
+
+    /// <summary>The answer for an instance that is unknown or removed, of which nothing is remembered any more.</summary>
+    public TokenResult Gone(InstanceId id, StoredInstance? tombstone)
+    {
+        memory.Forget(id, tombstone?.Instance.Generation ?? 0);
+        return tombstone is null ? new TokenResult.Unknown() : new TokenResult.Removed();
+    }
+}

@@ -1,0 +1,129 @@
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>How an attempt to have a new access token ended.</summary>
+/// <param name="Id">The attempt.</param>
+/// <param name="Result">The new token, or the winner's where another attempt was first; null when it failed.</param>
+/// <param name="Error">Why it failed; null when it did not.</param>
+internal sealed record Attempt(string Id, TokenResult? Result, TokenError? Error)
+{
+    /// <summary>When Wix asked to be tried again.</summary>
+    public TimeSpan? RetryAfter { get; init; }
+
+    /// <summary>What was observed of the refresh token.</summary>
+    public RefreshTokenFault? Fault { get; init; }
+
+    /// <summary>The version of the app secret that Wix was asked with.</summary>
+    public string SecretVersion { get; init; } = "";
+
+    /// <summary>Whether Wix rejected every allowed grant.</summary>
+    public bool EveryGrantRejected { get; init; }
+
+    /// <summary>Whether the settings allow no grant at all for this instance.</summary>
+    public bool HasNoGrant { get; init; }
+}
+
+/// <summary>One attempt under a lease: the calls to Wix, and the commit.</summary>
+public sealed class RefreshAttempts(
+    RefreshLeases leases,
+    TokenGrants grants,
+    InstanceTokens tokens,
+    TokenCommitter committer,
+    FalseRejections falseRejections,
+    Telemetry telemetry,
+    RefreshHistory history,
+
+    // Eight: every step of an attempt has one.
+    TimeProvider time)
+{
+    /// <summary>Whether the settings allow any grant for an instance.</summary>
+    public bool HasAllowedGrant(Instance instance) => grants.HasAllowedGrant(instance);
+
+    /// <summary>Whether new tokens of an instance wait in this process to be saved.</summary>
+    public bool IsUnsaved(InstanceId id) => committer.IsUnsaved(id);
+
+    /// <summary>Asks Wix under a lease, and saves what it grants. A failure is only returned: its recorder has to know more.</summary>
+    /// <param name="leased">The instance with its lease.</param>
+    /// <param name="attemptId">The owner of the lease.</param>
+    /// <param name="isForced">Whether an operator asks, for whom backoff does not count.</param>
+    internal async Task<Attempt> RunAsync(StoredInstance leased, string attemptId, bool isForced)
+    {
+        var instance = leased.Instance;
+        var startedAt = time.GetTimestamp();
+        using var activity = telemetry.Trace("Refresh", instance.Id);
+        using var insideLease = new CancellationTokenSource(leases.TimeToAsk(instance), time);
+        var fault = instance.RefreshTokenFault;
+        var (grant, failed) = (instance.CurrentGrant, new Attempt(attemptId, null, TokenError.WixUnavailable));
+        try
+        {
+            var refreshToken = await tokens.OpenRefreshTokenAsync(instance);
+            var order = grants.OrderFor(instance, refreshToken is not null, isForced, time.GetUtcNow());
+            if (order.Count == 0)
+            {
+                var hasNone = instance.RefreshToken is null;
+                failed = failed with { Error = hasNone ? TokenError.Rejected : TokenError.Undecryptable, HasNoGrant = hasNone };
+                fault = FaultAfter(instance, isReadable: false, answer: null);
+            }
+            else
+            {
+                var answer = await grants.RequestAsync(instance.Id, order, refreshToken, IsStillCurrentAsync, insideLease.Token);
+                (grant, fault) = (answer.Grant, FaultAfter(instance, refreshToken is not null, answer));
+                if (answer.Answer is TokenAnswer.Granted granted)
+                {
+                    var kept = grant == Grant.RefreshToken ? granted.RefreshToken ?? refreshToken : refreshToken;
+                    var result = await committer.CommitAsync(leased, new NewTokens(attemptId, grant, granted, kept, fault, startedAt));
+                    Ended(null);
+                    falseRejections.Check(instance, grant);
+                    return new Attempt(attemptId, result, null) { SecretVersion = answer.SecretVersion };
+                }
+
+                var unavailable = answer.Answer as TokenAnswer.Unavailable;
+                failed = failed with
+                {
+                    Error = unavailable?.Error ?? TokenError.Rejected,
+                    RetryAfter = unavailable?.RetryAfter,
+                    SecretVersion = answer.SecretVersion,
+                    EveryGrantRejected = answer.EveryGrantRejected,
+                };
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The time of the lease is over.
+        }
+        catch (SecretUnavailableException)
+        {
+            failed = failed with { Error = TokenError.SecretUnavailable };
+        }
+
+        Ended(failed.Error);
+        return failed with { Fault = fault };
+
+        Task<bool> IsStillCurrentAsync() => leases.IsStillCurrentAsync(instance, insideLease.Token);
+
+        void Ended(TokenError? error)
+        {
+            telemetry.Refreshed(activity, grant, error, time.GetElapsedTime(startedAt));
+            telemetry.RefreshTokenTried(instance.RefreshTokenFault, fault);
+            history.Add(succeeded: error is null, isFaultNews: instance.RefreshTokenFault?.Kind != fault?.Kind);
+        }
+    }
+
+    private RefreshTokenFault? FaultAfter(Instance instance, bool isReadable, GrantAnswer? answer)
+    {
+        var (before, now) = (instance.RefreshTokenFault, time.GetUtcNow());
+        return (isReadable, answer) switch
+        {
+            _ when instance.RefreshToken is null => null,
+            (false, _) => RejectionPolicy.Observed(before, RefreshTokenFaultKind.Unreadable, now),
+            (_, { RefreshTokenRejected: true }) => RejectionPolicy.Observed(before, RefreshTokenFaultKind.Rejected, now),
+            (_, { Grant: Grant.RefreshToken, Answer: TokenAnswer.Granted }) => null,
+
+            // Not tried. It can be read, whatever was observed before.
+            _ => before is { Kind: RefreshTokenFaultKind.Unreadable } ? null : before,
+        };
+    }
+}

@@ -1,0 +1,129 @@
+using WixOAuth.Instances;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>What is to be done about a row that was just read.</summary>
+internal abstract record RefreshDecision
+{
+    private RefreshDecision()
+    {
+    }
+
+    /// <summary>Answer this.</summary>
+    public sealed record Answer(TokenResult Result) : RefreshDecision;
+
+    /// <summary>Somebody else has the right to refresh; look again, but wait no longer than this at once.</summary>
+    public sealed record Wait(TimeSpan AtMost) : RefreshDecision;
+
+    /// <summary>Take the lease and ask Wix.</summary>
+    public sealed record Refresh : RefreshDecision;
+}
+
+/// <summary>What a decision depends on.</summary>
+internal sealed record RefreshSituation
+{
+    public required Instance Instance { get; init; }
+
+    /// <summary>The access token of the row, if it can be read.</summary>
+    public required TokenResult.Token? Token { get; init; }
+
+    public required TokenRequirements Requirements { get; init; }
+
+    public required DateTimeOffset Now { get; init; }
+
+    /// <summary>The attempt that decides.</summary>
+    public required string AttemptId { get; init; }
+
+    /// <summary>Whether the generation has grown since the attempt began.</summary>
+    public bool IsNewer { get; init; }
+
+    /// <summary>Whether the attempt has waited for as long as any lease can last.</summary>
+    public bool IsOutOfPatience { get; init; }
+
+    /// <summary>Whether new tokens of the instance wait in this process to be saved.</summary>
+    public bool IsUnsaved { get; init; }
+
+    /// <summary>Whether the settings allow any grant for the instance.</summary>
+    public bool HasAllowedGrant { get; init; } = true;
+}
+
+/// <summary>Decides whether a row is served, refused, waited for or refreshed. A pure function.</summary>
+internal static class RefreshDecisions
+{
+    /// <summary>How often tokens that wait to be saved are looked for.</summary>
+    public static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(1);
+
+    public static RefreshDecision Decide(RefreshSituation situation)
+    {
+        var (instance, token, requirements, now) = (situation.Instance, situation.Token, situation.Requirements, situation.Now);
+
+        // The sweep finds out whether a noted removal is true: only a refresh can tell.
+        var isInDoubt = requirements.IsAhead && instance.RemovalNotedAt is not null;
+        var required = requirements.IsNew && situation.IsNewer ? TokenRequirements.Default : requirements;
+        if (token is not null && !isInDoubt && required.IsMetBy(token, now))
+        {
+            return new RefreshDecision.Answer(token);
+        }
+
+        if (Refusal(situation) is { } refusal)
+        {
+            return new RefreshDecision.Answer(refusal);
+        }
+
+        if (HeldOffFor(situation) is not { } heldOff)
+        {
+            return new RefreshDecision.Refresh();
+        }
+
+        return (requirements.IsAhead, situation.IsOutOfPatience) switch
+        {
+            (true, _) when token?.ExpiresOn > now => new RefreshDecision.Answer(token),
+            (true, _) or (_, true) => new RefreshDecision.Answer(new TokenResult.WixUnavailable(heldOff)),
+            _ => new RefreshDecision.Wait(heldOff),
+        };
+    }
+
+    /// <summary>Why nothing is tried now; null when it may be.</summary>
+    private static TokenResult? Refusal(RefreshSituation situation)
+    {
+        var (instance, requirements, now) = (situation.Instance, situation.Requirements, situation.Now);
+        if (instance.Status == InstanceStatus.ReinstallRequired && !situation.HasAllowedGrant)
+        {
+            return new TokenResult.ReinstallRequired();
+        }
+
+        // An operator is asked to wait for nothing.
+        if (requirements.IsNew)
+        {
+            return null;
+        }
+
+        if (instance.Status == InstanceStatus.ReinstallRequired)
+        {
+            var mayTry = requirements.IsAhead ? instance.DueAt <= now : RejectionPolicy.MayCallerTry(instance.Failures?.LastAt, now);
+            return mayTry ? null : new TokenResult.ReinstallRequired();
+        }
+
+        // Ignore a failure in the future: the clock was set back.
+        return instance.Failures is { RetryAt: { } retryAt } failures && retryAt > now && failures.LastAt <= now + RefreshLeases.Duration
+            ? new TokenResult.WixUnavailable(retryAt - now)
+            : null;
+    }
+
+    /// <summary>How long somebody else has the right to refresh; null when nobody has.</summary>
+    private static TimeSpan? HeldOffFor(RefreshSituation situation)
+    {
+        if (situation.IsUnsaved)
+        {
+            return LongestPoll;
+        }
+
+        // Ignore a lease that ends later than any could: the clock was set back.
+        return situation.Instance.Lease is { } lease
+            && lease.Owner != situation.AttemptId
+            && lease.Until > situation.Now
+            && lease.Until <= situation.Now + (RefreshLeases.Duration * 2)
+                ? lease.Until - situation.Now
+                : null;
+    }
+}

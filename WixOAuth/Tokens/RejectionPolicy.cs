@@ -1,0 +1,155 @@
+using WixOAuth.Instances;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>How one site answered a probe: whether Wix gave it a token with the app secret in question.</summary>
+public enum ProbeAnswer
+{
+    /// <summary>Wix gave a token.</summary>
+    Granted,
+
+    /// <summary>Wix rejected every allowed grant.</summary>
+    Rejected,
+
+    /// <summary>Wix could not be asked, or another process was refreshing the site.</summary>
+    NoAnswer,
+}
+
+/// <summary>What is known about the app secret when a site is rejected.</summary>
+public enum SecretProof
+{
+    /// <summary>Nothing: nobody could be asked, or sites answered differently (Wix rejects at random).</summary>
+    Unknown,
+
+    /// <summary>All that were asked are rejected: the secret, or Wix itself, is at fault.</summary>
+    Suspect,
+
+    /// <summary>Other sites had tokens by it within the last minute, but not since the rejection.</summary>
+    Recent,
+
+    /// <summary>Other sites had tokens by it since the rejection.</summary>
+    Since,
+
+    /// <summary>The table has too few sites to ask.</summary>
+    TooFewSites,
+}
+
+/// <summary>What a rejection of every allowed grant means.</summary>
+/// <param name="Counted">The counted rejections with this one.</param>
+/// <param name="IsFinal">Whether the site is to be marked, or a removal in doubt confirmed.</param>
+public sealed record Verdict(CountedRejections? Counted, bool IsFinal);
+
+/// <summary>
+/// What rejections by Wix mean, and when to try again. Pure functions: every rule that can mark a site is in this file.
+/// <code>
+/// 1. A site is rejected         when Wix rejects every allowed grant in one attempt. Anything else is no rejection.
+/// 2. The site, or us?           Ask up to three other sites that had tokens lately (a probe). All granted: the secret
+///                               works, so the rejection is this site's own. All rejected: the secret is suspect.
+///                               Mixed answers or none: nothing is known.
+/// 3. A rejection counts         when a probe proved the secret within a minute of it.
+/// 4. A site is marked           after 6 counted rejections over at least 2 hours, the last with a proof since.
+/// 5. Too few sites to ask       (three or fewer): time alone decides, after 48 hours of rejections.
+/// 6. Whatever is concluded      is tried again: after 1 h, 4 h, then daily.
+/// </code>
+/// </summary>
+public static class RejectionPolicy
+{
+    /// <summary>How many rejections it takes to mark a site.</summary>
+    public const int FewestRejections = 6;
+
+    /// <summary>How far apart the first and the last counted rejection have to be.</summary>
+    public static readonly TimeSpan ShortestRejectedFor = TimeSpan.FromHours(2);
+
+    /// <summary>How long a site has to be rejected where there are too few others to ask.</summary>
+    public static readonly TimeSpan RejectedForWithoutProof = TimeSpan.FromHours(48);
+
+    /// <summary>A table with so many sites, active or marked, has too few to ask.</summary>
+    public const int TooFewSites = 3;
+
+    /// <summary>How many sites a probe asks.</summary>
+    public const int SitesToAsk = 3;
+
+    /// <summary>How long a proof holds for rejections that come after it.</summary>
+    public static readonly TimeSpan ProofHolds = TimeSpan.FromMinutes(1);
+
+    /// <summary>How often a caller's request may try a marked site.</summary>
+    public static readonly TimeSpan BetweenCallersTries = TimeSpan.FromMinutes(15);
+
+    /// <summary>A false rejection makes those due again that were rejected or marked within this time.</summary>
+    public static readonly TimeSpan DoubtedBack = TimeSpan.FromHours(24);
+
+    private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
+
+    /// <summary>What a probe shows.</summary>
+    public static SecretProof Conclude(IReadOnlyCollection<ProbeAnswer> answers) =>
+        (answers.Contains(ProbeAnswer.Granted), answers.Contains(ProbeAnswer.Rejected)) switch
+        {
+            (true, false) => SecretProof.Since,
+            (false, true) => SecretProof.Suspect,
+            _ => SecretProof.Unknown,
+        };
+
+    /// <summary>What one more rejection of every allowed grant means for a site.</summary>
+    /// <param name="counted">The counted rejections before this one.</param>
+    /// <param name="failures">The failures, this rejection included.</param>
+    /// <param name="proof">What is known about the secret.</param>
+    /// <param name="now">The time.</param>
+    public static Verdict Judge(CountedRejections? counted, Failures failures, SecretProof proof, DateTimeOffset now)
+    {
+        switch (proof)
+        {
+            case SecretProof.Recent or SecretProof.Since:
+                // A first time that is yet to come is of a clock that was set back since.
+                var more = counted is null || counted.FirstAt > now ? new CountedRejections(1, now) : counted with { Count = counted.Count + 1 };
+                return new Verdict(more, proof == SecretProof.Since && more.Count >= FewestRejections && now - more.FirstAt >= ShortestRejectedFor);
+            case SecretProof.TooFewSites:
+                return new Verdict(counted, failures.Rejections >= FewestRejections && now - failures.FirstRejectedAt >= RejectedForWithoutProof);
+            default:
+                return new Verdict(counted, false);
+        }
+    }
+
+    /// <summary>
+    /// What is known of the refresh token after it was rejected or could not be read once more. It is tried with the next
+    /// refresh, then not before 1 h, 4 h, and a day.
+    /// </summary>
+    public static RefreshTokenFault Observed(RefreshTokenFault? before, RefreshTokenFaultKind kind, DateTimeOffset now)
+    {
+        if (before is null || before.Kind != kind || before.Since > now)
+        {
+            return new RefreshTokenFault(kind, now, 1, null);
+        }
+
+        var tries = before.Tries + 1;
+        return before with { Tries = tries, RetryAt = now + (tries switch { 2 => TimeSpan.FromHours(1), 3 => TimeSpan.FromHours(4), _ => Daily }) };
+    }
+
+    /// <summary>Whether the refresh token may be tried before client credentials are.</summary>
+    public static bool IsDue(RefreshTokenFault? fault, DateTimeOffset now) =>
+        fault?.RetryAt is not { } retryAt || retryAt <= now || retryAt > now + Daily;
+
+    /// <summary>When the sweep tries a marked site again: 1 h after it was marked, 4 h after that, then daily.</summary>
+    public static DateTimeOffset MarkedRetryAt(DateTimeOffset markedAt, DateTimeOffset triedAt) =>
+        (triedAt - markedAt) switch
+        {
+            { TotalHours: < 1 } => markedAt.AddHours(1),
+            { TotalHours: < 5 } => markedAt.AddHours(5),
+            _ => triedAt + Daily,
+        };
+
+    /// <summary>Whether a caller's request may try a marked site now. A last try that is yet to come is of a clock that was set back.</summary>
+    public static bool MayCallerTry(DateTimeOffset? triedAt, DateTimeOffset now) => !((now - triedAt)?.Duration() < BetweenCallersTries);
+
+    /// <summary>Whether what was concluded from rejections of a site is to be tried again after a false rejection of another.</summary>
+    public static bool IsDoubted(InstanceGlance site, DateTimeOffset now)
+    {
+        return site.Status switch
+        {
+            InstanceStatus.Active => IsLate(site.RejectedAt) || (site.RefreshTokenFault == RefreshTokenFaultKind.Rejected && IsLate(site.RefreshTokenFaultSince)),
+            InstanceStatus.ReinstallRequired => IsLate(site.MarkedAt),
+            _ => false,
+        };
+
+        bool IsLate(DateTimeOffset? at) => now - at <= DoubtedBack;
+    }
+}

@@ -1,0 +1,45 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>
+/// Saves how the service stands, with each sweep: one transaction. All instances are counted only when the refresh token
+/// of any went out of use, and every <see cref="BetweenCounts"/>.
+/// </summary>
+public sealed class SweepStateRecorder(
+    ISweepStateStore store,
+    InstanceOverview overview,
+    AppSecretLedger ledger,
+    RefreshHistory history,
+    Telemetry telemetry,
+    TimeProvider time,
+    ILogger<SweepStateRecorder> logger)
+{
+    /// <summary>How often all instances are counted without a reason of this process.</summary>
+    public static readonly TimeSpan BetweenCounts = TimeSpan.FromMinutes(10);
+
+    private (long At, Overview Overview)? _counted;
+
+    /// <summary>Saves the state. A failure is logged and must not fail the sweep: the next one saves it.</summary>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public async Task RecordAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (history.TakeFaultNews() || _counted is not { } last || time.GetElapsedTime(last.At) >= BetweenCounts)
+            {
+                _counted = (time.GetTimestamp(), await overview.GetAsync(isAnew: true, cancellationToken));
+                telemetry.Counted(_counted.Value.Overview);
+            }
+
+            var counts = _counted.Value.Overview;
+            var state = new SweepState(time.GetUtcNow(), counts.OnFallback, counts.Unreadable, ledger.IsSuspect, IsWixThrottled: false);
+            await store.SaveSweepStateAsync(state, cancellationToken);
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            logger.SweepStateNotSaved(exception.GetType().Name);
+        }
+    }
+}

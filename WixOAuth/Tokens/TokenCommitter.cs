@@ -1,0 +1,131 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Hosting;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>What Wix granted to an attempt, and what is to be kept of it.</summary>
+/// <param name="AttemptId">The attempt.</param>
+/// <param name="Grant">The grant of the access token.</param>
+/// <param name="Tokens">What Wix granted.</param>
+/// <param name="RefreshToken">The refresh token to seal for the new generation; null leaves the stored one as it is.</param>
+/// <param name="Fault">What was observed of the refresh token.</param>
+/// <param name="StartedAt">The timestamp of the attempt's start.</param>
+internal sealed record NewTokens(
+    string AttemptId, Grant Grant, TokenAnswer.Granted Tokens, RefreshToken? RefreshToken, RefreshTokenFault? Fault, long StartedAt);
+
+/// <summary>
+/// Saves new tokens, patiently. Wix may no longer accept the refresh token that they were requested with, so while they
+/// are not saved nobody in this process uses it again.
+/// </summary>
+public sealed class TokenCommitter(
+    InstanceWriter writer,
+    InstanceTokens tokens,
+    TokenSchedule schedule,
+    LastUsedTracker uses,
+    BackgroundWork background,
+    TimeProvider time,
+    ILogger<TokenCommitter> logger)
+{
+    /// <summary>How long tokens that the storage does not take are kept and saving them is retried.</summary>
+    public static readonly TimeSpan LongestUnsaved = TimeSpan.FromMinutes(10);
+
+    private static readonly TimeSpan BetweenTries = TimeSpan.FromSeconds(5);
+
+    // Instances whose new tokens wait to be saved, and the attempt that was granted them.
+    private readonly ConcurrentDictionary<InstanceId, string> _unsaved = new();
+
+    /// <summary>Whether new tokens of an instance wait here to be saved.</summary>
+    public bool IsUnsaved(InstanceId id) => _unsaved.ContainsKey(id);
+
+    /// <summary>Saves new tokens. Answers them also where they cannot be saved for now, and the winner's where another attempt was first.</summary>
+    internal async Task<TokenResult> CommitAsync(StoredInstance leased, NewTokens granted)
+    {
+        var unsaved = KeyValuePair.Create(leased.Instance.Id, granted.AttemptId);
+        _unsaved[unsaved.Key] = unsaved.Value;
+        try
+        {
+            var result = await SaveAsync(leased, granted);
+            _unsaved.TryRemove(unsaved);
+            return result;
+        }
+        catch (Exception exception)
+        {
+            // The token is good although it could not be saved, and its callers need not wait for that.
+            logger.CommitFailed(unsaved.Key, exception.GetType().Name);
+            background.Start("late commit", () => CommitLateAsync(leased, granted, unsaved));
+            return tokens.RememberUnsaved(unsaved.Key, granted.Tokens, leased.Instance.Generation + 1);
+        }
+    }
+
+    private async Task CommitLateAsync(StoredInstance leased, NewTokens granted, KeyValuePair<InstanceId, string> unsaved)
+    {
+        var startedAt = time.GetTimestamp();
+        while (time.GetElapsedTime(startedAt) < LongestUnsaved)
+        {
+            await Task.Delay(BetweenTries, time, CancellationToken.None);
+            try
+            {
+                await SaveAsync(leased, granted);
+                _unsaved.TryRemove(unsaved);
+                return;
+            }
+            catch (Exception exception)
+            {
+                logger.CommitFailed(unsaved.Key, exception.GetType().Name);
+            }
+        }
+
+        _unsaved.TryRemove(unsaved);
+        logger.TokensLost(unsaved.Key);
+    }
+
+    private async Task<TokenResult> SaveAsync(StoredInstance leased, NewTokens granted)
+    {
+        var (id, generation) = (leased.Instance.Id, leased.Instance.Generation);
+        var stored = await writer.CommitAsync(
+            id,
+            leased,
+            async current =>
+            {
+                // The fence is the generation, not the ETag nor the lease: as long as no other tokens were saved and the
+                // instance was not removed, ours are the newest.
+                if (current is null || current.Status == InstanceStatus.Removed || current.Generation != generation)
+                {
+                    return current;
+                }
+
+                var now = time.GetUtcNow();
+                var sealedTokens = await tokens.SealAsync(id, generation + 1, granted.Tokens, granted.RefreshToken);
+                var refreshed = current.Refreshed(granted.Grant, sealedTokens, granted.Fault, granted.AttemptId, now)
+                    with { LastUsedAt = uses.Newest(id, current.LastUsedAt) };
+                if (current.IsDoubtedAs(leased.Instance))
+                {
+                    refreshed = refreshed.RemovalRefuted();
+                }
+
+                return refreshed with { DueAt = schedule.DueAt(refreshed, now) };
+            },
+            current => current.CommitId == granted.AttemptId);
+        if (stored is null || stored.Instance.CommitId != granted.AttemptId)
+        {
+            return await tokens.AdoptAsync(id, stored);
+        }
+
+        logger.Refreshed(id, stored.Instance.Generation, granted.Grant, time.GetElapsedTime(granted.StartedAt).TotalMilliseconds);
+        var (before, after) = (leased.Instance.RefreshTokenFault?.Kind, stored.Instance.RefreshTokenFault?.Kind);
+        if (after is { } fault && after != before)
+        {
+            logger.OnFallback(id, fault);
+        }
+        else if (before is not null && after is null && granted.Grant == Grant.RefreshToken)
+        {
+            logger.OffFallback(id);
+        }
+
+        return tokens.Remember(stored.Instance, granted.Tokens.AccessToken);
+    }
+}

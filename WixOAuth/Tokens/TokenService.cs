@@ -1,0 +1,237 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Hosting;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>
+/// Hands out access tokens: from the memory of this process, else by a refresh that all callers of an instance share. A
+/// token near its end is served while the next one is fetched in the background.
+/// </summary>
+public sealed class TokenService(
+    TokenRefresher refresher,
+    InstanceTokens tokens,
+    TokenMemory memory,
+    LastUsedTracker uses,
+    BackgroundWork background,
+    Telemetry telemetry,
+    TimeProvider time,
+
+    // Eight: the last one is the log.
+    ILogger<TokenService> logger)
+{
+    private const int LastRound = 3;
+
+    private static readonly TimeSpan StorageRetryAfter = TimeSpan.FromSeconds(5);
+
+    private readonly ConcurrentDictionary<InstanceId, PendingRefresh> _pending = new();
+
+    /// <summary>An access token of an instance that meets <paramref name="requirements"/>, or why there is none.</summary>
+    /// <exception cref="OperationCanceledException">The caller gave up; a refresh that it started goes on for others.</exception>
+    public ValueTask<TokenResult> GetTokenAsync(InstanceId id, TokenRequirements requirements, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+
+        // The sweep comes because of what is stored, which may be another reason than the token's age.
+        if (requirements is { Rejected: null, IsAhead: false } && memory.Find(id, now) is { } held && requirements.IsMetBy(held, now))
+        {
+            RefreshAheadIfDue(held, now);
+            uses.Note(id, now);
+            telemetry.Answered(held, TokenSource.Memory);
+            return new ValueTask<TokenResult>(held);
+        }
+
+        return new ValueTask<TokenResult>(AnswerAsync(id, requirements, cancellationToken));
+    }
+
+    /// <summary>
+    /// For the sweep: refreshes an instance whose row it has just read, unless it turns out to need none. The row
+    /// decides, whatever this process remembers.
+    /// </summary>
+    internal Task<(TokenResult Result, TokenSource Source)> RefreshDueAsync(StoredInstance read) =>
+        WaitForTokenAsync(read.Instance.Id, TokenRequirements.Ahead, read, CancellationToken.None);
+
+    /// <summary>Remembers the tokens of a consent that was just saved.</summary>
+    public void Remember(StoredInstance stored, AccessToken accessToken)
+    {
+        ArgumentNullException.ThrowIfNull(stored);
+        tokens.Remember(stored.Instance, accessToken);
+    }
+
+    /// <summary>Evicts the cached tokens of an instance whose removal was just saved.</summary>
+    public void Forget(StoredInstance removed)
+    {
+        ArgumentNullException.ThrowIfNull(removed);
+        memory.Forget(removed.Instance.Id, removed.Instance.Generation);
+
+        // A pending refresh may have read the row before: later callers must not join it.
+        _pending.TryRemove(removed.Instance.Id, out _);
+    }
+
+    private async Task<TokenResult> AnswerAsync(InstanceId id, TokenRequirements requirements, CancellationToken cancellationToken)
+    {
+        using var activity = telemetry.Trace("GetToken", id);
+        try
+        {
+            var (result, source) = await WaitForTokenAsync(id, requirements, read: null, cancellationToken);
+            telemetry.Answered(result, source, activity);
+            return result;
+        }
+        catch (OperationCanceledException)
+        {
+            telemetry.Left();
+            throw;
+        }
+    }
+
+    private async Task<(TokenResult Result, TokenSource Source)> WaitForTokenAsync(
+        InstanceId id, TokenRequirements requirements, StoredInstance? read, CancellationToken cancellationToken)
+    {
+        var askedAt = time.GetUtcNow();
+        for (var round = 1; ; round++)
+        {
+            // In the last round it joins nobody, or refreshes of others with lesser requirements could keep it waiting for ever.
+            var (pending, joined) = round < LastRound
+                ? JoinOrStart(id, requirements, read)
+                : (Start(id, new PendingRefresh(requirements), read: null), false);
+            var result = await pending.Completion.WaitAsync(cancellationToken);
+            var now = time.GetUtcNow();
+            if (result is TokenResult.Token token && !requirements.IsAhead)
+            {
+                uses.Note(id, now);
+                RefreshAheadIfDue(token, now);
+            }
+
+            if (IsAnswer(requirements, result, pending, joined && round == 1, joined, askedAt, now))
+            {
+                return (result, pending.Source);
+            }
+
+            // What was read before that refresh is outdated.
+            read = null;
+            if (requirements.Rejected is null && memory.Find(id, now) is { } held && requirements.IsMetBy(held, now))
+            {
+                return (held, pending.Source);
+            }
+
+            if (round == LastRound)
+            {
+                return (new TokenResult.WixUnavailable(RefreshDecisions.LongestPoll), pending.Source);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Whether a result answers these requirements. A refresh that others started may have had lesser ones, or may have
+    /// begun before we asked; even our own token may have aged too much before it was saved.
+    /// </summary>
+    private static bool IsAnswer(
+        TokenRequirements requirements, TokenResult result, PendingRefresh pending, bool joinedFirst, bool joined, DateTimeOffset askedAt, DateTimeOffset now) =>
+        result switch
+        {
+            TokenResult.Unknown or TokenResult.Removed => true,
+            TokenResult.Token token when requirements.IsNew => !joined || token.IssuedAt >= askedAt,
+            TokenResult.Token token => requirements.IsMetBy(token, now) || (requirements.IsAhead && !joined),
+            _ => !joined || (!joinedFirst && pending.Requirements.IsNew == requirements.IsNew && pending.Requirements.IsAhead == requirements.IsAhead),
+        };
+
+    private void RefreshAheadIfDue(TokenResult.Token token, DateTimeOffset now)
+    {
+        // This caller is served; the next ones are to find a fresh token.
+        if (now >= token.RefreshOn && JoinOrStart(token.InstanceId, TokenRequirements.Ahead, read: null) is (var pending, false))
+        {
+            background.Start("refresh ahead", () => PauseUnlessRefreshedAsync(token, pending));
+        }
+    }
+
+    private async Task PauseUnlessRefreshedAsync(TokenResult.Token old, PendingRefresh pending)
+    {
+        var result = await pending.Completion;
+        var now = time.GetUtcNow();
+        if (memory.Find(old.InstanceId, now) is { } held && held.Generation == old.Generation)
+        {
+            // Without a pause every caller would ask the storage again.
+            var pause = (result as TokenResult.WixUnavailable)?.RetryAfter ?? RefreshDecisions.LongestPoll;
+            memory.Remember(held with { RefreshOn = now + pause });
+        }
+    }
+
+    private (PendingRefresh Pending, bool Joined) JoinOrStart(InstanceId id, TokenRequirements requirements, StoredInstance? read)
+    {
+        if (_pending.TryGetValue(id, out var pending))
+        {
+            return (pending, true);
+        }
+
+        var mine = new PendingRefresh(requirements);
+        pending = _pending.GetOrAdd(id, mine);
+        return pending == mine ? (Start(id, mine, read), false) : (pending, true);
+    }
+
+    private PendingRefresh Start(InstanceId id, PendingRefresh pending, StoredInstance? read)
+    {
+        _ = RunAsync(id, pending, read);
+        return pending;
+    }
+
+    // Takes no caller's cancellation: who started it may leave while others wait.
+    private async Task RunAsync(InstanceId id, PendingRefresh pending, StoredInstance? read)
+    {
+        await Task.Yield();
+        var (result, source) = ((TokenResult)new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Storage);
+        Exception? unexpected = null;
+        try
+        {
+            (result, source) = await refresher.RefreshIfNeededAsync(id, pending.Requirements, read);
+        }
+        catch (StorageUnavailableException)
+        {
+            logger.StorageUnavailable(id);
+        }
+        catch (SecretUnavailableException)
+        {
+            logger.SecretUnavailable(id);
+        }
+        catch (InvalidDataException exception)
+        {
+            logger.Unreadable(id, exception.Message);
+        }
+        catch (Exception exception)
+        {
+            logger.RefreshBroke(id, exception.GetType().Name, exception.StackTrace);
+            unexpected = exception;
+        }
+        finally
+        {
+            _pending.TryRemove(KeyValuePair.Create(id, pending));
+            pending.Complete(result, source, unexpected);
+        }
+    }
+
+    /// <summary>The one refresh of an instance that may be under way in this process, and those who wait for it.</summary>
+    private sealed class PendingRefresh(TokenRequirements requirements)
+    {
+        private readonly TaskCompletionSource<TokenResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public TokenRequirements Requirements => requirements;
+
+        public TokenSource Source { get; private set; } = TokenSource.Storage;
+
+        public Task<TokenResult> Completion => _completion.Task;
+
+        public void Complete(TokenResult result, TokenSource source, Exception? unexpected)
+        {
+            Source = source;
+            if (unexpected is null)
+            {
+                _completion.SetResult(result);
+            }
+            else
+            {
+                _completion.SetException(unexpected);
+            }
+        }
+    }
+}
