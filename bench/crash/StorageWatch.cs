@@ -7,7 +7,6 @@ using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Processes;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Crash;
