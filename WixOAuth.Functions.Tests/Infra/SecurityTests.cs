@@ -154,7 +154,7 @@ public partial class SecurityTests
             .Select(resource => resource.At("name")!)
             .ToList();
 
-        Assert.Equal(6, names.Count);
+        Assert.Equal(7, names.Count);
         Assert.All(names, name => Assert.Matches(@"^\[guid\(.*resourceId\(.*PrincipalId'\), variables\('\w+'\)\)\]$", name));
     }
 
@@ -170,7 +170,7 @@ public partial class SecurityTests
         Assert.DoesNotContain(AllResources(template), resource => resource.At("type")!.Contains("vaults/secrets", StringComparison.Ordinal));
         Assert.Equal(
             [
-                "APP_URL", "AZURE_FUNCTION_APP_NAME", "AZURE_KEY_VAULT_NAME", "AZURE_LOCATION", "AZURE_LOG_ANALYTICS_WORKSPACE_NAME",
+                "APP_URL", "AZURE_BACKUP_STORAGE_NAME", "AZURE_FUNCTION_APP_NAME", "AZURE_KEY_VAULT_NAME", "AZURE_LOCATION", "AZURE_LOG_ANALYTICS_WORKSPACE_NAME",
                 "AZURE_RESOURCE_GROUP", "AZURE_TENANT_ID", "AZURE_TOKEN_STORAGE_NAME", "REDIRECT_URL", "WEBHOOK_URL",
             ],
             template.GetProperty("outputs").EnumerateObject().Select(output => output.Name).Order());

@@ -12,7 +12,8 @@ public abstract record ImportResult
     {
     }
 
-    /// <summary>It ended as <paramref name="Outcome"/> says.</summary>
+    /// <summary>It ended without an error.</summary>
+    /// <param name="Outcome">How.</param>
     public sealed record Done(ImportOutcome Outcome) : ImportResult;
 
     /// <summary>Wix refuses the token, or it belongs to another instance or app; nothing was saved.</summary>

@@ -14,7 +14,7 @@ namespace WixOAuth.Maintenance.Backup;
 public sealed record BackupContents(long Instances, long Removed, long Unreadable, IReadOnlyDictionary<string, long> MissingKeys)
 {
     /// <summary>How many refresh tokens nobody could open.</summary>
-    public long Unopenable => MissingKeys.Values.Sum();
+    public long CountUnopenable() => MissingKeys.Values.Sum();
 }
 
 /// <summary>Reads a whole copy before anything of it is written: every blob's counts and SHA-256, every row, every key.</summary>
