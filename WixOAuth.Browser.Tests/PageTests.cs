@@ -7,6 +7,7 @@ using WixOAuth.Functions.Tests;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Instances;
 using WixOAuth.Local.PretendWix;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Browser.Tests;
 
@@ -118,7 +119,9 @@ public sealed class PageTests(AzuriteFixture azurite, BrowserFixture chromium) :
         var store = new Mock<IInstanceStore> { DefaultValue = DefaultValue.Empty };
         store.Setup(it => it.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync((Exception)Activator.CreateInstance(failure)!);
-        await using var bed = await StartAsync(services => services.Replace(ServiceDescriptor.Singleton(store.Object)));
+        await using var bed = await StartAsync(services => services
+            .Replace(ServiceDescriptor.Singleton(store.Object))
+            .RemoveAll<IKeyCheck>());
 
         await AssertProblemAsync($"{bed.Api}redirect?code=c&state={await BeginAsync(bed)}&instanceId={Guid.NewGuid()}", heading, status, reason);
     }

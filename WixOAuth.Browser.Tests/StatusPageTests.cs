@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Net.Http.Json;
 using Microsoft.Playwright;
 using WixOAuth.Functions.Tests;
 using WixOAuth.Functions.Tests.EndToEnd;
@@ -19,7 +18,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
     }
 
     [SkippableFact]
-    public async Task The_key_leaves_the_address_bar_and_is_never_in_an_address_again()
+    public async Task The_key_goes_in_a_header_and_is_in_no_address_history_or_page()
     {
         var site = await Bed.InstallAsync("Ann's Café");
         await Page.Clock.InstallAsync();
@@ -29,27 +28,112 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
         await Assertions.Expect(Page).ToHaveURLAsync($"{Bed.Api}status");
         await ActAsync("refresh", site);
         await RefreshItselfAsync();
-        var later = _asked.Skip(1).ToList();
-        Assert.Equal(["GET", "POST"], later.Select(request => request.Method).Distinct().Order(StringComparer.Ordinal));
-        Assert.All(later, request =>
+        Assert.Equal(["GET", "POST"], _asked.Select(request => request.Method).Distinct().Order(StringComparer.Ordinal));
+        Assert.All(_asked, request =>
         {
             Assert.DoesNotContain(TestBed.FunctionKey, request.Url, StringComparison.Ordinal);
             Assert.DoesNotContain(TestBed.FunctionKey, request.Headers.GetValueOrDefault("referer", ""), StringComparison.Ordinal);
-            Assert.Equal(TestBed.FunctionKey, request.Headers["x-functions-key"]);
+            Assert.Equal(new Uri(request.Url).AbsolutePath == "/api/status" ? "" : TestBed.FunctionKey, request.Headers.GetValueOrDefault("x-functions-key", ""));
         });
+        Assert.DoesNotContain(TestBed.FunctionKey, await Page.ContentAsync(), StringComparison.Ordinal);
+        Assert.Equal("", await Page.EvaluateAsync<string>("document.getElementById('key').value"));
+        Assert.Equal(0, await Page.EvaluateAsync<int>("localStorage.length"));
+        Assert.Equal("", await Page.EvaluateAsync<string>("document.cookie"));
     }
 
-    [SkippableTheory]
-    [InlineData("?code=wrong")]
-    [InlineData("")]
-    public async Task Without_the_key_there_is_nothing_to_see(string query)
+    [SkippableFact]
+    public async Task The_sign_in_survives_a_reload_and_stays_in_its_tab()
     {
         await Bed.InstallAsync("Ann's Café");
+        await OpenStatusAsync();
 
-        var response = await Browser.APIRequest.GetAsync($"{Bed.Api}status{query}");
+        await Page.ReloadAsync();
+        await Assertions.Expect(Page.GetByRole(AriaRole.Link, new() { Name = "Ann's Café" })).ToBeVisibleAsync();
 
-        Assert.Equal(401, response.Status);
-        Assert.DoesNotContain("Ann", await response.TextAsync(), StringComparison.Ordinal);
+        var other = await Browser.NewPageAsync();
+        await other.GotoAsync($"{Bed.Api}status");
+        await Assertions.Expect(other.GetByLabel("Function key")).ToBeVisibleAsync();
+        await Assertions.Expect(other.GetByRole(AriaRole.Link, new() { Name = "Ann's Café" })).ToHaveCountAsync(0);
+    }
+
+    [SkippableFact]
+    public async Task Signing_out_leaves_nothing_behind()
+    {
+        await Bed.InstallAsync("Ann's Café");
+        await OpenStatusAsync();
+
+        await Page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+
+        await AssertSignedOutAsync("You are signed out.");
+        await Page.ReloadAsync();
+        await AssertSignedOutAsync("");
+    }
+
+    [SkippableFact]
+    public async Task A_wrong_key_is_refused_and_kept_nowhere()
+    {
+        await Bed.InstallAsync("Ann's Café");
+        ExpectFailedLoad(401, "Unauthorized", "/api/status/view");
+
+        await SignInAsync(Bed, "wrong");
+
+        await AssertSignedOutAsync("This key is not accepted. Check it, and sign in again.");
+    }
+
+    [SkippableFact]
+    public async Task A_key_that_is_deleted_signs_out()
+    {
+        await Bed.InstallAsync("Ann's Café");
+        await Page.Clock.InstallAsync();
+        await OpenStatusAsync();
+        await Page.RouteAsync("**/api/status/view*", route => route.FulfillAsync(new() { Status = 401 }));
+        ExpectFailedLoad(401, "Unauthorized", "/api/status/view");
+
+        await Page.Clock.RunForAsync(10_500);
+
+        await AssertSignedOutAsync("This key is not accepted. Check it, and sign in again.");
+    }
+
+    [SkippableFact]
+    public async Task The_sign_in_takes_a_bearer_token_as_well()
+    {
+        await Page.GotoAsync($"{Bed.Api}status");
+        await Page.GetByLabel("Function key").FillAsync(TestBed.FunctionKey);
+        await Page.GetByText("Microsoft Entra ID stands in front").ClickAsync();
+        await Page.GetByLabel("Access token of Microsoft Entra ID").FillAsync("an-entra-token");
+        await Page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
+
+        await Assertions.Expect(Page.GetByRole(AriaRole.Button, new() { Name = "Sign out" })).ToBeVisibleAsync();
+        Assert.Equal("Bearer an-entra-token", _asked.Last().Headers["authorization"]);
+    }
+
+    [SkippableFact]
+    public async Task A_key_in_the_address_gets_a_page_that_says_where_it_belongs()
+    {
+        Axe.Require();
+        await Bed.InstallAsync("Ann's Café");
+        ExpectFailedLoad(400, "Bad Request", "/api/status");
+
+        await Page.GotoAsync($"{Bed.Api}status?code={TestBed.FunctionKey}");
+
+        await AssertHeadingAsync(Page, "Not with the key in the address");
+        await Axe.AssertAccessibleAsync(Page, "status-key-in-the-address");
+        await Page.GetByRole(AriaRole.Link, new() { Name = "Open the page" }).ClickAsync();
+        await Assertions.Expect(Page).ToHaveURLAsync($"{Bed.Api}status");
+        await Assertions.Expect(Page.GetByLabel("Function key")).ToBeVisibleAsync();
+    }
+
+    [SkippableFact]
+    public async Task Everybody_can_sign_in()
+    {
+        Axe.Require();
+        await Page.GotoAsync($"{Bed.Api}status");
+        await Axe.AssertAccessibleAsync(Page, "status-sign-in");
+        ExpectFailedLoad(401, "Unauthorized", "/api/status/view");
+        await SignInAsync(Bed, "wrong");
+        await Assertions.Expect(Page.GetByText("This key is not accepted")).ToBeVisibleAsync();
+        await Page.GetByText("Microsoft Entra ID stands in front").ClickAsync();
+        await Axe.AssertAccessibleAsync(Page, "status-sign-in-refused");
     }
 
     [SkippableFact]
@@ -100,8 +184,8 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
         await Page.Clock.InstallAsync();
         await OpenStatusAsync();
 
-        await Page.RouteAsync("**/api/status*", route => route.FulfillAsync(new() { Status = 503 }));
-        ExpectFailedLoad(503, "Service Unavailable", "/api/status");
+        await Page.RouteAsync("**/api/status/view*", route => route.FulfillAsync(new() { Status = 503 }));
+        ExpectFailedLoad(503, "Service Unavailable", "/api/status/view");
         await Page.Clock.RunForAsync(10_500);
         await AssertSaidAsync("The page could not be brought up to date. It tries again.");
 
@@ -188,9 +272,9 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
         await Page.Keyboard.PressAsync("Enter");
         await AssertSaidAsync("Bob's Bikes is forgotten.");
 
-        // The button that had the focus is gone: reading goes on in the list.
+        // The button that had the focus is gone, and so is the name that was searched for: reading goes on in the list.
         await Assertions.Expect(Button("forget", site)).ToHaveCountAsync(0);
-        await Assertions.Expect(Page.GetByRole(AriaRole.Heading, new() { Name = "1 instance" })).ToBeFocusedAsync();
+        await Assertions.Expect(Page.GetByRole(AriaRole.Heading, new() { Name = "No instance found" })).ToBeFocusedAsync();
     }
 
     [SkippableFact]
@@ -244,7 +328,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
         ExpectConsole("frame-ancestors 'none'");
         await OpenSitesAsync();
         var response = await Page.RunAndWaitForResponseAsync(
-            () => Page.EvaluateAsync("url => { const frame = document.createElement('iframe'); frame.src = url; document.body.append(frame); }", StatusUrl(Bed)),
+            () => Page.EvaluateAsync("url => { const frame = document.createElement('iframe'); frame.src = url; document.body.append(frame); }", $"{Bed.Api}status"),
             answer => new Uri(answer.Url).AbsolutePath == "/api/status");
 
         Assert.Contains("frame-ancestors 'none'", response.Headers["content-security-policy"], StringComparison.Ordinal);
@@ -297,9 +381,30 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
         }
     }
 
-    private static string StatusUrl(TestBed bed) => $"{bed.Api}status?code={TestBed.FunctionKey}";
+    private async Task OpenStatusAsync(TestBed? bed = null)
+    {
+        await SignInAsync(bed ?? Bed, TestBed.FunctionKey);
+        await Assertions.Expect(Page.GetByRole(AriaRole.Button, new() { Name = "Sign out" })).ToBeVisibleAsync();
+    }
 
-    private async Task OpenStatusAsync(TestBed? bed = null) => await Page.GotoAsync(StatusUrl(bed ?? Bed));
+    private async Task SignInAsync(TestBed bed, string key)
+    {
+        await Page.GotoAsync($"{bed.Api}status");
+        if (await Page.GetByLabel("Function key").IsVisibleAsync())
+        {
+            await Page.GetByLabel("Function key").FillAsync(key);
+            await Page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
+        }
+    }
+
+    private async Task AssertSignedOutAsync(string says)
+    {
+        await Assertions.Expect(Page.Locator("#sign-in-said")).ToHaveTextAsync(says);
+        await Assertions.Expect(Page.GetByLabel("Function key")).ToBeVisibleAsync();
+        await Assertions.Expect(Page.GetByRole(AriaRole.Button, new() { Name = "Sign out" })).ToHaveCountAsync(0);
+        Assert.DoesNotContain("Ann", await Page.ContentAsync(), StringComparison.Ordinal);
+        Assert.Equal(0, await Page.EvaluateAsync<int>("sessionStorage.length"));
+    }
 
     private ILocator Button(string action, Guid instanceId) => Page.Locator($"button[data-act={action}][data-id='{instanceId}']");
 
@@ -309,7 +414,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
 
     /// <summary>Lets ten seconds pass for the page.</summary>
     private async Task RefreshItselfAsync() => await Page.RunAndWaitForResponseAsync(
-        () => Page.Clock.RunForAsync(10_500), response => new Uri(response.Url).AbsolutePath == "/api/status" && response.Ok);
+        () => Page.Clock.RunForAsync(10_500), response => new Uri(response.Url).AbsolutePath == "/api/status/view" && response.Ok);
 
     private Task<Guid[]> IdsAsync() => Page.EvaluateAsync<Guid[]>("[...document.querySelectorAll('[data-act=refresh]')].map(button => button.dataset.id)");
 
@@ -327,17 +432,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
 
     private Task AssertSaidAsync(string text) => Assertions.Expect(Page.Locator("#said")).ToHaveTextAsync(text);
 
-    private static async Task<Guid> InstallForAsync(TestBed bed, string siteName, string customer)
-    {
-        using var browser = new TestBrowser();
-        using var content = JsonContent.Create(new { customer });
-        using var link = await bed.CallAsync(HttpMethod.Post, "install-links", content);
-        await browser.GetAsync(new Uri((await TestBed.ReadJsonAsync(link)).GetProperty("url").GetString()!));
-        var site = bed.Wix.CreateSite(siteName);
-        using var end = await browser.GetAsync(await bed.WalkToRedirectAsync(browser, site.InstanceId));
-        await bed.SettleAsync();
-        return site.InstanceId;
-    }
+    private static Task<Guid> InstallForAsync(TestBed bed, string siteName, string customer) => bed.InstallForAsync(customer, siteName);
 
     /// <summary>Sites of every kind.</summary>
     private async Task<TestBed> SetSceneAsync()

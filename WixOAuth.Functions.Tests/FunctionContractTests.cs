@@ -14,18 +14,22 @@ public class FunctionContractTests
     [Fact]
     public void Http_functions_have_the_routes_methods_and_levels_of_the_contract() => Assert.Equal(
         [
-            "AppUrl get install Anonymous",
+            "AppUrl get,head install Anonymous",
             "CompleteSetup post instances/{instanceId}/setup Function",
+            "ConfirmLink post install Anonymous",
             "CreateInstallLink post install-links Function",
             "ForgetInstance delete instances/{instanceId} Function",
             "GetInstance get instances/{instanceId} Function",
             "GetToken get instances/{instanceId}/token Function",
-            "Health get health Anonymous",
+            "Health get,head health Anonymous",
             "ImportInstance put instances/{instanceId} Admin",
             "ListInstances get instances Function",
-            "Redirect get redirect Anonymous",
+            "OpenApi get,head openapi.json Anonymous",
+            "Redirect get,head redirect Anonymous",
             "RefreshInstance post instances/{instanceId}/refresh Function",
-            "Status get status Function",
+            "SetCustomer put instances/{instanceId}/customer Function",
+            "Status get status Anonymous",
+            "StatusView get status/view Function",
             "WixWebhook post webhooks Anonymous",
         ],
         Functions
@@ -42,6 +46,14 @@ public class FunctionContractTests
             .Where(function => function.Trigger is not null)
             .Select(function => $"{function.Key} {function.Trigger!.Schedule}")
             .Order(StringComparer.Ordinal));
+
+    [Fact]
+    public void The_queue_and_its_connection_are_those_of_the_contract() => Assert.Equal(
+        ["RefreshShard refresh-shards Sweep"],
+        Functions
+            .Select(function => (function.Key, Trigger: Trigger<QueueTriggerAttribute>(function.Value)))
+            .Where(function => function.Trigger is not null)
+            .Select(function => $"{function.Key} {function.Trigger!.QueueName} {function.Trigger.Connection}"));
 
     [Fact]
     public void A_function_is_named_as_its_method_and_hands_on_cancellation()

@@ -138,7 +138,7 @@ public sealed partial class TelemetryTests : IDisposable
         Assert.Equal(
             new() { ["outcome=refreshed"] = 1, ["outcome=skipped"] = 0, ["outcome=failed"] = 1 }, _measured.Of("wixoauth.sweep.instances"));
         Assert.Equal((TestClock.Start.AddMinutes(5) - dueAt).TotalSeconds, _measured.Of("wixoauth.sweep.due_lag")[""]);
-        Assert.Equal(new() { [""] = 1 }, _measured.CountsOf("wixoauth.sweep.duration"));
+        Assert.Equal(new() { ["outcome=ok,shard=all"] = 1 }, _measured.CountsOf("wixoauth.sweep.duration"));
         Assert.Equal(new() { [""] = 0 }, _measured.Of("wixoauth.app_secret.suspect"));
     }
 
@@ -167,7 +167,7 @@ public sealed partial class TelemetryTests : IDisposable
     public async Task Installs_redirects_and_set_up_events()
     {
         await InstallThroughTheFlowAsync();
-        await _core.Flow.BeginAsync(new AppUrlRequest(null, "forged", []), None);
+        await _core.Start.BeginAsync(new AppUrlRequest(null, "forged", []), None);
         await _core.Flow.CompleteAsync(new RedirectRequest(null, null, null, true, []), None);
 
         Assert.Equal(new() { ["outcome=consent"] = 1, ["outcome=bad_link"] = 1 }, _measured.Of("wixoauth.install.requests"));
@@ -238,6 +238,7 @@ public sealed partial class TelemetryTests : IDisposable
         var tombstone = Storage.Samples.NewInstance() with { Status = InstanceStatus.Removed, RemovedAt = TestClock.Start.AddDays(-91) };
         await _core.Store.TryWriteAsync(null, tombstone, None);
         await _core.Housekeeping.RunAsync(None);
+        await _core.Cleanup.RunHourlyAsync(None);
 
         Assert.Equal(new() { ["outcome=ok"] = 1 }, _measured.Of("wixoauth.last_use.writes"));
         Assert.Equal(
@@ -292,9 +293,18 @@ public sealed partial class TelemetryTests : IDisposable
         await _core.Clock.RunAsync(_core.GetAsync(Id, TokenRequirements.New));
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
+        _core.Telemetry.PoisonShards(0);
         await _core.Housekeeping.RunAsync(None);
         await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);
+        var answer = _core.Wix.Answer;
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
+        await _core.GetAsync(Id, TokenRequirements.New);
+        _core.Wix.Answer = answer;
+        await _core.GetAsync(Id, TokenRequirements.New);
+        await _core.Background.WhenIdleAsync(None);
+
+        _measured.Observe("wixoauth.wix.throttled");
 
         var documentation = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "metrics.md"));
         var rows = documentation.Split('\n').Where(line => line.StartsWith("| `wixoauth.", StringComparison.Ordinal)).ToDictionary(line => line.Split('`')[1]);
@@ -370,7 +380,7 @@ public sealed partial class TelemetryTests : IDisposable
                 $$"""{"active":"true","clientId":"{{_core.Settings.Wix.AppId}}","instanceId":"{{id}}","iat":"1700000000"}"""),
             _ => StubWix.Json(System.Net.HttpStatusCode.OK, "{}"),
         });
-        var consent = Assert.IsType<InstallResult.Consent>(await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), None));
+        var consent = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(new AppUrlRequest(null, null, []), None));
         var state = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single();
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(
             new RedirectRequest(new AuthorizationCode("a-secret-code"), state, id.ToString(), false, [KeyValuePair.Create(consent.Set.Name, consent.Set.Value)]),

@@ -9,11 +9,16 @@ public sealed class InstallFunctions(InstallEndpoints endpoints)
 {
     [Function(nameof(AppUrl))]
     public Task<IResult> AppUrl(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "install")] HttpRequest request, CancellationToken cancellationToken) =>
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "install")] HttpRequest request, CancellationToken cancellationToken) =>
         endpoints.AppUrl(request, cancellationToken);
+
+    [Function(nameof(ConfirmLink))]
+    public Task<IResult> ConfirmLink(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "install")] HttpRequest request, CancellationToken cancellationToken) =>
+        endpoints.ConfirmLink(request, cancellationToken);
 
     [Function(nameof(Redirect))]
     public Task<IResult> Redirect(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "redirect")] HttpRequest request, CancellationToken cancellationToken) =>
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "redirect")] HttpRequest request, CancellationToken cancellationToken) =>
         endpoints.Redirect(request, cancellationToken);
 }

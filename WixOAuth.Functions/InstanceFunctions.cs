@@ -5,14 +5,14 @@ using WixOAuth.Http;
 namespace WixOAuth.Functions;
 
 /// <summary>Installations, for our own apps and operators.</summary>
-public sealed class InstanceFunctions(InstanceEndpoints endpoints, StatusEndpoint status, HealthEndpoint health)
+public sealed class InstanceFunctions(InstanceEndpoints endpoints, CustomerEndpoints customers, StatusEndpoint status, HealthEndpoint health)
 {
     [Function(nameof(GetInstance))]
     public Task<IResult> GetInstance(
         [HttpTrigger(AuthorizationLevel.Function, "get", Route = "instances/{instanceId}")] HttpRequest request,
         string instanceId,
         CancellationToken cancellationToken) =>
-        endpoints.GetInstance(instanceId, cancellationToken);
+        endpoints.GetInstance(request, instanceId, cancellationToken);
 
     [Function(nameof(ListInstances))]
     public Task<IResult> ListInstances(
@@ -24,27 +24,39 @@ public sealed class InstanceFunctions(InstanceEndpoints endpoints, StatusEndpoin
         [HttpTrigger(AuthorizationLevel.Function, "delete", Route = "instances/{instanceId}")] HttpRequest request,
         string instanceId,
         CancellationToken cancellationToken) =>
-        endpoints.ForgetInstance(instanceId, cancellationToken);
+        endpoints.ForgetInstance(request, instanceId, cancellationToken);
 
     [Function(nameof(CompleteSetup))]
     public Task<IResult> CompleteSetup(
         [HttpTrigger(AuthorizationLevel.Function, "post", Route = "instances/{instanceId}/setup")] HttpRequest request,
         string instanceId,
         CancellationToken cancellationToken) =>
-        endpoints.CompleteSetup(instanceId, cancellationToken);
+        endpoints.CompleteSetup(request, instanceId, cancellationToken);
 
     [Function(nameof(CreateInstallLink))]
     public Task<IResult> CreateInstallLink(
         [HttpTrigger(AuthorizationLevel.Function, "post", Route = "install-links")] HttpRequest request, CancellationToken cancellationToken) =>
-        endpoints.CreateInstallLink(request, cancellationToken);
+        customers.CreateInstallLink(request, cancellationToken);
+
+    [Function(nameof(SetCustomer))]
+    public Task<IResult> SetCustomer(
+        [HttpTrigger(AuthorizationLevel.Function, "put", Route = "instances/{instanceId}/customer")] HttpRequest request,
+        string instanceId,
+        CancellationToken cancellationToken) =>
+        customers.SetCustomer(request, instanceId, cancellationToken);
 
     [Function(nameof(Status))]
     public Task<IResult> Status(
-        [HttpTrigger(AuthorizationLevel.Function, "get", Route = "status")] HttpRequest request, CancellationToken cancellationToken) =>
-        status.Status(request, cancellationToken);
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "status")] HttpRequest request, CancellationToken cancellationToken) =>
+        status.Status(request);
+
+    [Function(nameof(StatusView))]
+    public Task<IResult> StatusView(
+        [HttpTrigger(AuthorizationLevel.Function, "get", Route = "status/view")] HttpRequest request, CancellationToken cancellationToken) =>
+        status.StatusView(request, cancellationToken);
 
     [Function(nameof(Health))]
     public Task<IResult> Health(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "health")] HttpRequest request, CancellationToken cancellationToken) =>
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "health")] HttpRequest request, CancellationToken cancellationToken) =>
         health.Health(cancellationToken);
 }

@@ -1,14 +1,19 @@
 using Microsoft.Azure.Functions.Worker;
 using WixOAuth.Http;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions;
 
-/// <summary>Functions that run on a schedule.</summary>
+/// <summary>Functions that run on a schedule, and what one of them hands to a queue.</summary>
 public sealed class Timers(TimerEndpoints endpoints)
 {
     [Function(nameof(RefreshTokens))]
     public Task RefreshTokens([TimerTrigger("%RefreshSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
         endpoints.RefreshTokens(cancellationToken);
+
+    [Function(nameof(RefreshShard))]
+    public Task RefreshShard([QueueTrigger(ShardMessages.Name, Connection = "Sweep")] string shard, CancellationToken cancellationToken) =>
+        endpoints.RefreshShard(shard, cancellationToken);
 
     [Function(nameof(Housekeeping))]
     public Task Housekeeping([TimerTrigger("%HousekeepingSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>

@@ -19,5 +19,5 @@ public sealed class TokenFunctions(TokenEndpoints endpoints)
         [HttpTrigger(AuthorizationLevel.Function, "post", Route = "instances/{instanceId}/refresh")] HttpRequest request,
         string instanceId,
         CancellationToken cancellationToken) =>
-        endpoints.RefreshInstance(instanceId, cancellationToken);
+        endpoints.RefreshInstance(request, instanceId, cancellationToken);
 }

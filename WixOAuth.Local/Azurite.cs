@@ -28,9 +28,10 @@ public sealed class Azurite : IAsyncDisposable
     {
         _process = process;
         _lock = @lock;
+        var queue = ports.Queue is { } port ? $"QueueEndpoint=http://127.0.0.1:{port}/{Account};" : "";
         ConnectionString = new ConnectionString(
             $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={Key};"
-            + $"TableEndpoint=http://127.0.0.1:{ports.Table}/{Account};BlobEndpoint=http://127.0.0.1:{ports.Blob}/{Account};");
+            + $"TableEndpoint=http://127.0.0.1:{ports.Table}/{Account};BlobEndpoint=http://127.0.0.1:{ports.Blob}/{Account};{queue}");
     }
 
     /// <summary>Reaches this Azurite, and no other.</summary>
@@ -56,15 +57,18 @@ public sealed class Azurite : IAsyncDisposable
     public static Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken) =>
         StartAsync(dataFolder, savesMeanwhile: true, cancellationToken);
 
-    /// <summary>As the other one; may save at its end only, so that it never stands still to save a large table.</summary>
-    internal static async Task<Azurite> StartAsync(string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken)
+    /// <summary>
+    /// As the other one; may save at its end only, so that it never stands still to save a large table, and may serve
+    /// queues, whose messages it keeps in memory.
+    /// </summary>
+    internal static async Task<Azurite> StartAsync(string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken, bool withQueues = false)
     {
         var script = FindScript();
         var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
         Process? process = null;
         try
         {
-            process = Start(script, dataFolder, savesMeanwhile);
+            process = Start(script, dataFolder, savesMeanwhile, withQueues);
             return new Azurite(process, @lock, await ReadPortsAsync(process, cancellationToken));
         }
         catch
@@ -116,7 +120,7 @@ public sealed class Azurite : IAsyncDisposable
         }
     }
 
-    private static Process Start(string script, string dataFolder, bool savesMeanwhile)
+    private static Process Start(string script, string dataFolder, bool savesMeanwhile, bool withQueues)
     {
         var start = new ProcessStartInfo("node")
         {
@@ -128,6 +132,11 @@ public sealed class Azurite : IAsyncDisposable
         if (!savesMeanwhile)
         {
             start.ArgumentList.Add("at-end");
+        }
+
+        if (withQueues)
+        {
+            start.ArgumentList.Add("queue");
         }
 
         try
@@ -181,13 +190,13 @@ public sealed class Azurite : IAsyncDisposable
     }
 }
 
-/// <summary>Where the services of one Azurite listen.</summary>
-internal readonly record struct AzuritePorts(int Table, int Blob)
+/// <summary>The ports of one Azurite's services; no queue port when it serves no queues.</summary>
+internal readonly record struct AzuritePorts(int Table, int Blob, int? Queue)
 {
-    /// <summary>Reads <c>table=1 blob=2</c>; services that are not asked for here are ignored.</summary>
+    /// <summary>Reads <c>table=1 blob=2 queue=3</c>; other services are ignored.</summary>
     public static AzuritePorts Read(string line)
     {
         var ports = line.Split(' ').Select(part => part.Split('=')).ToDictionary(part => part[0], part => int.Parse(part[1], NumberStyles.None, CultureInfo.InvariantCulture));
-        return new AzuritePorts(ports["table"], ports["blob"]);
+        return new AzuritePorts(ports["table"], ports["blob"], ports.TryGetValue("queue", out var queue) ? queue : null);
     }
 }

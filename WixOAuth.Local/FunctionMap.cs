@@ -16,11 +16,18 @@ internal sealed record HttpFunction(string Name, MethodInfo Method, HttpTriggerA
 /// <param name="Trigger">Its schedule.</param>
 internal sealed record TimerFunction(string Name, MethodInfo Method, TimerTriggerAttribute Trigger);
 
+/// <summary>A function that handles the messages of a queue.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Method">What runs.</param>
+/// <param name="Trigger">Its queue.</param>
+internal sealed record QueueFunction(string Name, MethodInfo Method, QueueTriggerAttribute Trigger);
+
 /// <summary>The functions of some classes, found as the real worker finds them: by their attributes.</summary>
 internal sealed class FunctionMap
 {
     private readonly List<HttpFunction> _http = [];
     private readonly List<TimerFunction> _timers = [];
+    private readonly List<QueueFunction> _queues = [];
 
     /// <summary>Finds the functions of <paramref name="classes"/>.</summary>
     /// <exception cref="InvalidOperationException">Two have the same name, or one has no trigger that this host knows or states no level.</exception>
@@ -47,6 +54,9 @@ internal sealed class FunctionMap
     /// <summary>The functions that run by a schedule.</summary>
     public IReadOnlyList<TimerFunction> Timers => _timers;
 
+    /// <summary>The functions that handle messages.</summary>
+    public IReadOnlyList<QueueFunction> Queues => _queues;
+
     /// <summary>The functions of <paramref name="assembly"/>'s public classes.</summary>
     public static FunctionMap Of(Assembly assembly) => new(assembly.GetExportedTypes().Where(type => type.IsClass && (!type.IsAbstract || type.IsSealed)));
 
@@ -65,6 +75,10 @@ internal sealed class FunctionMap
         else if (Trigger<TimerTriggerAttribute>(method) is { } timer)
         {
             _timers.Add(new TimerFunction(name, method, timer));
+        }
+        else if (Trigger<QueueTriggerAttribute>(method) is { } queue)
+        {
+            _queues.Add(new QueueFunction(name, method, queue));
         }
         else
         {

@@ -38,7 +38,8 @@ public sealed class LocalHost : IRunningProgram
     public IReadOnlyList<string> StartLines =>
     [
         $"Install:  {InstallPage}",
-        $"Status:   {_apiUrl}/status?code={Uri.EscapeDataString(FunctionKey)}",
+        $"Status:   {_apiUrl}/status",
+        $"Key:      {FunctionKey}",
         $"GetToken: curl -H \"x-functions-key: {FunctionKey}\" {_apiUrl}/instances/<instanceId>/token",
     ];
 
@@ -143,6 +144,7 @@ public sealed class LocalHost : IRunningProgram
 
         // Last, so that timers start when what they use has started.
         services.AddHostedService(provider => provider.GetRequiredService<TimerService>());
+        services.AddHostedService<QueueService>();
         return builder.Build();
     }
 

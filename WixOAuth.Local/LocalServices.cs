@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using WixOAuth.Local.PretendWix;
 using WixOAuth.Protection;
+using WixOAuth.Settings;
 
 namespace WixOAuth.Local;
 
@@ -77,6 +78,11 @@ internal sealed class LocalServices : IAsyncDisposable
     private static bool NeedsAzurite(LocalSettings settings) =>
         settings.Text("Tables__ConnectionString") is null && settings.Text("Tables__ServiceUri") is null;
 
+    private static bool NeedsQueue(LocalSettings settings) =>
+        string.Equals(settings.Text("Tokens__SweepBy"), nameof(SweepBy.Queue), StringComparison.OrdinalIgnoreCase)
+        && settings.Text("Sweep") is null
+        && settings.Text("Sweep__queueServiceUri") is null;
+
     // A vault means the real Wix: its app secret could not be had from there for a pretend one.
     private static bool NeedsPretendWix(LocalSettings settings) =>
         settings.Text("Wix__ApiUrl") is null && settings.Text("Wix__AppId") is null && settings.Text("KeyVault__VaultUri") is null;
@@ -113,7 +119,7 @@ internal sealed class LocalServices : IAsyncDisposable
     {
         if (NeedsAzurite(settings))
         {
-            _azurite = await Azurite.StartAsync(folder.PathOf("azurite"), cancellationToken);
+            _azurite = await Azurite.StartAsync(folder.PathOf("azurite"), savesMeanwhile: true, cancellationToken, NeedsQueue(settings));
         }
     }
 
@@ -145,10 +151,15 @@ internal sealed class LocalServices : IAsyncDisposable
     {
         if (_azurite is { } azurite)
         {
+            var needsQueue = NeedsQueue(settings);
             settings.Fill("Tables__ConnectionString", azurite.ConnectionString.Reveal);
             if (settings.Text("Backup__ServiceUri") is null)
             {
                 settings.Fill("Backup__ConnectionString", azurite.ConnectionString.Reveal);
+            }
+            if (needsQueue)
+            {
+                settings.Fill("Sweep", azurite.ConnectionString.Reveal);
             }
         }
 

@@ -1,7 +1,9 @@
+using System.Net;
 using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
@@ -43,6 +45,7 @@ public static class ServiceRegistration
         services.AddProtection(settings);
         services.AddStorage(settings);
         services.AddBackup(settings);
+        services.AddShardMessages(settings);
         services.AddWixClient();
 
         services.AddSingleton<BackgroundWork>();
@@ -71,9 +74,14 @@ public static class ServiceRegistration
         services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
         services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
         services.AddSingleton<InstallStateService>();
+        services.AddSingleton<InstallLinkService>();
+        services.AddSingleton<InstallStart>();
+        services.AddSingleton<ExchangeLimiter>();
+        services.AddSingleton<ConsumedStateCleanup>();
+        services.AddSingleton<SiteDescriber>();
         services.AddSingleton<SetupCompleter>();
-        services.AddSingleton<InstallFlow>();
         services.AddSingleton<InstanceConfirmation>();
+        services.AddSingleton<InstallFlow>();
         services.AddSingleton<ImportProof>();
         services.AddSingleton<InstanceImport>();
         services.AddSingleton<ImportEndpoint>();
@@ -84,7 +92,9 @@ public static class ServiceRegistration
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
+        services.AddSingleton<CustomerEndpoints>();
         services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<OpenApiEndpoint>();
         services.AddSingleton<InstanceOverview>();
         services.AddSingleton<RefreshHistory>();
         services.AddSingleton<SweepStateRecorder>();
@@ -110,6 +120,22 @@ public static class ServiceRegistration
         services.AddHostedService<StorageInitializer>();
     }
 
+    private static void AddShardMessages(this IServiceCollection services, ServiceSettings settings)
+    {
+        if (settings.Tokens.SweepBy != SweepBy.Queue)
+        {
+            return;
+        }
+
+        if (settings.Sweep.QueueServiceUri is not null)
+        {
+            services.AddAzureIdentity();
+        }
+
+        services.AddSingleton(provider => ShardMessages.Open(settings.Sweep, provider.GetService<TokenCredential>()));
+        services.AddSingleton<ShardMessages>();
+    }
+
     private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings) => services.AddSecret(
         settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
         provider => provider.GetRequiredService<VaultReader>()
@@ -127,20 +153,24 @@ public static class ServiceRegistration
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
             .ConfigureHttpClient(Configure)
             .RemoveAllLoggers();
+        services.AddSingleton<WixCircuit>();
         services.AddSingleton(provider =>
         {
             var clients = provider.GetRequiredService<IHttpClientFactory>();
             return new WixClient(
                 clients.CreateClient(WixHttp),
                 clients.CreateClient(WixExchangeHttp),
+                provider.GetRequiredService<WixCircuit>(),
                 provider.GetRequiredService<ServiceSettings>(),
                 provider.GetRequiredService<Telemetry>(),
-                provider.GetRequiredService<TimeProvider>());
+                provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<ILogger<WixClient>>());
         });
 
         static SocketsHttpHandler Handler(TimeSpan connectionLifetime) => new()
         {
             AllowAutoRedirect = false,
+            AutomaticDecompression = DecompressionMethods.All,
             UseCookies = false,
             PooledConnectionLifetime = connectionLifetime,
             ConnectTimeout = TimeSpan.FromSeconds(4),

@@ -47,6 +47,7 @@ public sealed class Telemetry : IDisposable
     private readonly Histogram<double> _sweeps;
     private readonly Counter<long> _sweptInstances;
     private readonly Gauge<double> _dueLag;
+    private readonly Gauge<int> _poisonShards;
     private readonly Gauge<int> _secretSuspect;
     private readonly Counter<long> _probes;
     private readonly Counter<long> _falseRejections;
@@ -61,6 +62,7 @@ public sealed class Telemetry : IDisposable
     private readonly Counter<long> _removedRows;
     private readonly Gauge<int> _keyUses;
     private readonly Histogram<double> _backups;
+    private Func<bool>? _isThrottled;
 
     /// <summary>Makes the instruments, once for each service provider.</summary>
     public Telemetry(IMeterFactory meters)
@@ -74,6 +76,7 @@ public sealed class Telemetry : IDisposable
         _wixCalls = Seconds(meter, "wixoauth.wix.call.duration", "Requests to Wix, each attempt by itself.");
         _sweeps = Seconds(meter, "wixoauth.sweep.duration", "Sweeps.");
         _sweptInstances = meter.CreateCounter<long>("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
+        _poisonShards = meter.CreateGauge<int>("wixoauth.sweep.poison_messages", "{message}", "Messages in the queue refresh-shards-poison.");
         _dueLag = meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
         _secretSuspect = meter.CreateGauge<int>("wixoauth.app_secret.suspect", "1", "1 while the app secret is suspect: Wix rejected all sites that were asked.");
         _probes = meter.CreateCounter<long>("wixoauth.app_secret.probes", "{probe}", "Probes of the app secret.");
@@ -89,6 +92,9 @@ public sealed class Telemetry : IDisposable
         _removedRows = meter.CreateCounter<long>("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
         _keyUses = meter.CreateGauge<int>("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");
         _backups = Seconds(meter, "wixoauth.backup.duration", "Copies of the table.");
+
+        meter.CreateObservableGauge(
+            "wixoauth.wix.throttled", () => _isThrottled?.Invoke() == true ? 1 : 0, "1", "1 while the circuit to Wix is open and refreshes pause.");
 
         static Histogram<double> Seconds(Meter meter, string name, string description) => meter.CreateHistogram(
             name, "s", description, advice: new InstrumentAdvice<double>
@@ -173,31 +179,48 @@ public sealed class Telemetry : IDisposable
         }
     }
 
+    /// <summary>Sets what the gauge of the circuit to Wix reads.</summary>
+    public void ObserveThrottling(Func<bool> isThrottled) => _isThrottled = isThrottled;
+
     /// <summary>A request to Wix ended.</summary>
     /// <param name="activity">Its trace.</param>
     /// <param name="endpoint">What was asked: a name of ours, never a URL.</param>
     /// <param name="outcome">How Wix answered.</param>
     /// <param name="status">The status of the answer, if one came.</param>
+    /// <param name="requestId">Wix's own id of the request, if one came.</param>
     /// <param name="took">How long it took.</param>
-    public void CalledWix(Activity? activity, string endpoint, string outcome, int? status, TimeSpan took)
+    public void CalledWix(Activity? activity, string endpoint, string outcome, int? status, string? requestId, TimeSpan took)
     {
-        activity?.SetTag(EndpointTag, endpoint).SetTag("http.response.status_code", status);
+        activity?.SetTag(EndpointTag, endpoint).SetTag("http.response.status_code", status).SetTag("wix.request_id", requestId);
         End(activity, outcome, failed: outcome != "success");
         _wixCalls.Record(took.TotalSeconds, new(EndpointTag, endpoint), new(OutcomeTag, outcome));
     }
 
-    /// <summary>A sweep ended.</summary>
-    public void Swept(Activity? activity, SweepSummary summary)
+    /// <summary>Reports the end of a sweep.</summary>
+    /// <param name="activity">Its trace.</param>
+    /// <param name="summary">What it did.</param>
+    /// <param name="failure">Why it could not read all due instances; null when it could.</param>
+    /// <param name="shard">The shard that it swept; null for all.</param>
+    public void Swept(Activity? activity, SweepSummary summary, Exception? failure = null, InstanceShard? shard = null)
     {
         ArgumentNullException.ThrowIfNull(summary);
+        var outcome = failure switch { null => Ok, StorageUnavailableException => "storage_unavailable", _ => "unexpected" };
+        End(activity, outcome, failed: failure is not null);
         activity?.SetTag("wixoauth.due", summary.Due).SetTag("wixoauth.refreshed", summary.Refreshed).SetTag("wixoauth.failed", summary.Failed);
-        _sweeps.Record(summary.Duration.TotalSeconds);
-        _dueLag.Record(summary.DueLag.TotalSeconds);
+        _sweeps.Record(summary.Duration.TotalSeconds, new(OutcomeTag, outcome), new("shard", shard?.ToString() ?? "all"));
+        if (failure is null)
+        {
+            _dueLag.Record(summary.DueLag.TotalSeconds);
+        }
+
         _secretSuspect.Record(summary.Suspect ? 1 : 0);
         _sweptInstances.Add(summary.Refreshed, new KeyValuePair<string, object?>(OutcomeTag, "refreshed"));
         _sweptInstances.Add(summary.Skipped, new KeyValuePair<string, object?>(OutcomeTag, "skipped"));
         _sweptInstances.Add(summary.Failed, new KeyValuePair<string, object?>(OutcomeTag, "failed"));
     }
+
+    /// <summary>How many messages of the shards' queue were tried too often.</summary>
+    public void PoisonShards(int messages) => _poisonShards.Record(messages);
 
     /// <summary>The app secret came into doubt, or is out of it.</summary>
     public void SecretIsSuspect(bool suspect) => _secretSuspect.Record(suspect ? 1 : 0);
@@ -269,6 +292,8 @@ public sealed class Telemetry : IDisposable
     {
         InstallResult.Stopped stopped => Words.Of(stopped.Problem),
         InstallResult.Consent => "consent",
+        InstallResult.Confirm => "confirm",
+        InstallResult.UsedHere => Words.Of(InstallProblem.BadLink),
         InstallResult.CloseWindow => "close_window",
         _ => "connected",
     };

@@ -138,6 +138,15 @@ param idleAfter string = '01:00:00'
 @description('Tokens__RefreshConcurrency: how many tokens a sweep refreshes at a time.')
 param refreshConcurrency int = 64
 
+@allowed(['Timer', 'Queue'])
+@description('Tokens__SweepBy: what refreshes the sites that are due. Timer: one instance. Queue: the timer sends a message for each of the 16 shards, and Azure runs as many instances as it takes. See docs/scale.md for when.')
+param sweepBy string = 'Timer'
+
+@minValue(0)
+@maxValue(16)
+@description('Instances of the function RefreshShard that are always there, with sweepBy Queue.')
+param alwaysReadyShardInstances int = 0
+
 @description('RefreshSchedule: a six-field cron expression, in UTC.')
 param refreshSchedule string = '0 * * * * *'
 
@@ -156,6 +165,7 @@ var packageContainer = 'packages'
 var tableName = 'WixInstances'
 var backupStorageName = 'stbackup${resourceToken}'
 var backupContainer = 'token-backups'
+var byQueue = sweepBy == 'Queue'
 
 // Regions of the list above without availability zones: zone-redundant storage does not exist there.
 var regionsWithoutZones = [
@@ -193,6 +203,7 @@ module observability 'modules/observability.bicep' = {
     retentionInDays: logRetentionInDays
     dailyCapGb: logDailyCapGb
     alertEmail: alertEmail
+    byQueue: byQueue
   }
 }
 
@@ -208,6 +219,7 @@ module hostStorage 'modules/storage.bicep' = {
     lock: lockResources
     publicNetworkAccess: !privateNetwork
     containers: [packageContainer]
+    queues: byQueue ? ['refresh-shards', 'refresh-shards-poison'] : []
   }
 }
 
@@ -262,6 +274,7 @@ module access 'modules/access.bicep' = {
     backupContainer: backupContainer
     keyVaultName: keyVaultName
     applicationInsightsName: applicationInsightsName
+    byQueue: byQueue
     vaultOfficerPrincipalId: vaultOfficerPrincipalId
     vaultOfficerPrincipalType: vaultOfficerPrincipalType
   }
@@ -278,6 +291,7 @@ module network 'modules/network.bicep' = if (privateNetwork) {
     tokenStorageName: tokenStorageName
     backupStorageName: backupStorageName
     keyVaultName: keyVaultName
+    byQueue: byQueue
   }
   dependsOn: [hostStorage, tokenStorage, backup, keyVault]
 }
@@ -295,6 +309,7 @@ module functionApp 'modules/functionapp.bicep' = {
     packageContainerUrl: '${hostStorage.outputs.blobEndpoint}${packageContainer}'
     hostBlobEndpoint: hostStorage.outputs.blobEndpoint
     hostTableEndpoint: hostStorage.outputs.tableEndpoint
+    queueEndpoint: hostStorage.outputs.queueEndpoint
     tableEndpoint: tokenStorage.outputs.tableEndpoint
     tableName: tableName
     backupBlobEndpoint: backup.outputs.blobEndpoint
@@ -316,6 +331,8 @@ module functionApp 'modules/functionapp.bicep' = {
     entraAllowedApplications: entraAllowedApplications
     idleAfter: idleAfter
     refreshConcurrency: refreshConcurrency
+    byQueue: byQueue
+    alwaysReadyShardInstances: alwaysReadyShardInstances
     refreshSchedule: refreshSchedule
     housekeepingSchedule: housekeepingSchedule
   }

@@ -19,6 +19,8 @@ param instanceMemoryMB = any(int(readEnvironmentVariable('INSTANCE_MEMORY_MB', '
 param zoneRedundant = bool(readEnvironmentVariable('ZONE_REDUNDANT', 'false'))
 
 param refreshConcurrency = int(readEnvironmentVariable('REFRESH_CONCURRENCY', '64'))
+param sweepBy = readEnvironmentVariable('SWEEP_BY', 'Timer')
+param alwaysReadyShardInstances = int(readEnvironmentVariable('ALWAYS_READY_SHARD_INSTANCES', '0'))
 param idleAfter = readEnvironmentVariable('IDLE_AFTER', '01:00:00')
 param refreshSchedule = readEnvironmentVariable('REFRESH_SCHEDULE', '0 * * * * *')
 param housekeepingSchedule = readEnvironmentVariable('HOUSEKEEPING_SCHEDULE', '0 17 3 * * *')

@@ -15,8 +15,11 @@ const azurite = join(azuriteFolder, 'node_modules', 'azurite', 'dist', 'src', 'a
 const local = join(root, 'WixOAuth.Local', 'bin', 'Debug', 'net10.0', 'WixOAuth.Local.dll');
 const dataFolder = resolve(root, process.env.Local__DataFolder ?? join('.data', 'functions'));
 const port = process.env.FUNCTIONS_PORT ?? '7071';
-const children = [];
+const npm = process.ppid;
 let ending = false;
+
+// In a session of its own, so that Ctrl+C in the terminal does not end it first.
+const reaper = spawn(process.execPath, [join(root, 'tools', 'reaper.mjs')], { detached: true, stdio: ['pipe', 'ignore', 'inherit'] });
 
 function end(code, line) {
   if (ending) {
@@ -28,16 +31,17 @@ function end(code, line) {
     console.error(line);
   }
 
-  // Azurite saves its data on SIGINT; both may have had it from the terminal already, which does no harm.
-  const running = children.filter((child) => child.exitCode === null && child.signalCode === null);
-  running.forEach((child) => child.kill('SIGINT'));
-  setTimeout(() => running.forEach((child) => child.kill('SIGKILL')), 8000).unref();
-  Promise.all(running.map((child) => new Promise((done) => child.once('exit', done)))).then(() => process.exit(code));
+  reaper.once('exit', () => process.exit(code));
+  reaper.stdin.end();
 }
 
 function start(name, command, args, options) {
-  const child = spawn(command, args, { stdio: 'inherit', ...options });
-  children.push(child);
+  // The leader of a process group, which also holds what it starts: func's worker.
+  const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'], detached: !windows, ...options });
+  if (child.pid) {
+    reaper.stdin.write(`${child.pid}\n`);
+  }
+
   child.once('error', (error) => end(1, `${name} could not be started: ${error.message}`));
   child.once('exit', (code) => end(code ?? 1, `${name} has ended.`));
   return child;
@@ -88,8 +92,10 @@ async function startPretendWix() {
   return null;
 }
 
-process.on('SIGINT', () => end(0));
-process.on('SIGTERM', () => end(0));
+['SIGINT', 'SIGTERM', 'SIGHUP'].forEach((signal) => process.on(signal, () => end(0)));
+
+// When npm is killed it tells nobody, and this process gets another parent.
+setInterval(() => process.ppid === npm || end(0), 500).unref();
 
 const func = findFunc();
 const settings = func && readSettings();
@@ -107,6 +113,8 @@ if (!func) {
     }
   }
 
+  // With a real app its tokens are real: Core Tools ask for keys only when told to, and listen on all interfaces.
+  const enableAuth = settings.Wix__AppId ? ['--enableAuth'] : [];
   if (!ending && !settings.Wix__AppId) {
     Object.assign(settings, await startPretendWix());
   }
@@ -116,6 +124,6 @@ if (!func) {
   }
 
   if (!ending) {
-    start('The Functions host', func, ['start', '--port', port], { cwd: join(root, 'WixOAuth.Functions'), shell: windows, env: settings });
+    start('The Functions host', func, ['start', '--port', port, ...enableAuth], { cwd: join(root, 'WixOAuth.Functions'), shell: windows, env: settings });
   }
 }

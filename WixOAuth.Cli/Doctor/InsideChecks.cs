@@ -60,7 +60,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
             new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellationToken },
             async (instance, token) =>
             {
-                _ = await wix.MintAsync(instance.Id, secret, token) switch
+                _ = await wix.RequestClientCredentialsTokenAsync(instance.Id, secret, token) switch
                 {
                     TokenAnswer.Granted => Interlocked.Increment(ref ready),
                     TokenAnswer.Rejected => Interlocked.Increment(ref rejected),
@@ -107,7 +107,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
             return Finding.Skipped("app secret", "can be read, but no site is installed to try it with");
         }
 
-        return await _services!.GetRequiredService<WixClient>().MintAsync(instance.Id, secret.Value, cancellationToken) switch
+        return await _services!.GetRequiredService<WixClient>().RequestClientCredentialsTokenAsync(instance.Id, secret.Value, cancellationToken) switch
         {
             TokenAnswer.Granted => Finding.Ok("app secret", "Wix takes it"),
             TokenAnswer.Rejected => Finding.Warning("app secret", $"Wix refuses a client-credentials token for {instance.Id}: compare the secret with Wix's dashboard, unless that site removed the app"),

@@ -30,7 +30,7 @@ public sealed class DocumentationTests
     {
         Assert.False(IsDocumented("M:WixOAuth.Install.InstallFlow.Nothing"));
         Assert.Contains("P:WixOAuth.Instances.Instance.Generation", DocumentedMembers(typeof(Instance)));
-        Assert.Contains("M:WixOAuth.Install.InstallFlow.BeginAsync", DocumentedMembers(typeof(InstallFlow)));
+        Assert.Contains("M:WixOAuth.Install.InstallStart.BeginAsync", DocumentedMembers(typeof(InstallStart)));
         Assert.Contains("F:WixOAuth.Install.InstallProblem.BadLink", DocumentedMembers(typeof(InstallProblem)));
     }
 

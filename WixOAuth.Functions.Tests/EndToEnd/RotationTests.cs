@@ -11,7 +11,6 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 

@@ -1,10 +1,15 @@
 using System.Net;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
+using WixOAuth.Wix;
 using static WixOAuth.Functions.Tests.Storage.Samples;
+using PretendWixEndpoints = WixOAuth.Local.PretendWix.PretendWixEndpoints;
+using PretendWixFault = WixOAuth.Local.PretendWix.PretendWixFault;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -19,33 +24,67 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     public async Task DisposeAsync() => await _bed.DisposeAsync();
 
     [Fact]
-    public async Task It_shows_how_the_sites_stand_and_is_never_framed()
+    public async Task The_view_shows_how_the_sites_stand_and_is_never_framed()
     {
         var id = await _bed.InstallAsync("Ann's Café");
 
-        using var answer = await _bed.CallAsync(HttpMethod.Get, $"status?code={TestBed.FunctionKey}", key: null);
+        using var answer = await _bed.CallAsync(HttpMethod.Get, "status/view");
 
-        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
-        TestBed.AssertCommonHeaders(answer);
-        Assert.Equal("DENY", TestBed.Header(answer, "X-Frame-Options"));
-        var policy = TestBed.Header(answer, "Content-Security-Policy")!;
-        Assert.Contains("frame-ancestors 'none'", policy, StringComparison.Ordinal);
-        Assert.DoesNotContain("unsafe", policy, StringComparison.Ordinal);
-        var page = await PageAsync(answer);
-        Assert.Contains(Regex.Match(policy, "'nonce-([^']+)'").Groups[1].Value, page, StringComparison.Ordinal);
-        Assert.Contains("Ann&#x27;s Caf", page, StringComparison.Ordinal);
-        Assert.Contains(id.ToString(), page, StringComparison.Ordinal);
-        Assert.Contains("<b>1</b>active", page, StringComparison.Ordinal);
-        Assert.DoesNotContain(TestBed.FunctionKey, page, StringComparison.Ordinal);
-        Assert.DoesNotContain(_bed.Wix.Control.IssuedSecrets, secret => page.Contains(secret, StringComparison.Ordinal));
+        AssertStrict(answer);
+        var view = await PageAsync(answer);
+        Assert.DoesNotContain("<script", view, StringComparison.Ordinal);
+        Assert.Contains("Ann&#x27;s Caf", view, StringComparison.Ordinal);
+        Assert.Contains(id.ToString(), view, StringComparison.Ordinal);
+        Assert.Contains("<b>1</b>active", view, StringComparison.Ordinal);
+        Assert.DoesNotContain(TestBed.FunctionKey, view, StringComparison.Ordinal);
+        Assert.DoesNotContain(_bed.Wix.Control.IssuedSecrets, secret => view.Contains(secret, StringComparison.Ordinal));
     }
 
     [Fact]
-    public async Task Without_the_key_there_is_nothing()
+    public async Task The_shell_is_open_and_has_no_data()
     {
+        var id = await _bed.InstallAsync("Ann's Café");
+
         using var answer = await _bed.CallAsync(HttpMethod.Get, "status", key: null);
 
+        AssertStrict(answer);
+        var shell = await PageAsync(answer);
+        Assert.DoesNotContain("Ann", shell, StringComparison.Ordinal);
+        Assert.DoesNotContain(id.ToString(), shell, StringComparison.Ordinal);
+        Assert.Contains("type=\"password\"", shell, StringComparison.Ordinal);
+        Assert.Equal(1, Regex.Count(shell, "<script"));
+
+        // The policy lets in what is in the page, and nothing else.
+        var policy = TestBed.Header(answer, "Content-Security-Policy")!;
+        foreach (var (element, directive) in new[] { ("script", "script-src"), ("style", "style-src") })
+        {
+            var content = Regex.Match(shell, $"<{element}>(.*?)</{element}>", RegexOptions.Singleline).Groups[1].Value;
+            Assert.Contains($"{directive} 'sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(content)))}'", policy, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    [InlineData("wrong")]
+    public async Task Without_the_key_there_is_nothing(string? key)
+    {
+        using var answer = await _bed.CallAsync(HttpMethod.Get, "status/view", key: key);
+
         Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
+        Assert.Empty(await answer.Content.ReadAsByteArrayAsync());
+    }
+
+    [Fact]
+    public async Task A_key_in_the_address_is_refused_good_or_not()
+    {
+        foreach (var key in new[] { TestBed.FunctionKey, "wrong", "" })
+        {
+            await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"status?code={key}", key: null), 400, "invalid_request");
+        }
+
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"status/view?code={TestBed.FunctionKey}", key: null), 400, "invalid_request");
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"status/view?code={TestBed.FunctionKey}"), 400, "invalid_request");
     }
 
     [Fact]
@@ -54,11 +93,37 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         const string hostile = "</h3><script>alert(1)</script>\" onclick='x' <img src=x>";
         await _bed.InstallAsync(hostile);
 
-        var page = await PageAsync("status");
+        var page = await PageAsync("status/view");
 
-        Assert.Equal(1, Regex.Count(page, "<script"));
+        Assert.DoesNotContain("<script", page, StringComparison.Ordinal);
         Assert.DoesNotContain("<img", page, StringComparison.Ordinal);
         Assert.Contains("&lt;script&gt;alert(1)", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task It_tells_while_Wix_throttles_this_process()
+    {
+        var ids = new[] { await _bed.InstallAsync(), await _bed.InstallAsync() };
+        Assert.DoesNotContain("wix-throttled", await PageAsync("status/view"), StringComparison.Ordinal);
+        _bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Status = 429, RetryAfter = "3600" });
+        var calls = _bed.Wix.Control.Counts.Calls["access"];
+
+        foreach (var (id, longest) in ids.Zip([60, 10]))
+        {
+            using var answer = await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
+            Assert.InRange(answer.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, longest);
+        }
+
+        Assert.Equal(calls + 1, _bed.Wix.Control.Counts.Calls["access"]);
+        Assert.Contains("id=\"wix-throttled\"", await PageAsync("status/view"), StringComparison.Ordinal);
+        Assert.Contains("The circuit to Wix opened (status 429, Wix request id 1", _bed.Logs.Everything, StringComparison.Ordinal);
+
+        _bed.Wix.Control.Heal(PretendWixEndpoints.Access);
+        _bed.Clock.Advance(WixCircuit.ProbeInterval);
+        using var probe = await _bed.CallAsync(HttpMethod.Post, $"instances/{ids[1]}/refresh");
+        Assert.Equal(HttpStatusCode.NoContent, probe.StatusCode);
+        Assert.DoesNotContain("wix-throttled", await PageAsync("status/view"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -69,20 +134,20 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
             await _bed.InstallAsync($"Site number {number:D2}");
         }
 
-        var first = await PageAsync("status");
+        var first = await PageAsync("status/view");
         Assert.Contains("25 instances", first, StringComparison.Ordinal);
         var cursor = Regex.Match(first, "id=\"next\" data-cursor=\"([^\"]+)\"").Groups[1].Value;
-        var second = await PageAsync($"status?cursor={cursor}");
+        var second = await PageAsync($"status/view?cursor={cursor}");
         Assert.Contains("2 instances", second, StringComparison.Ordinal);
         Assert.DoesNotContain("id=\"next\"", second, StringComparison.Ordinal);
 
-        var found = await PageAsync("status?search=NUMBER%2013");
+        var found = await PageAsync("status/view?search=NUMBER%2013");
         Assert.Contains("1 instance<", found, StringComparison.Ordinal);
         Assert.Contains("Site number 13", found, StringComparison.Ordinal);
         var id = Regex.Match(found, "data-id=\"([^\"]+)\"").Groups[1].Value;
-        Assert.Contains("Site number 13", await PageAsync($"status?search={id}"), StringComparison.Ordinal);
-        Assert.Contains("No instance found", await PageAsync("status?search=nowhere"), StringComparison.Ordinal);
-        Assert.Contains("No instance found", await PageAsync("status?status=removed"), StringComparison.Ordinal);
+        Assert.Contains("Site number 13", await PageAsync($"status/view?search={id}"), StringComparison.Ordinal);
+        Assert.Contains("No instance found", await PageAsync("status/view?search=nowhere"), StringComparison.Ordinal);
+        Assert.Contains("No instance found", await PageAsync("status/view?status=removed"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -100,25 +165,24 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         bed.Clock.Advance(TimeSpan.FromMinutes(6));
         await Task.WhenAll(failing.Append(well).Select(id => bed.GetTokenAsync(id)));
 
-        var first = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?status=failing"));
+        var first = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?status=failing"));
         Assert.Contains("<b>27</b>active, last refresh failed", first, StringComparison.Ordinal);
-        Assert.Contains("<option value=\"failing\" selected>", first, StringComparison.Ordinal);
         var cursor = Regex.Match(first, "id=\"next\" data-cursor=\"([^\"]+)\"").Groups[1].Value;
-        var second = await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?status=failing&cursor={cursor}"));
+        var second = await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status/view?status=failing&cursor={cursor}"));
         Assert.DoesNotContain("id=\"next\"", second, StringComparison.Ordinal);
         Assert.Equal((25, 2), (Ids(first).Count, Ids(second).Count));
         Assert.Equal(failing.Select(id => id.ToString()).Order(StringComparer.Ordinal), Ids(first).Concat(Ids(second)));
 
-        var found = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?status=failing&search=number%2013"));
+        var found = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?status=failing&search=number%2013"));
         Assert.Equal([failing[13].ToString()], Ids(found));
-        Assert.Empty(Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?status=failing&search=well"))));
-        Assert.Empty(Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?status=failing&search={well}"))));
-        Assert.Single(Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?status=failing&search={failing[0]}"))));
-        await TestBed.AssertProblemAsync(await bed.CallAsync(HttpMethod.Get, $"status?cursor={cursor}"), 400, "invalid_request");
+        Assert.Empty(Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?status=failing&search=well"))));
+        Assert.Empty(Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status/view?status=failing&search={well}"))));
+        Assert.Single(Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status/view?status=failing&search={failing[0]}"))));
+        await TestBed.AssertProblemAsync(await bed.CallAsync(HttpMethod.Get, $"status/view?cursor={cursor}"), 400, "invalid_request");
 
         // One that is well again is listed no more, though the counts are half a minute old.
         using var forgotten = await bed.CallAsync(HttpMethod.Delete, $"instances/{failing[0]}");
-        Assert.DoesNotContain(failing[0].ToString(), await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?status=failing")), StringComparison.Ordinal);
+        Assert.DoesNotContain(failing[0].ToString(), await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?status=failing")), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -126,13 +190,13 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         var id = await _bed.InstallAsync();
         using var first = await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
-        Assert.Contains("<dt>brought a token</dt><dd>1</dd>", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.Contains("<dt>brought a token</dt><dd>1</dd>", await PageAsync("status/view"), StringComparison.Ordinal);
 
         await _bed.RestartAsync();
 
-        Assert.Contains("<dt>brought a token</dt><dd>1</dd>", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.Contains("<dt>brought a token</dt><dd>1</dd>", await PageAsync("status/view"), StringComparison.Ordinal);
         using var second = await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
-        Assert.Contains("<dt>brought a token</dt><dd>2</dd>", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.Contains("<dt>brought a token</dt><dd>2</dd>", await PageAsync("status/view"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -147,18 +211,18 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         await using var bed = await TestBed.StartAsync(azurite, services =>
             services.Replace(ServiceDescriptor.Singleton<IInstanceStore>(store)).Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(store)));
 
-        var first = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?search=needle"));
+        var first = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?search=needle"));
         Assert.Contains("None found so far", first, StringComparison.Ordinal);
         var cursor = Regex.Match(first, "id=\"next\" data-cursor=\"([^\"]+)\">Search on<").Groups[1].Value;
-        var second = await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?search=needle&cursor={cursor}"));
+        var second = await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status/view?search=needle&cursor={cursor}"));
         Assert.Contains("1 instance<", second, StringComparison.Ordinal);
         Assert.DoesNotContain("id=\"next\"", second, StringComparison.Ordinal);
 
         // What is found comes a page at a time, each once.
-        var hay = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status?search=hay"));
+        var hay = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?search=hay"));
         Assert.Contains("25 found so far", hay, StringComparison.Ordinal);
         cursor = Regex.Match(hay, "id=\"next\" data-cursor=\"([^\"]+)\"").Groups[1].Value;
-        var more = Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status?search=hay&cursor={cursor}")));
+        var more = Ids(await PageAsync(await bed.CallAsync(HttpMethod.Get, $"status/view?search=hay&cursor={cursor}")));
         Assert.Equal(50, Ids(hay).Concat(more).Distinct().Count());
     }
 
@@ -170,19 +234,19 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         row["Generation"] = "a newer version's";
         await _bed.Table.UpdateEntityAsync(row, row.ETag);
 
-        Assert.Contains("No instance found", await PageAsync($"status?search={id}"), StringComparison.Ordinal);
-        Assert.Contains("No instance found", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.Contains("No instance found", await PageAsync($"status/view?search={id}"), StringComparison.Ordinal);
+        Assert.Contains("No instance found", await PageAsync("status/view"), StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Whoever_has_changed_something_has_all_counted_anew()
     {
         var id = await _bed.InstallAsync();
-        Assert.Contains("<b>1</b>active<", await PageAsync("status"), StringComparison.Ordinal);
+        Assert.Contains("<b>1</b>active<", await PageAsync("status/view"), StringComparison.Ordinal);
         using var forgotten = await _bed.CallAsync(HttpMethod.Delete, $"instances/{id}");
 
-        Assert.Contains("<b>1</b>active<", await PageAsync("status"), StringComparison.Ordinal);
-        Assert.Contains("<b>0</b>active<", await PageAsync("status?recount=yes"), StringComparison.Ordinal);
+        Assert.Contains("<b>1</b>active<", await PageAsync("status/view"), StringComparison.Ordinal);
+        Assert.Contains("<b>0</b>active<", await PageAsync("status/view?recount=yes"), StringComparison.Ordinal);
     }
 
     [Theory]
@@ -192,7 +256,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("?cursor=forged")]
     [InlineData("?search=a&search=b")]
     public async Task What_the_page_did_not_make_is_refused(string query) =>
-        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"status{query}"), 400, "invalid_request");
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"status/view{query}"), 400, "invalid_request");
 
     [Fact]
     public async Task A_failing_site_says_why_in_plain_words()
@@ -203,9 +267,9 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         bed.Clock.Advance(TimeSpan.FromMinutes(6));
         await bed.GetTokenAsync(id);
 
-        var page = await (await bed.CallAsync(HttpMethod.Get, "status")).Content.ReadAsStringAsync();
+        var page = await (await bed.CallAsync(HttpMethod.Get, "status/view")).Content.ReadAsStringAsync();
 
-        Assert.Contains("Wix does not accept its refresh token", page, StringComparison.Ordinal);
+        Assert.Contains("Wix rejects every grant that is allowed for it", page, StringComparison.Ordinal);
         Assert.Contains("<b>1</b>active, last refresh failed", page, StringComparison.Ordinal);
         Assert.Contains("<dt>failed</dt><dd>1</dd>", page, StringComparison.Ordinal);
         Assert.Contains("no token, though they should have one</dt><dd class=\"bad\">1</dd>", page, StringComparison.Ordinal);
@@ -219,7 +283,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Wix__SetupCompletion", mode));
         await bed.InstallAsync();
 
-        var page = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status"));
+        var page = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view"));
 
         Assert.Equal(isOffered, page.Contains("data-act=\"setup\"", StringComparison.Ordinal));
         Assert.Equal(isOffered, page.Contains("Set-up not completed", StringComparison.Ordinal));
@@ -240,10 +304,23 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         row["SiteUrl"] = url;
         await _bed.Table.UpdateEntityAsync(row, row.ETag);
 
-        var page = await PageAsync("status");
+        var page = await PageAsync("status/view");
 
         Assert.Equal(isLink ? 1 : 0, Regex.Count(page, "<a "));
         Assert.All(Regex.Matches(page, "<a ([^>]*)>").Select(link => link.Groups[1].Value), link => Assert.Matches("^href=\"https://ann[.]example[.]com/[^\" ]*\" target=\"_blank\" rel=\"noopener noreferrer nofollow\"$", link));
+    }
+
+    private static void AssertStrict(HttpResponseMessage answer)
+    {
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        TestBed.AssertCommonHeaders(answer);
+        Assert.Equal("text/html", answer.Content.Headers.ContentType?.MediaType);
+        Assert.Equal("DENY", TestBed.Header(answer, "X-Frame-Options"));
+        Assert.Equal("same-origin", TestBed.Header(answer, "Cross-Origin-Opener-Policy"));
+        var policy = TestBed.Header(answer, "Content-Security-Policy")!;
+        Assert.StartsWith("default-src 'none'; ", policy, StringComparison.Ordinal);
+        Assert.Contains("frame-ancestors 'none'", policy, StringComparison.Ordinal);
+        Assert.DoesNotContain("unsafe", policy, StringComparison.Ordinal);
     }
 
     private static List<string> Ids(string page) => [.. Regex.Matches(page, "data-act=\"refresh\" data-id=\"([^\"]+)\"").Select(match => match.Groups[1].Value)];

@@ -12,13 +12,14 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Local;
 using WixOAuth.Local.PretendWix;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
 /// <summary>The whole program over real HTTP, with the pretend Wix and a table of its own in the real Azurite.</summary>
 public sealed class TestBed : IAsyncDisposable
 {
-    public const string AppId = "11111111-2222-4333-8444-555555555555";
+    public const string AppId = "1a1b1c1d-2222-4333-8444-555555555555";
     public const string AppSecret = "the-app-secret-of-the-tests";
     public const string FunctionKey = "the-function-key-of-the-tests";
     public const string ProtectionKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -152,6 +153,26 @@ public sealed class TestBed : IAsyncDisposable
         return TestBrowser.LocationOf(await browser.PostAsync(consent, ("decision", "agree")));
     }
 
+    /// <summary>The address of a new install link.</summary>
+    public async Task<string> CreateLinkAsync(string customer, string? displayName = null)
+    {
+        using var content = System.Net.Http.Json.JsonContent.Create(new { customer, display_name = displayName });
+        using var made = await CallAsync(HttpMethod.Post, "install-links", content);
+        Assert.Equal(System.Net.HttpStatusCode.Created, made.StatusCode);
+        return (await ReadJsonAsync(made)).GetProperty("url").GetString()!;
+    }
+
+    /// <summary>A whole install with a link for a customer; answers the instance.</summary>
+    public async Task<Guid> InstallForAsync(string customer, string siteName = "Ann's Café")
+    {
+        using var browser = new TestBrowser();
+        await browser.ConfirmAsync(await CreateLinkAsync(customer));
+        var site = Wix.CreateSite(siteName);
+        TestBrowser.LocationOf(await browser.GetAsync(await WalkToRedirectAsync(browser, site.InstanceId)));
+        await SettleAsync();
+        return site.InstanceId;
+    }
+
     /// <summary>A whole install; answers the instance.</summary>
     public async Task<Guid> InstallAsync(string siteName = "Ann's Café")
     {
@@ -191,8 +212,13 @@ public sealed class TestBed : IAsyncDisposable
     public async Task<List<TableEntity>> RowsOfAsync(Guid instanceId) =>
         [.. (await RowsAsync()).Where(row => row.RowKey.EndsWith($"|{instanceId}", StringComparison.Ordinal))];
 
-    /// <summary>The whole table as it lies there.</summary>
-    public async Task<List<TableEntity>> RowsAsync() => await Table.QueryAsync<TableEntity>().ToListAsync();
+    /// <summary>All rows of the table but the key-check row.</summary>
+    public async Task<List<TableEntity>> RowsAsync() =>
+        await Table.QueryAsync<TableEntity>(row => row.RowKey != TableInstanceStore.KeyCheckRowKey).ToListAsync();
+
+    /// <summary>The key-check row; null when there is none.</summary>
+    public async Task<TableEntity?> FindKeyCheckRowAsync() =>
+        await Table.QueryAsync<TableEntity>(row => row.RowKey == TableInstanceStore.KeyCheckRowKey).SingleOrDefaultAsync();
 
     public TableClient Table => new(_settings["Tables__ConnectionString"], _settings["Tables__Name"]);
 

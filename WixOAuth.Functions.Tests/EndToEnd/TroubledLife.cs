@@ -17,10 +17,9 @@ internal static class TroubledLife
         List<string> secrets = [TestBed.AppSecret, TestBed.FunctionKey, TestBed.ProtectionKey];
 
         // A link, its install, a reload, a replay, and redirects that are refused.
-        using var made = await bed.CallAsync(HttpMethod.Post, "install-links", new StringContent("""{"customer":"the-customer"}"""));
-        var link = (await TestBed.ReadJsonAsync(made)).GetProperty("url").GetString()!;
+        var link = await bed.CreateLinkAsync("the-customer");
         secrets.Add(link.Split("start=")[1]);
-        await browser.GetAsync($"{link}&note={OnlyInQueries}");
+        await browser.ConfirmAsync($"{link}&note={OnlyInQueries}");
         var site = bed.Wix.CreateSite("Ann's Café");
         var redirect = await bed.WalkToRedirectAsync(browser, site.InstanceId);
         var query = TestBed.QueryOf(redirect);

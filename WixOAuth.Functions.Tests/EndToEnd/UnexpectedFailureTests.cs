@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Moq;
 using WixOAuth.Http;
 using WixOAuth.Instances;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -25,7 +26,10 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
         _store.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync(new StorageUnavailableException());
-        _bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(_store.Object)));
+        _store.Setup(store => store.ReadGlancesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceGlance>());
+        _bed = await TestBed.StartAsync(azurite, services => services
+            .Replace(ServiceDescriptor.Singleton(_store.Object))
+            .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(new MemoryInstanceStore())));
     }
 
     public async Task DisposeAsync() => await _bed.DisposeAsync();
@@ -47,7 +51,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         using var browser = new TestBrowser();
         var redirect = await _bed.WalkToRedirectAsync(browser, _bed.Wix.CreateSite("One").InstanceId);
 
-        using var response = await browser.GetAsync(redirect);
+        using var response = await TestBrowser.FollowRefusalAsync(await browser.GetAsync(redirect));
 
         Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
         var page = await response.Content.ReadAsStringAsync();
@@ -68,13 +72,17 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     }
 
     [Fact]
-    public async Task Timers_end_quietly_and_the_next_tick_tries_again()
+    public async Task Timer_that_fails_tells_the_host_so_without_the_cause()
     {
         var timers = _bed.Host.Services.GetRequiredService<TimerEndpoints>();
 
-        await timers.RefreshTokens(CancellationToken.None);
-        await timers.Housekeeping(CancellationToken.None);
+        var sweep = await Assert.ThrowsAsync<TimerFailedException>(() => timers.RefreshTokens(CancellationToken.None));
+        var housekeeping = await Assert.ThrowsAsync<TimerFailedException>(() => timers.Housekeeping(CancellationToken.None));
 
+        Assert.Equal("RefreshTokens failed: InvalidOperationException.", sweep.Message);
+        Assert.StartsWith("Housekeeping failed: ", housekeeping.Message, StringComparison.Ordinal);
+        Assert.Null(sweep.InnerException);
+        Assert.DoesNotContain(Secret, $"{sweep} {housekeeping}", StringComparison.Ordinal);
         AssertOnlyTheKindIsLogged();
     }
 

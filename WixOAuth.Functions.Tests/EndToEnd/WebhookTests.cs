@@ -126,7 +126,7 @@ public sealed class WebhookTests(AzuriteFixture azurite) : IAsyncLifetime
         {
             var id = JsonNode.Parse(claims["data"]!.GetValue<string>())!["instanceId"]!.GetValue<string>();
             Assert.Equal(HttpStatusCode.OK, (await _bed.PostWebhookAsync(signer.SignClaims(claims))).StatusCode);
-            using var answer = await _bed.CallAsync(HttpMethod.Get, $"status?search={id}");
+            using var answer = await _bed.CallAsync(HttpMethod.Get, $"status/view?search={id}");
             var page = await answer.Content.ReadAsStringAsync();
             var list = Regex.Match(page, """<ul class="list">.*?</ul>""", RegexOptions.Singleline).Value;
             Assert.Contains(id, list, StringComparison.Ordinal);

@@ -249,7 +249,7 @@ public sealed class FaultTests(AzuriteFixture azurite)
             switch (operation)
             {
                 case "Install":
-                    var consent = (InstallResult.Consent)await _core.Flow.BeginAsync(new AppUrlRequest(null, null, []), CancellationToken.None);
+                    var consent = (InstallResult.Consent)await _core.Start.BeginAsync(new AppUrlRequest(null, null, []), CancellationToken.None);
                     var request = new RedirectRequest(
                         new AuthorizationCode($"code-{Guid.NewGuid():N}"),
                         QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single(),

@@ -8,7 +8,6 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Functions.Tests.Support;
-using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Wix;
 

@@ -6,6 +6,7 @@ using Azure.Data.Tables;
 using CsCheck;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Install;
 using WixOAuth.Http;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
@@ -31,24 +32,25 @@ public sealed class HostileParserTests : IDisposable
     [Fact]
     public async Task States_links_and_cookies_open_only_as_what_they_were_made_for()
     {
-        var (state, cookie) = await _core.Tickets.IssueAsync(new byte[16], "a customer", None);
-        var (link, _) = await _core.Tickets.IssueLinkAsync("a customer", None);
+        var (state, cookie) = await _core.States.IssueAsync(new ConfirmedLink(1, _core.Clock.GetUtcNow(), "a customer"), None);
+        var (link, _) = await _core.Links.IssueAsync("a customer", displayName: null, None);
+        var (named, _) = await _core.Links.IssueAsync("a customer", "A customer", None);
         var texts = Gen.OneOf(
             HostileText.InHeader,
-            Gen.Select(HostileText.Change, Gen.OneOf(state, cookie.Value, link)).Select((change, text) => change(text)));
+            Gen.Select(HostileText.Change, Gen.OneOf(state, cookie.Value, link, named)).Select((change, text) => change(text)));
         await texts.TryAsync(3_000, async text =>
         {
-            Assert.Null(await _core.Tickets.ReadStateAsync(text, None));
-            Assert.Null(await _core.Tickets.ReadLinkAsync(text, None));
-            var (inFlight, useless) = await _core.Tickets.ReadAllAsync([new(text, cookie.Value), new(cookie.Name, text), new(text, text)], None);
+            Assert.Null(await _core.States.ReadStateAsync(text, None));
+            Assert.Null(await _core.Links.ReadAsync(text, None));
+            var (inFlight, useless) = await _core.States.ReadAllAsync([new(text, cookie.Value), new(cookie.Name, text), new(text, text)], None);
 
             // Nothing is read under a name that is none of ours, nor what follows on a value that does not open.
-            Assert.All(inFlight, install => Assert.Equal((text, "a customer"), (install.Name, install.Ticket.Customer)));
+            Assert.All(inFlight, install => Assert.Equal((text, "a customer"), (install.Name, install.Install.Link?.Customer)));
             Assert.Contains(cookie.Name, useless);
             Assert.All(useless, name => Assert.Matches("^__Host-wix-install-[0-9a-f]{16}$", name));
         });
-        Assert.Null(await _core.Tickets.ReadStateAsync(link, None));
-        Assert.Null(await _core.Tickets.ReadLinkAsync(cookie.Value, None));
+        Assert.Null(await _core.States.ReadStateAsync(link, None));
+        Assert.Null(await _core.Links.ReadAsync(cookie.Value, None));
     }
 
     [Fact]
@@ -113,7 +115,7 @@ public sealed class HostileParserTests : IDisposable
             {
                 await core.Client.ExchangeCodeAsync(new AuthorizationCode("c"), secret, None),
                 await core.Client.RefreshAsync(new RefreshToken("r"), secret, None),
-                await core.Client.MintAsync(Core.NewId(), secret, None),
+                await core.Client.RequestClientCredentialsTokenAsync(Core.NewId(), secret, None),
             })
             {
                 if (answer is TokenAnswer.Granted granted)

@@ -1,7 +1,6 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
-using Azure.Data.Tables;
 using CsCheck;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -31,7 +30,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     ];
 
     private static readonly HashSet<string> s_pages =
-        [.. Enum.GetValues<InstallProblem>().Select(InstallPages.Of), InstallPages.Connected];
+        [.. Enum.GetValues<InstallProblem>().Select(InstallPages.Of), InstallPages.Connected, InstallPages.UsedHere];
 
     private static readonly string[] s_parameters =
         ["token", "start", "code", "state", "instanceId", "error", "error_description", "Code", "STATE", "code[]", "%63ode", "access_token", "", "redirectUrl", "appId"];
@@ -104,6 +103,48 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_problem_page_has_nothing_of_its_address()
+    {
+        var words = Gen.Frequency((1, HostileText.InQuery), (2, Gen.OneOf(Enum.GetValues<InstallProblem>()).Select(Words.Of)));
+        await Gen.Select(words, Query(["x", "problem", "PROBLEM"])).Select((word, more) => new HostileRequest("GET", "/api/redirect", $"problem={word}&{more}", "", null))
+            .TryAsync(500, request => CheckAsync(request, answer =>
+            {
+                if (answer.Status == 303)
+                {
+                    AssertRefused(answer);
+                }
+                else
+                {
+                    Assert.True(answer.Status is 400 or 403 or 500 or 502 or 503, $"{answer.Status}");
+                    AssertPage(answer);
+                }
+            }));
+        await AssertNothingHappenedAsync();
+    }
+
+    [Theory]
+    [InlineData("Sec-Fetch-Site: same-origin\r\n", 400)]
+    [InlineData("Origin: null\r\n", 400)]
+    [InlineData("Sec-Fetch-Site: cross-site\r\n", 403)]
+    [InlineData("Sec-Fetch-Site: same-site\r\n", 403)]
+    [InlineData("Sec-Fetch-Site: none\r\n", 403)]
+    [InlineData("Sec-Fetch-Site: cross-site\r\nOrigin: null\r\n", 403)]
+    [InlineData("Origin: http://evil.example\r\n", 403)]
+    [InlineData("Origin: null\r\nOrigin: null\r\n", 403)]
+    [InlineData("", 403)]
+    public async Task The_button_of_a_link_takes_no_link_that_we_did_not_make(string headers, int status)
+    {
+        var bodies = Gen.OneOf(HostileText.Body, HostileText.InQuery.Select(text => Encoding.Latin1.GetBytes($"start={text}")));
+        await Gen.Select(bodies, Query(["start", "x"])).Select((body, query) => Post("/api/install", query, headers, body))
+            .TryAsync(100, request => CheckAsync(request, answer =>
+            {
+                Assert.Equal(status, answer.Status);
+                AssertPage(answer);
+            }));
+        await AssertNothingHappenedAsync();
+    }
+
+    [Fact]
     public async Task The_webhook_takes_nothing_that_Wix_did_not_sign()
     {
         var genuine = Sign("""{"alg":"RS256","kid":"one"}""", $$"""{"data":"{\"eventType\":\"AppRemoved\",\"instanceId\":\"{{Guid.NewGuid()}}\"}","iat":1770000000,"exp":4000000000}""");
@@ -154,8 +195,8 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     public async Task Other_methods_and_paths_are_not_there()
     {
         var wrong = Gen.Select(
-            Gen.OneOf("POST", "PUT", "HEAD", "OPTIONS", "TRACE", "PATCH", "DELETE", "PROPFIND", "GETT"),
-            Gen.OneOf("/api/install", "/api/redirect", "/api/health", "/api/webhooks%2f", "/api//install", "/api/install/..;/status", "/API/Install/x", "/api/redirect%00", "/api/%3Cscript%3E" + HostileText.Marker, "/", "/.git/config"),
+            Gen.OneOf("PUT", "OPTIONS", "TRACE", "PATCH", "DELETE", "PROPFIND", "GETT"),
+            Gen.OneOf("/api/install", "/api/status", "/api/redirect", "/api/health", "/api/webhooks%2f", "/api//install", "/api/install/..;/status", "/API/Install/x", "/api/redirect%00", "/api/%3Cscript%3E" + HostileText.Marker, "/", "/.git/config"),
             HostileText.InQuery);
         await wrong.Select((method, path, query) => new HostileRequest(method, path, query, "", null)).TryAsync(800, request => CheckAsync(request, answer =>
         {
@@ -239,13 +280,14 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     public async Task Who_has_the_key_makes_it_fail_as_little()
     {
         var key = $"x-functions-key: {TestBed.FunctionKey}\r\n";
-        var paths = Gen.OneOf("/api/instances/{0}/token", "/api/instances/{0}", "/api/instances", "/api/status");
+        var paths = Gen.OneOf("/api/instances/{0}/token", "/api/instances/{0}", "/api/instances", "/api/status/view");
         var read = Gen.Select(paths, HostileText.InQuery, Query(s_keyedParameters)).Select((path, id, query) => new HostileRequest(
             "GET", path.Replace("{0}", id.Replace("?", "", StringComparison.Ordinal).Replace("/", "", StringComparison.Ordinal), StringComparison.Ordinal), query, key, null));
         var written = HostileText.Body.Select(body => Post("/api/install-links", "", key, body));
         var named = Gen.Select(HostileJson.Text, HostileText.InHeader)
             .Select((json, name) => Post("/api/install-links", "", key, Encoding.UTF8.GetBytes($"{{\"x\":{json},\"customer\":{json},\"\\ud800\":\"{name}\"}}")));
-        await Gen.OneOf(read, written, named).TryAsync(1_500, async request =>
+        var set = HostileText.Body.Select(body => new HostileRequest("PUT", $"/api/instances/{Guid.NewGuid()}/customer", "", key, body));
+        await Gen.OneOf(read, written, named, set).TryAsync(1_500, async request =>
         {
             // Some of these paths are none at all to the server.
             var answer = await RawHttp.SendAsync(_bed.Host.Url, request.ToBytes());
@@ -253,7 +295,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
             Assert.InRange(answer.Status, 200, 499);
         });
         Assert.Empty(_bed.Logs.Lines(LogLevel.Error));
-        Assert.Equal(0, await new TableClient(_bed.Settings["Tables__ConnectionString"], _bed.Settings["Tables__Name"]).QueryAsync<TableEntity>().CountAsync());
+        Assert.Empty(await _bed.RowsAsync());
     }
 
     private async Task CheckAsync(HostileRequest request, Action<RawAnswer> check)
@@ -315,8 +357,11 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
 
     private static void AssertRefused(RawAnswer answer)
     {
-        Assert.Equal(400, answer.Status);
-        AssertPage(answer);
+        Assert.Equal(303, answer.Status);
+        Assert.Contains(answer.Header("Location"), Enum.GetValues<InstallProblem>().Select(problem => $"/api/redirect?problem={Words.Of(problem)}"));
+        Assert.Equal("unsafe-none", answer.Header("Cross-Origin-Opener-Policy"));
+        Assert.Null(answer.Header("Set-Cookie"));
+        Assert.Empty(answer.Body);
     }
 
     private static void AssertPage(RawAnswer answer)
@@ -342,7 +387,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
             call.Method == nameof(IInstanceStore.InitializeAsync)
             || (call.Method == nameof(IInstanceStore.FindAsync) && call.Id == default(InstanceId)), // The question that Health asks.
             call.Method));
-        Assert.Equal(0, await new TableClient(_bed.Settings["Tables__ConnectionString"], _bed.Settings["Tables__Name"]).QueryAsync<TableEntity>().CountAsync());
+        Assert.Empty(await _bed.RowsAsync());
         Assert.Empty(_bed.Wix.Control.Calls);
         Assert.Empty(_bed.Logs.Lines(LogLevel.Error));
         Assert.Empty(_bed.Logs.Lines(LogLevel.Critical));

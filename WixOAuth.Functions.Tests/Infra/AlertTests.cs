@@ -10,9 +10,11 @@ public partial class AlertTests
 {
     private static readonly string[] s_alerts =
     [
-        "backup-overdue", "due-lag", "key-vault-denied", "log-cap", "refresh-failures", "reinstall-required", "secret-suspect", "server-errors", "slow-webhooks",
+        "backup-overdue", "due-lag", "key-vault-denied", "log-cap", "refresh-failures", "reinstall-required", "secret-suspect", "server-errors", "sites-on-fallback", "slow-webhooks",
         "sweep-stopped", "table-deleted",
     ];
+
+    private static readonly string[] s_queueAlerts = ["poison-messages", "shards-unseen"];
 
     /// <summary>The columns of Azure's tables that queries read.</summary>
     private static readonly string[] s_columns =
@@ -73,6 +75,14 @@ public partial class AlertTests
     }
 
     [SkippableFact]
+    public async Task The_sweep_by_queue_has_alerts_of_its_own()
+    {
+        var rules = (await Bicep.Guarded).Of("Microsoft.Insights/scheduledQueryRules").Select(rule => rule.At("name")!["alert-".Length..^14]);
+
+        Assert.Equal(s_queueAlerts, rules.Except(s_alerts).Order(StringComparer.Ordinal));
+    }
+
+    [SkippableFact]
     public async Task Deleting_the_tokens_or_their_keys_tells_the_operators()
     {
         var deployment = await Bicep.Usual;
@@ -95,7 +105,7 @@ public partial class AlertTests
     {
         var runbook = File.ReadAllText(Path.Combine(Bicep.Root, "docs", "operations.md"));
 
-        Assert.All(s_alerts.Append("deletion"), alert => Assert.Contains($"\n### {alert}\n", runbook, StringComparison.Ordinal));
+        Assert.All(s_alerts.Concat(s_queueAlerts).Append("deletion"), alert => Assert.Contains($"\n### {alert}\n", runbook, StringComparison.Ordinal));
     }
 
     [Fact]

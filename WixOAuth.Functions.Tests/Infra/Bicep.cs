@@ -21,7 +21,9 @@ internal static class Bicep
         ("ENTRA_CLIENT_ID", "00000000-aaaa-0000-0000-000000000000"),
         ("ENTRA_ALLOWED_APPLICATIONS", "[\"00000000-bbbb-0000-0000-000000000000\"]"),
         ("CUSTOM_DOMAIN", "apps.example.com"),
-        ("VAULT_OFFICER_PRINCIPAL_ID", "00000000-cccc-0000-0000-000000000000")));
+        ("VAULT_OFFICER_PRINCIPAL_ID", "00000000-cccc-0000-0000-000000000000"),
+        ("SWEEP_BY", "Queue"),
+        ("ALWAYS_READY_SHARD_INSTANCES", "2")));
 
     /// <summary>What azd up would deploy with these settings, besides the few that it needs.</summary>
     public static Task<Deployment> WithAsync(params (string Name, string Value)[] environment) => PredictAsync(environment);
@@ -32,7 +34,7 @@ internal static class Bicep
     /// <summary>What azd up would deploy, with the fewest settings that it needs.</summary>
     public static Task<Deployment> Usual => s_usual.Value;
 
-    /// <summary>The same with a private network, Entra ID, a domain and a vault officer.</summary>
+    /// <summary>The same with a private network, Entra ID, a domain, a vault officer and the sweep by queue.</summary>
     public static Task<Deployment> Guarded => s_guarded.Value;
 
     public static void SkipIfMissing() =>

@@ -43,37 +43,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_customer_is_carried_from_the_link_through_Wix_and_back()
-    {
-        var link = await LinkAsync("Ann");
-        var first = (InstallResult.Consent)await BeginAtAsync(token: null, link);
-        var second = (InstallResult.Consent)await BeginAtAsync(token: "t", start: null, first);
-
-        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(RequestOf(second), CancellationToken.None));
-        Assert.Equal("Ann", (await _core.ReadAsync(Id)).Customer);
-    }
-
-    [Fact]
-    public async Task Whose_customer_it_is_is_not_guessed()
-    {
-        var ann = (InstallResult.Consent)await BeginAtAsync(token: null, await LinkAsync("Ann"));
-        var twoLinks = (InstallResult.Consent)await BeginAtAsync(token: "t", start: null, ann, (InstallResult.Consent)await BeginAtAsync(token: null, await LinkAsync("Ann")));
-        var withoutToken = (InstallResult.Consent)await BeginAtAsync(token: null, start: null, ann);
-        var withoutLink = (InstallResult.Consent)await BeginAtAsync(token: "t", start: null, (InstallResult.Consent)await BeginAtAsync(token: null, start: null));
-
-        foreach (var consent in new[] { twoLinks, withoutToken, withoutLink })
-        {
-            Assert.Null(await CustomerOfAsync(consent));
-        }
-
-        Assert.Equal("Ann", await CustomerOfAsync((InstallResult.Consent)await BeginAtAsync(token: "t", start: null, ann, withoutLink)));
-
-        async Task<string?> CustomerOfAsync(InstallResult.Consent consent) =>
-            Assert.Single((await _core.Tickets.ReadAllAsync([new(consent.Set.Name, consent.Set.Value)], CancellationToken.None)).InFlight).Ticket.Customer;
-    }
-
-    [Fact]
-    public async Task Of_more_installs_in_flight_than_six_the_oldest_is_dropped()
+    public async Task The_oldest_of_more_than_twelve_installs_in_flight_is_dropped()
     {
         var begun = new List<InstallResult.Consent>();
         for (var number = 0; number < InstallStateService.MaxInFlight; number++)
@@ -103,7 +73,7 @@ public sealed class InstallFlowTests : IDisposable
         var request = await BeginAsync();
         Assert.Equal(new InstallResult.Stopped(problem), await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
         Assert.Null(await _store.FindAsync(Id, CancellationToken.None));
-        Assert.Contains(problem.ToString(), Assert.Single(_core.Logs.Of(201)), StringComparison.Ordinal);
+        Assert.Contains(problem.ToString(), Assert.Single(_core.Logs.Of(207)), StringComparison.Ordinal);
     }
 
     [Theory]
@@ -124,6 +94,43 @@ public sealed class InstallFlowTests : IDisposable
 
         Assert.Equal(isSame, step is InstallResult.CloseWindow);
         Assert.Equal(isSame ? null : InstallProblem.Rejected, (step as InstallResult.Stopped)?.Problem);
+    }
+
+    [Theory]
+    [InlineData(1, null)]
+    [InlineData(2, InstallProblem.WixUnavailable)]
+    public async Task A_token_that_token_info_calls_inactive_is_asked_about_once_more_while_Get_App_Instance_confirms_it(int inactive, InstallProblem? problem)
+    {
+        var answer = _core.Wix.Answer;
+        _core.Wix.Answer = (path, body, cancellationToken) => path switch
+        {
+            "/oauth2/token-info" when _core.Wix.CallsTo(path) <= inactive => Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, """{"active":"false"}""")),
+            "/apps/v1/instance" => Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, $$$"""{"instance":{"instanceId":"{{{Id}}}"}}""")),
+            _ => answer(path, body, cancellationToken),
+        };
+
+        var request = await BeginAsync();
+        var result = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
+
+        Assert.Equal(problem, (result as InstallResult.Stopped)?.Problem);
+        Assert.Equal(problem is null, await _store.FindAsync(Id, CancellationToken.None) is not null);
+        Assert.Equal(2, _core.Wix.CallsTo("/oauth2/token-info"));
+        Assert.Equal(1, _core.Wix.CallsTo("/oauth/access"));
+    }
+
+    [Fact]
+    public async Task A_token_that_Get_App_Instance_says_is_of_another_instance_is_not_saved_though_token_info_confirms_it()
+    {
+        var answer = _core.Wix.Answer;
+        _core.Wix.Answer = (path, body, cancellationToken) => path == "/apps/v1/instance"
+            ? Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, $$$"""{"instance":{"instanceId":"{{{Core.NewId()}}}"}}"""))
+            : answer(path, body, cancellationToken);
+
+        var request = await BeginAsync();
+        var result = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
+
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.Rejected), result);
+        Assert.Null(await _store.FindAsync(Id, CancellationToken.None));
     }
 
     [Fact]
@@ -381,9 +388,7 @@ public sealed class InstallFlowTests : IDisposable
         Assert.True((await _core.ReadAsync(Id)).SetupPending);
     }
 
-    private async Task<string> LinkAsync(string customer) => (await _core.Tickets.IssueLinkAsync(customer, CancellationToken.None)).Start;
-
-    private Task<InstallResult> BeginAtAsync(string? token, string? start, params InstallResult.Consent[] inFlight) => _core.Flow.BeginAsync(
+    private Task<InstallResult> BeginAtAsync(string? token, string? start, params InstallResult.Consent[] inFlight) => _core.Start.BeginAsync(
         new AppUrlRequest(token is null ? null : new InstallToken(token), start, [.. inFlight.Select(consent => KeyValuePair.Create(consent.Set.Name, consent.Set.Value))]),
         CancellationToken.None);
 
@@ -397,7 +402,7 @@ public sealed class InstallFlowTests : IDisposable
 
     private async Task<ConsumedState> ConsumedStateOfAsync(RedirectRequest request, string attemptId)
     {
-        var (nonce, issuedAt) = (await _core.Tickets.ReadStateAsync(request.State!, CancellationToken.None))!.Value;
+        var (nonce, issuedAt) = (await _core.States.ReadStateAsync(request.State!, CancellationToken.None))!.Value;
         return new ConsumedState
         {
             Nonce = Convert.ToHexStringLower(nonce),

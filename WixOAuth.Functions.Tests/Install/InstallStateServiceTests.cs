@@ -22,9 +22,9 @@ public sealed class InstallStateServiceTests : IDisposable
             _core.Clock.Advance(TimeSpan.FromMinutes(1));
         }
 
-        var (inFlight, useless) = await _core.Tickets.ReadAllAsync(cookies, None);
+        var (inFlight, useless) = await _core.States.ReadAllAsync(cookies, None);
 
-        Assert.Equal(["first", "second", "third"], inFlight.Select(install => install.Ticket.Customer));
+        Assert.Equal(["first", "second", "third"], inFlight.Select(install => install.Install.Link?.Customer));
         Assert.Equal(cookies.Select(cookie => cookie.Key).Reverse(), inFlight.Select(install => install.Name));
         Assert.Empty(useless);
     }
@@ -34,12 +34,12 @@ public sealed class InstallStateServiceTests : IDisposable
     {
         var old = await CookieAsync("old");
         _core.Clock.Advance(InstallStateService.StateLifetime);
-        Assert.Single((await _core.Tickets.ReadAllAsync([old], None)).InFlight);
+        Assert.Single((await _core.States.ReadAllAsync([old], None)).InFlight);
         _core.Clock.Advance(TimeSpan.FromTicks(1));
 
-        var (inFlight, useless) = await _core.Tickets.ReadAllAsync([old, await CookieAsync("new")], None);
+        var (inFlight, useless) = await _core.States.ReadAllAsync([old, await CookieAsync("new")], None);
 
-        Assert.Equal("new", Assert.Single(inFlight).Ticket.Customer);
+        Assert.Equal("new", Assert.Single(inFlight).Install.Link?.Customer);
         Assert.Equal([old.Key], useless);
     }
 
@@ -49,9 +49,9 @@ public sealed class InstallStateServiceTests : IDisposable
         var (good, other) = (await CookieAsync("good"), await CookieAsync("other"));
         var forged = KeyValuePair.Create("__Host-wix-install-0123456789abcdef", $"{good.Value[..^2]}AA");
 
-        var (inFlight, useless) = await _core.Tickets.ReadAllAsync([good, forged, other], None);
+        var (inFlight, useless) = await _core.States.ReadAllAsync([good, forged, other], None);
 
-        Assert.Equal("good", Assert.Single(inFlight).Ticket.Customer);
+        Assert.Equal("good", Assert.Single(inFlight).Install.Link?.Customer);
         Assert.Equal([forged.Key], useless);
     }
 
@@ -67,14 +67,14 @@ public sealed class InstallStateServiceTests : IDisposable
     {
         var good = await CookieAsync("good");
 
-        var (inFlight, useless) = await _core.Tickets.ReadAllAsync([new(name, "rubbish"), new(name, good.Value), good], None);
+        var (inFlight, useless) = await _core.States.ReadAllAsync([new(name, "rubbish"), new(name, good.Value), good], None);
 
         Assert.Equal(good.Key, Assert.Single(inFlight).Name);
         Assert.Empty(useless);
     }
 
     [Fact]
-    public async Task However_many_there_are_nine_are_looked_at()
+    public async Task At_most_fifteen_cookies_are_read()
     {
         var cookies = new List<KeyValuePair<string, string>>();
         for (var number = 0; number < 20; number++)
@@ -82,63 +82,26 @@ public sealed class InstallStateServiceTests : IDisposable
             cookies.Add(await CookieAsync($"{number}"));
         }
 
-        Assert.Equal(9, (await _core.Tickets.ReadAllAsync(cookies, None)).InFlight.Count);
+        Assert.Equal(15, (await _core.States.ReadAllAsync(cookies, None)).InFlight.Count);
     }
 
     [Fact]
     public async Task The_ticket_of_a_state_is_found_by_its_own_cookie_only()
     {
-        var (state, cookie) = await _core.Tickets.IssueAsync(new byte[16], "customer", None);
+        var (state, cookie) = await _core.States.IssueAsync(LinkOf("customer"), None);
         var other = await CookieAsync("other");
-        var (nonce, issuedAt) = (await _core.Tickets.ReadStateAsync(state, None))!.Value;
+        var (nonce, issuedAt) = (await _core.States.ReadStateAsync(state, None))!.Value;
 
         Assert.Equal(_core.Clock.GetUtcNow(), issuedAt);
-        Assert.Equal("customer", (await _core.Tickets.FindAsync([other, new(cookie.Name, "rubbish"), new(cookie.Name, cookie.Value)], nonce, None))?.Customer);
-        Assert.Null(await _core.Tickets.FindAsync([other, new(other.Key, cookie.Value), new(cookie.Name, other.Value)], nonce, None));
+        Assert.Equal("customer", (await _core.States.FindAsync([other, new(cookie.Name, "rubbish"), new(cookie.Name, cookie.Value)], nonce, None))?.Link?.Customer);
+        Assert.Null(await _core.States.FindAsync([other, new(other.Key, cookie.Value), new(cookie.Name, other.Value)], nonce, None));
     }
 
-    [Fact]
-    public async Task A_link_is_good_for_an_hour_and_by_a_clock_that_is_5_seconds_behind()
+    private ConfirmedLink LinkOf(string customer) => new(1, _core.Clock.GetUtcNow(), customer);
+
+    private async Task<KeyValuePair<string, string>> CookieAsync(string customer)
     {
-        var (start, expiresOn) = await _core.Tickets.IssueLinkAsync("customer", None);
-
-        Assert.Equal(_core.Clock.GetUtcNow() + InstallStateService.LinkLifetime, expiresOn);
-        Assert.Equal("customer", (await _core.Tickets.ReadLinkAsync(start, None))?.Customer);
-        _core.Clock.Advance(InstallStateService.LinkLifetime);
-        Assert.NotNull(await _core.Tickets.ReadLinkAsync(start, None));
-        _core.Clock.Advance(TimeSpan.FromTicks(1));
-        Assert.Null(await _core.Tickets.ReadLinkAsync(start, None));
-
-        var (later, _) = await _core.Tickets.IssueLinkAsync("customer", None);
-        var issuedAt = _core.Clock.GetUtcNow();
-        _core.Clock.AdjustTime(issuedAt - TimeSpan.FromSeconds(5));
-        Assert.NotNull(await _core.Tickets.ReadLinkAsync(later, None));
-        _core.Clock.AdjustTime(issuedAt - TimeSpan.FromSeconds(5) - TimeSpan.FromTicks(1));
-        Assert.Null(await _core.Tickets.ReadLinkAsync(later, None));
-    }
-
-    [Theory]
-    [InlineData("")]
-    [InlineData("x")]
-    [InlineData("Zoë & 💐")]
-    public async Task Each_link_is_another_and_carries_its_customer(string customer)
-    {
-        var (one, _) = await _core.Tickets.IssueLinkAsync(customer, None);
-        var (two, _) = await _core.Tickets.IssueLinkAsync(customer, None);
-        var (first, second) = (await _core.Tickets.ReadLinkAsync(one, None), await _core.Tickets.ReadLinkAsync(two, None));
-
-        // Nobody's link is none.
-        Assert.Equal(customer.Length == 0, first is null);
-        if (first is not null)
-        {
-            Assert.Equal(customer, first.Value.Customer);
-            Assert.NotEqual(first.Value.Link, second!.Value.Link);
-        }
-    }
-
-    private async Task<KeyValuePair<string, string>> CookieAsync(string? customer)
-    {
-        var (_, cookie) = await _core.Tickets.IssueAsync(new byte[16], customer, None);
+        var (_, cookie) = await _core.States.IssueAsync(LinkOf(customer), None);
         return KeyValuePair.Create(cookie.Name, cookie.Value);
     }
 }

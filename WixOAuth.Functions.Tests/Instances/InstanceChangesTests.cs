@@ -2,7 +2,6 @@ using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Instances;
@@ -26,7 +25,7 @@ public sealed class InstanceChangesTests
         var silent = Instance.Consented(before, Id, new Consent(null, null, null, null, false), Tokens, "c", Now);
         var first = Instance.Consented(null, Id, new Consent("new", null, null, null, false), Tokens, "c", Now);
 
-        Assert.Equal(("new", "new", "2", before.InstalledAt), (told.Customer, told.Site?.Name, told.AppVersion, told.InstalledAt));
+        Assert.Equal(("old", "new", "2", before.InstalledAt), (told.Customer, told.Site?.Name, told.AppVersion, told.InstalledAt));
         Assert.Equal(("old", "old", "1", before.InstalledAt), (silent.Customer, silent.Site?.Name, silent.AppVersion, silent.InstalledAt));
         Assert.Equal(("new", (Site?)null, (string?)null, Now), (first.Customer, first.Site, first.AppVersion, first.InstalledAt));
     }
@@ -38,10 +37,10 @@ public sealed class InstanceChangesTests
         var told = Samples.NewInstance(Id) with { WixInstalledAt = Now };
         var consent = new Consent(null, null, null, Now.AddMinutes(double.Parse(minutes, System.Globalization.CultureInfo.InvariantCulture)), false);
 
-        Assert.Equal(minutes.Contains('.', StringComparison.Ordinal), Instance.Consented(told, Id, consent, Tokens, "c", Now).InstalledBefore);
-        Assert.True(Instance.Consented(told with { ConsentedAt = Now }, Id, consent, Tokens, "c", Now).InstalledBefore);
-        Assert.True(Instance.Consented(told with { InstalledBefore = true }, Id, consent, Tokens, "c", Now).InstalledBefore);
-        Assert.False(Instance.Consented(null, Id, consent, Tokens, "c", Now).InstalledBefore);
+        Assert.Equal(minutes.Contains('.', StringComparison.Ordinal), Instance.Consented(told, Id, consent, Tokens, "c", Now.AddHours(1)).InstalledBefore);
+        Assert.True(Instance.Consented(told with { ConsentedAt = Now }, Id, consent, Tokens, "c", Now.AddHours(1)).InstalledBefore);
+        Assert.True(Instance.Consented(told with { InstalledBefore = true }, Id, consent, Tokens, "c", Now.AddHours(1)).InstalledBefore);
+        Assert.False(Instance.Consented(null, Id, consent, Tokens, "c", Now.AddHours(1)).InstalledBefore);
     }
 
     [Fact]
@@ -108,9 +107,9 @@ public sealed class InstanceChangesTests
         var waiting = known with { Status = InstanceStatus.ReinstallRequired };
         Assert.Equal(Now.AddDays(1), Seen(known, 60).DueAt);
         Assert.Equal(Now.AddDays(1), Seen(waiting, 5).DueAt);
-        Assert.Equal(Now, Seen(waiting, 60).DueAt);
+        Assert.Equal(Now.AddHours(1), Seen(waiting, 60).DueAt);
 
-        static Instance Seen(Instance before, double minutes) => Instance.AppInstalled(before, Id, Now.AddMinutes(minutes), true, true, Now);
+        static Instance Seen(Instance before, double minutes) => Instance.AppInstalled(before, Id, Now.AddMinutes(minutes), true, true, Now.AddHours(1));
     }
 
     [Theory]

@@ -17,7 +17,7 @@ public sealed class ListInstancesTests
     {
         using var core = new Core(new MemoryInstanceStore());
         var endpoints = new InstanceEndpoints(
-            core.Store, core.Life, core.Setup, core.Tickets, core.Settings, NullLogger<InstanceEndpoints>.Instance);
+            core.Store, core.Life, core.Setup, NullLogger<InstanceEndpoints>.Instance);
         var stored = new List<StoredInstance>();
         for (var number = 0; number < 100_000; number++)
         {

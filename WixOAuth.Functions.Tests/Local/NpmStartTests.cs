@@ -75,6 +75,45 @@ public sealed class NpmStartTests : IDisposable
         Assert.Equal(1, process.ExitCode);
     }
 
+    [SkippableTheory]
+    [InlineData("TERM")]
+    [InlineData("KILL")]
+    public async Task Worker_of_Core_Tools_ends_when_npm_start_is_killed(string signal)
+    {
+        Skip.If(OperatingSystem.IsWindows(), "The stand-in is a shell script.");
+        var workerPort = FreePort.Next();
+
+        // A worker that only SIGKILL ends, and a func that ends without it.
+        await WriteFuncAsync($"""
+            [ "$1" = --version ] && echo 4.0.0 && exit
+            node -e "for (const s of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(s, () => {"{}"}); require('net').createServer().listen({workerPort}, '127.0.0.1', () => console.log('Worker listens'))" &
+            wait
+            """);
+        using var process = Start(FreePort.Next(), ("Wix__AppId", "some-app"));
+        try
+        {
+            await LineAsync("Worker listens");
+            using var worker = new TcpClient("127.0.0.1", workerPort);
+
+            using var kill = Process.Start("kill", ["-s", signal, process.Id.ToString(CultureInfo.InvariantCulture)]);
+
+            // The connection ends with the worker.
+            try
+            {
+                Assert.Equal(0, await worker.GetStream().ReadAsync(new byte[1]).AsTask().WaitAsync(s_patience));
+            }
+            catch (IOException)
+            {
+            }
+
+            await process.WaitForExitAsync().WaitAsync(s_patience);
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true);
+        }
+    }
+
     private static bool Answers(int port)
     {
         try
@@ -88,7 +127,27 @@ public sealed class NpmStartTests : IDisposable
         }
     }
 
-    private Process Start(int port)
+    [SkippableFact]
+    public async Task With_a_real_app_Core_Tools_ask_for_keys()
+    {
+        Skip.If(OperatingSystem.IsWindows(), "The stand-in is a shell script.");
+        await WriteFuncAsync("""
+            [ "$1" = --version ] && echo 4.0.0 && exit
+            echo "func $*"
+            """);
+        var port = FreePort.Next();
+        using var process = Start(port, ("Wix__AppId", "11111111-2222-4333-8444-555555555555"));
+        try
+        {
+            Assert.Equal($"func start --port {port} --enableAuth", await LineAsync("func start"));
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true);
+        }
+    }
+
+    private Process Start(int port, params (string Name, string Value)[] settings)
     {
         var start = new ProcessStartInfo("node", [Path.Combine(Repository.Root, "tools", "start.mjs")])
         {
@@ -103,6 +162,11 @@ public sealed class NpmStartTests : IDisposable
                 ["Wix__RedirectUrl"] = $"http://localhost:{port}/api/redirect",
             },
         };
+        foreach (var (name, value) in settings)
+        {
+            start.Environment[name] = value;
+        }
+
         var process = Process.Start(start)!;
         process.OutputDataReceived += (_, line) => Add(line.Data);
         process.ErrorDataReceived += (_, line) => Add(line.Data);

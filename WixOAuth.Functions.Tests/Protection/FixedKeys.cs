@@ -3,7 +3,6 @@ using System.Text;
 using CsCheck;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Protection;
 

@@ -1,15 +1,15 @@
 using WixOAuth.Instances;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Protection;
 
 /// <summary>
-/// What was sealed once stays readable for as long as its key is: these were made by another program (OpenSSL by way of
-/// Node), after the description of the form. A change that fails here loses every token that is stored.
+/// Sealed texts stay readable for as long as their key exists. These were made by another program (OpenSSL through Node)
+/// from the description of the form, and by version 1 of this service. A change that fails here loses every stored token.
 /// </summary>
 public sealed class StoredFormTests
 {
+    private const string KeyCheckText = "0a0b0c0d0e0f10111213141521ca2bf375a7e351cc55a6259e8741edaa5c6951ea8516dd231a6e03034f8981c3fd";
     private const string KeyId = "049c93ea0e2169da0d573c9698ca83ff";
 
     private static readonly byte[] s_key = [.. Enumerable.Range(0, ProtectionKey.Length).Select(number => (byte)number)];
@@ -44,6 +44,42 @@ public sealed class StoredFormTests
         {
             var payload = await protector.UnprotectAsync(each, text, "of a browser"u8.ToArray(), None);
             Assert.Equal(each == purpose ? "a payload"u8.ToArray() : null, payload);
+        }
+    }
+
+    [Fact]
+    public async Task Tokens_that_version_1_stored_are_read()
+    {
+        var protector = new TokenProtector(s_keys);
+
+        Assert.Equal(
+            "landed refresh token",
+            (await protector.UnprotectRefreshTokenAsync(s_instance, 42, Sealed("8fc8c39449db80ba36d6ddc21a23d47166f28f144dc79d276686ac0f22e197cdb037feb99d94196035f28dd375020047"), None))?.Reveal());
+        Assert.Equal(
+            "landed access token",
+            (await protector.UnprotectAccessTokenAsync(s_instance, 42, Sealed("035e6734038feb2b92c85e2690f725c30b094a055cc30c4a6ee468ead0756fac5d97db6fe7d9a8c9e49de9fb6a8ccc"), None))?.Reveal());
+    }
+
+    [Theory]
+    [InlineData(StatePurpose.InstallState, "AQSck-oOIWnaDVc8lpjKg_-FCi-2gihqZiw_5oszF5Z0JlswB5Hupzc18YT92S59tTC87rBzpUGamxQ")]
+    [InlineData(StatePurpose.InstallCookie, "AQSck-oOIWnaDVc8lpjKg_-Yo8wpYhL__2TxTA33Ovd5z-mHpLJOeOmC0JyUu7BHIP0UE7XGrtQx4oA")]
+    [InlineData(StatePurpose.InstallLink, "AQSck-oOIWnaDVc8lpjKg_9wjtPlqMZSCr3lIIKg9pCiuK8c3uEDQi8sPB9eP8klK8Mb8z3wUGn2qOI")]
+    public async Task States_cookies_and_links_of_version_1_are_read(StatePurpose purpose, string text) =>
+        Assert.Equal("landed payload"u8.ToArray(), await new StateProtector(s_keys).UnprotectAsync(purpose, text, default, None));
+
+    [Fact]
+    public void The_key_check_row_opens_with_its_key_only()
+    {
+        var check = KeyCheck.Seal(new ProtectionKey(KeyId, s_key));
+
+        Assert.True(KeyCheck.Opens(new ProtectionKey(KeyId, s_key), check));
+        Assert.True(KeyCheck.Opens(new ProtectionKey(KeyId, s_key), Sealed(KeyCheckText)));
+        Assert.False(KeyCheck.Opens(FixedKeys.NewKey(KeyId), check));
+        for (var i = 0; i < check.Data.Length; i++)
+        {
+            var changed = check.Data.ToArray();
+            changed[i] ^= 1;
+            Assert.False(KeyCheck.Opens(new ProtectionKey(KeyId, s_key), check with { Data = changed }));
         }
     }
 

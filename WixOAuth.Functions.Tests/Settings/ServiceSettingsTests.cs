@@ -3,7 +3,6 @@ using System.Text;
 using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Functions.Tests.Settings;

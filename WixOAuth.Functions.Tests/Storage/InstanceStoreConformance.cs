@@ -15,6 +15,28 @@ public abstract class InstanceStoreConformance
     protected abstract Task<IInstanceStore> CreateAsync();
 
     [Fact]
+    public async Task The_due_instances_of_a_shard_are_those_of_all_that_belong_to_it()
+    {
+        var store = await CreateAsync();
+        for (var number = 0; number < 40; number++)
+        {
+            await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon.AddMinutes(-number) }, None);
+        }
+
+        var all = await store.ReadDueAsync(Noon, None).ToListAsync();
+        var byShard = new List<DueInstance>();
+        foreach (var shard in InstanceShard.All)
+        {
+            var due = await store.ReadDueAsync(shard, Noon, None).ToListAsync();
+            Assert.All(due, each => Assert.Equal(shard, InstanceShard.Of(each.Id)));
+            byShard.AddRange(due);
+        }
+
+        Assert.Equal(40, all.Count);
+        Assert.Equal(all.OrderBy(due => due.DueAt), byShard.OrderBy(due => due.DueAt));
+    }
+
+    [Fact]
     public async Task InitializingTwiceLosesNothing()
     {
         var store = await CreateAsync();
@@ -340,6 +362,51 @@ public abstract class InstanceStoreConformance
             Assert.Equal(count, ids.Count);
             Assert.Equal(status == InstanceStatus.Removed, ids.Contains(moved.Instance.Id));
         }
+    }
+
+    [Fact]
+    public async Task InstancesOfACustomerAreListedOnceEachInTheOrderOfAllLists()
+    {
+        var store = await CreateAsync();
+        const string Customer = "O'Neil & Søns 😀";
+        List<InstanceId> mine = [];
+        for (var number = 0; number < 45; number++)
+        {
+            var instance = NewInstance() with
+            {
+                Customer = (number % 3) switch { 0 => Customer, 1 => null, _ => Customer.ToUpperInvariant() },
+                Status = number % 2 == 0 ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
+            };
+            await store.TryWriteAsync(null, instance, None);
+            if (instance.Customer == Customer)
+            {
+                mine.Add(instance.Id);
+            }
+        }
+
+        foreach (var limit in new[] { 1, 4, IInstanceStore.MaxPage })
+        {
+            List<Instance> listed = [];
+            for (InstanceId? after = null; ;)
+            {
+                var page = await store.ListByCustomerAsync(Customer, null, after, limit, None);
+                Assert.InRange(page.Instances.Count, 0, limit);
+                listed.AddRange(page.Instances);
+                if ((after = page.Last) is null)
+                {
+                    break;
+                }
+            }
+
+            Assert.Equal(mine.Count, listed.Count);
+            Assert.Equal((await store.ListAsync(null, null, IInstanceStore.MaxPage, None)).Instances.Select(instance => instance.Id).Where(mine.Contains), listed.Select(instance => instance.Id));
+        }
+
+        var active = await store.ListByCustomerAsync(Customer, InstanceStatus.Active, null, IInstanceStore.MaxPage, None);
+        Assert.Equal(8, active.Instances.Count);
+        Assert.All(active.Instances, instance => Assert.Equal((Customer, InstanceStatus.Active), (instance.Customer, instance.Status)));
+        Assert.Empty((await store.ListByCustomerAsync("nobody", null, null, 1, None)).Instances);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => store.ListByCustomerAsync(Customer, null, null, 0, None));
     }
 
     [Fact]

@@ -1,7 +1,6 @@
 using System.Reflection;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Storage;
 

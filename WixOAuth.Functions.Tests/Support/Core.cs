@@ -60,6 +60,9 @@ public sealed class Core : IDisposable
 
         services.ConfigureAll<HttpClientFactoryOptions>(options => options.HttpMessageHandlerBuilderActions.Add(builder => builder.PrimaryHandler = Wix));
         _services = services.BuildServiceProvider();
+
+        // Put together here: tests ask from many threads at once.
+        Get<RefreshSweep>();
     }
 
     public FakeTimeProvider Clock { get; }
@@ -78,7 +81,9 @@ public sealed class Core : IDisposable
 
     public IRefreshTallyStore Tallies => Get<IRefreshTallyStore>();
 
-    public ISweepStateStore States => Get<ISweepStateStore>();
+    public WixCircuit Circuit => Get<WixCircuit>();
+
+    public ISweepStateStore SweepStates => Get<ISweepStateStore>();
 
     public WixClient Client => Get<WixClient>();
 
@@ -108,15 +113,23 @@ public sealed class Core : IDisposable
 
     public TokenService Tokens => Get<TokenService>();
 
+    public InstallLinkService Links => Get<InstallLinkService>();
+
+    public InstallStart Start => Get<InstallStart>();
+
+    public ExchangeLimiter Limiter => Get<ExchangeLimiter>();
+
+    public ConsumedStateCleanup Cleanup => Get<ConsumedStateCleanup>();
+
     public InstanceLife Life => Get<InstanceLife>();
+
+    public InstallStateService States => Get<InstallStateService>();
 
     public WebhookEndpoint Webhooks => Get<WebhookEndpoint>();
 
     public SetupCompleter Setup => Get<SetupCompleter>();
 
     public RefreshSweep Sweep => Get<RefreshSweep>();
-
-    public InstallStateService Tickets => Get<InstallStateService>();
 
     public InstallFlow Flow => Get<InstallFlow>();
 

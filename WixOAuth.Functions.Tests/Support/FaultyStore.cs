@@ -115,16 +115,16 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
         },
         onConflict: true);
 
-    public Task<bool> TryAddConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken) =>
-        BusyAsync(() => inner.TryAddConsumedStateAsync(redemption, cancellationToken));
+    public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) =>
+        BusyAsync(() => inner.TryAddConsumedStateAsync(consumedState, cancellationToken));
 
     public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
         BusyAsync(() => inner.FindConsumedStateAsync(nonce, issuedAt, cancellationToken));
 
-    public Task SaveConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken) =>
+    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) =>
         BusyAsync(async () =>
         {
-            await inner.SaveConsumedStateAsync(redemption, cancellationToken);
+            await inner.SaveConsumedStateAsync(consumedState, cancellationToken);
             return true;
         });
 

@@ -49,6 +49,13 @@ public sealed class Measured : IDisposable
         .GroupBy(value => string.Join(' ', value.Tags.OrderBy(tag => tag.Key, StringComparer.Ordinal).Select(tag => $"{tag.Key}={tag.Value}")))
         .ToDictionary(group => group.Key, group => group.Count());
 
+    /// <summary>The present value of an observable instrument.</summary>
+    public double Observe(string name)
+    {
+        _meters.RecordObservableInstruments();
+        return Values.Last(value => value.Name == name).Value;
+    }
+
     public void Dispose()
     {
         _meters.Dispose();

@@ -54,10 +54,10 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
         await store.RemoveDueAsync(due, cancellationToken);
     }
 
-    public async Task<bool> TryAddConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken)
+    public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        await NoteAsync(nameof(TryAddConsumedStateAsync), redemption.InstanceId);
-        return await store.TryAddConsumedStateAsync(redemption, cancellationToken);
+        await NoteAsync(nameof(TryAddConsumedStateAsync), consumedState.InstanceId);
+        return await store.TryAddConsumedStateAsync(consumedState, cancellationToken);
     }
 
     public async Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
@@ -66,10 +66,10 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
         return await store.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
     }
 
-    public async Task SaveConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken)
+    public async Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        await NoteAsync(nameof(SaveConsumedStateAsync), redemption.InstanceId);
-        await store.SaveConsumedStateAsync(redemption, cancellationToken);
+        await NoteAsync(nameof(SaveConsumedStateAsync), consumedState.InstanceId);
+        await store.SaveConsumedStateAsync(consumedState, cancellationToken);
     }
 
     public async Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)

@@ -40,7 +40,7 @@ public abstract class HousekeepingTests
 
         var summary = await core.Housekeeping.RunAsync(None);
 
-        Assert.Equal((0, 1, 0), (summary.ConsumedStates, summary.Tombstones, summary.DueRows));
+        Assert.Equal((1, 0), (summary.Tombstones, summary.DueRows));
         Assert.Null(await store.FindAsync(old.Id, None));
         Assert.Null(await store.FindLastUseAsync(old.Id, None));
         Assert.Equal([young.Id], await store.ReadByStatusAsync(InstanceStatus.Removed, None).ToListAsync());
@@ -108,21 +108,6 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
-    public async Task Redeemed_states_go_when_nobody_can_bring_them_again()
-    {
-        var store = await CreateAsync();
-        using var core = new Core(store);
-        var now = core.Clock.GetUtcNow();
-        await store.TryAddConsumedStateAsync(Samples.NewRedemption(now.AddMinutes(-21)), None);
-        var young = Samples.NewRedemption(now.AddMinutes(-19));
-        await store.TryAddConsumedStateAsync(young, None);
-
-        Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).ConsumedStates);
-
-        Assert.NotNull(await store.FindConsumedStateAsync(young.Nonce, young.IssuedAt, None));
-    }
-
-    [Fact]
     public async Task Counts_of_refreshes_go_when_no_page_shows_them()
     {
         using var core = new Core(await CreateAsync());
@@ -134,21 +119,6 @@ public abstract class HousekeepingTests
         Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).Tallies);
 
         Assert.Equal([young], await core.Tallies.ReadTalliesAsync(DateTimeOffset.MinValue, None));
-    }
-
-    [Fact]
-    public async Task Redeemed_states_go_by_the_thousand_until_there_are_no_more()
-    {
-        // In memory: as many take Azurite too long.
-        var store = new WatchedStore(new MemoryInstanceStore());
-        using var core = new Core(store);
-        for (var number = 0; number < 2_500; number++)
-        {
-            await store.TryAddConsumedStateAsync(Samples.NewRedemption(core.Clock.GetUtcNow().AddDays(-1)), None);
-        }
-
-        Assert.Equal(2_500, (await core.Housekeeping.RunAsync(None)).ConsumedStates);
-        Assert.Equal(3, store.CallsTo(nameof(IInstanceStore.RemoveConsumedStatesAsync)));
     }
 
     [Fact]

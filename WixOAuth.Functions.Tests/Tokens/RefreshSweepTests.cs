@@ -125,13 +125,14 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
-    public async Task A_storage_that_fails_while_the_due_are_read_is_told_and_logged()
+    public async Task Sweep_is_reported_as_failed_when_due_instances_cannot_be_read()
     {
         using var core = new Core(new OrphaningStore(new MemoryInstanceStore()) { Fails = true });
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => core.Sweep.RunAsync(None));
 
-        Assert.Single(core.Logs.Of(410));
+        Assert.StartsWith("The sweep failed (StorageUnavailableException)", Assert.Single(core.Logs.Of(430)), StringComparison.Ordinal);
+        Assert.Empty(core.Logs.Of(410));
     }
 
     [Fact]
@@ -278,16 +279,18 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
-    public async Task A_marked_site_is_tried_again_once_a_day_and_is_well_when_Wix_says_so()
+    public async Task A_marked_site_is_tried_after_1_h_4_h_and_daily_and_is_active_again_when_Wix_grants()
     {
         var id = Core.NewId();
         var stored = await _core.InstallAsync(id);
-        var marked = stored.Instance with { Status = InstanceStatus.ReinstallRequired };
-        await _store.TryWriteAsync(stored, marked with { DueAt = _core.Schedule.DueAt(marked, _core.Clock.GetUtcNow()) }, None);
+        var now = _core.Clock.GetUtcNow();
+        var marked = stored.Instance.Failed(TokenError.Rejected, null, now, now).Marked(now);
+        await _store.TryWriteAsync(stored, marked with { DueAt = _core.Schedule.DueAt(marked, now) }, None);
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
 
-        await SweepEveryMinuteAsync(TimeSpan.FromHours(49));
-        Assert.Equal(2, _core.Wix.Calls.Count);
+        await SweepEveryMinuteAsync(TimeSpan.FromHours(54));
+        Assert.Equal(4, _core.Wix.Calls.Count);
+        Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(id));
 
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("next"));
         await SweepEveryMinuteAsync(TimeSpan.FromHours(24));

@@ -60,6 +60,16 @@ public sealed class RejectionPolicyTests
         Assert.Equal((countedAfter, isFinal), (verdict.Counted?.Count ?? 0, verdict.IsFinal));
     }
 
+    [Theory]
+    [InlineData(SecretProof.Since, 1, 1, SecretProof.Since)]
+    [InlineData(SecretProof.Since, 2, 1, SecretProof.Unknown)]
+    [InlineData(SecretProof.Recent, 2, 23, SecretProof.Unknown)]
+    [InlineData(SecretProof.Since, 9, 24, SecretProof.Since)]
+    [InlineData(SecretProof.Suspect, 9, 1, SecretProof.Suspect)]
+    [InlineData(SecretProof.TooFewSites, 9, 1, SecretProof.TooFewSites)]
+    public void Where_two_sites_were_rejected_falsely_a_proof_is_worth(SecretProof proof, int falselyRejected, int hours, SecretProof worth) =>
+        Assert.Equal(worth, RejectionPolicy.Weigh(proof, falselyRejected, TimeSpan.FromHours(hours)));
+
     [Fact]
     public void Counting_starts_anew_where_the_clock_was_set_back()
     {

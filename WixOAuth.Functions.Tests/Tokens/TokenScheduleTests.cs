@@ -41,8 +41,8 @@ public sealed class TokenScheduleTests
     [InlineData(false, 1_000, 120)]
     [InlineData(true, 0, 60)]
     [InlineData(true, 1, 120)]
-    [InlineData(true, 4, 900)]
-    [InlineData(true, 1_000, 900)]
+    [InlineData(true, 4, 360)]
+    [InlineData(true, 1_000, 360)]
     public void Pauses_double_up_to_a_limit_and_are_spread_by_a_quarter(bool rejected, int failuresBefore, int seconds)
     {
         var pauses = Enumerable.Range(0, 500).Select(_ => TokenSchedule.Cooldown(failuresBefore, rejected, retryAfter: null) / TimeSpan.FromSeconds(seconds)).ToList();

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
@@ -43,7 +44,7 @@ public sealed class WebhookEndpointTests : IDisposable
         }
 
         Assert.Single(_core.Logs.Of(Refused));
-        _core.Clock.Advance(WebhookEndpoint.RefusalsLoggedEvery);
+        _core.Clock.Advance(LogThrottle.Interval);
         await PostAsync("no JWT");
         await PostAsync("no JWT");
         Assert.Equal(2, _core.Logs.Of(Refused).Count);

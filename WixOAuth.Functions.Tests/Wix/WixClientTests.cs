@@ -45,7 +45,7 @@ public sealed class WixClientTests : IDisposable
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("a"));
 
         await _core.Client.RefreshAsync(Refresh, Secret, CancellationToken.None);
-        await _core.Client.MintAsync(id, Secret, CancellationToken.None);
+        await _core.Client.RequestClientCredentialsTokenAsync(id, Secret, CancellationToken.None);
 
         Assert.Equal(
             [
@@ -73,7 +73,7 @@ public sealed class WixClientTests : IDisposable
     [InlineData(401)]
     [InlineData(403)]
     [InlineData(404)]
-    public async Task A_no_is_a_no_at_once(int status)
+    public async Task A_rejection_is_not_retried(int status)
     {
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(status));
 
@@ -83,8 +83,108 @@ public sealed class WixClientTests : IDisposable
     }
 
     [Theory]
+    [InlineData("")]
+    [InlineData("<!DOCTYPE html><title>403 Forbidden</title>")]
+    [InlineData("Forbidden")]
+    [InlineData("[]")]
+    [InlineData("\"no\"")]
+    [InlineData("null")]
+    [InlineData("{\"message\":")]
+    public async Task A_refusal_without_a_JSON_object_is_not_a_rejection(string body)
+    {
+        foreach (var status in new[] { 400, 401, 403, 404 })
+        {
+            using var core = new Core();
+            core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Json((HttpStatusCode)status, body));
+
+            Assert.Equal(
+                new TokenAnswer.Unavailable(TokenError.WixUnavailable, null),
+                await core.RunAsync(() => core.Client.RefreshAsync(Refresh, Secret, CancellationToken.None)));
+            Assert.Equal(
+                new TokenAnswer.Unavailable(TokenError.WixUnavailable, null),
+                await core.RunAsync(() => core.Client.ExchangeCodeAsync(Code, Secret, CancellationToken.None)));
+            Assert.Equal(
+                Delivery.Unavailable, await core.RunAsync(() => core.Client.SendSetupCompletedAsync(new AccessToken("t"), CancellationToken.None)));
+        }
+    }
+
+    [Theory]
+    [InlineData("utf-8", true)]
+    [InlineData("utf-8", false)]
+    [InlineData("utf-16", true)]
+    [InlineData("utf-16", false)]
+    [InlineData("utf-32", true)]
+    [InlineData("iso-8859-1", false)]
+    [InlineData(null, true)]
+    [InlineData("no-such-charset", false)]
+    public async Task A_body_is_read_in_its_charset_with_or_without_a_byte_order_mark(string? charset, bool hasMark)
+    {
+        var encoding = charset is null or "no-such-charset" ? Encoding.UTF8 : Encoding.GetEncoding(charset);
+        var preamble = hasMark ? encoding.GetPreamble() : [];
+        HttpResponseMessage Answer(HttpStatusCode status, string json)
+        {
+            var content = new ByteArrayContent([.. preamble, .. encoding.GetBytes(json)]);
+            content.Headers.TryAddWithoutValidation("Content-Type", charset is null ? "application/json" : $"application/json; charset=\"{charset}\"");
+            return new HttpResponseMessage(status) { Content = content };
+        }
+
+        _core.Wix.Answer = (path, _, _) => Task.FromResult(
+            path == "/apps/v1/instance" ? Answer(HttpStatusCode.OK, """{"instance":{},"site":{"siteDisplayName":"Café"}}""")
+            : _core.Wix.Calls.Count == 1 ? Answer(HttpStatusCode.OK, """{"access_token":"a","refresh_token":"r"}""")
+            : Answer(HttpStatusCode.Forbidden, """{"message":"no"}"""));
+
+        var granted = Assert.IsType<TokenAnswer.Granted>(await ExchangeAsync());
+        Assert.Equal(("a", "r"), (granted.AccessToken.Reveal(), granted.RefreshToken!.Reveal()));
+        Assert.IsType<TokenAnswer.Rejected>(await RefreshAsync());
+        Assert.Equal("Café", (await _core.Client.GetAppInstanceAsync(new AccessToken("t"), CancellationToken.None))!.Site!.Name);
+    }
+
+    [Theory]
+    [InlineData("1733000000.12345678901234-ab_c:d", "1733000000.12345678901234-ab_c:d")]
+    [InlineData("id with spaces", "(null)")]
+    [InlineData("<script>", "(null)")]
+    [InlineData("", "(null)")]
+    [InlineData(null, "(null)")]
+    [InlineData("01234567890123456789012345678901234567890123456789012345678901234", "(null)")]
+    public async Task A_failed_call_is_logged_with_the_request_id_of_Wix_if_it_is_one(string? sent, string logged)
+    {
+        _core.Wix.Answer = (_, _, _) =>
+        {
+            var answer = StubWix.Status(403);
+            if (sent is not null)
+            {
+                answer.Headers.TryAddWithoutValidation("x-wix-request-id", sent);
+            }
+
+            return Task.FromResult(answer);
+        };
+
+        await RefreshAsync();
+
+        Assert.Equal($"Call refresh to Wix failed: rejected, status 403, Wix request id {logged}", Assert.Single(_core.Logs.Of(703)));
+    }
+
+    [Fact]
+    public async Task Failed_calls_fill_the_log_with_a_bounded_number_of_lines()
+    {
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
+        for (var i = 0; i < 100; i++)
+        {
+            await ExchangeAsync();
+        }
+
+        Assert.Equal(FailedCallLog.MostEachMinute, _core.Logs.Of(703).Count);
+
+        _core.Clock.Advance(TimeSpan.FromMinutes(1));
+        await ExchangeAsync();
+
+        Assert.Equal(FailedCallLog.MostEachMinute + 1, _core.Logs.Of(703).Count);
+        Assert.StartsWith($"{100 - FailedCallLog.MostEachMinute} more failed calls", Assert.Single(_core.Logs.Of(704)), StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData(408, 1, 2)]
-    [InlineData(429, 3, 2)]
+    [InlineData(429, 3, 1)]
     [InlineData(500, 1, 2)]
     [InlineData(502, 1, 2)]
     [InlineData(503, 3, 2)]
@@ -139,14 +239,16 @@ public sealed class WixClientTests : IDisposable
 
     [Theory]
     [InlineData("1", 2, 1)]
-    [InlineData("120", 1, 120)]
-    [InlineData("999999", 1, 3600)]
-    [InlineData("Mon, 04 May 2026 03:12:01 GMT", 1, 600)]
+    [InlineData("45", 1, 45)]
+    [InlineData("3600", 1, 60)]
+    [InlineData("999999", 1, 60)]
+    [InlineData("Mon, 04 May 2026 03:12:01 GMT", 1, 60)]
+    [InlineData("Mon, 04 May 2026 03:01:01 GMT", 2, 0)]
     [InlineData("rubbish", 2, null)]
     [InlineData("-5", 2, null)]
-    public async Task Retry_After_is_honoured_or_passed_on(string retryAfter, int calls, int? seconds)
+    public async Task Retry_After_is_honoured_or_passed_on_up_to_a_minute(string retryAfter, int calls, int? seconds)
     {
-        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(429, retryAfter));
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(503, retryAfter));
 
         var unavailable = Assert.IsType<TokenAnswer.Unavailable>(await RefreshAsync());
 
@@ -283,5 +385,5 @@ public sealed class WixClientTests : IDisposable
 
     private Task<TokenAnswer> RefreshAsync() => _core.RunAsync(() => _core.Client.RefreshAsync(Refresh, Secret, CancellationToken.None));
 
-    private Task<TokenAnswer> MintAsync() => _core.RunAsync(() => _core.Client.MintAsync(Core.NewId(), Secret, CancellationToken.None));
+    private Task<TokenAnswer> MintAsync() => _core.RunAsync(() => _core.Client.RequestClientCredentialsTokenAsync(Core.NewId(), Secret, CancellationToken.None));
 }

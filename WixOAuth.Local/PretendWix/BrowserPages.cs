@@ -267,7 +267,7 @@ internal sealed class BrowserPages(PretendWixServer server, Ledger ledger, Prete
             return null;
         }
 
-        if (query["appId"] != options.AppId)
+        if (!options.IsAppId(query["appId"]))
         {
             await ProblemAsync(context, "We couldn't find this app", "The link's appId is missing or belongs to no app.");
             return null;

@@ -34,4 +34,7 @@ public sealed class PretendWixOptions
 
     /// <summary>Where it logs; no message holds a secret.</summary>
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
+
+    /// <summary>Whether a text is the app's id, in either case.</summary>
+    internal bool IsAppId(string? text) => string.Equals(text, AppId, StringComparison.OrdinalIgnoreCase);
 }

@@ -16,6 +16,28 @@ public enum RefreshTokenAnswer
     None,
 }
 
+/// <summary>In which form the API sends its bodies, whatever the request asked for.</summary>
+public enum BodyForm
+{
+    /// <summary>UTF-8.</summary>
+    Plain,
+
+    /// <summary>UTF-8 after a byte order mark.</summary>
+    ByteOrderMark,
+
+    /// <summary>UTF-16 with a byte order mark, and the charset named.</summary>
+    Utf16,
+
+    /// <summary><c>Content-Encoding: gzip</c>.</summary>
+    Gzip,
+
+    /// <summary><c>Content-Encoding: deflate</c>.</summary>
+    Deflate,
+
+    /// <summary><c>Content-Encoding: br</c>.</summary>
+    Brotli,
+}
+
 /// <summary>
 /// How this Wix behaves where the real one is unknown, or where a test wants it otherwise. Immutable: assign
 /// <c>control.Switches with { … }</c>. As JSON, durations are seconds.
@@ -64,6 +86,9 @@ public sealed record PretendWixSwitches
     /// <summary>Whether errors have the older shape, <c>errorCode</c> and <c>errorDescription</c> (wix-protocol §5).</summary>
     public bool OldErrorShape { get; init; }
 
+    /// <summary>In which form bodies are sent.</summary>
+    public BodyForm BodyForm { get; init; }
+
     /// <summary>Whether token-info answers true booleans and numbers in place of the strings in Wix's samples (wix-protocol §8).</summary>
     public bool TokenInfoHasRealTypes { get; init; }
 
@@ -98,6 +123,7 @@ public sealed record PretendWixSwitches
         Require(CodeLength is >= 0 and <= 8_000 && AccessTokenLength is >= 0 and <= 8_000, "A code or token has up to 8,000 characters.");
         Require(RejectionStatus is >= 400 and <= 599 && WrongSecretStatus is >= 400 and <= 599, "A rejection's status is 400 to 599.");
         Require(Enum.IsDefined(RefreshTokenAnswer), "RefreshTokenAnswer is same, new or none.");
+        Require(Enum.IsDefined(BodyForm), "BodyForm is plain, byteOrderMark, utf16, gzip, deflate or brotli.");
         ArgumentNullException.ThrowIfNull(LatencyMs);
         foreach (var (endpoint, milliseconds) in LatencyMs)
         {

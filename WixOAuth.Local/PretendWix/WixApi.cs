@@ -115,7 +115,7 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
         }
     }
 
-    private static Task<int> AnswerAsync(HttpContext context, Answer answer)
+    private Task<int> AnswerAsync(HttpContext context, Answer answer)
     {
         if (answer.Status == StatusCodes.Status401Unauthorized)
         {
@@ -125,16 +125,21 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
         return WriteAsync(context, answer.Status, answer.Body.ToJsonString(PretendWixJson.Options), "application/json");
     }
 
-    private static async Task<int> WriteAsync(HttpContext context, int status, string body, string type)
+    private async Task<int> WriteAsync(HttpContext context, int status, string body, string type)
     {
         context.Response.StatusCode = status;
         context.Response.ContentType = type;
         context.Response.Headers.CacheControl = "no-store";
-        var bytes = System.Text.Encoding.UTF8.GetBytes(body);
+        context.Response.Headers["x-wix-request-id"] = RequestId();
+        var bytes = BodyForms.Encode(context.Response, control.Switches.BodyForm, body);
         context.Response.ContentLength = bytes.Length;
         await context.Response.Body.WriteAsync(bytes, CancellationToken.None);
         return status;
     }
+
+    // In the shape of the real ones (wix-protocol §12).
+    private static string RequestId() =>
+        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()}.{Random.Shared.NextInt64(1_000_000_000, 9_999_999_999)}");
 
     private async Task<Call> ReadAsync(HttpRequest request)
     {
@@ -169,7 +174,7 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
             return Invalid(missing);
         }
 
-        if (call["client_id"] != options.AppId)
+        if (!options.IsAppId(call["client_id"]))
         {
             return Rejected("app_id_not_found", "No app has this id.", control.Switches.WrongSecretStatus);
         }
@@ -230,7 +235,7 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
             return IetfError(StatusCodes.Status400BadRequest, "unsupported_grant_type", "Only client_credentials.");
         }
 
-        if (call["client_id"] != options.AppId || !control.IsAppSecret(call["client_secret"]))
+        if (!options.IsAppId(call["client_id"]) || !control.IsAppSecret(call["client_secret"]))
         {
             return IetfError(StatusCodes.Status401Unauthorized, "invalid_client", "The app or its secret is another one.");
         }

@@ -21,7 +21,7 @@ internal sealed partial class WarmUp(IServiceProvider services, ILogger<WarmUp> 
         {
             // Asked for here: as parameters they would be put together by the thread that starts the program.
             var reading = services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(stoppingToken).AsTask();
-            var issuing = services.GetRequiredService<InstallStateService>().IssueAsync(new byte[16], customer: null, stoppingToken);
+            var issuing = services.GetRequiredService<InstallStateService>().IssueAsync(link: null, stoppingToken);
             services.GetRequiredService<InstallEndpoints>();
             services.GetRequiredService<TokenEndpoints>();
             services.GetRequiredService<WebhookEndpoint>();

@@ -31,7 +31,9 @@ internal abstract class Answer(int statusCode) : IResult
     {
         response.ContentType = contentType;
         response.ContentLength = body.Length;
-        return response.Body.WriteAsync(body, response.HttpContext.RequestAborted).AsTask();
+        return HttpMethods.IsHead(response.HttpContext.Request.Method)
+            ? Task.CompletedTask
+            : response.Body.WriteAsync(body, response.HttpContext.RequestAborted).AsTask();
     }
 }
 
@@ -70,14 +72,14 @@ internal abstract class HandshakeAnswer(int statusCode) : Answer(statusCode)
 }
 
 /// <summary>Sends the browser on.</summary>
-internal sealed class RedirectAnswer(BrowserUrl url, InstallCookie? set = null, IReadOnlyList<string>? removed = null) : HandshakeAnswer(302)
+internal sealed class RedirectAnswer(BrowserUrl url, IReadOnlyList<InstallCookie>? set = null, IReadOnlyList<string>? removed = null) : HandshakeAnswer(302)
 {
     protected override Task WriteAsync(HttpResponse response)
     {
         response.Headers.Location = url.Reveal();
-        if (set is not null)
+        foreach (var cookie in set ?? [])
         {
-            response.Cookies.Append(set.Name, set.Value, Options(set.MaxAge));
+            response.Cookies.Append(cookie.Name, cookie.Value, Options(cookie.MaxAge));
         }
 
         foreach (var name in removed ?? [])
@@ -101,12 +103,31 @@ internal sealed class RedirectAnswer(BrowserUrl url, InstallCookie? set = null, 
     };
 }
 
-/// <summary>A page of the handshake. It may be framed, because Wix frames it (wix-protocol §2).</summary>
-internal sealed class HandshakePage(int statusCode, string html) : HandshakeAnswer(statusCode)
+/// <summary>Sends the browser to another address of the handshake, which takes what was in this one out of its address bar.</summary>
+/// <param name="path">An address of ours; holds no secret.</param>
+internal sealed class SeeOtherAnswer(string path) : HandshakeAnswer(303)
+{
+    protected override Task WriteAsync(HttpResponse response)
+    {
+        response.Headers.Location = path;
+        return base.WriteAsync(response);
+    }
+}
+
+/// <summary>A page of the handshake.</summary>
+/// <param name="statusCode">Its status.</param>
+/// <param name="html">The page.</param>
+/// <param name="policy">Its policy. By default it may be framed, because Wix frames the handshake (wix-protocol §2).</param>
+internal sealed class HandshakePage(int statusCode, string html, string? policy = null) : HandshakeAnswer(statusCode)
 {
     protected override async Task WriteAsync(HttpResponse response)
     {
-        response.Headers.ContentSecurityPolicy = Page.ContentSecurityPolicy;
+        response.Headers.ContentSecurityPolicy = policy ?? Page.ContentSecurityPolicy;
+        if (policy is not null)
+        {
+            response.Headers.XFrameOptions = "DENY";
+        }
+
         await base.WriteAsync(response);
         await WriteAsync(response, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
     }

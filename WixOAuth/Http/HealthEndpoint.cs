@@ -5,6 +5,7 @@ using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Http;
 
@@ -13,6 +14,7 @@ public sealed class HealthEndpoint(
     IInstanceStore store,
     ISweepStateStore states,
     AppSecretLedger ledger,
+    WixCircuit circuit,
     ISecretSource<AppSecretVersion> appSecret,
     IKeyRing protectionKeys,
     TokenProtector protector,
@@ -78,7 +80,7 @@ public sealed class HealthEndpoint(
         [
             (state is { OnFallback: > 0 }, "sites_on_fallback"),
             (ledger.IsSuspect || state is { IsSecretSuspect: true }, "secret_suspect"),
-            (state is { IsWixThrottled: true }, "wix_throttled"),
+            (circuit.IsOpen || state is { IsWixThrottled: true }, "wix_throttled"),
             (time.GetUtcNow() - state?.SweptAt > SweepOverdueAfter, "sweep_overdue"),
         ];
         return [.. findings.Where(finding => finding.Holds).Select(finding => finding.Word)];

@@ -1,68 +1,131 @@
+using System.Text;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Logging;
+using WixOAuth.Hosting;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Pages;
 using WixOAuth.Secrets;
+using WixOAuth.Settings;
 
 namespace WixOAuth.Http;
 
 /// <summary>
-/// The handshake's URLs as HTTP: what came in goes to <see cref="InstallFlow"/>, and what the browser is to do next
-/// becomes an answer. Nothing is ever thrown to the host, which would answer an empty 200.
+/// The handshake's URLs as HTTP: what came in goes to <see cref="InstallStart"/> or <see cref="InstallFlow"/>, and what
+/// the browser is to do next becomes an answer. Nothing is ever thrown to the host, which would answer an empty 200.
 /// </summary>
-public sealed class InstallEndpoints(InstallFlow flow, ILogger<InstallEndpoints> logger)
+public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
-    /// <summary><c>GET /api/install</c>: see the contract's <c>AppUrl</c>.</summary>
-    public Task<IResult> AppUrl(HttpRequest request, CancellationToken cancellationToken) => AnswerAsync(async () =>
+    private readonly LogThrottle _unavailable = new(time);
+    private readonly string _confirmPolicy = Page.ConfirmPolicy(settings.Wix.InstallerUrl);
+
+    /// <summary><c>GET</c> and <c>HEAD /api/install</c>: see the contract's <c>AppUrl</c>.</summary>
+    public async Task<IResult> AppUrl(HttpRequest request, CancellationToken cancellationToken) => AnswerOf(await TryAsync(async () =>
         Parameters.TryRead(request, ["token", "start"], out var values)
-            ? await flow.BeginAsync(
-                new AppUrlRequest(values[0] is { } token ? new InstallToken(token) : null, values[1], [.. request.Cookies]),
+            ? await start.BeginAsync(
+                new AppUrlRequest(
+                    Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values[1], InstallCookies.Read(request)),
                 cancellationToken)
-            : new InstallResult.Stopped(InstallProblem.BadRequest));
+            : new InstallResult.Stopped(InstallProblem.BadRequest)));
 
-    /// <summary><c>GET /api/redirect</c>: see the contract's <c>Redirect</c>.</summary>
-    public Task<IResult> Redirect(HttpRequest request, CancellationToken cancellationToken) => AnswerAsync(async () =>
-        Parameters.TryRead(request, ["code", "state", "instanceId", "error"], out var values)
-            ? await flow.CompleteAsync(
-                new RedirectRequest(
-                    values[0] is { } code ? new AuthorizationCode(code) : null, values[1], values[2], values[3] is not null, [.. request.Cookies]),
-                cancellationToken)
-            : new InstallResult.Stopped(InstallProblem.BadRequest));
+    /// <summary><c>POST /api/install</c>: see the contract's <c>ConfirmLink</c>.</summary>
+    public async Task<IResult> ConfirmLink(HttpRequest request, CancellationToken cancellationToken) => AnswerOf(await TryAsync(async () =>
+        RequestOrigin.IsOurs(request, settings.Wix.RedirectUrl)
+            ? await start.ConfirmLinkAsync(
+                new AppUrlRequest(Token: null, await ReadStartAsync(request, cancellationToken), InstallCookies.Read(request)), cancellationToken)
+            : new InstallResult.Stopped(InstallProblem.CrossSite)));
 
-    private async Task<IResult> AnswerAsync(Func<Task<InstallResult>> step)
+    /// <summary><c>GET</c> and <c>HEAD /api/redirect</c>: see the contract's <c>Redirect</c>.</summary>
+    public async Task<IResult> Redirect(HttpRequest request, CancellationToken cancellationToken)
+    {
+        if (!Parameters.TryRead(request, ["code", "state", "instanceId", "error", "problem"], out var values))
+        {
+            return HttpMethods.IsHead(request.Method) ? new HandshakePage(200, InstallPages.Connected) : Refuse(InstallProblem.BadRequest);
+        }
+
+        // Only by itself: whatever comes with a code must not keep the code in the address.
+        if (values is [null, null, null, null, { } word] && Words.Parse<InstallProblem>(word) is { } problem)
+        {
+            return Stopped(problem);
+        }
+
+        // Mail scanners and previews look at an address by HEAD, and must not spend the code in it.
+        if (HttpMethods.IsHead(request.Method))
+        {
+            return new HandshakePage(200, InstallPages.Connected);
+        }
+
+        var result = await TryAsync(async () => await flow.CompleteAsync(
+            new RedirectRequest(
+                values[0] is { } code ? new AuthorizationCode(code) : null, values[1], values[2], values[3] is not null, InstallCookies.Read(request)),
+            cancellationToken));
+        return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : AnswerOf(result);
+    }
+
+    // The button sends it as a form; its own address has it too.
+    private static async Task<string?> ReadStartAsync(HttpRequest request, CancellationToken cancellationToken)
+    {
+        if (Parameters.TryRead(request, "start", out var inAddress) && inAddress is not null)
+        {
+            return inAddress;
+        }
+
+        return await BodyReader.ReadAsync(request, cancellationToken) is { } body
+            && QueryHelpers.ParseQuery(Encoding.UTF8.GetString(body.Span)).TryGetValue("start", out var inForm)
+            && inForm is [{ Length: > 0 and <= Parameters.MaxLength } text]
+                ? text
+                : null;
+    }
+
+    /// <summary>What came of it; null when the caller has left.</summary>
+    private async Task<InstallResult?> TryAsync(Func<Task<InstallResult>> work)
     {
         try
         {
-            return await step() switch
-            {
-                InstallResult.Consent consent => new RedirectAnswer(consent.Url, consent.Set, consent.Removed),
-                InstallResult.CloseWindow close => new RedirectAnswer(close.Url),
-                InstallResult.Stopped stopped => Stopped(stopped.Problem),
-                _ => new HandshakePage(200, InstallPages.Connected),
-            };
+            return await work();
         }
         catch (OperationCanceledException)
         {
-            return new EmptyAnswer(EndpointFailure.ClientClosedRequest);
+            return null;
         }
         catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
         {
-            logger.Unavailable(exception.GetType().Name);
-            return Stopped(InstallProblem.StorageUnavailable);
+            if (_unavailable.TryPass(out _))
+            {
+                logger.Unavailable(exception.GetType().Name);
+            }
+
+            return new InstallResult.Stopped(InstallProblem.StorageUnavailable);
         }
         catch (Exception exception)
         {
             logger.Unexpected(exception.GetType().Name, exception.StackTrace);
-            return new HandshakePage(500, InstallPages.Unexpected);
+            return new InstallResult.Stopped(InstallProblem.Unexpected);
         }
     }
+
+    private IResult AnswerOf(InstallResult? result) => result switch
+    {
+        null => new EmptyAnswer(EndpointFailure.ClientClosedRequest),
+        InstallResult.Confirm confirm => new HandshakePage(200, InstallPages.Confirm(confirm.Start, confirm.Customer), _confirmPolicy),
+        InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, InstallPages.UsedHere),
+        InstallResult.Consent consent => new RedirectAnswer(consent.Url, [consent.Set], consent.Removed),
+        InstallResult.CloseWindow close => new RedirectAnswer(close.Url, close.Finished),
+        InstallResult.Stopped stopped => Stopped(stopped.Problem),
+        _ => new HandshakePage(200, InstallPages.Connected),
+    };
+
+    // The code may be unspent: whoever has the address could use it.
+    private SeeOtherAnswer Refuse(InstallProblem problem) => new($"{settings.Wix.RedirectUrl.AbsolutePath}?problem={Words.Of(problem)}");
 
     private static HandshakePage Stopped(InstallProblem problem) => new(
         problem switch
         {
             InstallProblem.WixUnavailable => StatusCodes.Status502BadGateway,
-            InstallProblem.StorageUnavailable => StatusCodes.Status503ServiceUnavailable,
+            InstallProblem.StorageUnavailable or InstallProblem.Busy => StatusCodes.Status503ServiceUnavailable,
+            InstallProblem.CrossSite => StatusCodes.Status403Forbidden,
+            InstallProblem.Unexpected => StatusCodes.Status500InternalServerError,
             _ => StatusCodes.Status400BadRequest,
         },
         InstallPages.Of(problem));

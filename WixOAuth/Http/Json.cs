@@ -12,7 +12,9 @@ internal sealed record TokenBody(string InstanceId, string AccessToken, long Exp
 
 internal sealed record HealthBody(string Status, string Storage, string Secrets, IReadOnlyList<string> Degraded);
 
-internal sealed record LinkRequestBody(string? Customer);
+internal sealed record LinkRequestBody(string? Customer, string? DisplayName);
+
+internal sealed record CustomerBody([property: JsonRequired] string? Customer);
 
 internal sealed record LinkBody(string Url, DateTimeOffset ExpiresOn)
 {
@@ -54,6 +56,7 @@ internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, s
 [JsonSerializable(typeof(TokenBody))]
 [JsonSerializable(typeof(HealthBody))]
 [JsonSerializable(typeof(LinkRequestBody))]
+[JsonSerializable(typeof(CustomerBody))]
 [JsonSerializable(typeof(LinkBody))]
 [JsonSerializable(typeof(ImportRequestBody))]
 [JsonSerializable(typeof(ImportBody))]

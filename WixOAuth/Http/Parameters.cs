@@ -1,13 +1,19 @@
 using System.Diagnostics.CodeAnalysis;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.WebUtilities;
 
 namespace WixOAuth.Http;
 
-/// <summary>Reads query parameters with suspicion: each at most once, and none longer than a request line can be.</summary>
+/// <summary>Reads query parameters: each at most once, and none longer than a request line can be.</summary>
 internal static class Parameters
 {
     /// <summary>The longest value taken: the real Functions host passes no longer request line on (wix-protocol §4).</summary>
     public const int MaxLength = 8_192;
+
+    /// <summary>The host's: a function key. Every keyed endpoint may be called with it.</summary>
+    private const string Key = "code";
+
+    private const int LongestNameShown = 100;
 
     /// <summary>False when a parameter came twice or is too long. One that is missing or empty is null.</summary>
     public static bool TryRead(HttpRequest request, string name, out string? value)
@@ -17,7 +23,7 @@ internal static class Parameters
         return values.Count <= 1 && !(value?.Length > MaxLength);
     }
 
-    /// <summary>Reads several; false when any of them came twice or is too long.</summary>
+    /// <summary>Reads several; false when any of them came twice or is too long. Others are ignored.</summary>
     public static bool TryRead(HttpRequest request, ReadOnlySpan<string> names, [NotNullWhen(true)] out string?[]? values)
     {
         values = new string?[names.Length];
@@ -31,5 +37,68 @@ internal static class Parameters
         }
 
         return true;
+    }
+
+    /// <summary>Reads all; false, with the answer, when there are others, or any came twice or is too long.</summary>
+    public static bool TryReadAll(
+        HttpRequest request, ReadOnlySpan<string> names, [NotNullWhen(true)] out string?[]? values, [NotNullWhen(false)] out IResult? refusal)
+    {
+        values = null;
+        refusal = RefuseUnknown(request, names);
+        if (refusal is null && !TryRead(request, names, out values))
+        {
+            refusal = Problems.InvalidRequest($"Each parameter should come once at most, with at most {MaxLength} characters.");
+        }
+
+        return refusal is null;
+    }
+
+    /// <summary>The answer to a request that has other parameters than these, which names one; null where it has none.</summary>
+    public static IResult? RefuseUnknown(HttpRequest request, params ReadOnlySpan<string> names) =>
+        request.QueryString.HasValue && FindUnknown(request, names) is { } unknown
+            ? Problems.InvalidRequest($"The parameter {unknown} is not known here.")
+            : null;
+
+    /// <summary>
+    /// A parameter's value with its percent-encoding undone and nothing else: forms write a space as <c>+</c>, but what Wix
+    /// sends is to be sent back as it was. Null when it is missing or empty.
+    /// </summary>
+    public static string? Raw(HttpRequest request, string name)
+    {
+        foreach (var pair in new QueryStringEnumerable(request.QueryString.Value))
+        {
+            if (pair.DecodeName().Span.Equals(name, StringComparison.OrdinalIgnoreCase))
+            {
+                return pair.EncodedValue.Length > 0 ? Uri.UnescapeDataString(pair.EncodedValue.Span) : null;
+            }
+        }
+
+        return null;
+    }
+
+    private static string? FindUnknown(HttpRequest request, ReadOnlySpan<string> names)
+    {
+        foreach (var (name, _) in request.Query)
+        {
+            if (!name.Equals(Key, StringComparison.OrdinalIgnoreCase) && !Contains(names, name))
+            {
+                return name.Length <= LongestNameShown ? name : name[..LongestNameShown];
+            }
+        }
+
+        return null;
+    }
+
+    private static bool Contains(ReadOnlySpan<string> names, string name)
+    {
+        foreach (var known in names)
+        {
+            if (known.Equals(name, StringComparison.OrdinalIgnoreCase))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 }

@@ -8,6 +8,8 @@ internal static class Problems
 {
     public static IResult InvalidRequest(string title) => new ProblemAnswer(400, "invalid_request", title);
 
+    public static IResult InvalidInstanceId() => InvalidRequest("The instance id should be a GUID as Wix writes it.");
+
     public static IResult TooLarge(string title) => new ProblemAnswer(413, "too_large", title);
 
     public static IResult Unauthorized(string title) => new ProblemAnswer(401, "unauthorized", title);

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -6,6 +5,7 @@ using WixOAuth.Instances;
 using WixOAuth.Pages;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Http;
 
@@ -14,6 +14,9 @@ public sealed class StatusEndpoint(
     IInstanceStore store,
     InstanceOverview overview,
     RefreshHistory history,
+    WixCircuit circuit,
+    ISweepStateStore states,
+    AppSecretLedger ledger,
     ServiceSettings settings,
     TimeProvider time,
     ILogger<StatusEndpoint> logger)
@@ -25,12 +28,27 @@ public sealed class StatusEndpoint(
 
     private const int ReadsAtOnce = 25;
 
+    private const string KeyInAddress = "A key does not belong in an address: send it in the header x-functions-key.";
+
     /// <summary><c>GET /api/status</c>: see the contract's <c>Status</c>.</summary>
-    public Task<IResult> Status(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    public Task<IResult> Status(HttpRequest request) => logger.GuardAsync(() => Task.FromResult(
+        !HasKeyInAddress(request)
+            ? new OperatorsPage(200, StatusPage.Shell, StatusPage.ContentSecurityPolicy)
+            : request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
+                ? new OperatorsPage(400, StatusPage.KeyInAddress, $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'")
+                : Problems.InvalidRequest(KeyInAddress)));
+
+    /// <summary><c>GET /api/status/view</c>: see the contract's <c>StatusView</c>.</summary>
+    public Task<IResult> StatusView(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
-        if (!Parameters.TryRead(request, ["status", "search", "cursor", "recount"], out var values))
+        if (HasKeyInAddress(request))
         {
-            return Problems.InvalidRequest("status, search, cursor and recount should come once each at most.");
+            return Problems.InvalidRequest(KeyInAddress);
+        }
+
+        if (!Parameters.TryReadAll(request, ["status", "search", "cursor", "recount"], out var values, out var refusal))
+        {
+            return refusal;
         }
 
         var after = default(InstanceId);
@@ -42,8 +60,7 @@ public sealed class StatusEndpoint(
         var search = values[1] is { Length: <= 200 } text ? text.Trim() : null;
         var seen = await overview.GetAsync(isAnew: values[3] is not null, cancellationToken);
         var (instances, last) = await FindAsync(ListOf(values[0], seen, cancellationToken), search, values[2] is null ? null : after, cancellationToken);
-        var nonce = Convert.ToBase64String(RandomNumberGenerator.GetBytes(16));
-        var html = StatusPage.Render(
+        var html = Pages.StatusView.Render(
             new StatusModel(
                 time.GetUtcNow(),
                 seen,
@@ -53,10 +70,13 @@ public sealed class StatusEndpoint(
                 search,
                 values[2],
                 last is { } end ? ListCursor.Write(values[0], end) : null,
-                settings.Wix.SetupCompletion != SetupCompletion.Never),
-            nonce);
-        return new OperatorsPage(html, nonce);
+                settings.Wix.SetupCompletion != SetupCompletion.Never,
+                circuit.IsOpen,
+                ledger.IsSuspect || await states.ReadSweepStateAsync(cancellationToken) is { IsSecretSuspect: true }));
+        return new OperatorsPage(200, html, StatusPage.ContentSecurityPolicy);
     });
+
+    private static bool HasKeyInAddress(HttpRequest request) => request.Query.ContainsKey("code");
 
     private InstanceList ListOf(string? word, Overview seen, CancellationToken cancellationToken)
     {
@@ -136,14 +156,12 @@ public sealed class StatusEndpoint(
     private sealed record InstanceList(Func<Instance, bool> Has, Func<InstanceId?, int, Task<InstancePage>> ReadAsync);
 }
 
-/// <summary>A page for operators: never framed, alone in its window, with one script of its own.</summary>
-internal sealed class OperatorsPage(string html, string nonce) : Answer(200)
+/// <summary>A page for operators, or a part of it: never framed, alone in its window.</summary>
+internal sealed class OperatorsPage(int statusCode, string html, string policy) : Answer(statusCode)
 {
     protected override Task WriteAsync(HttpResponse response)
     {
-        response.Headers.ContentSecurityPolicy =
-            $"default-src 'none'; style-src '{StatusPage.StyleSource}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
-            + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+        response.Headers.ContentSecurityPolicy = policy;
         response.Headers.XFrameOptions = "DENY";
         response.Headers["Cross-Origin-Opener-Policy"] = "same-origin";
         return WriteAsync(response, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));

@@ -1,58 +1,114 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
+using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
-/// <summary>What the timers start. Nothing is ever thrown to the host: the next tick tries again.</summary>
-public sealed class TimerEndpoints(
+/// <summary>
+/// What the timers and the queue run. A failure is thrown to the host as a <see cref="TimerFailedException"/>, so that the
+/// host reports the run as failed; the next tick tries again.
+/// </summary>
+public sealed partial class TimerEndpoints(
     RefreshSweep sweep,
+    ConsumedStateCleanup cleanup,
     Housekeeping housekeeping,
     TokenReencryption reencryption,
     BackupTimer backup,
     BackupMonitor backups,
     TimeProvider time,
-    ILogger<TimerEndpoints> logger)
+    ILogger<TimerEndpoints> logger,
+    ShardMessages? shards = null)
 {
-    /// <summary>The timer <c>RefreshTokens</c>.</summary>
-    public async Task RefreshTokens(CancellationToken cancellationToken)
-    {
-        await GuardAsync(() => sweep.RunAsync(cancellationToken));
+    /// <summary>Maintenance takes up nothing new after this time: hosts end a function after five minutes.</summary>
+    public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
 
-        // It asks once an hour, and logs what the alert waits for.
-        await GuardAsync(() => backups.IsOverdueAsync(cancellationToken));
+    /// <summary>
+    /// The timer <c>RefreshTokens</c>: sweeps, or has the shards swept by whoever takes their messages. Once an hour consumed
+    /// states are removed beside the sweep, and an overdue copy is logged.
+    /// </summary>
+    /// <exception cref="TimerFailedException">One of the three failed.</exception>
+    public async Task RefreshTokens(CancellationToken cancellationToken) => ThrowIfAny(await Task.WhenAll(
+        FailureOfAsync(nameof(RefreshTokens), () => SweepOrSendAsync(cancellationToken), cancellationToken),
+        FailureOfAsync(nameof(RefreshTokens), () => cleanup.RunHourlyAsync(cancellationToken), cancellationToken),
+        FailureOfAsync(nameof(RefreshTokens), () => backups.IsOverdueAsync(cancellationToken), cancellationToken)));
+
+    /// <summary>A message of the queue <c>refresh-shards</c>: a shard's number. Anything else is dropped, and logged.</summary>
+    /// <exception cref="TimerFailedException">The sweep failed.</exception>
+    public async Task RefreshShard(string? message, CancellationToken cancellationToken)
+    {
+        if (InstanceShard.TryParse(message, out var shard))
+        {
+            ThrowIfAny(await FailureOfAsync(nameof(RefreshShard), () => sweep.RunAsync(shard, cancellationToken), cancellationToken));
+        }
+        else
+        {
+            NotAShard(message?.Length ?? 0);
+        }
     }
 
-    /// <summary>The timer <c>Housekeeping</c>.</summary>
+    /// <summary>
+    /// The timer <c>Housekeeping</c>, which takes half of the time at most. Re-encryption has the other half, and runs even when
+    /// the removal of old rows fails.
+    /// </summary>
+    /// <exception cref="TimerFailedException">One of the two failed.</exception>
     public async Task Housekeeping(CancellationToken cancellationToken)
     {
-        using var inTime = new CancellationTokenSource(Tokens.Housekeeping.LongestRun, time);
+        using var inTime = new CancellationTokenSource(LongestMaintenance, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
-        await GuardAsync(() => housekeeping.RunAsync(cancellationToken));
-        await GuardAsync(() => reencryption.RunAsync(until.Token));
+        ThrowIfAny(
+            await FailureOfAsync(nameof(Housekeeping), () => housekeeping.RunAsync(cancellationToken), cancellationToken),
+            await FailureOfAsync(nameof(Housekeeping), () => reencryption.RunAsync(until.Token), until.Token));
     }
 
-    /// <summary>The timer <c>Backup</c>.</summary>
-    public Task Backup(CancellationToken cancellationToken) => GuardAsync(() => backup.RunAsync(cancellationToken));
+    /// <summary>The timer <c>Backup</c>: copies the table.</summary>
+    /// <exception cref="TimerFailedException">The copy failed.</exception>
+    public async Task Backup(CancellationToken cancellationToken) =>
+        ThrowIfAny(await FailureOfAsync(nameof(Backup), () => backup.RunAsync(cancellationToken), cancellationToken));
 
-    private async Task GuardAsync(Func<Task> work)
+    private async Task SweepOrSendAsync(CancellationToken cancellationToken)
+    {
+        if (shards is null || !await shards.TrySendAllAsync(cancellationToken))
+        {
+            await sweep.RunAsync(cancellationToken);
+        }
+    }
+
+    [LoggerMessage(512, LogLevel.Warning, "A message of {Length} characters in the queue refresh-shards is no shard's number; it was dropped")]
+    private partial void NotAShard(int length);
+
+    private async Task<TimerFailedException?> FailureOfAsync(string function, Func<Task> work, CancellationToken cancellationToken)
     {
         try
         {
             await work();
+            return null;
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-        }
-        catch (StorageUnavailableException exception)
-        {
-            logger.Unavailable(exception.GetType().Name);
+            return null;
         }
         catch (Exception exception)
         {
-            logger.Unexpected(exception.GetType().Name, exception.StackTrace);
+            LogFailed(function, exception.GetType().Name, exception.StackTrace);
+            return new TimerFailedException($"{function} failed: {exception.GetType().Name}.");
         }
     }
+
+    private static void ThrowIfAny(params ReadOnlySpan<TimerFailedException?> failures)
+    {
+        foreach (var failure in failures)
+        {
+            if (failure is not null)
+            {
+                throw failure;
+            }
+        }
+    }
+
+    [LoggerMessage(303, LogLevel.Error, "The timer function {Function} failed: {Error} {Stack}")]
+    private partial void LogFailed(string function, string error, string? stack);
 }

@@ -12,9 +12,14 @@ public sealed class TokenEndpoints(TokenService tokenService, TimeProvider time,
     /// <summary><c>GET /api/instances/{instanceId}/token</c>: see the contract's <c>GetToken</c>.</summary>
     public Task<IResult> GetToken(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
+        if (Parameters.RefuseUnknown(request, "min_ttl", "rejected") is { } refusal)
+        {
+            return refusal;
+        }
+
         if (!InstanceId.TryParse(instanceId, out var id))
         {
-            return Problems.InvalidRequest("The instance id should be a GUID as Wix writes it.");
+            return Problems.InvalidInstanceId();
         }
 
         if (!TryReadMinTtl(request, out var minTtl))
@@ -36,11 +41,16 @@ public sealed class TokenEndpoints(TokenService tokenService, TimeProvider time,
     });
 
     /// <summary><c>POST /api/instances/{instanceId}/refresh</c>: see the contract's <c>RefreshInstance</c>.</summary>
-    public Task<IResult> RefreshInstance(string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    public Task<IResult> RefreshInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
+        if (Parameters.RefuseUnknown(request) is { } refusal)
+        {
+            return refusal;
+        }
+
         if (!InstanceId.TryParse(instanceId, out var id))
         {
-            return Problems.InvalidRequest("The instance id should be a GUID as Wix writes it.");
+            return Problems.InvalidInstanceId();
         }
 
         var result = await tokenService.GetTokenAsync(id, TokenRequirements.New, cancellationToken);

@@ -15,15 +15,9 @@ public sealed class WebhookEndpoint(
     /// <summary>How long Wix is kept waiting: it counts an answer after 1,250 ms as none (wix-protocol §10).</summary>
     public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
 
-    /// <summary>
-    /// The least time between two log lines of refused webhooks: anybody can send them, and a line for each would let him
-    /// fill the logs. How many they are is a metric.
-    /// </summary>
-    public static readonly TimeSpan RefusalsLoggedEvery = TimeSpan.FromMinutes(1);
-
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMinutes(1);
 
-    private long _refusalLoggedAt;
+    private readonly LogThrottle _refusals = new(time);
 
     /// <summary><c>POST /api/webhooks</c>: see the contract's <c>WixWebhook</c>.</summary>
     public Task<IResult> WixWebhook(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
@@ -124,12 +118,8 @@ public sealed class WebhookEndpoint(
 
     private void LogRefusal(string reason)
     {
-        var now = time.GetUtcNow().UtcTicks;
-        var loggedAt = Volatile.Read(ref _refusalLoggedAt);
-
-        // One from the future was written by a clock that has been set back since.
-        if ((now - loggedAt >= RefusalsLoggedEvery.Ticks || now < loggedAt)
-            && Interlocked.CompareExchange(ref _refusalLoggedAt, now, loggedAt) == loggedAt)
+        // How many there are is a metric.
+        if (_refusals.TryPass(out _))
         {
             logger.WebhookRefused(reason);
         }

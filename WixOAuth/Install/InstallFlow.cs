@@ -11,16 +11,17 @@ using WixOAuth.Wix;
 namespace WixOAuth.Install;
 
 /// <summary>
-/// The Advanced OAuth handshake. Read it top to bottom to follow an install: the App URL sends the browser on to
-/// Wix's consent page; the redirect comes back with a code; the state is redeemed, the code exchanged, the instance
+/// The second half of the Advanced OAuth handshake; <see cref="InstallStart"/> is the first. Read it top to bottom to
+/// follow an install: the redirect comes back with a code; the state is consumed, the code exchanged, the instance
 /// confirmed, its tokens saved, and the browser sent to close its window.
 /// </summary>
 public sealed class InstallFlow(
-    InstallStateService tickets,
+    InstallStateService states,
+    ExchangeLimiter limiter,
     IInstanceStore store,
     InstanceWriter writer,
     TokenGrants grants,
-    WixClient wix,
+    InstanceConfirmation confirmation,
     TokenProtector protector,
     TokenService tokenService,
     TokenSchedule schedule,
@@ -34,46 +35,13 @@ public sealed class InstallFlow(
     /// <summary>How long a page that is loaded again waits for the first load to end.</summary>
     public static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(25);
 
+    private const int MaxCodeLength = 7_900;
+
     private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(1);
 
-    /// <summary>
-    /// The App URL: on to the consent page, at once (wix-protocol §2 and §3). It is open to the world, so it touches
-    /// neither the storage nor Wix.
-    /// </summary>
-    /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be had.</exception>
-    public async Task<InstallResult> BeginAsync(AppUrlRequest request, CancellationToken cancellationToken)
-    {
-        var step = await FindConsentAsync(request, cancellationToken);
-        telemetry.InstallBegun(step);
-        return step;
-    }
-
-    private async Task<InstallResult> FindConsentAsync(AppUrlRequest request, CancellationToken cancellationToken)
-    {
-        var (link, customer) = (new byte[16], (string?)null);
-        var (inFlight, removed) = await tickets.ReadAllAsync(request.Cookies, cancellationToken);
-        if (request.Start is { } start)
-        {
-            if (await tickets.ReadLinkAsync(start, cancellationToken) is not { } opened)
-            {
-                return new InstallResult.Stopped(InstallProblem.BadLink);
-            }
-
-            (link, customer) = opened;
-        }
-        else if (request.Token is not null
-            && inFlight.Where(install => install.Ticket.Customer is not null).DistinctBy(install => Convert.ToHexString(install.Ticket.Link)).ToList()
-                is [var only])
-        {
-            // Wix sends an install that began on our platform through the App URL again, with a token (wix-protocol §2).
-            (link, customer) = (only.Ticket.Link, only.Ticket.Customer);
-        }
-
-        var (state, cookie) = await tickets.IssueAsync(link, customer, cancellationToken);
-        removed.AddRange(inFlight.SkipLast(InstallStateService.MaxInFlight - 1).Select(install => install.Name));
-        return new InstallResult.Consent(ConsentUrl(request.Token, state), cookie, removed);
-    }
+    private readonly LogThrottle[] _refusals = [.. Enum.GetValues<ConsumedStateOutcome>().Select(_ => new LogThrottle(time))];
+    private readonly LogThrottle _replays = new(time);
 
     /// <summary>
     /// The Redirect URL: from the code to saved tokens (wix-protocol §4 to §7). Once the state is redeemed nobody
@@ -84,9 +52,28 @@ public sealed class InstallFlow(
     {
         var startedAt = time.GetTimestamp();
         using var activity = telemetry.Trace("Redirect");
-        var step = await RedeemAsync(request, activity, cancellationToken);
-        telemetry.RedirectEnded(activity, step, time.GetElapsedTime(startedAt));
-        return step;
+        InstallResult? result = new InstallResult.Stopped(InstallProblem.Unexpected);
+        try
+        {
+            return result = await RedeemAsync(request, activity, cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            result = null;
+            throw;
+        }
+        catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
+        {
+            result = new InstallResult.Stopped(InstallProblem.StorageUnavailable);
+            throw;
+        }
+        finally
+        {
+            if (result is not null)
+            {
+                telemetry.RedirectEnded(activity, result, time.GetElapsedTime(startedAt));
+            }
+        }
     }
 
     private async Task<InstallResult> RedeemAsync(RedirectRequest request, Activity? activity, CancellationToken cancellationToken)
@@ -97,17 +84,22 @@ public sealed class InstallFlow(
             return new InstallResult.Stopped(InstallProblem.NotConsented);
         }
 
-        if (request.State is null || await tickets.ReadStateAsync(request.State, cancellationToken) is not var (nonce, issuedAt))
+        if (!CanBeCode(code))
+        {
+            return new InstallResult.Stopped(InstallProblem.BadRequest);
+        }
+
+        if (request.State is null || await states.ReadStateAsync(request.State, cancellationToken) is not var (nonce, issuedAt))
         {
             return new InstallResult.Stopped(InstallProblem.InvalidState);
         }
 
-        if (tickets.IsExpired(issuedAt))
+        if (states.IsExpired(issuedAt))
         {
             return new InstallResult.Stopped(InstallProblem.ExpiredState);
         }
 
-        if (await tickets.FindAsync(request.Cookies, nonce, cancellationToken) is not { } ticket)
+        if (await states.FindAsync(request.Cookies, nonce, cancellationToken) is not { } install)
         {
             return new InstallResult.Stopped(InstallProblem.InvalidState);
         }
@@ -122,9 +114,15 @@ public sealed class InstallFlow(
         // Before anything is spent: tokens that cannot be sealed cannot be saved.
         await protector.EnsureCanSealAsync(cancellationToken);
 
-        // 2. Redeem the state, once. That this write succeeds also shows that the tokens can be saved. A browser that
-        // leaves now does not stop it: its reload could not tell whether the row that landed has anyone behind it.
-        var redemption = new ConsumedState
+        // 2. Wait for a turn, and consume the state, once. That this write succeeds also shows that the tokens can be saved.
+        // A browser that leaves now does not stop it: its reload could not tell whether anybody works on the row.
+        using var turn = await limiter.TryEnterAsync(cancellationToken);
+        if (turn is null)
+        {
+            return new InstallResult.Stopped(InstallProblem.Busy);
+        }
+
+        var consumed = new ConsumedState
         {
             Nonce = Convert.ToHexStringLower(nonce),
             IssuedAt = issuedAt,
@@ -132,20 +130,57 @@ public sealed class InstallFlow(
             CodeFingerprint = code.Fingerprint(),
             InstanceId = id,
         };
-        if (!await store.TryAddConsumedStateAsync(redemption, CancellationToken.None)
-            && await RepeatAsync(redemption, cancellationToken) is { } repeated)
+        if (!await store.TryAddConsumedStateAsync(consumed, CancellationToken.None))
         {
-            return repeated;
+            // A repeat may wait for long, and must not keep others from their turn.
+            turn.Dispose();
+            if (await RepeatAsync(consumed, cancellationToken) is { } repeated)
+            {
+                return await FinishedAsync(repeated, install, request);
+            }
         }
 
         // 3. From here on the end is written down, whatever it is.
-        var (outcome, step, expiresOn) = await SpendAsync(code, id, ticket.Customer);
-        await RecordAsync(redemption with { Outcome = outcome, AccessTokenExpiresOn = expiresOn });
-        logger.RedirectEnded(id, outcome);
-        return step;
+        var (outcome, result, expiresOn) = await SpendAsync(code, id, install.Link?.Customer);
+        await RecordAsync(consumed with { Outcome = outcome, AccessTokenExpiresOn = expiresOn });
+        LogEnd(id, outcome);
+        return await FinishedAsync(result, install, request);
     }
 
-    private async Task<(ConsumedStateOutcome Outcome, InstallResult Step, DateTimeOffset? ExpiresOn)> SpendAsync(
+    // Wix's codes have up to some 4,700 characters; no host passes a longer request line on than this allows (wix-protocol §4).
+    private static bool CanBeCode(AuthorizationCode code) =>
+        code.Reveal() is { Length: <= MaxCodeLength } text && !text.AsSpan().ContainsAnyExceptInRange('!', '~');
+
+    private void LogEnd(InstanceId id, ConsumedStateOutcome outcome)
+    {
+        if (outcome == ConsumedStateOutcome.Connected)
+        {
+            logger.RedirectEnded(id, outcome);
+        }
+        else if (_refusals[(int)outcome].TryPass(out var suppressed))
+        {
+            // Without the instance, which anybody may choose.
+            logger.RedirectRefused(outcome, suppressed);
+        }
+    }
+
+    /// <summary>A connected site's link must not hand its customer to another install in this browser.</summary>
+    private async Task<InstallResult> FinishedAsync(InstallResult result, InstallState install, RedirectRequest request)
+    {
+        try
+        {
+            return result is InstallResult.CloseWindow close
+                ? close with { Finished = await states.FinishAsync(install.Link, request.Cookies, CancellationToken.None) }
+                : result;
+        }
+        catch (SecretUnavailableException)
+        {
+            // The site is connected, which is what counts; the link ends with its ten minutes.
+            return result;
+        }
+    }
+
+    private async Task<(ConsumedStateOutcome Outcome, InstallResult Result, DateTimeOffset? ExpiresOn)> SpendAsync(
         AuthorizationCode code, InstanceId id, string? customer)
     {
         try
@@ -163,20 +198,20 @@ public sealed class InstallFlow(
             }
 
             // 5. Whose tokens are they? The instance of the query string is only a claim (wix-protocol §4).
-            var (belongs, consent) = await ConfirmAsync(granted.AccessToken, id, customer);
-            if (belongs is not true)
+            var confirmed = await confirmation.ConfirmAsync(granted.AccessToken, id, CancellationToken.None);
+            if (confirmed.Outcome != ConfirmationOutcome.Confirmed)
             {
-                return Stopped(belongs is false ? ConsumedStateOutcome.Rejected : ConsumedStateOutcome.WixUnavailable);
+                return Stopped(confirmed.Outcome == ConfirmationOutcome.Refused ? ConsumedStateOutcome.Rejected : ConsumedStateOutcome.WixUnavailable);
             }
 
             // 6. Saved before the browser goes on.
-            var stored = await SaveAsync(id, consent, granted, refreshToken);
+            var stored = await SaveAsync(id, ConsentOf(confirmed, customer), granted, refreshToken);
             if (stored.Instance.SetupPending)
             {
                 background.Start("set-up completion", () => setup.SendAsync(stored, granted.AccessToken));
             }
 
-            return (ConsumedStateOutcome.Connected, new InstallResult.CloseWindow(CloseWindowUrl(granted.AccessToken)), granted.ExpiresOn);
+            return (ConsumedStateOutcome.Connected, new InstallResult.CloseWindow(CloseWindowUrl(granted.AccessToken), []), granted.ExpiresOn);
         }
         catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
         {
@@ -188,28 +223,12 @@ public sealed class InstallFlow(
             (outcome, new InstallResult.Stopped(ProblemOf(outcome)), null);
     }
 
-    /// <summary>Whether the token belongs to the instance and to this app; null when Wix does not tell.</summary>
-    private async Task<(bool? Belongs, Consent Consent)> ConfirmAsync(AccessToken accessToken, InstanceId id, string? customer)
-    {
-        var askingInfo = wix.GetTokenInfoAsync(accessToken, CancellationToken.None);
-        var askingInstance = wix.GetAppInstanceAsync(accessToken, CancellationToken.None);
-        var (info, instance) = (await askingInfo, await askingInstance);
-
-        var consent = new Consent(
-            customer, instance?.Site, instance?.AppVersion, info?.IssuedAt, settings.Wix.SetupCompletion == SetupCompletion.OnInstall);
-        if (info is { Active: false } || (info?.ClientId is { } app && app != settings.Wix.AppId) || (info?.InstanceId is { } other && other != id))
-        {
-            return (false, consent);
-        }
-
-        if (info is { Active: true, ClientId: not null, InstanceId: not null })
-        {
-            return (true, consent);
-        }
-
-        // Get App Instance names no app, but answers only for tokens of apps, and ours were had with our own secret.
-        return (instance?.InstanceId is { } confirmed ? confirmed == id : null, consent);
-    }
+    private Consent ConsentOf(Confirmation confirmation, string? customer) => new(
+        customer,
+        confirmation.Instance?.Site,
+        confirmation.Instance?.AppVersion,
+        confirmation.IssuedAt,
+        settings.Wix.SetupCompletion == SetupCompletion.OnInstall);
 
     /// <summary>
     /// Saves and remembers the tokens of a consent, once: what others have made of it since, while the answer to the
@@ -218,17 +237,24 @@ public sealed class InstallFlow(
     internal async Task<StoredInstance> SaveAsync(InstanceId id, Consent consent, TokenAnswer.Granted granted, RefreshToken refreshToken)
     {
         var consentId = Guid.NewGuid().ToString("N");
+        var isConflict = false;
         var stored = await writer.CommitAsync(
             id,
             known: null,
             async before =>
             {
                 var now = time.GetUtcNow();
+                isConflict = Instance.IsCustomerConflict(before, consent);
                 var tokens = await protector.ProtectAsync(id, Instance.NextGeneration(before), granted, refreshToken);
                 var instance = Instance.Consented(before, id, consent, tokens, consentId, now);
                 return ReferenceEquals(instance, before) ? before : instance with { DueAt = schedule.DueAt(instance, now) };
             },
             current => current.ConsentId == consentId);
+        if (isConflict)
+        {
+            logger.CustomerConflict(id);
+        }
+
         if (stored!.Instance.CommitId == consentId)
         {
             tokenService.Remember(stored, granted.AccessToken);
@@ -267,7 +293,11 @@ public sealed class InstallFlow(
 
             if (first is null || first.CodeFingerprint != mine.CodeFingerprint || first.InstanceId != mine.InstanceId)
             {
-                logger.StateReplayed(mine.InstanceId);
+                if (_replays.TryPass(out var suppressed))
+                {
+                    logger.StateReplayed(suppressed);
+                }
+
                 return new InstallResult.Stopped(InstallProblem.ReplayedState);
             }
 
@@ -293,7 +323,7 @@ public sealed class InstallFlow(
     private async Task<InstallResult> CloseAgainAsync(ConsumedState first, CancellationToken cancellationToken) =>
         first.AccessTokenExpiresOn > time.GetUtcNow()
         && await tokenService.GetTokenAsync(first.InstanceId, TokenRequirements.LivingFor(TimeSpan.Zero), cancellationToken) is TokenResult.Token token
-            ? new InstallResult.CloseWindow(CloseWindowUrl(token.AccessToken))
+            ? new InstallResult.CloseWindow(CloseWindowUrl(token.AccessToken), [])
             : new InstallResult.Connected();
 
     private static InstallProblem ProblemOf(ConsumedStateOutcome outcome) => outcome switch
@@ -302,13 +332,6 @@ public sealed class InstallFlow(
         ConsumedStateOutcome.StorageUnavailable => InstallProblem.StorageUnavailable,
         _ => InstallProblem.WixUnavailable,
     };
-
-    private BrowserUrl ConsentUrl(InstallToken? token, string state) => new(
-        $"{settings.Wix.InstallerUrl.AbsoluteUri.TrimEnd('/')}/install?"
-        + (token is null ? "" : $"token={Uri.EscapeDataString(token.Reveal())}&")
-        + $"appId={Uri.EscapeDataString(settings.Wix.AppId)}"
-        + $"&redirectUrl={Uri.EscapeDataString(settings.Wix.RedirectUrl.OriginalString)}"
-        + $"&state={state}");
 
     private BrowserUrl CloseWindowUrl(AccessToken accessToken) => new(
         $"{settings.Wix.InstallerUrl.AbsoluteUri.TrimEnd('/')}/close-window?access_token={Uri.EscapeDataString(accessToken.Reveal())}");

@@ -9,11 +9,20 @@ internal static partial class InstallLog
     [LoggerMessage(201, LogLevel.Information, "Redirect for instance {InstanceId} ended: {Outcome}")]
     public static partial void RedirectEnded(this ILogger logger, InstanceId instanceId, ConsumedStateOutcome outcome);
 
-    [LoggerMessage(202, LogLevel.Warning, "Redirect for instance {InstanceId}: its outcome {Outcome} could not be written down")]
+    [LoggerMessage(207, LogLevel.Information, "Redirects end without a connected site: {Outcome} (and {Suppressed} more since the last such line)")]
+    public static partial void RedirectRefused(this ILogger logger, ConsumedStateOutcome outcome, int suppressed);
+
+    [LoggerMessage(208, LogLevel.Warning, "Instance {InstanceId}: a consent named another customer than the one it belongs to; its tokens are saved, its customer stays")]
+    public static partial void CustomerConflict(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(209, LogLevel.Information, "{Count} consumed states and redeemed links were removed")]
+    public static partial void ConsumedStatesRemoved(this ILogger logger, int count);
+
+    [LoggerMessage(202, LogLevel.Warning, "Redirect for instance {InstanceId}: its outcome {Outcome} could not be saved")]
     public static partial void OutcomeNotRecorded(this ILogger logger, InstanceId instanceId, ConsumedStateOutcome outcome);
 
-    [LoggerMessage(203, LogLevel.Warning, "Redirect naming instance {InstanceId}: a state was used again with another code or instance")]
-    public static partial void StateReplayed(this ILogger logger, InstanceId instanceId);
+    [LoggerMessage(203, LogLevel.Warning, "A state was used again with another code or instance (and {Suppressed} more since the last such line)")]
+    public static partial void StateReplayed(this ILogger logger, int suppressed);
 
     [LoggerMessage(204, LogLevel.Information, "Instance {InstanceId}: Wix was told that its set-up is complete")]
     public static partial void SetupCompleted(this ILogger logger, InstanceId instanceId);

@@ -6,11 +6,14 @@ namespace WixOAuth.Install;
 /// <summary>Why an install cannot go on. Each has a page of its own, with a way to start again.</summary>
 public enum InstallProblem
 {
-    /// <summary>A parameter came twice or is longer than anything Wix sends.</summary>
+    /// <summary>A parameter came twice, is longer than anything Wix sends, or cannot be what it should be.</summary>
     BadRequest,
 
-    /// <summary>The install link is not one of ours, or over an hour old.</summary>
+    /// <summary>The install link is not one of ours, over half an hour old, or was used before.</summary>
     BadLink,
+
+    /// <summary>The button of a link's page was pressed by another page than ours.</summary>
+    CrossSite,
 
     /// <summary>No code came: the owner said no, or Wix sent an <c>error</c> (RFC 6749 §4.1.2.1).</summary>
     NotConsented,
@@ -34,8 +37,14 @@ public enum InstallProblem
     /// <summary>Wix could not be asked, or gave no clear answer: whether the code was spent is unknown.</summary>
     WixUnavailable,
 
-    /// <summary>Our storage or our keys are not to be had.</summary>
+    /// <summary>The storage or the keys cannot be reached.</summary>
     StorageUnavailable,
+
+    /// <summary>Too many installs at once; nothing was spent.</summary>
+    Busy,
+
+    /// <summary>A fault of ours.</summary>
+    Unexpected,
 }
 
 /// <summary>What the browser is to do next.</summary>
@@ -45,6 +54,18 @@ public abstract record InstallResult
     {
     }
 
+    /// <summary>Ask the bearer of an install link whether to go on.</summary>
+    /// <param name="Start">The link.</param>
+    /// <param name="Customer">Whom the site is to be connected to, for people. Text from outside.</param>
+    public sealed record Confirm(string Start, string Customer) : InstallResult
+    {
+        /// <summary>Nothing of the link, which lets its bearer install for the customer.</summary>
+        public override string ToString() => nameof(Confirm);
+    }
+
+    /// <summary>The install link was confirmed in this browser before, which can start again.</summary>
+    public sealed record UsedHere : InstallResult;
+
     /// <summary>Go on to Wix's consent page.</summary>
     /// <param name="Url">The page, with secrets in its query: for the browser only.</param>
     /// <param name="Set">The cookie to bind this install to the browser with.</param>
@@ -53,7 +74,8 @@ public abstract record InstallResult
 
     /// <summary>Go on to Wix's close-window page: the tokens are saved.</summary>
     /// <param name="Url">The page, with the access token in its query: for the browser only.</param>
-    public sealed record CloseWindow(BrowserUrl Url) : InstallResult;
+    /// <param name="Finished">Cookies in whose place the browser has to keep these.</param>
+    public sealed record CloseWindow(BrowserUrl Url, IReadOnlyList<InstallCookie> Finished) : InstallResult;
 
     /// <summary>The install was finished before, and its close-window page is of no use any more.</summary>
     public sealed record Connected : InstallResult;

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
@@ -5,157 +6,162 @@ using WixOAuth.Protection;
 
 namespace WixOAuth.Install;
 
-/// <summary>An install in flight in one browser, as its cookie tells it.</summary>
-/// <param name="Nonce">The nonce of its state, 16 bytes.</param>
-/// <param name="IssuedAt">When it began.</param>
-/// <param name="Link">The link it began with, 16 bytes; zeros for none.</param>
-/// <param name="Customer">Whom of our customers it is for.</param>
-internal sealed record InstallState(byte[] Nonce, DateTimeOffset IssuedAt, byte[] Link, string? Customer);
-
 /// <summary>
-/// What the handshake gives the browser to carry, so that no storage is needed before the redirect: the state, a
-/// cookie for each install in flight, and the links of <c>CreateInstallLink</c>. All encrypted, each with a key of its
-/// own (RFC 9700 §2.1: the state is bound to the browser by the cookie).
+/// Everything of an install that the browser carries, so that the App URL needs no storage: the state and one cookie for
+/// each install in flight. All are encrypted, each kind with a key of its own, and the cookie binds the state to the
+/// browser (RFC 9700 §2.1).
 /// </summary>
 public sealed class InstallStateService(StateProtector protector, TimeProvider time)
 {
-    /// <summary>How long an install may take from the App URL to the redirect.</summary>
+    /// <summary>The longest time from the App URL to the redirect, and from a confirmed link to an install that Wix starts.</summary>
     public static readonly TimeSpan StateLifetime = TimeSpan.FromMinutes(10);
 
-    /// <summary>How long a link of <c>CreateInstallLink</c> is good for.</summary>
-    public static readonly TimeSpan LinkLifetime = TimeSpan.FromHours(1);
+    /// <summary>How many installs one browser may have in flight; a further one replaces the oldest.</summary>
+    public const int MaxInFlight = 12;
 
-    /// <summary>How many installs one browser may have in flight; the oldest is dropped for a further one.</summary>
-    public const int MaxInFlight = 6;
+    /// <summary>How many cookies of ours are read: those in flight and a few that are too old.</summary>
+    private const int MaxRead = MaxInFlight + 3;
 
-    /// <summary>The longest a customer's name may be, in characters.</summary>
-    public const int MaxCustomerLength = 200;
-
-    /// <summary>How many cookies of ours are looked at: those in flight, and a few that are too old.</summary>
-    private const int MostRead = MaxInFlight + 3;
-
-    private const string CookiePrefix = "__Host-wix-install-";
+    internal const string CookiePrefix = "__Host-wix-install-";
     private const int NameLength = 8;
     private const int NonceLength = 16;
     private const int StateLength = NonceLength + sizeof(long);
 
-    // A clock of another process may be ahead of ours by a little.
+    // The id and the time of confirmation. Versions before the confirmation page read both as one opaque id.
+    private const int LinkLength = 2 * sizeof(long);
+
+    // Processes' clocks differ a little.
     private static readonly TimeSpan ClockSkew = TimeSpan.FromSeconds(5);
 
-    internal async Task<(string State, InstallCookie Cookie)> IssueAsync(byte[] link, string? customer, CancellationToken cancellationToken)
+    private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
+
+    internal async Task<(string State, InstallCookie Cookie)> IssueAsync(ConfirmedLink? link, CancellationToken cancellationToken)
     {
-        var nonce = RandomNumberGenerator.GetBytes(NonceLength);
-        var state = Write(nonce, []);
-        var cookie = Write(nonce, [.. link, .. Encoding.UTF8.GetBytes(customer ?? "")]);
-        return (
-            await protector.ProtectAsync(StatePurpose.InstallState, state, default, cancellationToken),
-            new InstallCookie(
-                CookieName(nonce),
-                await protector.ProtectAsync(StatePurpose.InstallCookie, cookie, default, cancellationToken),
-                StateLifetime));
+        var install = new InstallState(RandomNumberGenerator.GetBytes(NonceLength), time.GetUtcNow(), link);
+        var state = await protector.ProtectAsync(StatePurpose.InstallState, Write(install), default, cancellationToken);
+        return (state, await CookieOfAsync(install, cancellationToken));
     }
 
-    /// <summary>The nonce of a state, and when it was issued; null for what is not ours.</summary>
+    /// <summary>The nonce of a state and when it was issued; null for anything that is not ours.</summary>
     internal async Task<(byte[] Nonce, DateTimeOffset IssuedAt)?> ReadStateAsync(string state, CancellationToken cancellationToken) =>
         await protector.UnprotectAsync(StatePurpose.InstallState, state, default, cancellationToken) is { Length: StateLength } bytes
-            ? (bytes[..NonceLength], ReadTime(bytes))
+            ? (bytes[..NonceLength], ReadTime(bytes.AsSpan(NonceLength)))
             : null;
 
     internal bool IsExpired(DateTimeOffset issuedAt) => !IsAlive(issuedAt, StateLifetime);
 
-    /// <summary>The install of that nonce, if this browser carries its cookie.</summary>
+    internal bool IsAlive(DateTimeOffset issuedAt, TimeSpan lifetime) =>
+        time.GetUtcNow() - issuedAt is var age && age <= lifetime && age >= -ClockSkew;
+
+    /// <summary>The install with that nonce, if this browser carries its cookie.</summary>
     internal async Task<InstallState?> FindAsync(
         IReadOnlyList<KeyValuePair<string, string>> cookies, byte[] nonce, CancellationToken cancellationToken)
     {
         var name = CookieName(nonce);
         foreach (var cookie in cookies.Where(cookie => cookie.Key == name))
         {
-            if (await ReadCookieAsync(cookie.Value, cancellationToken) is { } ticket
-                && CryptographicOperations.FixedTimeEquals(ticket.Nonce, nonce))
+            if (await ReadCookieAsync(cookie.Value, cancellationToken) is { } install
+                && CryptographicOperations.FixedTimeEquals(install.Nonce, nonce))
             {
-                return ticket;
+                return install;
             }
         }
 
         return null;
     }
 
-    /// <summary>The installs in flight in this browser, the oldest first, and the names of cookies that are none.</summary>
-    internal async Task<(List<(string Name, InstallState Ticket)> InFlight, List<string> Useless)> ReadAllAsync(
+    /// <summary>The installs in flight in this browser, oldest first, and the names of cookies that hold none.</summary>
+    internal async Task<(List<(string Name, InstallState Install)> InFlight, List<string> Useless)> ReadAllAsync(
         IReadOnlyList<KeyValuePair<string, string>> cookies, CancellationToken cancellationToken)
     {
-        List<(string Name, InstallState Ticket)> inFlight = [];
+        List<(string Name, InstallState Install)> inFlight = [];
         List<string> useless = [];
 
-        // Anybody can send any number of cookies, and one that does not open is what costs most.
-        foreach (var (name, value) in cookies.Where(cookie => IsCookieName(cookie.Key)).Take(MostRead))
+        // Anybody can send any number of cookies, and one that does not open costs the most.
+        foreach (var (name, value) in cookies.Where(cookie => IsCookieName(cookie.Key)).Take(MaxRead))
         {
-            var ticket = await ReadCookieAsync(value, cancellationToken);
-            if (ticket is not null && !IsExpired(ticket.IssuedAt))
+            var install = await ReadCookieAsync(value, cancellationToken);
+            if (install is not null && !IsExpired(install.IssuedAt))
             {
-                inFlight.Add((name, ticket));
+                inFlight.Add((name, install));
                 continue;
             }
 
             useless.Add(name);
 
-            // We set none such. One from before a change of all keys is taken away now, and the next time there is one less.
-            if (ticket is null)
+            // We set no such cookie. One sealed with a key that is gone is removed now, and next time there is one less.
+            if (install is null)
             {
                 break;
             }
         }
 
-        inFlight.Sort((one, other) => one.Ticket.IssuedAt.CompareTo(other.Ticket.IssuedAt));
+        inFlight.Sort((one, other) => one.Install.IssuedAt.CompareTo(other.Install.IssuedAt));
         return (inFlight, useless);
     }
 
-    internal async Task<(string Start, DateTimeOffset ExpiresOn)> IssueLinkAsync(string customer, CancellationToken cancellationToken)
+    /// <summary>
+    /// What the browser has to keep once an install has ended: cookies that still find the install when its redirect is
+    /// loaded again, but no longer hand its link to another install.
+    /// </summary>
+    internal async Task<IReadOnlyList<InstallCookie>> FinishAsync(
+        ConfirmedLink? link, IReadOnlyList<KeyValuePair<string, string>> cookies, CancellationToken cancellationToken)
     {
-        var payload = Write(RandomNumberGenerator.GetBytes(NonceLength), Encoding.UTF8.GetBytes(customer));
-        return (
-            await protector.ProtectAsync(StatePurpose.InstallLink, payload, default, cancellationToken),
-            ReadTime(payload) + LinkLifetime);
+        if (link is null)
+        {
+            return [];
+        }
+
+        List<InstallCookie> finished = [];
+        foreach (var (_, install) in (await ReadAllAsync(cookies, cancellationToken)).InFlight.Where(other => other.Install.Link?.Id == link.Id))
+        {
+            finished.Add(await CookieOfAsync(install with { Link = null }, cancellationToken));
+        }
+
+        return finished;
     }
 
-    /// <summary>The link's id and its customer; null when it is not ours or too old.</summary>
-    internal async Task<(byte[] Link, string Customer)?> ReadLinkAsync(string start, CancellationToken cancellationToken) =>
-        await protector.UnprotectAsync(StatePurpose.InstallLink, start, default, cancellationToken) is { Length: > StateLength } bytes
-        && IsAlive(ReadTime(bytes), LinkLifetime)
-            ? (bytes[..NonceLength], Encoding.UTF8.GetString(bytes, StateLength, bytes.Length - StateLength))
-            : null;
-
-    private static readonly System.Buffers.SearchValues<char> HexDigits = System.Buffers.SearchValues.Create("0123456789abcdef");
+    private async Task<InstallCookie> CookieOfAsync(InstallState install, CancellationToken cancellationToken)
+    {
+        var link = new byte[LinkLength];
+        BinaryPrimitives.WriteInt64BigEndian(link, install.Link?.Id ?? 0);
+        BinaryPrimitives.WriteInt64BigEndian(link.AsSpan(sizeof(long)), install.Link?.ConfirmedAt.UtcTicks ?? 0);
+        byte[] payload = [.. Write(install), .. link, .. Encoding.UTF8.GetBytes(install.Link?.Customer ?? "")];
+        return new InstallCookie(
+            CookieName(install.Nonce),
+            await protector.ProtectAsync(StatePurpose.InstallCookie, payload, default, cancellationToken),
+            TimeSpan.FromSeconds(Math.Ceiling((install.IssuedAt + StateLifetime - time.GetUtcNow()).TotalSeconds)));
+    }
 
     private async Task<InstallState?> ReadCookieAsync(string value, CancellationToken cancellationToken) =>
-        await protector.UnprotectAsync(StatePurpose.InstallCookie, value, default, cancellationToken) is { Length: >= StateLength + NonceLength } bytes
-            ? new InstallState(
-                bytes[..NonceLength],
-                ReadTime(bytes),
-                bytes[StateLength..(StateLength + NonceLength)],
-                bytes.Length == StateLength + NonceLength ? null : Encoding.UTF8.GetString(bytes.AsSpan(StateLength + NonceLength)))
+        await protector.UnprotectAsync(StatePurpose.InstallCookie, value, default, cancellationToken) is { Length: >= StateLength + LinkLength } bytes
+            ? new InstallState(bytes[..NonceLength], ReadTime(bytes.AsSpan(NonceLength)), ReadLink(bytes.AsSpan(StateLength)))
             : null;
 
-    private bool IsAlive(DateTimeOffset issuedAt, TimeSpan lifetime) =>
-        time.GetUtcNow() - issuedAt is var age && age <= lifetime && age >= -ClockSkew;
+    private static ConfirmedLink? ReadLink(ReadOnlySpan<byte> bytes) =>
+        bytes.Length > LinkLength
+            ? new ConfirmedLink(BinaryPrimitives.ReadInt64BigEndian(bytes), ReadTime(bytes[sizeof(long)..]), Encoding.UTF8.GetString(bytes[LinkLength..]))
+            : null;
 
-    private byte[] Write(byte[] nonce, byte[] rest)
+    private static byte[] Write(InstallState install)
     {
-        var bytes = new byte[StateLength + rest.Length];
-        nonce.CopyTo(bytes, 0);
-        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(NonceLength), time.GetUtcNow().UtcTicks);
-        rest.CopyTo(bytes, StateLength);
+        var bytes = new byte[StateLength];
+        install.Nonce.CopyTo(bytes, 0);
+        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(NonceLength), install.IssuedAt.UtcTicks);
         return bytes;
     }
 
-    private static DateTimeOffset ReadTime(byte[] bytes) =>
-        new(BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(NonceLength)), TimeSpan.Zero);
+    // In cookies of versions before the confirmation page random bytes stand where the time of confirmation does now.
+    private static DateTimeOffset ReadTime(ReadOnlySpan<byte> bytes) =>
+        BinaryPrimitives.ReadInt64BigEndian(bytes) is var ticks && ticks >= 0 && ticks <= DateTimeOffset.MaxValue.UtcTicks
+            ? new DateTimeOffset(ticks, TimeSpan.Zero)
+            : DateTimeOffset.MinValue;
 
     private static bool IsCookieName(string name) =>
         name.Length == CookiePrefix.Length + (2 * NameLength)
         && name.StartsWith(CookiePrefix, StringComparison.Ordinal)
         && name.AsSpan(CookiePrefix.Length).IndexOfAnyExcept(HexDigits) < 0;
 
-    // The name must not tell the nonce: names are seen where values are not.
+    // The name must not reveal the nonce: names are seen where values are not.
     private static string CookieName(byte[] nonce) => CookiePrefix + Convert.ToHexStringLower(SHA256.HashData(nonce), 0, NameLength);
 }

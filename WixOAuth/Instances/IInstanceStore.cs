@@ -114,6 +114,26 @@ public interface IInstanceStore
     Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken);
 
     /// <summary>
+    /// As <see cref="ListAsync"/>, of the instances that belong to a customer. There is no index of customers: it looks at
+    /// every instance after <paramref name="after"/> until it has found enough.
+    /// </summary>
+    async Task<InstancePage> ListByCustomerAsync(
+        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, MaxPage);
+        List<Instance> found = [];
+        do
+        {
+            var page = await ListAsync(status, after, MaxPage, cancellationToken);
+            found.AddRange(page.Instances.Where(instance => instance.Customer == customer));
+            after = page.Last;
+        }
+        while (after is not null && found.Count <= limit);
+        return found.Count > limit ? new InstancePage(found[..limit], found[limit - 1].Id) : new InstancePage(found, after);
+    }
+
+    /// <summary>
     /// The little of every instance that is counted over all of them, in no order that means anything. A row that cannot be read
     /// is left out.
     /// </summary>
@@ -124,6 +144,10 @@ public interface IInstanceStore
     /// on how many are due and not on how many there are.
     /// </summary>
     IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken);
+
+    /// <summary>As <see cref="ReadDueAsync(DateTimeOffset, CancellationToken)"/>, of one shard only.</summary>
+    IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync(now, cancellationToken).Where(due => InstanceShard.Of(due.Id) == shard);
 
     /// <summary>Removes a row of the due index that no instance stands behind any more. Gone already is fine.</summary>
     Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken);

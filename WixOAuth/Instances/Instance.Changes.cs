@@ -70,8 +70,8 @@ public sealed partial record Instance
             Id = id,
             Status = InstanceStatus.Active,
             Grant = Grant.RefreshToken,
-            Customer = consent.Customer ?? before?.Customer,
-            Site = consent.Site ?? before?.Site,
+            Customer = CustomerOf(before) ?? consent.Customer,
+            Site = consent.Site ?? SiteOf(before),
             AppVersion = consent.AppVersion ?? before?.AppVersion,
             Generation = tokens.Generation,
             AccessToken = tokens.Access,
@@ -97,6 +97,22 @@ public sealed partial record Instance
             SetupPending = consent.SendSetupCompleted && setupCompletedAt is null,
         };
     }
+
+    /// <summary>
+    /// Whether a consent names another customer than the one the site belongs to: a customer is never overwritten, since
+    /// whoever holds a link could take over the site's account.
+    /// </summary>
+    public static bool IsCustomerConflict(Instance? before, Consent consent) =>
+        consent.Customer is { } customer && CustomerOf(before) is { } present && present != customer;
+
+    /// <summary>Our own app says whom the site belongs to, or null for nobody.</summary>
+    public Instance WithCustomer(string? customer, DateTimeOffset now) =>
+        Customer == customer ? this : this with { Customer = customer, UpdatedAt = now };
+
+    // A removal ends it, also where a version before wrote the tombstone and left it in.
+    private static string? CustomerOf(Instance? before) => before is { Status: not InstanceStatus.Removed } ? before.Customer : null;
+
+    private static Site? SiteOf(Instance? before) => before is { Status: not InstanceStatus.Removed } ? before.Site : null;
 
     /// <summary>An attempt takes the right to refresh.</summary>
     public Instance Leased(string attemptId, DateTimeOffset until) => this with { Lease = new Lease(attemptId, until) };
@@ -173,9 +189,11 @@ public sealed partial record Instance
     /// <summary>Wix has taken <c>APP_FINISHED_CONFIGURATION</c>.</summary>
     public Instance SetupCompleted(DateTimeOffset now) => this with { SetupCompletedAt = now, SetupPending = false, UpdatedAt = now };
 
-    /// <summary>Wix has told of the site of an instance that no consent came of.</summary>
+    /// <summary>Wix has described the site.</summary>
     public Instance Described(Site site, string? appVersion, DateTimeOffset now) =>
-        this with { Site = site, AppVersion = AppVersion ?? appVersion, UpdatedAt = now };
+        Site == site && AppVersion == (appVersion ?? AppVersion)
+            ? this
+            : this with { Site = site, AppVersion = appVersion ?? AppVersion, UpdatedAt = now };
 
     /// <summary>
     /// Wix tells that the app was installed: a clone, or an install whose redirect was lost or is yet to come
@@ -212,9 +230,6 @@ public sealed partial record Instance
             Status = canMint ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
             MarkedAt = canMint ? null : now,
             Grant = canMint ? Grant.ClientCredentials : Grant.RefreshToken,
-            Customer = before?.Customer,
-            Site = before?.Site,
-            AppVersion = before?.AppVersion,
             Generation = NextGeneration(before),
             DueAt = canMint ? now : null,
             InstalledAt = before?.InstalledAt ?? now,
@@ -277,7 +292,13 @@ public sealed partial record Instance
     /// </summary>
     /// <returns><paramref name="before"/> itself when it is forgotten already.</returns>
     public static Instance Forget(Instance? before, InstanceId id, DateTimeOffset now) =>
-        before is { Forgotten: true } ? before : Tombstone(before, id, now) with { Forgotten = true };
+        before is { Forgotten: true, IsErased: true } ? before : Tombstone(before, id, now) with { Forgotten = true };
+
+    /// <summary>Whether nothing of a person is left in it: no customer, no site. Earlier versions' tombstones kept both.</summary>
+    public bool IsErased => this is { Customer: null, Site: null, AppVersion: null };
+
+    /// <summary>A tombstone of an earlier version without what it should not have kept.</summary>
+    public Instance Erased() => this with { Customer = null, Site = null, AppVersion = null };
 
     /// <summary>
     /// Whether this instance is doubted to be installed for the same reason as <paramref name="asked"/> was, so that
@@ -311,15 +332,12 @@ public sealed partial record Instance
 
     private bool WasInstalledBefore => InstalledBefore || WixRemovedAt is not null || RemovedAt is not null;
 
-    // Nothing of the tokens is left, and the generation is beyond that of any refresh under way.
+    // Nothing of the tokens, the customer and the site is left, and the generation is beyond that of any refresh under way.
     private static Instance Tombstone(Instance? before, InstanceId id, DateTimeOffset now) => new()
     {
         Id = id,
         Status = InstanceStatus.Removed,
         Grant = before?.Grant ?? Grant.RefreshToken,
-        Customer = before?.Customer,
-        Site = before?.Site,
-        AppVersion = before?.AppVersion,
         Generation = NextGeneration(before),
         InstalledAt = before?.InstalledAt ?? now,
         ConsentedAt = before?.ConsentedAt,

@@ -64,6 +64,18 @@ public sealed class InstanceLife(
         return isNews;
     }
 
+    /// <summary><c>SetCustomer</c>: says whom a site belongs to, or that it belongs to nobody.</summary>
+    /// <returns>The instance as it is now; unchanged where it is removed. Null when it is not known.</returns>
+    /// <exception cref="StorageUnavailableException">The storage fails; it may be set again.</exception>
+    public async Task<Instance?> SetCustomerAsync(InstanceId id, string? customer, CancellationToken cancellationToken) =>
+        (await writer.UpdateAsync(
+            id,
+            known: null,
+            before => new ValueTask<Instance?>(
+                before is null or { Status: InstanceStatus.Removed } ? before : before.WithCustomer(customer, time.GetUtcNow())),
+            isMine: _ => false,
+            cancellationToken))?.Instance;
+
     private async Task<bool> ChangeAsync(
         string what, InstanceId id, Func<Instance?, DateTimeOffset, Instance> change, CancellationToken cancellationToken)
     {

@@ -210,7 +210,7 @@ internal sealed partial class ProtectionKeyCheck(
     [LoggerMessage(110, LogLevel.Information, "The protection keys are those of the stored tokens again: tokens are stored as usual.")]
     private partial void PassedAgain();
 
-    [LoggerMessage(111, LogLevel.Warning, "The protection keys could not be checked: {Error}")]
+    [LoggerMessage(111, LogLevel.Information, "The protection keys could not be checked: {Error}")]
     private partial void NotChecked(string error);
 
     private sealed record Result(bool IsPassed, long At);

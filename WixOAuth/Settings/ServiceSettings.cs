@@ -25,6 +25,9 @@ public sealed partial class ServiceSettings
     /// <summary><c>Backup__…</c></summary>
     public BackupOptions Backup { get; } = new();
 
+    /// <summary><c>Sweep</c> and <c>Sweep__…</c></summary>
+    public SweepOptions Sweep { get; } = new();
+
     /// <summary><c>Tokens__…</c></summary>
     public TokensOptions Tokens { get; } = new();
 
@@ -40,6 +43,7 @@ public sealed partial class ServiceSettings
         settings.ReadTables(reader);
         settings.ReadBackup(reader);
         settings.ReadTokens(reader);
+        settings.ReadSweep(reader);
         settings.ReadSecrets(reader);
         return settings;
     }
@@ -121,6 +125,32 @@ public sealed partial class ServiceSettings
         Tokens.ProtectionKeyName = SecretName(reader, "Tokens__ProtectionKeyName", Tokens.ProtectionKeyName);
     }
 
+    private void ReadSweep(SettingsReader reader)
+    {
+        Tokens.SweepBy = reader.OneOf("Tokens__SweepBy", Tokens.SweepBy);
+        Sweep.QueueServiceUri = reader.Url("Sweep__queueServiceUri", null);
+        Sweep.ConnectionString = reader.Parse(
+            "Sweep",
+            null,
+            "should be a storage connection string, or UseDevelopmentStorage=true",
+            text => (IsConnectionString(text, "QueueEndpoint"), new ConnectionString(text)));
+        var isDisabled = reader.Flag("AzureWebJobs.RefreshShard.Disabled", false);
+        if (Tokens.SweepBy == SweepBy.Timer)
+        {
+            return;
+        }
+
+        if ((reader.Text("Sweep__queueServiceUri") is null) == (reader.Text("Sweep") is null))
+        {
+            reader.Problem("Sweep__queueServiceUri or Sweep", "should be given, and only one of the two, where Tokens__SweepBy is Queue");
+        }
+
+        if (isDisabled)
+        {
+            reader.Problem("AzureWebJobs.RefreshShard.Disabled", "should not be true where Tokens__SweepBy is Queue: nothing would sweep");
+        }
+    }
+
     private void ReadSecrets(SettingsReader reader)
     {
         KeyVault.VaultUri = reader.Url("KeyVault__VaultUri", null);
@@ -173,7 +203,7 @@ public sealed partial class ServiceSettings
         reader.Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 
     // As Azure's own parser sees it, which makes a whole client of it: that alone would take a tenth of the start.
-    private static bool IsConnectionString(string text, string service)
+    private static bool IsConnectionString(string text, string endpointName)
     {
         var parts = text.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(part => part.Split('=', 2)).ToList();
         if (parts.Any(part => part is not [{ Length: > 0 }, { Length: > 0 }]))
@@ -186,7 +216,7 @@ public sealed partial class ServiceSettings
             return development.Equals("true", StringComparison.OrdinalIgnoreCase);
         }
 
-        var (account, endpoint) = (Value("AccountName"), Value(service));
+        var (account, endpoint) = (Value("AccountName"), Value(endpointName));
         var isKeyed = account is not null && Value("AccountKey") is { } key && Convert.TryFromBase64String(key, new byte[key.Length], out _);
         return (endpoint is null ? account is not null : Uri.TryCreate(endpoint, UriKind.Absolute, out _))
             && (isKeyed || Value("SharedAccessSignature") is not null);

@@ -113,6 +113,26 @@ public sealed class BackupOptions
 /// <param name="text">The connection string.</param>
 public sealed class ConnectionString(string text) : SecretText(text);
 
+/// <summary>What starts the refresh of the sites that are due.</summary>
+public enum SweepBy
+{
+    /// <summary>The timer, in one process.</summary>
+    Timer,
+
+    /// <summary>A message for each shard, so that several processes share the work.</summary>
+    Queue,
+}
+
+/// <summary>The settings <c>Sweep</c> and <c>Sweep__…</c>: exactly one of these two is given where <see cref="TokensOptions.SweepBy"/> is <see cref="SweepBy.Queue"/>.</summary>
+public sealed class SweepOptions
+{
+    /// <summary>Where the queue service is; signed in to with the app's identity.</summary>
+    public Uri? QueueServiceUri { get; set; }
+
+    /// <summary>How to reach the queue service, with its key: printed nowhere.</summary>
+    public ConnectionString? ConnectionString { get; set; }
+}
+
 /// <summary>The settings <c>Tokens__…</c>.</summary>
 public sealed class TokensOptions
 {
@@ -122,8 +142,11 @@ public sealed class TokensOptions
     /// <summary>An instance not asked for in so long is only checked once a day; zero keeps all warm.</summary>
     public TimeSpan IdleAfter { get; set; } = TimeSpan.FromHours(1);
 
-    /// <summary>How many tokens a sweep refreshes at a time; 1 to 1024.</summary>
+    /// <summary>How many tokens the sweeps of a process refresh at a time; 1 to 1024.</summary>
     public int RefreshConcurrency { get; set; } = 64;
+
+    /// <summary>What starts the refresh of the sites that are due.</summary>
+    public SweepBy SweepBy { get; set; }
 
     /// <summary>The name of the protection key in Key Vault.</summary>
     public string ProtectionKeyName { get; set; } = "token-protection-key";

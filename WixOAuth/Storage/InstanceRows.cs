@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
@@ -25,14 +24,15 @@ namespace WixOAuth.Storage;
 /// </remarks>
 internal static class InstanceRows
 {
-    public const int ShardCount = 16;
-
     // The earliest time a property of Azure's may hold; Azurite takes any.
     private static readonly DateTimeOffset s_earliest = new(1601, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    public static IEnumerable<string> Shards { get; } = [.. Enumerable.Range(0, ShardCount).Select(Shard)];
+    public static IEnumerable<string> Shards { get; } = [.. InstanceShard.All.Select(Key)];
 
     public static string ShardOf(InstanceId id) => ShardOf(id.ToByteArray());
+
+    /// <summary>The partition key of a shard.</summary>
+    public static string Key(InstanceShard shard) => shard.Number.ToString("D2", CultureInfo.InvariantCulture);
 
     public static string InstanceKey(InstanceId id) => $"i|{id}";
 
@@ -81,6 +81,11 @@ internal static class InstanceRows
 
     /// <summary>A range of the status index: all after <paramref name="after"/>, or all.</summary>
     public static string StatusFilter(string shard, InstanceStatus status, InstanceId? after) => After(shard, $"s|{Words.Of(status)}", after);
+
+    /// <summary>A range of instances: all of a customer, of one status or any, after <paramref name="after"/>, or all.</summary>
+    public static string CustomerFilter(string shard, string customer, InstanceStatus? status, InstanceId? after) =>
+        $"{InstanceFilter(shard, after)} and {TableClient.CreateQueryFilter($"Customer eq {customer}")}"
+        + (status is { } only ? $" and Status eq '{Words.Of(only)}'" : "");
 
     /// <summary>The instance that a key of <see cref="InstanceKey"/> or <see cref="StatusKey"/> names; null for one that is not of this layout.</summary>
     public static InstanceId? ReadId(string rowKey) => InstanceId.TryParse(rowKey.Split('|')[^1], out var id) ? id : null;
@@ -138,7 +143,7 @@ internal static class InstanceRows
             : throw new ArgumentException("A nonce has 32 lower-case hexadecimal digits.", nameof(nonce));
 
     /// <summary>Where tallies are kept.</summary>
-    public static string TallyShard => Shard(0);
+    public static string TallyShard => Key(new InstanceShard(0));
 
     /// <summary>A range of tallies: all of stretches that began at <paramref name="from"/> or later.</summary>
     public static string TalliesSince(DateTimeOffset from) => Range(TallyShard, $"h|{Ticks(from)}", "h}");
@@ -398,9 +403,7 @@ internal static class InstanceRows
         }
     }
 
-    private static string ShardOf(byte[] key) => Shard(SHA256.HashData(key)[0] % ShardCount);
-
-    private static string Shard(int number) => number.ToString("D2", CultureInfo.InvariantCulture);
+    private static string ShardOf(byte[] key) => Key(InstanceShard.Of(key));
 
     private static string Ticks(DateTimeOffset time, long more = 0) =>
         (time.UtcTicks + more).ToString("D19", CultureInfo.InvariantCulture);

@@ -188,14 +188,44 @@ public sealed partial class TableInstanceStore(TableClient table) : IInstanceSto
     }
 
     /// <inheritdoc />
+    /// <remarks>The table service filters, shard by shard; a row that this version cannot read is left out.</remarks>
+    public async Task<InstancePage> ListByCustomerAsync(
+        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
+        var (found, last, left) = (new List<Instance>(), after, limit);
+        var first = after is { } id ? InstanceRows.ShardOf(id) : "";
+        foreach (var shard in InstanceRows.Shards.Where(shard => string.CompareOrdinal(shard, first) >= 0))
+        {
+            // One more than asked for tells whether there is more.
+            var filter = InstanceRows.CustomerFilter(shard, customer, status, shard == first ? after : null);
+            var rows = await AskAsync(() => FirstAsync(filter, left + 1, null, cancellationToken), cancellationToken);
+            var page = rows.Take(left).ToList();
+            found.AddRange(page.Select(ReadOrNull).OfType<Instance>());
+            last = page.Count > 0 ? InstanceRows.ReadId(page[^1].RowKey) ?? last : last;
+            if (rows.Count > left)
+            {
+                return new InstancePage(found, last);
+            }
+
+            left -= rows.Count;
+        }
+
+        return new InstancePage(found, null);
+    }
+
+    /// <inheritdoc />
     /// <remarks>
     /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
     /// passed over.
     /// </remarks>
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadKeysAsync(InstanceRows.Shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
-            .Select(InstanceRows.ReadDueKey)
-            .OfType<DueInstance>();
+        ReadDueAsync(InstanceRows.Shards, now, cancellationToken);
+
+    /// <inheritdoc />
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync([InstanceRows.Key(shard)], now, cancellationToken);
 
     /// <inheritdoc />
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
@@ -556,6 +586,11 @@ public sealed partial class TableInstanceStore(TableClient table) : IInstanceSto
 
     // The SDK ends a call with whatever it met last: its own exception, several in one when it tried several times, one
     // of the network's, of the credential's, or of a reader that was given something else than the service's answer.
+    private IAsyncEnumerable<DueInstance> ReadDueAsync(IEnumerable<string> shards, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadKeysAsync(shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
+            .Select(InstanceRows.ReadDueKey)
+            .OfType<DueInstance>();
+
     private static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
     {
         try

@@ -13,10 +13,11 @@ public sealed class AppSecretProbe(
     RefreshAttempts attempts,
     FailureRecorder recorder,
     AppSecretLedger ledger,
+    FalseRejections falseRejections,
     Telemetry telemetry,
     TimeProvider time,
 
-    // Eight: the last one is the log.
+    // Nine: the last two are the clock and the log.
     ILogger<AppSecretProbe> logger)
 {
     /// <summary>The least time between two probes.</summary>
@@ -33,7 +34,14 @@ public sealed class AppSecretProbe(
     /// <summary>What is known about the app secret, now that a site was rejected with it. Probes if nothing newer is known.</summary>
     /// <param name="rejected">The site; it is not asked.</param>
     /// <param name="secretVersion">The version of the app secret that it was rejected with.</param>
-    public async Task<SecretProof> ProveAsync(InstanceId rejected, string secretVersion)
+    public async Task<SecretProof> ProveAsync(Instance rejected, string secretVersion)
+    {
+        ArgumentNullException.ThrowIfNull(rejected);
+        var proof = await ProveSecretAsync(rejected.Id, secretVersion);
+        return RejectionPolicy.Weigh(proof, falseRejections.Recent, time.GetUtcNow() - (rejected.Failures?.FirstRejectedAt ?? time.GetUtcNow()));
+    }
+
+    private async Task<SecretProof> ProveSecretAsync(InstanceId rejected, string secretVersion)
     {
         var rejectedAt = time.GetTimestamp();
         try
@@ -103,7 +111,7 @@ public sealed class AppSecretProbe(
 
     private async Task<Finding> AskAsync(InstanceId? except)
     {
-        var known = ledger.LastSucceeded(RejectionPolicy.SitesToAsk, except ?? default);
+        var known = ledger.LastSucceeded(RejectionPolicy.SitesToAsk * 2, except ?? default);
         IReadOnlyList<InstanceId> sites = known;
         if (known.Count < RejectionPolicy.SitesToAsk)
         {
@@ -120,8 +128,8 @@ public sealed class AppSecretProbe(
         }
 
         // During a suspicion one success is all it takes to end it.
-        sites = [.. sites.Take(ledger.IsSuspect ? 1 : RejectionPolicy.SitesToAsk)];
-        var answers = await Task.WhenAll(sites.Select(AskAsync));
+        var wasSuspect = ledger.IsSuspect;
+        var answers = await Task.WhenAll(sites.Take(wasSuspect ? 1 : RejectionPolicy.SitesToAsk).Select(AskAsync));
         if (answers.All(each => each.Answer == ProbeAnswer.NoAnswer))
         {
             // Most likely they are being refreshed just now: the next rejection need not wait to ask again.
@@ -129,6 +137,12 @@ public sealed class AppSecretProbe(
             {
                 _startedAt = null;
             }
+        }
+
+        // Before a new suspicion others are asked too: several sites may have been removed at once.
+        if (!wasSuspect && RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]) == SecretProof.Suspect)
+        {
+            answers = [.. answers, .. await Task.WhenAll(sites.Skip(RejectionPolicy.SitesToAsk).Take(RejectionPolicy.SitesToAsk).Select(AskAsync))];
         }
 
         var proof = RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]);
@@ -148,6 +162,8 @@ public sealed class AppSecretProbe(
             if (attempts.IsUnsaved(id)
                 || await store.FindAsync(id, CancellationToken.None) is not { Instance.Status: InstanceStatus.Active } stored
                 || stored.Instance.Lease?.Until > time.GetUtcNow()
+                || !leases.MayAsk(out _)
+                || !await attempts.CanSealAsync()
                 || await leases.TryTakeAsync(stored, attemptId) is not { } leased)
             {
                 return (ProbeAnswer.NoAnswer, null);

@@ -21,6 +21,7 @@ public sealed class FalseRejections(
     private const int Writers = 8;
 
     private readonly Lock _lock = new();
+    private readonly Dictionary<InstanceId, DateTimeOffset> _seen = [];
     private bool _isPending;
     private bool _isRunning;
     private long? _ranAt;
@@ -42,9 +43,28 @@ public sealed class FalseRejections(
         lock (_lock)
         {
             _isPending = true;
+            _seen[before.Id] = time.GetUtcNow();
         }
 
         background.Start("heal false rejections", () => HealAsync(CancellationToken.None));
+    }
+
+    /// <summary>How many sites this process saw rejected falsely within <see cref="RejectionPolicy.DoubtedFor"/>.</summary>
+    public int Recent
+    {
+        get
+        {
+            lock (_lock)
+            {
+                var since = time.GetUtcNow() - RejectionPolicy.DoubtedFor;
+                foreach (var id in _seen.Where(each => each.Value < since).Select(each => each.Key).ToList())
+                {
+                    _seen.Remove(id);
+                }
+
+                return _seen.Count;
+            }
+        }
     }
 
     /// <summary>Makes due what is to be tried again, if there is anything and it is time.</summary>

@@ -1,16 +1,14 @@
 using Microsoft.Extensions.Logging;
-using WixOAuth.Install;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Tokens;
 
 /// <summary>What housekeeping removed.</summary>
-/// <param name="ConsumedStates">States that were redeemed.</param>
 /// <param name="Tombstones">Instances that were removed long ago.</param>
 /// <param name="DueRows">Rows of the due index that no instance stood behind.</param>
 /// <param name="Tallies">Counts of refreshes that no page shows any more.</param>
 /// <param name="Duration">How long it took.</param>
-public sealed record HousekeepingSummary(int ConsumedStates, int Tombstones, int DueRows, int Tallies, TimeSpan Duration);
+public sealed record HousekeepingSummary(int Tombstones, int DueRows, int Tallies, TimeSpan Duration);
 
 /// <summary>
 /// Removes what is of no use any more, in bounded batches. May overlap itself or be killed at any point: what is left
@@ -22,8 +20,8 @@ public sealed class Housekeeping(
     /// <summary>How long a tombstone is kept: so late does no webhook of Wix come.</summary>
     public static readonly TimeSpan TombstoneLifetime = TimeSpan.FromDays(90);
 
-    /// <summary>It takes up nothing new after this time: hosts end a function after five minutes.</summary>
-    public static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(4);
+    /// <summary>It takes up nothing new after this time: what runs after it needs time too, before the host ends the function.</summary>
+    public static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(2);
 
     private const int Batch = 1_000;
     private const int MaxBatches = 1_000;
@@ -35,7 +33,7 @@ public sealed class Housekeeping(
     private const int Concurrency = 8;
 
     /// <summary>
-    /// Removes redeemed states that have expired, tombstones older than <see cref="TombstoneLifetime"/>, rows of the
+    /// Removes tombstones older than <see cref="TombstoneLifetime"/>, rows of the
     /// due index that no instance stands behind, and counts of refreshes older than the hour that is shown.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
@@ -43,15 +41,13 @@ public sealed class Housekeeping(
     public async Task<HousekeepingSummary> RunAsync(CancellationToken cancellationToken)
     {
         var (startedAt, now) = (time.GetTimestamp(), time.GetUtcNow());
-        var (consumedStates, tombstones, dueRows, tallies) = (0, 0, 0, 0);
+        var (tombstones, dueRows, tallies) = (0, 0, 0);
         using var inTime = new CancellationTokenSource(LongestRun, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         HousekeepingSummary summary;
         try
         {
-            // Twice their life, for clocks that differ: a state must never be redeemed again because its row is gone.
-            var (issuedBefore, countedBefore) = (now - (InstallStateService.StateLifetime * 2), now - (RefreshHistory.Stretch * RefreshHistory.Stretches * 2));
-            await InBatchesAsync(limit => store.RemoveConsumedStatesAsync(issuedBefore, limit, until.Token), count => consumedStates += count);
+            var countedBefore = now - (RefreshHistory.Stretch * RefreshHistory.Stretches * 2);
             await InBatchesAsync(limit => tallyStore.RemoveTalliesAsync(countedBefore, limit, until.Token), count => tallies += count);
             await EachAsync(
                 store.ReadByStatusAsync(InstanceStatus.Removed, until.Token).Take(MaxTombstonesRead),
@@ -70,12 +66,11 @@ public sealed class Housekeeping(
         }
         finally
         {
-            summary = new HousekeepingSummary(consumedStates, tombstones, dueRows, tallies, time.GetElapsedTime(startedAt));
-            telemetry.Removed("redemption", consumedStates);
+            summary = new HousekeepingSummary(tombstones, dueRows, tallies, time.GetElapsedTime(startedAt));
             telemetry.Removed("tombstone", tombstones);
             telemetry.Removed("due_row", dueRows);
             telemetry.Removed("tally", tallies);
-            logger.HousekeepingDone(consumedStates, tombstones, dueRows, tallies, summary.Duration.TotalMilliseconds);
+            logger.HousekeepingDone(tombstones, dueRows, tallies, summary.Duration.TotalMilliseconds);
         }
 
         return summary;
@@ -94,10 +89,25 @@ public sealed class Housekeeping(
         }
     }
 
-    private async Task<bool> RemoveTombstoneAsync(InstanceId id, CancellationToken cancellationToken) =>
-        await store.FindAsync(id, cancellationToken) is { Instance: { Status: InstanceStatus.Removed } tombstone } stored
-        && time.GetUtcNow() - (tombstone.RemovedAt ?? tombstone.UpdatedAt) >= TombstoneLifetime
-        && await store.TryRemoveAsync(stored, cancellationToken);
+    private async Task<bool> RemoveTombstoneAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        if (await store.FindAsync(id, cancellationToken) is not { Instance: { Status: InstanceStatus.Removed } tombstone } stored)
+        {
+            return false;
+        }
+
+        if (time.GetUtcNow() - (tombstone.RemovedAt ?? tombstone.UpdatedAt) >= TombstoneLifetime)
+        {
+            return await store.TryRemoveAsync(stored, cancellationToken);
+        }
+
+        if (!tombstone.IsErased)
+        {
+            await store.TryWriteAsync(stored, tombstone.Erased(), cancellationToken);
+        }
+
+        return false;
+    }
 
     private async Task<bool> RemoveOrphanAsync(DueInstance due, CancellationToken cancellationToken)
     {

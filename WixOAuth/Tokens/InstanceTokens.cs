@@ -58,6 +58,11 @@ public sealed class InstanceTokens(
         return refreshToken;
     }
 
+    /// <summary>Whether this process has the protection keys that the stored tokens are sealed with. If not, it must not write any.</summary>
+    /// <exception cref="SecretUnavailableException">The keys cannot be had.</exception>
+    /// <exception cref="StorageUnavailableException">The key check cannot be read.</exception>
+    public ValueTask<bool> CanSealAsync() => protector.CanSealAsync(CancellationToken.None);
+
     /// <summary>Seals what Wix granted; see <see cref="ProtectedTokens"/>.</summary>
     public ValueTask<ProtectedTokens> SealAsync(InstanceId id, long generation, TokenAnswer.Granted granted, RefreshToken? refreshToken) =>
         protector.ProtectAsync(id, generation, granted, refreshToken);

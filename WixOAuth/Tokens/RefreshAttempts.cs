@@ -42,8 +42,25 @@ public sealed class RefreshAttempts(
     /// <summary>Whether the settings allow any grant for an instance.</summary>
     public bool HasAllowedGrant(Instance instance) => grants.HasAllowedGrant(instance);
 
+    /// <summary>Whether the refresh token of an instance went out of use and is to be tried again now.</summary>
+    public bool IsRefreshTokenDue(Instance instance) => grants.IsRefreshTokenDue(instance, time.GetUtcNow());
+
     /// <summary>Whether new tokens of an instance wait in this process to be saved.</summary>
     public bool IsUnsaved(InstanceId id) => committer.IsUnsaved(id);
+
+    /// <summary>Whether new tokens can be sealed at all; see <see cref="InstanceTokens.CanSealAsync"/>.</summary>
+    internal ValueTask<bool> CanSealAsync() => tokens.CanSealAsync();
+
+    /// <summary>
+    /// While nothing can be sealed, because the protection keys are not those of the table: an access token by client
+    /// credentials, where allowed, from memory only. The row is not touched, so that the right keys find it as it was.
+    /// </summary>
+    internal async Task<TokenResult?> RequestUnsavedAsync(Instance instance) =>
+        grants.MayUseClientCredentials
+        && await grants.RequestAsync(instance.Id, [Grant.ClientCredentials], null, () => Task.FromResult(true), CancellationToken.None)
+            is { Answer: TokenAnswer.Granted granted }
+            ? tokens.RememberUnsaved(instance.Id, granted, instance.Generation)
+            : null;
 
     /// <summary>Asks Wix under a lease, and saves what it grants. A failure is only returned: its recorder has to know more.</summary>
     /// <param name="leased">The instance with its lease.</param>

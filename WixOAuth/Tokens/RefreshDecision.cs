@@ -43,6 +43,9 @@ internal sealed record RefreshSituation
     /// <summary>Whether new tokens of the instance wait in this process to be saved.</summary>
     public bool IsUnsaved { get; init; }
 
+    /// <summary>Whether the refresh token was rejected or unreadable and is to be tried again now.</summary>
+    public bool IsRefreshTokenDue { get; init; }
+
     /// <summary>Whether the settings allow any grant for the instance.</summary>
     public bool HasAllowedGrant { get; init; } = true;
 }
@@ -57,8 +60,10 @@ internal static class RefreshDecisions
     {
         var (instance, token, requirements, now) = (situation.Instance, situation.Token, situation.Requirements, situation.Now);
 
-        // The sweep finds out whether a noted removal is true: only a refresh can tell.
-        var isInDoubt = requirements.IsAhead && instance.RemovalNotedAt is not null;
+        // The sweep finds out what only a refresh can tell: whether a noted removal or a mark is true, and whether a
+        // refresh token works again.
+        var isInDoubt = requirements.IsAhead
+            && (instance.RemovalNotedAt is not null || instance.Status == InstanceStatus.ReinstallRequired || situation.IsRefreshTokenDue);
         var required = requirements.IsNew && situation.IsNewer ? TokenRequirements.Default : requirements;
         if (token is not null && !isInDoubt && required.IsMetBy(token, now))
         {

@@ -5,7 +5,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Tokens;
 
 /// <summary>Takes the right to refresh an instance (<see cref="Lease"/>), which keeps other processes out for a while.</summary>
-public sealed class RefreshLeases(IInstanceStore store, Telemetry telemetry, TimeProvider time, ILogger<RefreshLeases> logger)
+public sealed class RefreshLeases(IInstanceStore store, WixCircuit circuit, Telemetry telemetry, TimeProvider time, ILogger<RefreshLeases> logger)
 {
     private static readonly TimeSpan ClockTolerance = TimeSpan.FromSeconds(5);
 
@@ -14,6 +14,9 @@ public sealed class RefreshLeases(IInstanceStore store, Telemetry telemetry, Tim
 
     /// <summary>A lease that leaves less time than this for the calls to Wix is renewed first.</summary>
     private static readonly TimeSpan ShortestTimeToAsk = WixClient.LongestTokenCall / 2;
+
+    /// <summary>Asks before a lease is taken whether Wix may be asked at all: an open circuit would only waste both.</summary>
+    internal bool MayAsk(out TimeSpan retryAfter) => circuit.TryEnter(out retryAfter);
 
     /// <summary>Takes or renews the lease; null when another writer was first, or too little of it is left to ask Wix.</summary>
     /// <exception cref="StorageUnavailableException">The storage fails; the lease may have been taken.</exception>

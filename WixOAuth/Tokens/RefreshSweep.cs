@@ -3,7 +3,6 @@ using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Wix;
 
@@ -21,7 +20,7 @@ public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Faile
 
 /// <summary>
 /// Looks after every instance that is due: refreshes its tokens ahead of their end, makes up for set-up events that did
-/// not get through, and asks for the sites of clones. May overlap another sweep or be killed at any point: an instance stays due until it was seen to.
+/// not get through, and keeps the sites' names up to date. May overlap another sweep or be killed at any point: an instance stays due until it was seen to.
 /// </summary>
 /// <remarks>
 /// A refresh costs three storage transactions (read, lease, commit), and one more where the instance may be idle; the
@@ -35,7 +34,8 @@ public sealed class RefreshSweep(
     TokenSchedule schedule,
     LastUsedTracker uses,
     SetupCompleter setup,
-    WixClient wix,
+    SiteDescriber describer,
+    WixCircuit circuit,
     AppSecretLedger ledger,
     AppSecretProbe probe,
     FalseRejections falseRejections,
@@ -44,7 +44,7 @@ public sealed class RefreshSweep(
     ServiceSettings settings,
     Telemetry telemetry,
     TimeProvider time,
-    ILogger<RefreshSweep> logger)
+    ILogger<RefreshSweep> logger) : IDisposable
 {
     /// <summary>
     /// A sweep takes up nothing new after this time, so that what is in flight then ends before the next tick, a minute
@@ -54,19 +54,33 @@ public sealed class RefreshSweep(
 
     private static readonly TimeSpan LongestSave = TimeSpan.FromSeconds(2);
 
+    // Shared by the shards that this process sweeps at the same time.
+    private readonly SemaphoreSlim _slots = new(settings.Tokens.RefreshConcurrency);
+
     /// <summary>
     /// Sweeps once. Ends early, without an error, when it is cancelled or has taken <see cref="LongestSweep"/>: what has
     /// begun is finished, what has not stays due.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
-    public async Task<SweepSummary> RunAsync(CancellationToken cancellationToken)
+    public Task<SweepSummary> RunAsync(CancellationToken cancellationToken) => RunAsync(shard: null, cancellationToken);
+
+    /// <summary>As <see cref="RunAsync(CancellationToken)"/>, of one shard.</summary>
+    /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
+    public Task<SweepSummary> RunAsync(InstanceShard shard, CancellationToken cancellationToken) => RunAsync((InstanceShard?)shard, cancellationToken);
+
+    /// <inheritdoc />
+    public void Dispose() => _slots.Dispose();
+
+    private async Task<SweepSummary> RunAsync(InstanceShard? shard, CancellationToken cancellationToken)
     {
         using var activity = telemetry.Trace("Sweep");
         var run = new Run(time.GetUtcNow(), time.GetTimestamp());
         history.SweepBegins();
         using var inTime = new CancellationTokenSource(LongestSweep, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
+        using var pace = new SweepPace(circuit, settings.Tokens.RefreshConcurrency, time);
         SweepSummary summary;
+        Exception? failure = null;
         try
         {
             await falseRejections.HealAsync(until.Token);
@@ -75,19 +89,45 @@ public sealed class RefreshSweep(
                 await probe.ProbeAsync();
             }
 
-            await Parallel.ForEachAsync(
-                store.ReadDueAsync(run.Now, until.Token),
-                new ParallelOptions { MaxDegreeOfParallelism = settings.Tokens.RefreshConcurrency, CancellationToken = until.Token },
-                async (due, _) => run.Count(due, await LookAfterAsync(due, until.Token)));
+            await foreach (var due in shard is { } one ? store.ReadDueAsync(one, run.Now, until.Token) : store.ReadDueAsync(run.Now, until.Token))
+            {
+                await pace.WaitAsync(until.Token);
+                if (ledger.IsSuspect)
+                {
+                    // The rest stays due: rejections would say nothing about these sites.
+                    break;
+                }
+
+                await _slots.WaitAsync(until.Token);
+                pace.Begin(async () =>
+                {
+                    try
+                    {
+                        var care = await LookAfterAsync(due, until.Token);
+                        run.Count(due, care);
+                        return care != Care.Failed;
+                    }
+                    finally
+                    {
+                        _slots.Release();
+                    }
+                });
+            }
         }
         catch (OperationCanceledException)
         {
             // What is left is still due, and the next sweep begins with what has been due the longest.
         }
+        catch (Exception exception)
+        {
+            failure = exception;
+            throw;
+        }
         finally
         {
+            await pace.WhenIdleAsync();
             summary = run.Sum(ledger.IsSuspect, time.GetElapsedTime(run.StartedAt));
-            Report(activity, summary);
+            Report(activity, summary, failure, shard);
             await SaveStateAsync();
         }
 
@@ -99,12 +139,6 @@ public sealed class RefreshSweep(
     {
         try
         {
-            // They stay due. Rejections would say nothing about these sites.
-            if (ledger.IsSuspect)
-            {
-                return Care.Skipped;
-            }
-
             if (await store.FindAsync(due.Id, untilStop) is not { } stored || stored.Instance.DueAt != due.DueAt)
             {
                 await store.RemoveDueAsync(due, untilStop);
@@ -135,9 +169,9 @@ public sealed class RefreshSweep(
                 await MoveOnAsync(stored);
             }
 
-            if (stored.Instance is { ConsentedAt: null, Site: null } && !untilStop.IsCancellationRequested)
+            if (!untilStop.IsCancellationRequested)
             {
-                await DescribeAsync(due.Id, token.AccessToken);
+                await describer.DescribeIfDueAsync(stored.Instance, token.AccessToken);
             }
 
             return refreshed ? Care.Refreshed : Care.Skipped;
@@ -189,23 +223,6 @@ public sealed class RefreshSweep(
         isMine: _ => false,
         CancellationToken.None);
 
-    /// <summary>
-    /// What a consent would have told of a clone: its site and the app's version. Without an answer it is asked again
-    /// with the next token.
-    /// </summary>
-    private async Task DescribeAsync(InstanceId id, AccessToken accessToken)
-    {
-        if (await wix.GetAppInstanceAsync(accessToken, CancellationToken.None) is { Site: { } site } described && (described.InstanceId ?? id) == id)
-        {
-            await writer.UpdateAsync(
-                id,
-                known: null,
-                current => new ValueTask<Instance?>(current is { Site: null } ? current.Described(site, described.AppVersion, time.GetUtcNow()) : current),
-                isMine: _ => false,
-                CancellationToken.None);
-        }
-    }
-
     // Now: whether this process lives to the next minute is the host's to decide. But never long, since the next tick is near.
     private async Task SaveStateAsync()
     {
@@ -221,9 +238,16 @@ public sealed class RefreshSweep(
         }
     }
 
-    private void Report(Activity? activity, SweepSummary summary)
+    // Without all that is due, the counts of a failed sweep say nothing about the sites.
+    private void Report(Activity? activity, SweepSummary summary, Exception? failure, InstanceShard? shard)
     {
-        telemetry.Swept(activity, summary);
+        telemetry.Swept(activity, summary, failure, shard);
+        if (failure is not null)
+        {
+            logger.SweepAborted(failure.GetType().Name, summary.Refreshed, summary.Failed, summary.Duration.TotalMilliseconds);
+            return;
+        }
+
         logger.Swept(
             summary.Due,
             summary.Refreshed,

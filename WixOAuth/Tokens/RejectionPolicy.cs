@@ -43,10 +43,13 @@ public sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 /// What rejections by Wix mean, and when to try again. Pure functions: every rule that can mark a site is in this file.
 /// <code>
 /// 1. A site is rejected         when Wix rejects every allowed grant in one attempt. Anything else is no rejection.
-/// 2. The site, or us?           Ask up to three other sites that had tokens lately (a probe). All granted: the secret
+/// 2. The site, or us?           Ask three other sites that had tokens lately (a probe), and three more before a
+///                               suspicion. All granted: the secret
 ///                               works, so the rejection is this site's own. All rejected: the secret is suspect.
 ///                               Mixed answers or none: nothing is known.
 /// 3. A rejection counts         when a probe proved the secret within a minute of it.
+///                               It does not while Wix rejects at random: two sites had tokens again after a rejection
+///                               within the hour. (After a day of rejections that no longer helps a site.)
 /// 4. A site is marked           after 6 counted rejections over at least 2 hours, the last with a proof since.
 /// 5. Too few sites to ask       (three or fewer): time alone decides, after 48 hours of rejections.
 /// 6. Whatever is concluded      is tried again: after 1 h, 4 h, then daily.
@@ -78,6 +81,12 @@ public static class RejectionPolicy
     /// <summary>A false rejection makes those due again that were rejected or marked within this time.</summary>
     public static readonly TimeSpan DoubtedBack = TimeSpan.FromHours(24);
 
+    /// <summary>How long a false rejection casts doubt on other rejections.</summary>
+    public static readonly TimeSpan DoubtedFor = TimeSpan.FromHours(1);
+
+    /// <summary>How many sites have to be rejected falsely for that: one alone may have trouble of its own.</summary>
+    public const int FalselyRejectedSites = 2;
+
     private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
 
     /// <summary>What a probe shows.</summary>
@@ -88,6 +97,13 @@ public static class RejectionPolicy
             (false, true) => SecretProof.Suspect,
             _ => SecretProof.Unknown,
         };
+
+    /// <summary>What a proof is worth where rejections turned out false lately.</summary>
+    /// <param name="proof">The proof.</param>
+    /// <param name="falselyRejected">How many sites were rejected falsely within <see cref="DoubtedFor"/>.</param>
+    /// <param name="rejectedFor">For how long the site in question has been rejected.</param>
+    public static SecretProof Weigh(SecretProof proof, int falselyRejected, TimeSpan rejectedFor) =>
+        proof is SecretProof.Since or SecretProof.Recent && falselyRejected >= FalselyRejectedSites && rejectedFor < Daily ? SecretProof.Unknown : proof;
 
     /// <summary>What one more rejection of every allowed grant means for a site.</summary>
     /// <param name="counted">The counted rejections before this one.</param>

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Tokens;
 
@@ -11,9 +12,12 @@ public sealed class SweepStateRecorder(
     ISweepStateStore store,
     InstanceOverview overview,
     AppSecretLedger ledger,
+    WixCircuit circuit,
     RefreshHistory history,
     Telemetry telemetry,
     TimeProvider time,
+
+    // Eight: the last one is the log.
     ILogger<SweepStateRecorder> logger)
 {
     /// <summary>How often all instances are counted without a reason of this process.</summary>
@@ -34,7 +38,7 @@ public sealed class SweepStateRecorder(
             }
 
             var counts = _counted.Value.Overview;
-            var state = new SweepState(time.GetUtcNow(), counts.OnFallback, counts.Unreadable, ledger.IsSuspect, IsWixThrottled: false);
+            var state = new SweepState(time.GetUtcNow(), counts.OnFallback, counts.Unreadable, ledger.IsSuspect, circuit.IsOpen);
             await store.SaveSweepStateAsync(state, cancellationToken);
         }
         catch (Exception exception) when (exception is not OperationCanceledException)

@@ -100,8 +100,8 @@ public sealed class TokenCommitter(
 
                 var now = time.GetUtcNow();
                 var sealedTokens = await tokens.SealAsync(id, generation + 1, granted.Tokens, granted.RefreshToken);
-                var refreshed = current.Refreshed(granted.Grant, sealedTokens, granted.Fault, granted.AttemptId, now)
-                    with { LastUsedAt = uses.Newest(id, current.LastUsedAt) };
+                var refreshed = current.Refreshed(granted.Grant, sealedTokens, granted.Fault, granted.AttemptId, now);
+                refreshed = refreshed with { LastUsedAt = uses.Newest(id, current.LastUsedAt) };
                 if (current.IsDoubtedAs(leased.Instance))
                 {
                     refreshed = refreshed.RemovalRefuted();

@@ -23,17 +23,24 @@ public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> a
     public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>
         Bounded((await AskAsync((secret, token) => wix.ExchangeCodeAsync(code, secret, token), isStillCurrent: null, cancellationToken)).Answer);
 
+    /// <summary>Whether the settings allow client credentials.</summary>
+    public bool MayUseClientCredentials => settings.Wix.ClientCredentialsFallback;
+
     /// <summary>
     /// Tries an imported refresh token, or without one the app's own credentials. A rejection says nothing about the app
     /// secret: the import may be wrong.
     /// </summary>
     public async Task<TokenAnswer> TryAsync(InstanceId id, RefreshToken? refreshToken, CancellationToken cancellationToken) => Bounded((await AskAsync(
-        (secret, token) => refreshToken is null ? wix.MintAsync(id, secret, token) : wix.RefreshAsync(refreshToken, secret, token),
+        (secret, token) => refreshToken is null ? wix.RequestClientCredentialsTokenAsync(id, secret, token) : wix.RefreshAsync(refreshToken, secret, token),
         isStillCurrent: null,
         cancellationToken)).Answer);
 
     /// <summary>Whether the settings allow any grant for an instance; where not, only a consent helps.</summary>
     public bool HasAllowedGrant(Instance instance) => instance.RefreshToken is not null || settings.Wix.ClientCredentialsFallback;
+
+    /// <summary>Whether the refresh token of an instance went out of use and is to be tried again now; never where client credentials are preferred.</summary>
+    public bool IsRefreshTokenDue(Instance instance, DateTimeOffset now) =>
+        settings.Wix.PreferredGrant == Grant.RefreshToken && instance.RefreshTokenFault?.RetryAt <= now;
 
     /// <summary>
     /// The allowed grants of an instance, the first one to try first. A refresh token that was rejected waits until it is
@@ -72,7 +79,7 @@ public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> a
             grant = order[i];
             (answer, version) = grant == Grant.RefreshToken
                 ? await AskAsync((secret, token) => wix.RefreshAsync(refreshToken!, secret, token), isStillCurrent, cancellationToken)
-                : await AskAsync((secret, token) => wix.MintAsync(id, secret, token), isStillCurrent, cancellationToken);
+                : await AskAsync((secret, token) => wix.RequestClientCredentialsTokenAsync(id, secret, token), isStillCurrent, cancellationToken);
             if (answer is TokenAnswer.Rejected && !await isStillCurrent())
             {
                 return new GrantAnswer(answer, grant, version, RefreshTokenRejected: false, EveryGrantRejected: false);

@@ -37,6 +37,9 @@ internal static partial class TokenLog
     public static partial void Swept(
         this ILogger logger, int due, int refreshed, int skipped, int failed, bool suspect, double milliseconds, double dueLag);
 
+    [LoggerMessage(430, LogLevel.Error, "The sweep failed ({Error}) after {Refreshed} instances were refreshed and {Failed} were not, in {Milliseconds:F0} ms; the rest stays due")]
+    public static partial void SweepAborted(this ILogger logger, string error, int refreshed, int failed, double milliseconds);
+
     [LoggerMessage(411, LogLevel.Critical, "Instance {InstanceId}: its row cannot be read by this version of the program: {Problem}")]
     public static partial void Unreadable(this ILogger logger, InstanceId instanceId, string problem);
 
@@ -49,8 +52,8 @@ internal static partial class TokenLog
     [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be written down: the storage is not available")]
     public static partial void LastUsesNotWritten(this ILogger logger, int count);
 
-    [LoggerMessage(415, LogLevel.Information, "Housekeeping: {ConsumedStates} redeemed states, {Tombstones} tombstones, {DueRows} orphaned due rows and {Tallies} tallies of refreshes removed in {Milliseconds:F0} ms")]
-    public static partial void HousekeepingDone(this ILogger logger, int consumedStates, int tombstones, int dueRows, int tallies, double milliseconds);
+    [LoggerMessage(415, LogLevel.Information, "Housekeeping: {Tombstones} tombstones, {DueRows} orphaned due rows and {Tallies} tallies of refreshes removed in {Milliseconds:F0} ms")]
+    public static partial void HousekeepingDone(this ILogger logger, int tombstones, int dueRows, int tallies, double milliseconds);
 
     [LoggerMessage(417, LogLevel.Information, "Protection key {KeyId} is the newest: {OnNewest} instances need it only, {Reencrypted} of them were encrypted again; {OnOlder} need an older version")]
     public static partial void ReencryptionDone(this ILogger logger, string keyId, int onNewest, int reencrypted, int onOlder);

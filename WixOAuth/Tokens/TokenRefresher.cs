@@ -37,7 +37,7 @@ public sealed class TokenRefresher(
         var attemptId = Guid.NewGuid().ToString("N");
         var startedAt = time.GetTimestamp();
         var poll = ShortestPoll;
-        var leaseIsUnclear = false;
+        var (leaseIsUnclear, mayAsk) = (false, false);
         long? generationAtStart = null;
 
         while (true)
@@ -66,6 +66,7 @@ public sealed class TokenRefresher(
                 IsNewer = instance.Generation > generationAtStart,
                 IsOutOfPatience = time.GetElapsedTime(startedAt) >= LongestWait,
                 IsUnsaved = attempts.IsUnsaved(id),
+                IsRefreshTokenDue = attempts.IsRefreshTokenDue(instance),
                 HasAllowedGrant = attempts.HasAllowedGrant(instance),
             };
             switch (RefreshDecisions.Decide(situation))
@@ -82,6 +83,18 @@ public sealed class TokenRefresher(
                     await Task.Delay(Shorter(poll * (0.75 + (0.5 * Random.Shared.NextDouble())), wait.AtMost), time, CancellationToken.None);
                     poll = Shorter(poll * 1.2, RefreshDecisions.LongestPoll);
                     continue;
+            }
+
+            if (!mayAsk && !leases.MayAsk(out var pause))
+            {
+                return (new TokenResult.WixUnavailable(pause), TokenSource.Storage);
+            }
+
+            mayAsk = true;
+            if (!await attempts.CanSealAsync())
+            {
+                var unsaved = requirements.IsAhead ? null : await attempts.RequestUnsavedAsync(instance);
+                return (unsaved ?? new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Refresh);
             }
 
             StoredInstance? leased;
@@ -118,7 +131,7 @@ public sealed class TokenRefresher(
 
         // Nothing is to be proven of a site that is marked already.
         var proof = attempt.EveryGrantRejected && leased.Instance.Status == InstanceStatus.Active
-            ? await probe.ProveAsync(leased.Instance.Id, attempt.SecretVersion)
+            ? await probe.ProveAsync(leased.Instance, attempt.SecretVersion)
             : SecretProof.Unknown;
         var stored = await recorder.RecordAsync(leased, attempt, proof);
         if (stored is null || stored.Instance.Generation != leased.Instance.Generation)

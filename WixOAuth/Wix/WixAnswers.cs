@@ -18,12 +18,18 @@ public abstract record TokenAnswer
     public sealed record Granted(AccessToken AccessToken, RefreshToken? RefreshToken, DateTimeOffset IssuedAt, DateTimeOffset ExpiresOn)
         : TokenAnswer;
 
-    /// <summary>Wix said no: 400, 401, 403 or 404. One such answer does not prove that the site is gone.</summary>
+    /// <summary>
+    /// Wix rejected the request: 400, 401, 403 or 404 with a JSON object. One such answer does not prove that the site is
+    /// gone.
+    /// </summary>
     public sealed record Rejected : TokenAnswer;
 
-    /// <summary>Nothing was had for now: no connection, a timeout, 408, 429, 5xx, or an answer that makes no sense.</summary>
+    /// <summary>
+    /// No token for now: no connection, a timeout, an open circuit, any other status, or a body that is no JSON object,
+    /// such as a proxy's page. Says nothing about the site.
+    /// </summary>
     /// <param name="Error">Which of these.</param>
-    /// <param name="RetryAfter">When Wix asked to be tried again, if it did.</param>
+    /// <param name="RetryAfter">When Wix or the circuit asked to be tried again, if they did: 60 seconds at most.</param>
     public sealed record Unavailable(TokenError Error, TimeSpan? RetryAfter) : TokenAnswer;
 }
 

@@ -1,12 +1,13 @@
 using System.Buffers;
 using System.Buffers.Text;
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 
 namespace WixOAuth.Wix;
 
 /// <summary>
-/// Reads Wix's JSON leniently, because its samples show numbers and booleans as strings (wix-protocol §8): what is
+/// Reads Wix's JSON leniently, because its samples show numbers and booleans as strings (wix-protocol §8). What is
 /// missing or of another kind reads as null, and nothing here throws for what was sent.
 /// </summary>
 internal static class WixJson
@@ -14,6 +15,14 @@ internal static class WixJson
     /// <summary>The longest text taken over to be stored or sent on: it has to fit into a header and a table's property.</summary>
     private const int MaxText = 16_000;
 
+    /// <summary>Parses a body in the charset it names, UTF-8 otherwise; a byte order mark outranks both and is left out.</summary>
+    public static JsonElement? Parse(byte[] body, string? charset)
+    {
+        using var reader = new StreamReader(new MemoryStream(body), EncodingOf(charset), detectEncodingFromByteOrderMarks: true);
+        return Parse(Encoding.UTF8.GetBytes(reader.ReadToEnd()));
+    }
+
+    /// <summary>Parses a JSON object in UTF-8; null for anything else.</summary>
     public static JsonElement? Parse(ReadOnlyMemory<byte> body)
     {
         try
@@ -24,6 +33,19 @@ internal static class WixJson
         catch (JsonException)
         {
             return null;
+        }
+    }
+
+    private static Encoding EncodingOf(string? charset)
+    {
+        try
+        {
+            return Encoding.GetEncoding(charset?.Trim('"') ?? "utf-8");
+        }
+        catch (ArgumentException)
+        {
+            // A name that nobody knows: JSON is UTF-8 unless told otherwise (RFC 8259 §8.1).
+            return Encoding.UTF8;
         }
     }
 

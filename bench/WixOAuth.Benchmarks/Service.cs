@@ -9,7 +9,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
-using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
@@ -41,8 +40,7 @@ internal sealed class Service : IDisposable
         services.Replace(ServiceDescriptor.Singleton(provider =>
         {
             var http = new HttpClient(new RefusingWix());
-            return new WixClient(
-                http, http, provider.GetRequiredService<ServiceSettings>(), provider.GetRequiredService<Telemetry>(), TimeProvider.System);
+            return ActivatorUtilities.CreateInstance<WixClient>(provider, http, http);
         }));
         _services = services.BuildServiceProvider();
     }

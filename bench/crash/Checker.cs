@@ -220,7 +220,9 @@ internal sealed class Checker
             Break(Saved, site.Id, write.SentAt, $"Process {write.Node} saved another access token than it had been given last.");
         }
 
-        if (write.RefreshToken != call.Issued || write.State.Grant != call.Grant)
+        // A fallback to client credentials keeps the refresh token.
+        var isKept = call.Grant == Grant.RefreshToken ? write.RefreshToken == call.Issued : write.RefreshToken is not null;
+        if (!isKept || write.State.CurrentGrant != call.Grant)
         {
             Break(Saved, site.Id, write.SentAt, $"Process {write.Node} saved another refresh token than it had been given, or another grant.");
         }

@@ -166,7 +166,7 @@ internal sealed partial class StorageWatch(Journal journal, Traps traps, TokenPr
     }
 
     public async Task<string?> RefreshTokenOfAsync(Instance state) => state.RefreshToken is { } refresh
-        ? (await protector.UnprotectRefreshTokenAsync(state.Id, state.Generation, refresh, CancellationToken.None))?.Reveal()
+        ? (await protector.UnprotectRefreshTokenAsync(state.Id, state.RefreshTokenGeneration ?? state.Generation, refresh, CancellationToken.None))?.Reveal()
         : null;
 
     private static Guid? RowOf(string target) =>

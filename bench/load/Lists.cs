@@ -81,7 +81,7 @@ internal static partial class Lists
             var opened = await CountAsync(async () =>
             {
                 var startedAt = Stopwatch.GetTimestamp();
-                page = await GetAsync("/api/status");
+                page = await GetAsync("/api/status/view");
                 took = Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds;
             });
             var active = Active().Match(page).Groups[1].Value;
@@ -90,7 +90,7 @@ internal static partial class Lists
                 throw new InvalidOperationException($"The operators' page counts {active} active sites.");
             }
 
-            var again = await CountAsync(() => GetAsync("/api/status"));
+            var again = await CountAsync(() => GetAsync("/api/status/view"));
             LoadRun.Say($"{sites:N0} sites: {all.Count} listed in {milliseconds:F0} ms, {ofAll} and {ofRemoved} transactions for {Pages} pages; operators' page {opened} transactions, {took:F0} ms, then {again}");
             return new Found(ofAll, ofRemoved, all.Count, twice, milliseconds, opened, again, took);
         }

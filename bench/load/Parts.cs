@@ -40,7 +40,9 @@ internal static partial class Parts
             ["sweep"] = SweepCostAsync,
             ["list"] = Lists.MeasureAsync,
             ["throughput"] = SweepThroughputAsync,
+            ["fanout"] = FanOut.MeasureAsync,
             ["start"] = StartAsync,
+            ["worker"] = WorkerMeasures.MeasureAsync,
             ["marked"] = MarkedAsync,
             ["import"] = Moving.ImportAsync,
             ["restore"] = Moving.RestoreAsync,
@@ -412,7 +414,7 @@ internal static partial class Parts
         var rounds = run.Quick ? 5 : 15;
         var table = Surroundings.NewTableName();
         await run.SeederOf(table).CreateTableAsync(run.CancellationToken);
-        using var published = await Published.MakeAsync(run.CancellationToken);
+        using var published = await Published.MakeAsync("LocalProject", "WixOAuth.Local.dll", run.CancellationToken);
         List<double> empties = [], built = [], ahead = [];
         for (var round = 0; round <= rounds; round++)
         {

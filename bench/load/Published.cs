@@ -3,22 +3,25 @@ using System.Reflection;
 
 namespace WixOAuth.Load;
 
-/// <summary>WixOAuth.Local compiled ahead, as WixOAuth.Functions is when it is deployed.</summary>
+/// <summary>A program published with ReadyToRun, as WixOAuth.Functions is when it is deployed.</summary>
 internal sealed class Published : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("wixoauth-published-");
 
-    private Published()
-    {
-    }
+    private readonly string _file;
 
-    public string Assembly => Path.Combine(_folder.FullName, "WixOAuth.Local.dll");
+    private Published(string file) => _file = file;
 
-    /// <summary>Publishes it; null where that fails, as where the registry has no compiler for this machine.</summary>
-    public static async Task<Published?> MakeAsync(CancellationToken cancellationToken)
+    public string Assembly => Path.Combine(_folder.FullName, _file);
+
+    /// <summary>Publishes a project; null where that fails, as where the registry has no compiler for this machine.</summary>
+    /// <param name="name">The name of the metadata of this assembly that holds the project's folder.</param>
+    /// <param name="file">The file of the program.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public static async Task<Published?> MakeAsync(string name, string file, CancellationToken cancellationToken)
     {
-        var published = new Published();
-        var project = typeof(Published).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(metadata => metadata.Key == "LocalProject").Value!;
+        var published = new Published(file);
+        var project = typeof(Published).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(metadata => metadata.Key == name).Value!;
         using var publishing = Process.Start(new ProcessStartInfo(
             "dotnet",
             [

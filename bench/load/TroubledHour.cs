@@ -2,7 +2,6 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
-using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
@@ -39,8 +38,7 @@ internal static class TroubledHour
             added => added
                 .Replace(ServiceDescriptor.Singleton<TimeProvider>(clock))
                 .Replace(ServiceDescriptor.Singleton<IInstanceStore, MemoryInstanceStore>())
-                .Replace(ServiceDescriptor.Singleton(provider => new WixClient(
-                    http, http, provider.GetRequiredService<ServiceSettings>(), provider.GetRequiredService<Telemetry>(), clock))));
+                .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, http, http))));
 
         var (store, sweep) = (services.GetRequiredService<IInstanceStore>(), services.GetRequiredService<RefreshSweep>());
         var ids = Enumerable.Range(0, sites).Select(_ => new InstanceId(Guid.NewGuid())).ToList();

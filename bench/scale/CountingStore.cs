@@ -51,12 +51,22 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
         return await store.TryWriteAsync(previous, instance, cancellationToken);
     }
 
-    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync(InstanceShard.All, now, cancellationToken);
+
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync([shard], now, cancellationToken);
+
+    private async IAsyncEnumerable<DueInstance> ReadDueAsync(
+        IReadOnlyList<InstanceShard> some, DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var shards = InstanceRows.Shards.ToDictionary(shard => shard, _ => new Queue<DueInstance>());
+        var shards = some.ToDictionary(shard => shard, _ => new Queue<DueInstance>());
         await foreach (var due in store.ReadDueAsync(now, cancellationToken))
         {
-            shards[InstanceRows.ShardOf(due.Id)].Enqueue(due);
+            if (shards.TryGetValue(InstanceShard.Of(due.Id), out var mine))
+            {
+                mine.Enqueue(due);
+            }
         }
 
         var turns = new Queue<(Queue<DueInstance> Rows, int Read)>(shards.Values.Select(rows => (rows, 0)));

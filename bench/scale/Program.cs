@@ -3,8 +3,8 @@ using System.Text.Json;
 using WixOAuth.Scale;
 
 const string Usage =
-    "bench/scale [--sites <number>]... [--idle-after <hh:mm:ss>] [--concurrency <number>] [--seed <number>] [--json] [--hours <number> --call-every <hh:mm:ss>]";
-var (scales, idleAfter, concurrency, seed, asJson) = (new List<int>(), TimeSpan.FromHours(1), 64, 1, false);
+    "bench/scale [--sites <number>]... [--idle-after <hh:mm:ss>] [--concurrency <number>] [--instances <1 to 16>] [--seed <number>] [--json] [--hours <number> --call-every <hh:mm:ss>]";
+var (scales, idleAfter, concurrency, instances, seed, asJson) = (new List<int>(), TimeSpan.FromHours(1), 64, 1, 1, false);
 (int? hours, TimeSpan? callEvery) = (null, null);
 for (var i = 0; i < args.Length; i++)
 {
@@ -19,6 +19,9 @@ for (var i = 0; i < args.Length; i++)
             break;
         case "--concurrency" when Number(value) is >= 1 and <= 1024:
             concurrency = Number(value)!.Value;
+            break;
+        case "--instances" when Number(value) is >= 1 and <= 16:
+            instances = Number(value)!.Value;
             break;
         case "--seed" when Number(value) is not null:
             seed = Number(value)!.Value;
@@ -59,7 +62,7 @@ return await Task.Run(async () =>
             scale = scale with { Windows = 1, Length = TimeSpan.FromHours(some) };
         }
 
-        var result = await scale.RunAsync(seed, idleAfter, concurrency, callEvery is { } every ? SiteUse.Steady(every) : null);
+        var result = await scale.RunAsync(seed, idleAfter, concurrency, callEvery is { } every ? SiteUse.Steady(every) : null, instances);
         results.Add(result);
         await Console.Error.WriteLineAsync($"{Format.Of(sites, "N0")} sites took {Format.Of(result.Took.TotalSeconds, "F0")} s");
         if (asJson)

@@ -1,4 +1,4 @@
-using WixOAuth.Storage;
+using WixOAuth.Instances;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Scale;
@@ -101,12 +101,12 @@ internal static class Report
             new List<int> { 1, 2, 4, 8, 16 }.Select(instances => (string[])
             [
                 Format.Of(instances, "F0"),
-                Format.Of(InstanceRows.ShardCount / instances, "F0"),
+                Format.Of(InstanceShard.Count / instances, "F0"),
                 Format.Short(perSecond * instances),
                 Format.Short(perSecond * instances * RefreshSweep.LongestSweep.TotalSeconds),
                 Format.Short(perSecond * instances * RefreshSweep.LongestSweep.TotalSeconds * TicksPerRound),
                 $"{Format.Short(perSecond * instances * TransactionsPerRefresh)} ({Part(perSecond * instances * TransactionsPerRefresh, TransactionsPerAccount)})",
-                $"{Format.Short(perSecond * instances * EntitiesPerRefresh / InstanceRows.ShardCount)} ({Part(perSecond * instances * EntitiesPerRefresh / InstanceRows.ShardCount, EntitiesPerPartition)})",
+                $"{Format.Short(perSecond * instances * EntitiesPerRefresh / InstanceShard.Count)} ({Part(perSecond * instances * EntitiesPerRefresh / InstanceShard.Count, EntitiesPerPartition)})",
             ]));
     }
 

@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
-using WixOAuth.Settings;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
@@ -23,9 +22,9 @@ internal sealed record Window(DateTimeOffset Start, TimeSpan WarmUp, TimeSpan Le
 internal sealed record Observed(Counts Counts, IReadOnlyList<SweepSummary> Sweeps, int Warm);
 
 /// <summary>
-/// Sites that are in use, a process that sweeps and one that answers GetToken (as on Flex Consumption, where timers and
-/// HTTP run on instances of their own), one store, one clock. Both processes are the real service, but for the store's
-/// memory, Wix and time.
+/// Sites that are in use, processes that sweep and one that answers GetToken (as on Flex Consumption, where timers, queues
+/// and HTTP run on instances of their own), one store, one clock. All processes are the real service, but for the store's
+/// memory, Wix and time. One process sweeps by the timer, several by messages for the shards.
 /// </summary>
 internal sealed class World : IDisposable
 {
@@ -39,7 +38,7 @@ internal sealed class World : IDisposable
     private readonly CountingStore _store;
     private readonly ModelledWix _wix;
     private readonly HttpClient _http;
-    private readonly ServiceProvider _sweeping;
+    private readonly List<ServiceProvider> _sweeping;
     private readonly ServiceProvider _answering;
     private readonly TokenService _keeper;
     private readonly List<SweepSummary> _sweeps = [];
@@ -47,7 +46,7 @@ internal sealed class World : IDisposable
     private long _busySecond;
     private bool _isSweeping;
 
-    public World(Window window, TimeSpan idleAfter, int concurrency)
+    public World(Window window, TimeSpan idleAfter, int concurrency, int instances = 1)
     {
         _window = window;
         _idleAfter = idleAfter;
@@ -55,7 +54,7 @@ internal sealed class World : IDisposable
         _store = new CountingStore(_memory, _time, _counts);
         _wix = new ModelledWix(_time, _counts);
         _http = new HttpClient(_wix) { Timeout = Timeout.InfiniteTimeSpan };
-        _sweeping = BuildProcess(concurrency);
+        _sweeping = [.. Enumerable.Range(0, instances).Select(_ => BuildProcess(concurrency))];
         _answering = BuildProcess(concurrency);
         _keeper = _answering.GetRequiredService<TokenService>();
     }
@@ -66,7 +65,7 @@ internal sealed class World : IDisposable
         _store.IsOn = true;
         for (var at = _window.Start - _window.WarmUp; at < _window.Start + _window.Length; at += Tick)
         {
-            _time.At(at, _ => _ = SweepAsync(), null);
+            _time.At(at, _ => _ = _sweeping.Count == 1 ? SweepAsync() : FanOutAsync(), null);
         }
 
         // As the host's background service does where nothing sweeps.
@@ -84,7 +83,7 @@ internal sealed class World : IDisposable
 
     public void Dispose()
     {
-        _sweeping.Dispose();
+        _sweeping.ForEach(process => process.Dispose());
         _answering.Dispose();
         _http.Dispose();
         _wix.Dispose();
@@ -111,8 +110,7 @@ internal sealed class World : IDisposable
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
             .Replace(ServiceDescriptor.Singleton<ISweepStateStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(_memory))
-            .Replace(ServiceDescriptor.Singleton(provider => new WixClient(
-                _http, _http, provider.GetRequiredService<ServiceSettings>(), provider.GetRequiredService<Telemetry>(), _time)));
+            .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, _http, _http)));
         return services.BuildServiceProvider();
     }
 
@@ -123,7 +121,7 @@ internal sealed class World : IDisposable
     private async Task<int> FurnishAsync(int sites, Random random, Func<int, SiteUse> useOf)
     {
         var (begin, end) = (_time.GetUtcNow(), _window.Start + _window.Length);
-        var (protector, schedule) = (_sweeping.GetRequiredService<TokenProtector>(), _sweeping.GetRequiredService<TokenSchedule>());
+        var (protector, schedule) = (_answering.GetRequiredService<TokenProtector>(), _answering.GetRequiredService<TokenSchedule>());
         var uses = _answering.GetRequiredService<LastUsedTracker>();
         var writeEvery = TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerHour, _idleAfter.Ticks / 2));
         var warm = 0;
@@ -243,8 +241,39 @@ internal sealed class World : IDisposable
         }
 
         _isSweeping = true;
-        var summary = await _sweeping.GetRequiredService<RefreshSweep>().RunAsync(CancellationToken.None);
+        Count(await _sweeping[0].GetRequiredService<RefreshSweep>().RunAsync(CancellationToken.None));
         _isSweeping = false;
+    }
+
+    /// <summary>Messages for all shards; each process takes a batch, and the next when it is done, as long as they live.</summary>
+    private Task FanOutAsync()
+    {
+        var sentAt = _time.GetUtcNow();
+        var messages = new Queue<InstanceShard>(InstanceShard.All);
+
+        // batchSize: as many as it takes for every instance to have its share, and 4 at most.
+        var batchSize = Math.Clamp(InstanceShard.Count / _sweeping.Count, 1, 4);
+        return Task.WhenAll(_sweeping.Select(async process =>
+        {
+            var sweep = process.GetRequiredService<RefreshSweep>();
+            while (messages.Count > 0 && _time.GetUtcNow() - sentAt < Tick)
+            {
+                var batch = new List<InstanceShard>();
+                while (batch.Count < batchSize && messages.TryDequeue(out var shard))
+                {
+                    batch.Add(shard);
+                }
+
+                foreach (var summary in await Task.WhenAll(batch.Select(shard => sweep.RunAsync(shard, CancellationToken.None))))
+                {
+                    Count(summary);
+                }
+            }
+        }));
+    }
+
+    private void Count(SweepSummary summary)
+    {
         _sweeps.Add(summary);
         _counts.Sweeps++;
         _counts.SweepSeconds += summary.Duration.TotalSeconds;

@@ -193,6 +193,6 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
     [GeneratedRegex("^GetToken: .* (?<url>http://[^/]+)/")]
     private static partial Regex GetTokenLine();
 
-    [GeneratedRegex("^(Wix|Tables|Tokens|KeyVault|Functions|Local|Logging|ASPNETCORE)__|^urls$|^ASPNETCORE_", RegexOptions.IgnoreCase)]
+    [GeneratedRegex("^(Wix|Tables|Tokens|KeyVault|Functions|Local|Logging|ASPNETCORE)__|^Sweep(__|$)|^urls$|^ASPNETCORE_", RegexOptions.IgnoreCase)]
     private static partial Regex ServiceSetting();
 }

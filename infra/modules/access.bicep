@@ -8,6 +8,7 @@ param backupStorageName string
 param backupContainer string
 param keyVaultName string
 param applicationInsightsName string
+param byQueue bool
 param vaultOfficerPrincipalId string
 param vaultOfficerPrincipalType string
 
@@ -17,6 +18,9 @@ var keyVaultSecretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var storageBlobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 var storageTableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+var storageQueueDataReader = '19e7f393-937e-4f77-808e-94535e297925'
+var storageQueueDataMessageProcessor = '8a0f0c08-91a1-4084-bc3d-661d67233fed'
+var storageQueueDataMessageSender = 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
 resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
@@ -98,7 +102,7 @@ resource hostKeepsBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// For the host's diagnostic events. There is none for queues: only triggers that this app does not have use them.
+// For the host's diagnostic events.
 resource hostKeepsEvents 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: hostStorage
   name: guid(hostStorage.id, appPrincipalId, storageTableDataContributor)
@@ -108,6 +112,23 @@ resource hostKeepsEvents 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
   }
 }
+
+// The trigger reads and processes messages, and sends those that it gives up on to the poison queue; the timer sends.
+var queueRoles = byQueue
+  ? [storageQueueDataReader, storageQueueDataMessageProcessor, storageQueueDataMessageSender]
+  : []
+
+resource appUsesQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in queueRoles: {
+    scope: hostStorage
+    name: guid(hostStorage.id, appPrincipalId, role)
+    properties: {
+      principalId: appPrincipalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+    }
+  }
+]
 
 resource appSendsTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: applicationInsights

@@ -8,6 +8,7 @@ param subnetId string
 param packageContainerUrl string
 param hostBlobEndpoint string
 param hostTableEndpoint string
+param queueEndpoint string
 param tableEndpoint string
 param tableName string
 param backupBlobEndpoint string
@@ -29,10 +30,24 @@ param tokenAudience string
 param entraAllowedApplications string[]
 param idleAfter string
 param refreshConcurrency int
+param byQueue bool
+param alwaysReadyShardInstances int
 param refreshSchedule string
 param housekeepingSchedule string
 
 var host = empty(customDomain) ? app.properties.defaultHostName : customDomain
+// Without the queue its function is disabled, so that its listener needs no connection. The host knows both names; not
+// every environment passes on one with dots.
+var sweepSettings = byQueue
+  ? {
+      Sweep__queueServiceUri: queueEndpoint
+      Sweep__credential: 'managedidentity'
+      Sweep__clientId: identityClientId
+    }
+  : {
+      'AzureWebJobs.RefreshShard.Disabled': 'true'
+      AzureWebJobs_RefreshShard_Disabled: 'true'
+    }
 var registeredRedirectUrl = empty(redirectUrl) ? 'https://${host}/api/redirect' : redirectUrl
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
@@ -78,7 +93,12 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
-        alwaysReady: alwaysReadyHttpInstances == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttpInstances }]
+        alwaysReady: concat(
+          alwaysReadyHttpInstances == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttpInstances }],
+          byQueue && alwaysReadyShardInstances > 0
+            ? [{ name: 'function:RefreshShard', instanceCount: alwaysReadyShardInstances }]
+            : []
+        )
       }
       deployment: {
         storage: {
@@ -106,7 +126,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   // Apart from the site, whose host name is known only when it exists.
   resource settings 'config' = {
     name: 'appsettings'
-    properties: {
+    properties: union(sweepSettings, {
       AzureWebJobsStorage__credential: 'managedidentity'
       AzureWebJobsStorage__clientId: identityClientId
       AzureWebJobsStorage__blobServiceUri: hostBlobEndpoint
@@ -136,8 +156,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       Backup__Container: backupContainer
       Tokens__IdleAfter: idleAfter
       Tokens__RefreshConcurrency: string(refreshConcurrency)
+      Tokens__SweepBy: byQueue ? 'Queue' : 'Timer'
       Tokens__ProtectionKeyName: 'token-protection-key'
-    }
+    })
   }
 
   resource authentication 'config' = if (!empty(entraClientId)) {
@@ -147,12 +168,14 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       globalValidation: {
         requireAuthentication: true
         unauthenticatedClientAction: 'Return401'
-        // What browsers and Wix's servers open: they have no Entra ID token.
+        // What browsers and Wix's servers open without an Entra ID token; the operators' page has no data before its sign-in.
         excludedPaths: [
           '/api/install'
           '/api/redirect'
           '/api/webhooks'
           '/api/health'
+          '/api/status'
+          '/api/openapi.json'
         ]
       }
       httpSettings: { requireHttps: true }

@@ -5,6 +5,7 @@ param hostStorageName string
 param tokenStorageName string
 param backupStorageName string
 param keyVaultName string
+param byQueue bool
 
 resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: hostStorageName
@@ -26,16 +27,21 @@ var blobZone = 'privatelink.blob.${environment().suffixes.storage}'
 var tableZone = 'privatelink.table.${environment().suffixes.storage}'
 // environment().suffixes.keyvaultDns is the public suffix, which has another name here.
 var vaultZone = 'privatelink.vaultcore.azure.net'
-var zones = [blobZone, tableZone, vaultZone]
+var queueZone = 'privatelink.queue.${environment().suffixes.storage}'
+var zones = concat([blobZone, tableZone, vaultZone], byQueue ? [queueZone] : [])
 
-// No queues and no files: nothing here uses them, and the accounts answer nobody else.
-var endpoints = [
+// No files: nothing here uses them, and the accounts answer nobody else.
+var usualEndpoints = [
   { name: 'host-blob', resourceId: hostStorage.id, groupId: 'blob', zone: 0 }
   { name: 'host-table', resourceId: hostStorage.id, groupId: 'table', zone: 1 }
   { name: 'tokens-table', resourceId: tokenStorage.id, groupId: 'table', zone: 1 }
   { name: 'backups-blob', resourceId: backupStorage.id, groupId: 'blob', zone: 0 }
   { name: 'keyvault', resourceId: keyVault.id, groupId: 'vault', zone: 2 }
 ]
+var endpoints = concat(
+  usualEndpoints,
+  byQueue ? [{ name: 'host-queue', resourceId: hostStorage.id, groupId: 'queue', zone: 3 }] : []
+)
 
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
   name: name

@@ -5,6 +5,7 @@ param tags object
 param retentionInDays int
 param dailyCapGb int
 param alertEmail string
+param byQueue bool
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: 'log-${resourceToken}'
@@ -44,7 +45,30 @@ resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = {
 
 // What each of them means and what to do: docs/operations.md, under the same names. With outOf above 1 Azure wants a
 // row for each period: the query summarizes by bin(TimeGenerated, <minutes>m).
-var alerts = [
+var queueAlerts = [
+  {
+    name: 'shards-unseen'
+    title: 'Shards have not been swept for three minutes'
+    severity: 1
+    // A metric arrives up to two minutes after it was measured.
+    minutes: 5
+    query: loadTextContent('../queries/shards-unseen.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    outOf: 1
+  }
+  {
+    name: 'poison-messages'
+    title: 'Messages of the queue refresh-shards failed for good'
+    severity: 2
+    minutes: 15
+    query: loadTextContent('../queries/poison-messages.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    outOf: 1
+  }
+]
+var usualAlerts = [
   {
     name: 'sweep-stopped'
     title: 'No sweep in the last 15 minutes: the host may be down, or its storage account away'
@@ -83,6 +107,16 @@ var alerts = [
     query: loadTextContent('../queries/secret-suspect.kql')
     operator: 'GreaterThanOrEqual'
     threshold: 1
+    outOf: 1
+  }
+  {
+    name: 'sites-on-fallback'
+    title: 'Refresh tokens of sites are rejected or unreadable: client credentials serve them'
+    severity: 2
+    minutes: 60
+    query: loadTextContent('../queries/sites-on-fallback.kql')
+    operator: 'GreaterThan'
+    threshold: 4
     outOf: 1
   }
   {
@@ -156,6 +190,8 @@ var alerts = [
     outOf: 1
   }
 ]
+
+var alerts = concat(usualAlerts, byQueue ? queueAlerts : [])
 
 resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   for alert in alerts: {

@@ -10,6 +10,7 @@ param lock bool
 param auditWorkspaceId string = ''
 param containers string[] = []
 param tables string[] = []
+param queues string[] = []
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: name
@@ -63,6 +64,17 @@ resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-06-0
   ]
 }
 
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = if (!empty(queues)) {
+  parent: account
+  name: 'default'
+
+  resource queue 'queues' = [
+    for queue in queues: {
+      name: queue
+    }
+  ]
+}
+
 resource tableAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(tables) && !empty(auditWorkspaceId)) {
   scope: tableService
   name: 'audit'
@@ -83,3 +95,4 @@ resource deletionLock 'Microsoft.Authorization/locks@2020-05-01' = if (lock) {
 
 output blobEndpoint string = account.properties.primaryEndpoints.blob
 output tableEndpoint string = account.properties.primaryEndpoints.table
+output queueEndpoint string = account.properties.primaryEndpoints.queue

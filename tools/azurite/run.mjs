@@ -1,7 +1,7 @@
-// Runs Azurite's table and blob services for as long as standard input is open: however the program that started it
-// ends, even killed, the pipe closes, the data is saved and this process is gone.
+// Runs Azurite's table and blob services, and its queue service when asked to, for as long as standard input is open: however
+// the program that started it ends, even killed, the pipe closes, the data is saved and this process is gone.
 //
-//   node run.mjs <folder> [at-end]     prints "listening table=<port> blob=<port>" as soon as requests are answered
+//   node run.mjs <folder> [at-end] [queue]     prints "listening table=<port> blob=<port> [queue=<port>]" as soon as requests are answered
 //
 // With "at-end" data is saved at the end only: for a large table Azurite stands still for seconds, every five of them.
 //
@@ -17,7 +17,7 @@ const BlobServer = azurite('azurite/dist/src/blob/BlobServer').default;
 const TableConfiguration = azurite('azurite/dist/src/table/TableConfiguration').default;
 const TableServer = azurite('azurite/dist/src/table/TableServer').default;
 
-const [folder, saving] = process.argv.slice(2);
+const [folder, ...options] = process.argv.slice(2);
 if (!folder) {
   throw new Error('Name the folder to keep the data in.');
 }
@@ -52,6 +52,17 @@ const blobs = new BlobServer(new BlobConfiguration(
   true));
 const servers = [tables, blobs];
 
+// Its messages live a minute at most, so they are kept in memory.
+async function startQueue() {
+  const QueueConfiguration = azurite('azurite/dist/src/queue/QueueConfiguration').default;
+  const QueueServer = azurite('azurite/dist/src/queue/QueueServer').default;
+  const configuration = new QueueConfiguration('127.0.0.1', 0, undefined, '', '', [], false, undefined, false, undefined, false, true);
+  configuration.isMemoryPersistence = true;
+  const queue = new QueueServer(configuration);
+  await queue.start();
+  return new URL(queue.getHttpServerAddress()).port;
+}
+
 // Ends even while a connection is open: by then the data is saved, and nobody is left to answer.
 let closing;
 const close = () => (closing ??= Promise.all(servers.map((server) => server.close())).then(() => process.exit(0)));
@@ -61,10 +72,11 @@ process.on('SIGINT', () => process.stdin.isTTY && close());
 process.on('SIGTERM', close);
 
 await Promise.all(servers.map((server) => server.start()));
-if (saving === 'at-end') {
+if (options.includes('at-end')) {
   tables.metadataStore.db.autosaveDisable();
 }
 
+const queuePort = options.includes('queue') ? ` queue=${await startQueue()}` : '';
 process.stdin.on('end', close).on('error', close).resume();
 const portOf = (server) => new URL(server.getHttpServerAddress()).port;
-console.log(`listening table=${portOf(tables)} blob=${portOf(blobs)}`);
+console.log(`listening table=${portOf(tables)} blob=${portOf(blobs)}${queuePort}`);

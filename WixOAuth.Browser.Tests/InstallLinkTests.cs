@@ -1,0 +1,140 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using Microsoft.Playwright;
+using WixOAuth.Functions.Tests;
+using WixOAuth.Functions.Tests.EndToEnd;
+using WixOAuth.Functions.Tests.Support;
+
+namespace WixOAuth.Browser.Tests;
+
+/// <summary>Attacks on installs from another site's pages, in a real browser, and what their victim sees.</summary>
+public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chromium) : BrowserTest(azurite, chromium)
+{
+    [SkippableFact]
+    public async Task A_page_of_an_attacker_that_opens_his_link_gets_no_site()
+    {
+        var link = await Bed.CreateLinkAsync("attacker");
+        await using var attacker = await PageOfAsync($"<script>location.href = {JsonSerializer.Serialize(link)}</script>");
+        await Page.GotoAsync(attacker.Urls.Single());
+        await AssertHeadingAsync(Page, "Connect a Wix site to attacker");
+
+        // The visitor leaves, and adds the app from Wix a little later.
+        var site = Bed.Wix.CreateSite("Victim");
+        await OpenConsentAsync(site.Name);
+        await AgreeButton(Page).ClickAsync();
+
+        await AssertInstalledAsync(Page, site.InstanceId);
+        Assert.Equal(JsonValueKind.Null, (await Bed.GetInstanceAsync(site.InstanceId)).GetProperty("customer").ValueKind);
+    }
+
+    // A form that is sent at once; the same without a referrer, and from a sandbox, which makes the Origin null.
+    [SkippableTheory]
+    [InlineData("<form method=post action='{0}'><input name=start value='{1}'></form><script>document.forms[0].submit()</script>")]
+    [InlineData("<meta name=referrer content=no-referrer><form method=post action='{0}'><input name=start value='{1}'></form><script>document.forms[0].submit()</script>")]
+    [InlineData("<iframe sandbox='allow-scripts allow-forms allow-top-navigation' srcdoc=\"<form method=post target=_top action='{0}'><input name=start value='{1}'></form><script>document.forms[0].submit()</script>\"></iframe>")]
+    public async Task A_page_of_an_attacker_cannot_press_the_button(string page)
+    {
+        var link = await Bed.CreateLinkAsync("attacker");
+        await using var attacker = await PageOfAsync(
+            page.Replace("{0}", $"{Bed.Api}install", StringComparison.Ordinal).Replace("{1}", link.Split("start=")[1], StringComparison.Ordinal));
+        ExpectFailedLoad(403, "Forbidden", "/api/install");
+
+        await Page.GotoAsync(attacker.Urls.Single());
+
+        await AssertHeadingAsync(Page, "That button was not pressed here");
+        Assert.Empty(await Browser.CookiesAsync());
+        Assert.Empty(await Bed.RowsAsync());
+    }
+
+    [SkippableFact]
+    public async Task A_page_of_an_attacker_cannot_frame_the_button()
+    {
+        var link = await Bed.CreateLinkAsync("attacker");
+        await using var attacker = await PageOfAsync($"<iframe src='{link}'></iframe>");
+        ExpectConsole("frame-ancestors 'none'");
+
+        await Page.GotoAsync(attacker.Urls.Single());
+
+        await Assertions.Expect(Page.FrameLocator("iframe").GetByRole(AriaRole.Button)).ToHaveCountAsync(0);
+    }
+
+    [SkippableFact]
+    public async Task Everybody_can_read_a_links_page_and_what_it_is_refused_with()
+    {
+        Axe.Require();
+        var link = await Bed.CreateLinkAsync("acme", "Acme Web Studio & Sons");
+        await Page.GotoAsync(link);
+        await AssertHeadingAsync(Page, "Connect a Wix site to Acme Web Studio & Sons");
+        await Axe.AssertAccessibleAsync(Page, "install-link");
+        await Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" }).ClickAsync();
+        await AssertHeadingAsync(Page, "Where should Your app go?");
+
+        // Back, and pressed again.
+        await Page.GoBackAsync();
+        ExpectFailedLoad(400, "Bad Request", "/api/install");
+        await Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" }).ClickAsync();
+        await AssertHeadingAsync(Page, "You have confirmed this link already");
+        await Axe.AssertAccessibleAsync(Page, "install-link-used-here");
+
+        var site = Bed.Wix.CreateSite("Linked");
+        var window = await Browser.RunAndWaitForPageAsync(() => Page.GetByRole(AriaRole.Link, new() { Name = "Start again" }).ClickAsync());
+        await window.GetByRole(AriaRole.Link, new() { Name = site.Name }).ClickAsync();
+        await AgreeButton(window).ClickAsync();
+        await AssertInstalledAsync(window, site.InstanceId);
+        Assert.Equal("acme", (await Bed.GetInstanceAsync(site.InstanceId)).GetProperty("customer").GetString());
+    }
+
+    [SkippableFact]
+    public async Task A_refusal_leaves_no_code_in_the_address_bar_and_none_in_the_history()
+    {
+        Axe.Require();
+        using var first = new TestBrowser();
+        var redirect = await Bed.WalkToRedirectAsync(first, Bed.Wix.CreateSite("Two browsers").InstanceId);
+        ExpectFailedLoad(400, "Bad Request", "/api/redirect");
+        await OpenSitesAsync();
+
+        await Page.GotoAsync(redirect.AbsoluteUri);
+
+        await AssertHeadingAsync(Page, "We could not match this install to your browser");
+        await Assertions.Expect(Page).ToHaveURLAsync($"{Bed.Api}redirect?problem=foreign_state");
+        await Axe.AssertAccessibleAsync(Page, "install-refused");
+        ExpectFailedLoad(400, "Bad Request", "/api/redirect");
+        await Page.ReloadAsync();
+        await AssertHeadingAsync(Page, "We could not match this install to your browser");
+        await Page.GoBackAsync();
+        Assert.Equal(Bed.Wix.Url.ToString(), Page.Url);
+    }
+
+    [SkippableFact]
+    public async Task Twelve_installs_in_twelve_tabs_all_succeed()
+    {
+        List<(IPage Page, Guid Id)> tabs = [];
+        for (var tab = 0; tab < 12; tab++)
+        {
+            var site = Bed.Wix.CreateSite($"Tab {tab}");
+            var page = await Browser.NewPageAsync();
+            await page.GotoAsync($"{Bed.Wix.Url}sites/{site.InstanceId}/open");
+            tabs.Add((page, site.InstanceId));
+        }
+
+        foreach (var (page, id) in tabs)
+        {
+            await AgreeButton(page).ClickAsync();
+            await AssertInstalledAsync(page, id);
+        }
+    }
+
+    /// <summary>A page of another site.</summary>
+    private static async Task<WebApplication> PageOfAsync(string html)
+    {
+        var builder = WebApplication.CreateBuilder();
+        builder.Logging.ClearProviders();
+        var app = builder.Build();
+        app.Urls.Add($"http://127.0.0.1:{FreePort.Next()}");
+        app.MapGet("/", () => Results.Content($"<!DOCTYPE html><link rel=icon href='data:,'>{html}", "text/html"));
+        await app.StartAsync();
+        return app;
+    }
+}

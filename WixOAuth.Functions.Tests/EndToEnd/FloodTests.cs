@@ -1,0 +1,72 @@
+using System.Diagnostics;
+using System.Net;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Install;
+
+namespace WixOAuth.Functions.Tests.EndToEnd;
+
+/// <summary>
+/// Three clients that open the App URL and bring a made-up code back, as fast as they are answered. <c>FLOOD_SECONDS</c>
+/// makes it longer than the few seconds that a test run can spare: 60 is the attack as it was first made.
+/// </summary>
+[Collection(AzuriteFixture.Name)]
+public sealed class FloodTests(AzuriteFixture azurite)
+{
+    private static readonly TimeSpan s_length =
+        TimeSpan.FromSeconds(int.TryParse(Environment.GetEnvironmentVariable("FLOOD_SECONDS"), out var seconds) ? seconds : 5);
+
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(8);
+
+    [Fact]
+    public async Task A_flood_of_made_up_codes_costs_a_bounded_number_of_calls_rows_and_log_lines_and_installs_go_on()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        LogLevel[] levels = [LogLevel.Information, LogLevel.Warning, LogLevel.Error];
+        var beforehand = levels.ToDictionary(level => level, level => bed.Logs.Lines(level).Count());
+        var (attempts, clock) = (0, Stopwatch.StartNew());
+        var attackers = Enumerable.Range(0, 3).Select(_ => Task.Run(AttackAsync)).ToList();
+        List<TimeSpan> installs = [];
+        while (clock.Elapsed < s_length)
+        {
+            var before = clock.Elapsed;
+            await bed.InstallAsync($"Genuine {installs.Count}");
+            installs.Add(clock.Elapsed - before);
+        }
+
+        await Task.WhenAll(attackers);
+        var took = clock.Elapsed;
+
+        // Each exchange that was let through costs one call and one row; the flood cannot have more than its share.
+        var exchanges = bed.Wix.Control.Counts.Calls["access"];
+        Assert.InRange(attempts, 10, int.MaxValue);
+        Assert.InRange(exchanges, 1, (int)(ExchangeLimiter.MaxPerSecond * took.TotalSeconds) + (2 * ExchangeLimiter.MaxConcurrent));
+        Assert.Equal(exchanges, (await bed.RowsAsync()).Count(row => row.RowKey.StartsWith("n|", StringComparison.Ordinal)));
+        Assert.InRange(installs.Count(install => install <= s_patience), Math.Ceiling(installs.Count * 0.9), installs.Count);
+
+        // Each genuine install has lines of its own, not all of which name it; the flood has one a minute.
+        var genuine = bed.Wix.Sites.Select(site => site.InstanceId.ToString()).ToList();
+        var lines = levels.SelectMany(level => bed.Logs.Lines(level).Skip(beforehand[level]))
+            .Where(line => !genuine.Exists(id => line.Contains(id, StringComparison.Ordinal)))
+            .ToList();
+        Assert.InRange(lines.Count(line => line.Contains("Redirects end without a connected site", StringComparison.Ordinal)), 1, 1 + (int)took.TotalMinutes);
+        Assert.InRange(lines.Count, 1, (10 * (1 + (int)took.TotalMinutes)) + (3 * installs.Count));
+
+        // An hour later all of it is gone.
+        bed.Clock.Advance(ConsumedStateCleanup.KeptFor + TimeSpan.FromMinutes(1));
+        await bed.Host.Services.GetRequiredService<ConsumedStateCleanup>().RunHourlyAsync(CancellationToken.None);
+        Assert.DoesNotContain(await bed.RowsAsync(), row => row.RowKey.StartsWith("n|", StringComparison.Ordinal));
+
+        async Task AttackAsync()
+        {
+            while (clock.Elapsed < s_length)
+            {
+                using var browser = new TestBrowser();
+                var state = TestBed.QueryOf(TestBrowser.LocationOf(await browser.GetAsync(new Uri(bed.Api, "install"))))["state"];
+                using var refused = await browser.GetAsync(new Uri(bed.Api, $"redirect?code=x&state={state}&instanceId={Guid.NewGuid()}"));
+                Assert.Equal(HttpStatusCode.SeeOther, refused.StatusCode);
+                Interlocked.Increment(ref attempts);
+            }
+        }
+    }
+}

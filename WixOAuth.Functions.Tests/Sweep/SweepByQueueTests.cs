@@ -1,0 +1,133 @@
+using System.Diagnostics.Metrics;
+using System.Net;
+using System.Threading.Channels;
+using Azure.Storage.Queues;
+using Microsoft.Extensions.DependencyInjection;
+using WixOAuth.Functions.Tests.Local;
+using WixOAuth.Instances;
+using WixOAuth.Local;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Functions.Tests.Sweep;
+
+/// <summary>The timer, the queue and the function that handles its messages, in the local program on a real Azurite.</summary>
+public sealed class SweepByQueueTests : IDisposable
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(1);
+
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("wixoauth-queue-");
+    private readonly MeterListener _meters = new();
+    private readonly Channel<string> _swept = Channel.CreateUnbounded<string>();
+
+    public void Dispose()
+    {
+        _meters.Dispose();
+        _folder.Delete(recursive: true);
+    }
+
+    [Fact]
+    public async Task A_tick_has_every_shard_swept_and_a_bad_message_harms_nobody()
+    {
+        await using var azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, CancellationToken.None, withQueues: true);
+        await using var host = await StartAsync(azurite, azurite.ConnectionString.Reveal());
+        var service = host.Services.GetRequiredService<QueueServiceClient>();
+
+        await TickAsync(host);
+        Assert.Equal(InstanceShard.All.Select(shard => shard.ToString()).Order(), (await TakeAsync(16)).Order());
+
+        // Before the next tick: if it stayed, it would be taken first, and tried again for ever.
+        await service.GetQueueClient(ShardMessages.Name).SendMessageAsync("not a shard");
+        await TickAsync(host);
+        Assert.Equal(16, (await TakeAsync(16)).Distinct().Count());
+        Assert.Equal(0, (await service.GetQueueClient(ShardMessages.PoisonName).GetPropertiesAsync()).Value.ApproximateMessagesCount);
+    }
+
+    [Fact]
+    public async Task The_timer_sweeps_by_itself_while_the_queue_cannot_be_reached()
+    {
+        await using var azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, CancellationToken.None);
+        await using var host = await StartAsync(azurite, "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=AAAA;QueueEndpoint=http://127.0.0.1:1/a;");
+
+        await TickAsync(host);
+
+        Assert.Equal(["all"], await TakeAsync(1));
+    }
+
+    [Fact]
+    public async Task The_local_program_starts_a_queue_of_its_own_when_it_has_none()
+    {
+        var settings = Settings();
+        settings.Remove("Tables__ConnectionString");
+        settings["Local__DataFolder"] = _folder.FullName;
+        await using var host = await LocalHost.StartAsync(LocalSettings.From(settings), Listen, CancellationToken.None);
+
+        await TickAsync(host);
+
+        Assert.Equal(16, (await TakeAsync(16)).Distinct().Count());
+    }
+
+    private static Dictionary<string, string?> Settings()
+    {
+        var settings = LocalHostFixture.Settings();
+        settings["RefreshSchedule"] = "0 * * * * *";
+        settings["HousekeepingSchedule"] = "0 17 3 * * *";
+        settings["Tokens__SweepBy"] = "Queue";
+        return settings;
+    }
+
+    private static async Task TickAsync(LocalHost host)
+    {
+        using var client = new HttpClient { BaseAddress = host.Url };
+        client.DefaultRequestHeaders.Add("x-functions-key", host.FunctionKey);
+        using var answer = await client.PostAsync(new Uri("/admin/functions/RefreshTokens", UriKind.Relative), null);
+        Assert.Equal(HttpStatusCode.Accepted, answer.StatusCode);
+    }
+
+    private Task<LocalHost> StartAsync(Azurite azurite, string queue)
+    {
+        var settings = Settings();
+        settings["Tables__ConnectionString"] = azurite.ConnectionString.Reveal();
+        settings["Sweep"] = queue;
+        return LocalHost.StartAsync(LocalSettings.From(settings), Listen, CancellationToken.None);
+    }
+
+    /// <summary>Listens to the sweeps of this host, and of no other test's.</summary>
+    private void Listen(IServiceCollection services)
+    {
+        services.AddSingleton<IMeterFactory>(new OwnMeters());
+        _meters.InstrumentPublished = (instrument, listener) =>
+        {
+            if (instrument is { Name: "wixoauth.sweep.duration", Meter.Scope: OwnMeters })
+            {
+                listener.EnableMeasurementEvents(instrument);
+            }
+        };
+        _meters.SetMeasurementEventCallback<double>((_, _, tags, _) => _swept.Writer.TryWrite((string)tags[0].Value!));
+        _meters.Start();
+    }
+
+    private async Task<IReadOnlyList<string>> TakeAsync(int count)
+    {
+        using var patience = new CancellationTokenSource(s_patience, TimeProvider.System);
+        var taken = new List<string>();
+        while (taken.Count < count)
+        {
+            taken.Add(await _swept.Reader.ReadAsync(patience.Token));
+        }
+
+        return taken;
+    }
+
+    private sealed class OwnMeters : IMeterFactory
+    {
+        public Meter Create(MeterOptions options)
+        {
+            options.Scope = this;
+            return new Meter(options);
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+}

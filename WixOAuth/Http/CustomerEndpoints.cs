@@ -1,0 +1,68 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Install;
+using WixOAuth.Instances;
+using WixOAuth.Settings;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Http;
+
+/// <summary>Whom sites belong to, as HTTP, for our own apps. Nothing is ever thrown to the host.</summary>
+public sealed class CustomerEndpoints(InstanceLife life, InstallLinkService links, ServiceSettings settings, ILogger<CustomerEndpoints> logger)
+{
+    /// <summary>The longest customer and the longest display name, in characters.</summary>
+    public const int MaxNameLength = 200;
+
+    /// <summary><c>POST /api/install-links</c>: see the contract's <c>CreateInstallLink</c>.</summary>
+    public Task<IResult> CreateInstallLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    {
+        if (Parameters.RefuseUnknown(request) is { } refusal)
+        {
+            return refusal;
+        }
+
+        if (await BodyReader.ReadJsonAsync(request, Json.Default.LinkRequestBody, cancellationToken) is not { Customer: { } customer } asked
+            || !IsName(customer)
+            || !(asked.DisplayName is null || IsName(asked.DisplayName)))
+        {
+            return Problems.InvalidRequest($"The body should be JSON with a customer, and a display_name if you like, of 1 to {MaxNameLength} characters each.");
+        }
+
+        var (start, expiresOn) = await links.IssueAsync(customer, asked.DisplayName, cancellationToken);
+
+        // App URL and Redirect URL are neighbours; the Host header of a request is anybody's word.
+        var url = new Uri(settings.Wix.RedirectUrl, $"install?start={start}");
+        return new JsonAnswer<LinkBody>(201, new LinkBody(url.AbsoluteUri, expiresOn), Json.Default.LinkBody);
+    });
+
+    /// <summary><c>PUT /api/instances/{instanceId}/customer</c>: see the contract's <c>SetCustomer</c>.</summary>
+    public Task<IResult> SetCustomer(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    {
+        if (Parameters.RefuseUnknown(request) is { } refusal)
+        {
+            return refusal;
+        }
+
+        if (!InstanceId.TryParse(instanceId, out var id))
+        {
+            return Problems.InvalidInstanceId();
+        }
+
+        if (await BodyReader.ReadJsonAsync(request, Json.Default.CustomerBody, cancellationToken) is not { } body
+            || !(body.Customer is null || IsName(body.Customer)))
+        {
+            return Problems.InvalidRequest($"The body should be JSON with a customer: null, or 1 to {MaxNameLength} characters.");
+        }
+
+        return await life.SetCustomerAsync(id, body.Customer, cancellationToken) switch
+        {
+            null => Problems.UnknownInstance(),
+            { Status: InstanceStatus.Removed } => Problems.Of(new TokenResult.Removed()),
+            _ => new EmptyAnswer(StatusCodes.Status204NoContent),
+        };
+    });
+
+    /// <summary>Whether a text can name a customer.</summary>
+    public static bool IsName(string text) =>
+        text is { Length: > 0 and <= MaxNameLength } && !text.Any(char.IsControl) && !string.IsNullOrWhiteSpace(text);
+}

@@ -1,0 +1,20 @@
+using Microsoft.AspNetCore.Http;
+
+namespace WixOAuth.Http;
+
+/// <summary>Tells whether a request was made by a page of our own.</summary>
+internal static class RequestOrigin
+{
+    /// <summary>
+    /// By <c>Sec-Fetch-Site</c>, which no page can forge; by <c>Origin</c> where a browser from before 2023 does not send
+    /// it. Our pages send no referrer, which makes theirs <c>null</c>.
+    /// </summary>
+    /// <param name="request">The request.</param>
+    /// <param name="publicUrl">An address of ours; the request's Host header is anybody's word.</param>
+    public static bool IsOurs(HttpRequest request, Uri publicUrl)
+    {
+        var site = request.Headers["Sec-Fetch-Site"];
+        var origin = request.Headers.Origin;
+        return site.Count > 0 ? site is ["same-origin"] : origin is ["null"] || origin == publicUrl.GetLeftPart(UriPartial.Authority);
+    }
+}

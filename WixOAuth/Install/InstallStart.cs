@@ -1,0 +1,96 @@
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Install;
+
+/// <summary>
+/// The beginning of an install: the App URL sends the browser on to Wix's consent page (wix-protocol §2 and §3). An
+/// install link shows a page first, on which its bearer confirms whom the site is to be connected to: a page of somebody
+/// else's could open a link in a visitor's browser.
+/// </summary>
+public sealed class InstallStart(InstallStateService states, InstallLinkService links, ServiceSettings settings, Telemetry telemetry, TimeProvider time)
+{
+    /// <summary>The App URL. It is open to the world, so it touches neither the storage nor Wix.</summary>
+    /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
+    public async Task<InstallResult> BeginAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        var result = request.Start is { } start ? await OpenLinkAsync(start, cancellationToken) : await BeginConsentAsync(request, cancellationToken);
+        telemetry.InstallBegun(result);
+        return result;
+    }
+
+    /// <summary>
+    /// The button of a link's page: redeems the link, once, and goes on to consent. That the request comes from our own
+    /// page is the caller's to check.
+    /// </summary>
+    /// <exception cref="StorageUnavailableException">The storage fails; the link may have been redeemed.</exception>
+    /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
+    public async Task<InstallResult> ConfirmLinkAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        var result = await RedeemLinkAsync(request, cancellationToken);
+        telemetry.InstallBegun(result);
+        return result;
+    }
+
+    private async Task<InstallResult> OpenLinkAsync(string start, CancellationToken cancellationToken) =>
+        await links.ReadAsync(start, cancellationToken) is { } link
+            ? new InstallResult.Confirm(start, link.DisplayName ?? link.Customer)
+            : new InstallResult.Stopped(InstallProblem.BadLink);
+
+    private async Task<InstallResult> BeginConsentAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    {
+        var (inFlight, removed) = await states.ReadAllAsync(request.Cookies, cancellationToken);
+
+        // An install that began on our platform passes through the App URL again (wix-protocol §2), and so does one that
+        // is started again from an error page.
+        var link = inFlight.Select(other => other.Install.Link)
+            .OfType<ConfirmedLink>()
+            .Where(confirmed => states.IsAlive(confirmed.ConfirmedAt, InstallStateService.StateLifetime))
+            .MaxBy(confirmed => confirmed.ConfirmedAt);
+        return await ConsentAsync(request.Token, link, inFlight, removed, cancellationToken);
+    }
+
+    private async Task<InstallResult> RedeemLinkAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    {
+        if (request.Start is not { } start || await links.ReadAsync(start, cancellationToken) is not { } link)
+        {
+            return new InstallResult.Stopped(InstallProblem.BadLink);
+        }
+
+        var (inFlight, removed) = await states.ReadAllAsync(request.Cookies, cancellationToken);
+        var confirmed = new ConfirmedLink(BitConverter.ToInt64(link.Nonce), time.GetUtcNow(), link.Customer);
+
+        // Nobody cancels it: a link that was used up has to lead somewhere.
+        if (!await links.TryRedeemAsync(link, CancellationToken.None))
+        {
+            // Whoever confirmed it in this browser pressed twice or went back, and can still go on.
+            return inFlight.Any(other => other.Install.Link?.Id == confirmed.Id && states.IsAlive(other.Install.Link.ConfirmedAt, InstallStateService.StateLifetime))
+                ? new InstallResult.UsedHere()
+                : new InstallResult.Stopped(InstallProblem.BadLink);
+        }
+
+        return await ConsentAsync(token: null, confirmed, inFlight, removed, cancellationToken);
+    }
+
+    private async Task<InstallResult> ConsentAsync(
+        InstallToken? token,
+        ConfirmedLink? link,
+        List<(string Name, InstallState Install)> inFlight,
+        List<string> removed,
+        CancellationToken cancellationToken)
+    {
+        var (state, cookie) = await states.IssueAsync(link, cancellationToken);
+        removed.AddRange(inFlight.SkipLast(InstallStateService.MaxInFlight - 1).Select(other => other.Name));
+        return new InstallResult.Consent(ConsentUrl(token, state), cookie, removed);
+    }
+
+    private BrowserUrl ConsentUrl(InstallToken? token, string state) => new(
+        $"{settings.Wix.InstallerUrl.AbsoluteUri.TrimEnd('/')}/install?"
+        + (token is null ? "" : $"token={Uri.EscapeDataString(token.Reveal())}&")
+        + $"appId={Uri.EscapeDataString(settings.Wix.AppId)}"
+        + $"&redirectUrl={Uri.EscapeDataString(settings.Wix.RedirectUrl.OriginalString)}"
+        + $"&state={state}");
+}

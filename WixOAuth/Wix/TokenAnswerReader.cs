@@ -1,0 +1,42 @@
+using System.Text.Json;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Wix;
+
+/// <summary>Reads Wix's answer to a request for tokens (wix-protocol §5 and §8).</summary>
+internal static class TokenAnswerReader
+{
+    /// <summary>A life of less than a second or of more than a year is a mistake: every call would refresh, or none.</summary>
+    private const double LongestLifeSeconds = 31_536_000;
+
+    /// <summary>Reads an answer.</summary>
+    /// <param name="response">The answer.</param>
+    /// <param name="longest">The longest life the token may have; null for no limit.</param>
+    /// <param name="otherwise">Its life where neither the answer nor the token tells.</param>
+    public static TokenAnswer Read(WixResponse response, TimeSpan? longest, TimeSpan otherwise) => response.Kind switch
+    {
+        WixResponseKind.Rejected => new TokenAnswer.Rejected(),
+        WixResponseKind.Unavailable => new TokenAnswer.Unavailable(TokenError.WixUnavailable, response.RetryAfter),
+        _ when response.Body is { } body && body.Token("access_token") is { } token => ReadTokens(body, token, response.SentAt, longest, otherwise),
+        _ => new TokenAnswer.Unavailable(TokenError.UnexpectedAnswer, response.RetryAfter),
+    };
+
+    private static TokenAnswer.Granted ReadTokens(JsonElement body, string accessToken, DateTimeOffset sentAt, TimeSpan? longest, TimeSpan otherwise)
+    {
+        var lifetime = new[] { longest, Seconds(body.Number("expires_in")), LifetimeOf(accessToken, sentAt) }.Min() ?? otherwise;
+        return new TokenAnswer.Granted(
+            new AccessToken(accessToken),
+            body.Token("refresh_token") is { } refreshToken ? new RefreshToken(refreshToken) : null,
+            sentAt,
+            sentAt + lifetime);
+    }
+
+    private static TimeSpan? LifetimeOf(string accessToken, DateTimeOffset sentAt) =>
+        WixJson.Claims(accessToken) is { } claims && claims.UnixTime("exp") is { } exp
+            ? Seconds((exp - (claims.UnixTime("iat") ?? sentAt)).TotalSeconds)
+            : null;
+
+    private static TimeSpan? Seconds(double? seconds) =>
+        seconds is >= 1 and <= LongestLifeSeconds ? TimeSpan.FromSeconds(seconds.Value) : null;
+}

@@ -1,0 +1,192 @@
+using Microsoft.Extensions.Logging;
+
+namespace WixOAuth.Wix;
+
+/// <summary>
+/// The circuit to Wix, shared by the whole process. One 429, or <see cref="FailuresToOpen"/> refreshes in a row that
+/// Wix does not answer, open it; then one call each <see cref="ProbeInterval"/> finds out whether Wix is back, and its
+/// success closes it. Safe for concurrent use.
+/// </summary>
+/// <remarks>
+/// Only refreshes pass through it, by either grant. An exchange of a code cannot wait, and anybody can send a code, so
+/// it neither waits for the circuit nor moves it. Polly's own circuit breaker does not serve here: it needs at least
+/// two calls to open, cannot be asked before a lease is taken, and is closed by a probe that is cancelled.
+/// </remarks>
+public sealed class WixCircuit
+{
+    /// <summary>How often one call is let through while the circuit is open.</summary>
+    public static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(10);
+
+    /// <summary>How many calls in a row have to fail, within <see cref="FailureWindow"/>, to open the circuit without a 429.</summary>
+    public const int FailuresToOpen = 5;
+
+    /// <summary>How long a run of failures is counted, so that the rare failures of a quiet fleet never add up.</summary>
+    public static readonly TimeSpan FailureWindow = TimeSpan.FromMinutes(1);
+
+    /// <summary>An open circuit that nobody has probed for this long says nothing about Wix any more, and closes.</summary>
+    public static readonly TimeSpan LongestWithoutProbe = TimeSpan.FromMinutes(5);
+
+    private readonly TimeProvider _time;
+    private readonly ILogger<WixCircuit> _logger;
+    private readonly Lock _lock = new();
+    private long? _openedAt;
+    private long _pausedAt;
+    private bool _probeIsReserved;
+    private int _failures;
+    private long _firstFailureAt;
+
+    /// <summary>Makes a closed circuit.</summary>
+    public WixCircuit(Telemetry telemetry, TimeProvider time, ILogger<WixCircuit> logger)
+    {
+        ArgumentNullException.ThrowIfNull(telemetry);
+        (_time, _logger) = (time, logger);
+        telemetry.ObserveThrottling(() => IsOpen);
+    }
+
+    /// <summary>Whether Wix throttles or fails this process: refreshes ahead of time pause.</summary>
+    public bool IsOpen
+    {
+        get
+        {
+            lock (_lock)
+            {
+                CloseIfForgotten();
+                return _openedAt is not null;
+            }
+        }
+    }
+
+    /// <summary>How long no refresh gets through, from zero to <see cref="ProbeInterval"/>; zero while the circuit is closed.</summary>
+    public TimeSpan RetryAfter
+    {
+        get
+        {
+            lock (_lock)
+            {
+                CloseIfForgotten();
+                return Pause();
+            }
+        }
+    }
+
+    /// <summary>
+    /// Asks before a refresh, and before its lease is taken: an open circuit would only waste both. While it is open,
+    /// one caller each <see cref="ProbeInterval"/> gets through, as the probe.
+    /// </summary>
+    /// <param name="retryAfter">How long to wait where it is refused; zero otherwise.</param>
+    public bool TryEnter(out TimeSpan retryAfter)
+    {
+        lock (_lock)
+        {
+            CloseIfForgotten();
+            retryAfter = Pause();
+            if (retryAfter > TimeSpan.Zero)
+            {
+                return false;
+            }
+
+            if (_openedAt is not null)
+            {
+                (_pausedAt, _probeIsReserved) = (_time.GetTimestamp(), true);
+            }
+
+            return true;
+        }
+    }
+
+    /// <summary>Begins a call; null where the circuit refuses it, because it opened since the caller entered.</summary>
+    internal WixCall? Begin()
+    {
+        lock (_lock)
+        {
+            CloseIfForgotten();
+            if (_openedAt is null)
+            {
+                return WixCall.Normal;
+            }
+
+            if (!_probeIsReserved && Pause() > TimeSpan.Zero)
+            {
+                return null;
+            }
+
+            (_pausedAt, _probeIsReserved) = (_time.GetTimestamp(), false);
+            return WixCall.Probe;
+        }
+    }
+
+    /// <summary>Ends a call.</summary>
+    /// <param name="call">What <see cref="Begin"/> returned.</param>
+    /// <param name="response">Wix's response; null where none came.</param>
+    internal void End(WixCall call, WixResponse? response)
+    {
+        // A rejection is an answer too: Wix is there.
+        var answered = response is { Kind: not WixResponseKind.Unavailable, Body: not null };
+        lock (_lock)
+        {
+            if (_openedAt is not null)
+            {
+                // Whatever began before it opened says nothing about now.
+                if (answered && call == WixCall.Probe)
+                {
+                    Close();
+                }
+            }
+            else if (answered)
+            {
+                _failures = 0;
+            }
+            else if (response?.Status == 429 || CountFailure() >= FailuresToOpen)
+            {
+                Open(response);
+            }
+        }
+    }
+
+    private int CountFailure()
+    {
+        if (_failures == 0 || _time.GetElapsedTime(_firstFailureAt) > FailureWindow)
+        {
+            (_failures, _firstFailureAt) = (0, _time.GetTimestamp());
+        }
+
+        return ++_failures;
+    }
+
+    private TimeSpan Pause()
+    {
+        var left = _openedAt is null ? TimeSpan.Zero : ProbeInterval - _time.GetElapsedTime(_pausedAt);
+        return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+    }
+
+    private void Open(WixResponse? response)
+    {
+        _openedAt = _pausedAt = _time.GetTimestamp();
+        _probeIsReserved = false;
+        _logger.CircuitOpened(response?.Status, response?.RequestId, ProbeInterval.TotalSeconds);
+    }
+
+    private void Close()
+    {
+        _logger.CircuitClosed(_time.GetElapsedTime(_openedAt!.Value).TotalSeconds);
+        (_openedAt, _failures) = (null, 0);
+    }
+
+    private void CloseIfForgotten()
+    {
+        if (_openedAt is not null && _time.GetElapsedTime(_pausedAt) >= LongestWithoutProbe)
+        {
+            Close();
+        }
+    }
+}
+
+/// <summary>What a call that passes the circuit is to it.</summary>
+internal enum WixCall
+{
+    /// <summary>One of many, through a closed circuit.</summary>
+    Normal,
+
+    /// <summary>The one that finds out whether Wix is back.</summary>
+    Probe,
+}

@@ -1,0 +1,179 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Polly;
+using Polly.Retry;
+using Polly.Timeout;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Wix;
+
+/// <summary>
+/// Sends requests to Wix through one resilience pipeline: a limit for the whole call, retries, the circuit, a limit for
+/// each attempt. Whatever Wix or the network does is a <see cref="WixResponse"/>; only the caller's own cancellation is
+/// raised.
+/// </summary>
+/// <remarks>
+/// Not a handler of <c>Microsoft.Extensions.Http.Resilience</c>: whether an answer is a rejection shows in its body,
+/// which a handler has not read yet.
+/// </remarks>
+internal sealed class WixTransport
+{
+    /// <summary>How long one answer's <c>Retry-After</c> can delay one site.</summary>
+    public static readonly TimeSpan LongestRetryAfter = TimeSpan.FromSeconds(60);
+
+    private const int LongestRequestId = 64;
+
+    private readonly HttpClient _http;
+    private readonly HttpClient _exchangeHttp;
+    private readonly Telemetry _telemetry;
+    private readonly TimeProvider _time;
+    private readonly FailedCallLog _failures;
+    private readonly ResiliencePipeline<WixResponse> _pipeline;
+
+    /// <summary>Makes a transport; see <see cref="WixClient"/> for the two clients.</summary>
+    public WixTransport(HttpClient http, HttpClient exchangeHttp, WixCircuit circuit, Telemetry telemetry, TimeProvider time, ILogger logger)
+    {
+        (_http, _exchangeHttp, _telemetry, _time) = (http, exchangeHttp, telemetry, time);
+        _failures = new FailedCallLog(time, logger);
+        _pipeline = new ResiliencePipelineBuilder<WixResponse> { TimeProvider = time }
+            .AddTimeout(WixClient.LongestTokenCall)
+            .AddRetry(RetriesUnder(circuit))
+            .AddStrategy(_ => new CircuitStrategy(circuit))
+            .AddTimeout(WixClient.AttemptTimeout)
+            .Build();
+    }
+
+    /// <summary>Sends a request, repeated where its kind allows.</summary>
+    public async Task<WixResponse> SendAsync(WixRequest request, CancellationToken cancellationToken)
+    {
+        // Hosts have no context to return to; tests that run the service step by step do.
+        var context = ResilienceContextPool.Shared.Get(continueOnCapturedContext: true, cancellationToken);
+        request.AttachTo(context);
+        try
+        {
+            return await _pipeline.ExecuteAsync(async each => await SendOnceAsync(request, cancellationToken, each.CancellationToken), context);
+        }
+        catch (TimeoutRejectedException)
+        {
+            return new WixResponse(WixResponseKind.Unavailable);
+        }
+        finally
+        {
+            ResilienceContextPool.Shared.Return(context);
+        }
+    }
+
+    private async Task<WixResponse> SendOnceAsync(WixRequest request, CancellationToken caller, CancellationToken cancellationToken)
+    {
+        using var activity = _telemetry.Trace("Wix " + request.Endpoint, ActivityKind.Client);
+        var startedAt = _time.GetTimestamp();
+        WixResponse? response = null;
+        try
+        {
+            return response = await ReceiveAsync(request, cancellationToken);
+        }
+        finally
+        {
+            var outcome = response is not null ? Words.Of(response.Kind) : caller.IsCancellationRequested ? "cancelled" : Words.Of(WixResponseKind.Unavailable);
+            _telemetry.CalledWix(activity, request.Endpoint, outcome, response?.Status, response?.RequestId, _time.GetElapsedTime(startedAt));
+            if (response?.Kind != WixResponseKind.Success)
+            {
+                _failures.Add(request.Endpoint, outcome, response?.Status, response?.RequestId);
+            }
+        }
+    }
+
+    [SuppressMessage("Design", "CA1031", Justification = "Whatever an answer does to the HTTP client, it is no answer.")]
+    private async Task<WixResponse> ReceiveAsync(WixRequest request, CancellationToken cancellationToken)
+    {
+        var sentAt = _time.GetUtcNow();
+        try
+        {
+            using var message = request.Create();
+            var http = request.Kind == WixRequestKind.Exchange ? _exchangeHttp : _http;
+            using var response = await http.SendAsync(message, HttpCompletionOption.ResponseContentRead, cancellationToken);
+            return Classify(response, await response.Content.ReadAsByteArrayAsync(cancellationToken), sentAt);
+        }
+        catch (HttpRequestException exception)
+        {
+            return new WixResponse(WixResponseKind.Unavailable)
+            {
+                SentAt = sentAt,
+                SurelyNotProcessed = exception.HttpRequestError
+                    is HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError,
+            };
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            // A body that could not be read or decoded: nobody knows whether the request was processed.
+            return new WixResponse(WixResponseKind.Unavailable) { SentAt = sentAt };
+        }
+    }
+
+    private WixResponse Classify(HttpResponseMessage response, byte[] bytes, DateTimeOffset sentAt)
+    {
+        var body = WixJson.Parse(bytes, response.Content.Headers.ContentType?.CharSet);
+        return new WixResponse(response.StatusCode switch
+        {
+            >= HttpStatusCode.OK and < HttpStatusCode.MultipleChoices => WixResponseKind.Success,
+            HttpStatusCode.BadRequest or HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden or HttpStatusCode.NotFound when body is not null =>
+                WixResponseKind.Rejected,
+            _ => WixResponseKind.Unavailable,
+        })
+        {
+            Body = body,
+            SentAt = sentAt,
+            Status = (int)response.StatusCode,
+            RetryAfter = RetryAfter(response),
+            RequestId = RequestId(response),
+            SurelyNotProcessed = response.StatusCode is HttpStatusCode.TooManyRequests or HttpStatusCode.ServiceUnavailable,
+        };
+    }
+
+    private TimeSpan? RetryAfter(HttpResponseMessage response)
+    {
+        var retryAfter = response.Headers.RetryAfter;
+        return (retryAfter?.Delta ?? (retryAfter?.Date - _time.GetUtcNow())) is { } wait
+            ? TimeSpan.FromTicks(Math.Clamp(wait.Ticks, 0, LongestRetryAfter.Ticks))
+            : null;
+    }
+
+    // It goes into our log, so it has to look like an id.
+    private static string? RequestId(HttpResponseMessage response) =>
+        response.Headers.TryGetValues("x-wix-request-id", out var values)
+        && values.ToList() is [{ Length: > 0 and <= LongestRequestId } id]
+        && id.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_' or ':')
+            ? id
+            : null;
+
+    private static RetryStrategyOptions<WixResponse> RetriesUnder(WixCircuit circuit) => new()
+    {
+        MaxRetryAttempts = 2,
+        Delay = TimeSpan.FromMilliseconds(250),
+        MaxDelay = WixClient.LongestPause,
+        BackoffType = DelayBackoffType.Exponential,
+        UseJitter = true,
+        ShouldHandle = attempt => ValueTask.FromResult(IsWorthRetrying(WixRequest.Of(attempt.Context), attempt.AttemptNumber, attempt.Outcome, circuit)),
+        DelayGenerator = attempt => ValueTask.FromResult(attempt.Outcome.Result?.RetryAfter),
+    };
+
+    private static bool IsWorthRetrying(WixRequest request, int retriesBefore, Outcome<WixResponse> outcome, WixCircuit circuit)
+    {
+        if (retriesBefore >= request.MaxRetries || (!request.CannotWait && circuit.IsOpen))
+        {
+            return false;
+        }
+
+        if (outcome.Result is not { } response)
+        {
+            return outcome.Exception is TimeoutRejectedException && request.Kind != WixRequestKind.Exchange;
+        }
+
+        // Wix asking for a longer pause than we can take here is an answer for our caller.
+        return response.Kind == WixResponseKind.Unavailable
+            && (request.Kind != WixRequestKind.Exchange || response.SurelyNotProcessed)
+            && !(response.RetryAfter > WixClient.LongestPause);
+    }
+}

@@ -1,0 +1,13 @@
+// Compiled, never run: the types as a user of the SDK meets them.
+import { createClient } from '@wix/sdk';
+import { verifyEvent, WixOAuthClient, WixOAuthError, type WixOAuthEvent } from 'wixoauth-client';
+
+const wix = new WixOAuthClient({ url: 'https://tokens.example', key: 'k' });
+const client = createClient({ auth: wix.auth('i'), fetch: (url, init) => wix.fetch('i', url, init) });
+export const headers = client.auth.getAuthHeaders();
+export const token: Promise<string> = wix.getToken('i');
+export const event: Promise<WixOAuthEvent> = verifyEvent(new Headers(), 'body', 'secret');
+export const code = (error: unknown): string | undefined => (error instanceof WixOAuthError ? error.code : undefined);
+
+// @ts-expect-error A client needs an address.
+new WixOAuthClient({ key: 'k' });
