@@ -1,4 +1,5 @@
 using System.Globalization;
+using WixOAuth.Http;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Cli.Import;
@@ -13,8 +14,6 @@ namespace WixOAuth.Cli.Import;
 internal sealed record ImportSite(
     long Line, string InstanceId, RefreshToken? RefreshToken, string? Customer, DateTimeOffset? ConsentedAt, string? Problem)
 {
-    private const int MaxCustomer = 200;
-
     /// <summary>Reads the fields of a line.</summary>
     /// <param name="line">Its number.</param>
     /// <param name="field">The text of a field; null where the line has no such field.</param>
@@ -34,9 +33,9 @@ internal sealed record ImportSite(
         {
             problem = "the refresh token is empty; leave the column out to import sites without refresh tokens";
         }
-        else if (customer is { Length: > MaxCustomer } || customer?.Any(char.IsControl) == true)
+        else if (customer is not null && !CustomerEndpoints.IsName(customer))
         {
-            problem = $"the customer is longer than {MaxCustomer} characters or has control characters";
+            problem = $"the customer is blank, longer than {CustomerEndpoints.MaxNameLength} characters or has control characters";
         }
         else if (time is not null && consentedAt is null)
         {

@@ -123,6 +123,16 @@ public sealed class ImportInstanceTests(AzuriteFixture azurite)
         await TestBed.AssertProblemAsync(await bed.CallAsync(HttpMethod.Put, $"instances/{Guid.NewGuid()}", content), 400, "invalid_request");
     }
 
+    [Theory]
+    [InlineData("?revive=perhaps")]
+    [InlineData("?revive=true&revive=true")]
+    [InlineData("?revived=true")]
+    public async Task A_parameter_that_is_not_as_described_is_400(string query)
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        await TestBed.AssertProblemAsync(await ImportAsync(bed, Guid.NewGuid(), "a-token", query: query), 400, "invalid_request");
+    }
+
     [Fact]
     public async Task It_asks_for_the_master_key()
     {

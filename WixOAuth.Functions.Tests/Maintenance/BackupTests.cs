@@ -199,7 +199,7 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.False(await Monitor().IsOverdueAsync(None));
         _world.Clock.Advance(TimeSpan.FromHours(2));
         Assert.True(await Monitor().IsOverdueAsync(None));
-        Assert.NotEmpty(_world.Core.Logs.Of(704));
+        Assert.NotEmpty(_world.Core.Logs.Of(724));
         await _world.BackUpAsync();
         Assert.False(await Monitor().IsOverdueAsync(None));
 
