@@ -111,6 +111,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
         headers.CacheControl = "no-store";
         headers["Referrer-Policy"] = "no-referrer";
         headers.XContentTypeOptions = "nosniff";
+        headers.StrictTransportSecurity = "max-age=31536000";
     }
 
     private Task FireAsync(HttpContext context)

@@ -209,7 +209,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         }
 
         await using var bed = await TestBed.StartAsync(azurite, services =>
-            services.Replace(ServiceDescriptor.Singleton<IInstanceStore>(store)).Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(store)));
+            services.Replace(ServiceDescriptor.Singleton<IInstanceStore>(store)).Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(store)).Replace(ServiceDescriptor.Singleton<ISweepStateStore>(store)));
 
         var first = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?search=needle"));
         Assert.Contains("None found so far", first, StringComparison.Ordinal);

@@ -22,7 +22,7 @@ public sealed class TelemetryExportTests(AzuriteFixture azurite)
 
     private static readonly string[] s_traces = ["GetToken", "Refresh", "Wix refresh", "Wix exchange", "Redirect", "Sweep", "Webhook"];
 
-    private static readonly string[] s_logs = ["had from Wix by", "no token from Wix", "Sweep: ", "A webhook was refused", "ended: "];
+    private static readonly string[] s_logs = ["refreshed to generation", "no token from Wix", "Sweep: ", "A webhook was refused", "ended: "];
 
     static TelemetryExportTests()
     {

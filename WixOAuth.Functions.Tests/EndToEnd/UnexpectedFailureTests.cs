@@ -102,7 +102,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         await TestBed.AssertProblemAsync(
             await bed.CallAsync(HttpMethod.Post, "install-links", new StringContent("""{"customer":"c"}""")), 503, "storage_unavailable");
         using var health = await bed.CallAsync(HttpMethod.Get, "health", key: null);
-        Assert.Equal("""{"status":"unhealthy","storage":"healthy","secrets":"unhealthy"}""", await health.Content.ReadAsStringAsync());
+        Assert.Equal("""{"status":"unhealthy","storage":"healthy","secrets":"unhealthy","degraded":[]}""", await health.Content.ReadAsStringAsync());
     }
 
     [Fact]

@@ -86,7 +86,7 @@ public sealed class WholeLifeTests(AzuriteFixture azurite) : IAsyncLifetime
         _bed.Clock.Advance(TimeSpan.FromDays(3));
         var blobs = await BlobsOfAsync(site);
         blobs.UnionWith(await BlobsOfAsync(healed));
-        Assert.Equal(3, blobs.Count);
+        Assert.Equal(4, blobs.Count);
         await RemoveDuringRefreshAsync(site, (control, gate) => control.GateAfter = gate, PretendWixEndpoints.Access);
         await AssertRemovedAsync(site, blobs);
         await RemoveDuringRefreshAsync(healed, (control, gate) => control.Gate = gate, PretendWixEndpoints.Token);

@@ -26,7 +26,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     private static readonly string[] s_ownHeaders =
     [
         "Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Cross-Origin-Opener-Policy", "Date", "Location",
-        "Referrer-Policy", "Server", "Set-Cookie", "X-Content-Type-Options",
+        "Referrer-Policy", "Strict-Transport-Security", "Server", "Set-Cookie", "X-Content-Type-Options",
     ];
 
     private static readonly HashSet<string> s_pages =

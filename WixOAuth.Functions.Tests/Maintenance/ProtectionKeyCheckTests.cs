@@ -19,7 +19,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     private readonly MemoryInstanceStore _store = new();
     private readonly Core _core;
 
-    public ProtectionKeyCheckTests() => _core = new Core(_store);
+    public ProtectionKeyCheckTests() => _core = new Core();
 
     private IKeyCheckStore Checks => _store;
 

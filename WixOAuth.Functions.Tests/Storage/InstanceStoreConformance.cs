@@ -638,6 +638,8 @@ public abstract class InstanceStoreConformance
             () => store.FindAsync(NewId(), gone),
             () => store.TryWriteAsync(null, NewInstance(), gone),
             () => store.ListAsync(null, null, 1, gone),
+            () => store.ListByCustomerAsync("customer", null, null, 1, gone),
+            async () => await store.ReadDueAsync(new InstanceShard(3), Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             async () => await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.TryRemoveAsync(new StoredInstance(NewInstance(), "any"), gone),
             async () => await store.ReadByStatusAsync(InstanceStatus.Removed, gone).GetAsyncEnumerator(gone).MoveNextAsync(),

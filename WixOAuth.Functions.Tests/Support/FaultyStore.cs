@@ -33,11 +33,11 @@ public sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous
 /// <summary>A store whose calls a test can hold, fail, and look at once they are done.</summary>
 public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
 {
-    private static readonly AsyncLocal<string?> s_attempt = new();
+    private static readonly AsyncLocal<Holder?> s_attempt = new();
     private int _underWay;
 
     /// <summary>The attempt that the code which asks this belongs to: the owner of the lease it wrote last.</summary>
-    public static string? Attempt => s_attempt.Value;
+    public static string? Attempt => s_attempt.Value?.Owner;
 
     /// <summary>Asked before each call.</summary>
     public Func<StoreCall, Task<StoreFault>> Before { get; set; } = _ => Task.FromResult(StoreFault.None);
@@ -64,8 +64,12 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
 
     public Task InitializeAsync(CancellationToken cancellationToken) => inner.InitializeAsync(cancellationToken);
 
-    public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
-        AskAsync(new StoreCall(StoreStep.Read, id, null, null), () => inner.FindAsync(id, cancellationToken), onConflict: null);
+    public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        // Not in an async method, so that it stays set for the caller.
+        s_attempt.Value = new Holder { Owner = s_attempt.Value?.Owner };
+        return AskAsync(new StoreCall(StoreStep.Read, id, null, null), () => inner.FindAsync(id, cancellationToken), onConflict: null);
+    }
 
     public Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
     {
@@ -79,8 +83,8 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
         };
         if (step == StoreStep.Lease)
         {
-            // Not in an async method, so that it stays set for the caller.
-            s_attempt.Value = instance.Lease!.Owner;
+            // The holder was made by the read before, so its owner is seen by the code that read.
+            (s_attempt.Value ??= new Holder()).Owner = instance.Lease!.Owner;
         }
 
         return AskAsync(
@@ -187,5 +191,10 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
             StoreFault.AnswerLostThenConflict when call.Instance is not null => onConflict,
             _ => answer,
         };
+    }
+
+    private sealed class Holder
+    {
+        public string? Owner { get; set; }
     }
 }

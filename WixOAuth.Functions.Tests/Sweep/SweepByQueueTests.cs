@@ -102,8 +102,21 @@ public sealed class SweepByQueueTests : IDisposable
                 listener.EnableMeasurementEvents(instrument);
             }
         };
-        _meters.SetMeasurementEventCallback<double>((_, _, tags, _) => _swept.Writer.TryWrite((string)tags[0].Value!));
+        _meters.SetMeasurementEventCallback<double>((_, _, tags, _) => _swept.Writer.TryWrite(ShardOf(tags)));
         _meters.Start();
+    }
+
+    private static string ShardOf(ReadOnlySpan<KeyValuePair<string, object?>> tags)
+    {
+        foreach (var tag in tags)
+        {
+            if (tag.Key == "shard")
+            {
+                return (string)tag.Value!;
+            }
+        }
+
+        throw new InvalidOperationException("A sweep has no shard.");
     }
 
     private async Task<IReadOnlyList<string>> TakeAsync(int count)

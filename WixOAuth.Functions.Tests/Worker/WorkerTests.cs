@@ -24,7 +24,7 @@ public sealed class WorkerTests(AzuriteFixture azurite)
                 $"{function.Name} {string.Join(',', function.Methods)} /api/{function.Route} {(function.IsAnonymous ? "no" : "yes")}"));
         AssertSame(
             Repository.Table("docs/http-api.md", "## Timers").Select(row => $"{row[0]} %{row[1]}%"),
-            functions.Where(function => !function.IsHttp).Select(function => $"{function.Name} {function.Schedule}"));
+            functions.Where(function => !function.IsHttp && function.Schedule is { Length: > 0 }).Select(function => $"{function.Name} {function.Schedule}"));
         await bed.EndAsync();
     }
 

@@ -47,7 +47,11 @@ internal sealed record InstanceBody(
     string? AppVersion,
     DateTimeOffset InstalledAt,
     DateTimeOffset UpdatedAt,
-    TokenStateBody Token);
+    TokenStateBody Token)
+{
+    // One of its words is named like a secret.
+    public override string ToString() => InstanceId;
+}
 
 internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, string? Cursor);
 
