@@ -138,7 +138,7 @@ public sealed partial class TelemetryTests : IDisposable
         Assert.Equal(
             new() { ["outcome=refreshed"] = 1, ["outcome=skipped"] = 0, ["outcome=failed"] = 1 }, _measured.Of("wixoauth.sweep.instances"));
         Assert.Equal((TestClock.Start.AddMinutes(5) - dueAt).TotalSeconds, _measured.Of("wixoauth.sweep.due_lag")[""]);
-        Assert.Equal(new() { ["outcome=ok,shard=all"] = 1 }, _measured.CountsOf("wixoauth.sweep.duration"));
+        Assert.Equal(new() { ["outcome=ok shard=all"] = 1 }, _measured.CountsOf("wixoauth.sweep.duration"));
         Assert.Equal(new() { [""] = 0 }, _measured.Of("wixoauth.app_secret.suspect"));
     }
 

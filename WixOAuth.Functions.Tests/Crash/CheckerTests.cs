@@ -51,6 +51,11 @@ public sealed class CheckerTests
         ["another's token is saved"] = (Checker.Saved, good => Write(good, 2, write => write with { AccessToken = "access-1" })),
         ["the old refresh token is saved"] = (Checker.Saved, good => Write(good, 2, write => write with { RefreshToken = "refresh-9" })),
         ["the grant is not saved"] = (Checker.Saved, good => Write(good, 2, write => write with { State = write.State with { Grant = Grant.ClientCredentials } })),
+        ["a fallback erases the refresh token"] = (Checker.Saved, good => Write(Call(good, 1, call => call with { Grant = Grant.ClientCredentials, Issued = null, Used = null }), 2, write => write with
+        {
+            RefreshToken = null,
+            State = write.State with { AccessTokenGrant = Grant.ClientCredentials },
+        })),
         ["a saved refresh token is refused"] = (Checker.Kept, good => Call(good, 1, call => call with { Outcome = WixOutcome.Rejected })),
         ["client credentials hide a loss"] = (Checker.Kept, good => Call(good, 1, call => call with { Grant = Grant.ClientCredentials })),
         ["the refresh token is gone in the end"] = (Checker.Kept, good => good with { Last = [good.Last[0] with { RefreshToken = null }] }),
@@ -98,7 +103,7 @@ public sealed class CheckerTests
         {
             Sites = [s_site with { Rotation = Rotation.Strict }],
             Calls = [good.Calls[0] with { Issued = "refresh-1" }, good.Calls[1] with { Outcome = WixOutcome.Rejected, AccessToken = null }, good.Calls[1] with { Grant = Grant.ClientCredentials, Issued = null, Used = null }],
-            Writes = [.. good.Writes.Take(2), good.Writes[2] with { RefreshToken = null, State = good.Writes[2].State with { Grant = Grant.ClientCredentials } }],
+            Writes = [.. good.Writes.Take(2), good.Writes[2] with { State = good.Writes[2].State with { AccessTokenGrant = Grant.ClientCredentials } }],
         };
 
         var findings = Checker.Check(strict, s_tolerance);

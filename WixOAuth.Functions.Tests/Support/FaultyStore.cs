@@ -94,21 +94,16 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => BusyAsync(() => inner.TryRemoveAsync(previous, cancellationToken));
 
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        inner.ReadByStatusAsync(status, cancellationToken);
+        BusyAsync(inner.ReadByStatusAsync(status, cancellationToken), cancellationToken);
 
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         BusyAsync(() => inner.ListAsync(status, after, limit, cancellationToken));
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => inner.ReadGlancesAsync(cancellationToken);
+    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) =>
+        BusyAsync(inner.ReadGlancesAsync(cancellationToken), cancellationToken);
 
-    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        await using var due = inner.ReadDueAsync(now, cancellationToken).GetAsyncEnumerator(cancellationToken);
-        while (await BusyAsync(() => due.MoveNextAsync().AsTask()))
-        {
-            yield return due.Current;
-        }
-    }
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        BusyAsync(inner.ReadDueAsync(now, cancellationToken), cancellationToken);
 
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => AskAsync(
         new StoreCall(StoreStep.Other, due.Id, null, null),
@@ -144,6 +139,15 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
             await inner.SaveLastUseAsync(id, usedAt, cancellationToken);
             return true;
         });
+
+    private async IAsyncEnumerable<T> BusyAsync<T>(IAsyncEnumerable<T> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using var each = rows.GetAsyncEnumerator(cancellationToken);
+        while (await BusyAsync(() => each.MoveNextAsync().AsTask()))
+        {
+            yield return each.Current;
+        }
+    }
 
     private async Task<T> BusyAsync<T>(Func<Task<T>> ask)
     {

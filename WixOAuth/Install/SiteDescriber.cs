@@ -7,7 +7,8 @@ namespace WixOAuth.Install;
 
 /// <summary>
 /// Keeps a site's name, its address and the app's version as Wix has them (Get App Instance, wix-protocol §6). Asked for
-/// at once where nothing is known yet, as of a clone, and then about once a day, with a token that was just refreshed.
+/// at once where nothing is known yet, as of a clone, and then about once a day while the site is in use, with a token
+/// that was just refreshed.
 /// </summary>
 public sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimeProvider time)
 {
@@ -15,12 +16,13 @@ public sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimeProv
 
     /// <summary>Asks Wix if it is time to, and saves what has changed. An answer that does not come is asked for again later.</summary>
     /// <param name="before">The instance before its refresh.</param>
+    /// <param name="isInUse">Whether tokens of the site are asked for.</param>
     /// <param name="accessToken">Its new token.</param>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
-    public async Task DescribeIfDueAsync(Instance before, AccessToken accessToken)
+    public async Task DescribeIfDueAsync(Instance before, bool isInUse, AccessToken accessToken)
     {
         ArgumentNullException.ThrowIfNull(before);
-        if (IsDue(before, time.GetUtcNow())
+        if (IsDue(before, isInUse, time.GetUtcNow())
             && await wix.GetAppInstanceAsync(accessToken, CancellationToken.None) is { Site: { } site } described
             && (described.InstanceId ?? before.Id) == before.Id)
         {
@@ -38,11 +40,11 @@ public sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimeProv
     /// Each instance has its own time of day, from its id, and the refresh that passes it asks. Nothing has to be stored
     /// for this, and the questions spread over the day.
     /// </summary>
-    internal static bool IsDue(Instance before, DateTimeOffset now)
+    internal static bool IsDue(Instance before, bool isInUse, DateTimeOffset now)
     {
         var offset = BinaryPrimitives.ReadUInt32BigEndian(before.Id.ToByteArray().AsSpan(12)) * Day.Ticks / (1L << 32);
         return before is { ConsentedAt: null, Site: null }
             || before.RefreshedAt is not { } refreshedAt
-            || (refreshedAt.UtcTicks + offset) / Day.Ticks != (now.UtcTicks + offset) / Day.Ticks;
+            || (isInUse && (refreshedAt.UtcTicks + offset) / Day.Ticks != (now.UtcTicks + offset) / Day.Ticks);
     }
 }

@@ -171,7 +171,7 @@ public sealed class RefreshSweep(
 
             if (!untilStop.IsCancellationRequested)
             {
-                await describer.DescribeIfDueAsync(stored.Instance, token.AccessToken);
+                await describer.DescribeIfDueAsync(stored.Instance, isInUse: !schedule.IsIdle(stored.Instance, time.GetUtcNow()), token.AccessToken);
             }
 
             return refreshed ? Care.Refreshed : Care.Skipped;

@@ -115,10 +115,11 @@ internal sealed class Checker
         }
 
         var chain = Follow(site, first, last);
-        var (state, tenures) = (first.State, new List<Tenure>());
+        var (state, refreshToken, tenures) = (first.State, first.RefreshToken, new List<Tenure>());
         foreach (var write in chain)
         {
-            CheckWrite(site, state, write, tenures);
+            CheckWrite(site, state, refreshToken, write, tenures);
+            refreshToken = write.RefreshToken;
             state = write.State;
         }
 
@@ -163,7 +164,7 @@ internal sealed class Checker
         return chain;
     }
 
-    private void CheckWrite(Site site, Instance before, RowWrite write, List<Tenure> tenures)
+    private void CheckWrite(Site site, Instance before, string? refreshTokenBefore, RowWrite write, List<Tenure> tenures)
     {
         var after = write.State;
         if (after.Generation != before.Generation && (after.Generation != before.Generation + 1 || write.Kind != WriteKind.Commit))
@@ -202,11 +203,11 @@ internal sealed class Checker
 
         if (after.Generation == before.Generation + 1)
         {
-            CheckCommit(site, write);
+            CheckCommit(site, refreshTokenBefore, write);
         }
     }
 
-    private void CheckCommit(Site site, RowWrite write)
+    private void CheckCommit(Site site, string? refreshTokenBefore, RowWrite write)
     {
         if (write.AccessToken is null || !_byAccessToken.TryGetValue(write.AccessToken, out var call) || call.Site != site.Id)
         {
@@ -221,8 +222,7 @@ internal sealed class Checker
         }
 
         // A fallback to client credentials keeps the refresh token.
-        var isKept = call.Grant == Grant.RefreshToken ? write.RefreshToken == call.Issued : write.RefreshToken is not null;
-        if (!isKept || write.State.CurrentGrant != call.Grant)
+        if (write.RefreshToken != (call.Grant == Grant.RefreshToken ? call.Issued : refreshTokenBefore) || write.State.CurrentGrant != call.Grant)
         {
             Break(Saved, site.Id, write.SentAt, $"Process {write.Node} saved another refresh token than it had been given, or another grant.");
         }

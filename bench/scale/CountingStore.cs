@@ -121,7 +121,24 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
 
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => throw NotSimulated();
+    public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var read = 0;
+        foreach (var _ in InstanceShard.All)
+        {
+            await RequestAsync(() => counts.CountingReads++);
+        }
+
+        await foreach (var glance in store.ReadGlancesAsync(cancellationToken))
+        {
+            if (++read % Model.TablePage == 0)
+            {
+                await RequestAsync(() => counts.CountingReads++);
+            }
+
+            yield return glance;
+        }
+    }
 
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) => throw NotSimulated();
 

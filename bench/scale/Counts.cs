@@ -7,6 +7,9 @@ internal sealed record Counts
 
     public double Reads { get; set; }
 
+    /// <summary>Pages of all instances, which a sweep counts every ten minutes.</summary>
+    public double CountingReads { get; set; }
+
     public double Leases { get; set; }
 
     public double Commits { get; set; }
@@ -42,7 +45,7 @@ internal sealed record Counts
     /// <summary>Sweeps that left something undone.</summary>
     public double CutOff { get; set; }
 
-    public double Transactions => DueQueries + Reads + Leases + Commits + OtherWrites + LastUseReads + LastUseWrites;
+    public double Transactions => DueQueries + Reads + CountingReads + Leases + Commits + OtherWrites + LastUseReads + LastUseWrites;
 
     /// <summary>Each figure of both, by <paramref name="combine"/>.</summary>
     public Counts With(Counts other, Func<double, double, double> combine)
