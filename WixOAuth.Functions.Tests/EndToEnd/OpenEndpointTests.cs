@@ -197,30 +197,31 @@ public sealed class OpenEndpointTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task A_site_that_was_renamed_has_its_new_name_within_a_day()
     {
-        var id = await _bed.InstallAsync("Old name");
-        _bed.Wix.Control.Fail(
+        await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Tokens__IdleAfter", "00:00:00"));
+        var id = await bed.InstallAsync("Old name");
+        bed.Wix.Control.Fail(
             PretendWixEndpoints.Instance,
             new PretendWixFault
             {
                 Status = 200,
                 Body = $$$"""{"instance":{"instanceId":"{{{id}}}","appVersion":"3.0.0"},"site":{"siteId":"s","siteDisplayName":"New name","url":"https://new.example/"}}""",
             });
-        var asked = _bed.Wix.Control.Counts.Calls["instance"];
+        var asked = bed.Wix.Control.Counts.Calls["instance"];
 
-        _bed.Clock.Advance(TimeSpan.FromHours(24));
-        await _bed.SweepAsync();
+        bed.Clock.Advance(TimeSpan.FromHours(24));
+        await bed.SweepAsync();
 
-        var instance = await _bed.GetInstanceAsync(id);
+        var instance = await bed.GetInstanceAsync(id);
         Assert.Equal(
             ("New name", "https://new.example/", "3.0.0"),
             (instance.GetProperty("site").GetProperty("name").GetString(), instance.GetProperty("site").GetProperty("url").GetString(), instance.GetProperty("app_version").GetString()));
         for (var minute = 0; minute < 30; minute += 4)
         {
-            _bed.Clock.Advance(TimeSpan.FromMinutes(4));
-            await _bed.GetTokenAsync(id);
-            await _bed.SweepAsync();
+            bed.Clock.Advance(TimeSpan.FromMinutes(4));
+            await bed.GetTokenAsync(id);
+            await bed.SweepAsync();
         }
 
-        Assert.InRange(_bed.Wix.Control.Counts.Calls["instance"] - asked, 1, 2);
+        Assert.InRange(bed.Wix.Control.Counts.Calls["instance"] - asked, 1, 2);
     }
 }

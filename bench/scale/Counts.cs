@@ -20,7 +20,11 @@ internal sealed record Counts
 
     public double LastUseWrites { get; set; }
 
+    /// <summary>Refreshes at Wix.</summary>
     public double WixCalls { get; set; }
+
+    /// <summary>Questions for a site's name and address: one a day for each site in use.</summary>
+    public double SiteCalls { get; set; }
 
     public double GetTokens { get; set; }
 
