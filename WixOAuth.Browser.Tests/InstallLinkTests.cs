@@ -61,7 +61,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
     }
 
     [SkippableFact]
-    public async Task Everybody_can_read_a_links_page_and_what_it_is_refused_with()
+    public async Task The_pages_of_a_link_are_accessible()
     {
         Axe.Require();
         var link = await Bed.CreateLinkAsync("acme", "Acme Web Studio & Sons");

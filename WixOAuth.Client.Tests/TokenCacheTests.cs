@@ -150,7 +150,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_wrong_key_is_said_at_once_and_never_quoted()
+    public async Task A_wrong_key_fails_at_once_and_is_not_in_the_message()
     {
         await using var client = new TestClient();
         client.Service.Answer = _ => new HttpResponseMessage(HttpStatusCode.Unauthorized);
@@ -161,7 +161,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_short_outage_is_waited_out()
+    public async Task A_call_waits_through_a_short_outage()
     {
         await using var client = new TestClient();
         var failures = 2;
@@ -171,7 +171,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task Retry_after_is_told_and_kept_to_by_every_caller()
+    public async Task Every_caller_honours_Retry_After()
     {
         await using var client = new TestClient();
         client.Service.Answer = _ => StubService.Problem(503, "wix_unavailable", 30);

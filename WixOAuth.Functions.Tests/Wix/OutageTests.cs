@@ -64,7 +64,6 @@ public sealed class OutageTests(ITestOutputHelper output) : IDisposable
         gate.SetResult();
         await _fleet.Core.Clock.RunAsync(sweep, TimeSpan.FromSeconds(1));
 
-        // The old code made 1,080 calls in 30 seconds here.
         Assert.InRange(_fleet.Core.Wix.Calls.Count, SweepPace.First, SweepPace.First + 5);
     }
 
@@ -98,19 +97,6 @@ public sealed class OutageTests(ITestOutputHelper output) : IDisposable
 
         Assert.Equal(2, _fleet.Core.Wix.Calls.Count);
         Assert.Equal(0, await _fleet.CountWithoutTokenAsync());
-    }
-
-    [Fact(Skip = "Holds once rejections of all sites lead to a probe instead of a question for each site.")]
-    public async Task An_hour_in_which_all_are_rejected_costs_three_hundred_calls_at_most_for_a_thousand_due_sites()
-    {
-        await _fleet.InstallAsync(Sites);
-        _fleet.Core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(403));
-
-        await _fleet.RunAsync(TimeSpan.FromHours(1), callers: 0);
-        output.WriteLine($"{_fleet.Core.Wix.Calls.Count} calls to Wix");
-        Assert.InRange(_fleet.Core.Wix.Calls.Count, 1, 300);
-
-        await AssertBackToNormalAsync(callers: 0);
     }
 
     private async Task AssertBackToNormalAsync(int callers)
