@@ -1,10 +1,12 @@
 using System.Net;
 using Azure.Core;
+using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using WixOAuth.Events;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
@@ -81,6 +83,7 @@ public static class ServiceRegistration
         services.AddSingleton<InstanceConfirmation>();
         services.AddSingleton<InstallFlow>();
 
+        services.AddEvents(settings);
         services.AddWebhookKeys(settings);
         services.AddSingleton<WebhookReader>();
         services.AddSingleton<WebhookEndpoint>();
@@ -94,6 +97,7 @@ public static class ServiceRegistration
         services.AddSingleton<RefreshHistory>();
         services.AddSingleton<SweepStateRecorder>();
         services.AddSingleton<StatusEndpoint>();
+        services.AddSingleton<EventEndpoints>();
         services.AddSingleton<TimerEndpoints>();
         services.AddHostedService<HistorySaver>();
         services.AddHostedService<WarmUp>();
@@ -107,8 +111,10 @@ public static class ServiceRegistration
             services.AddAzureIdentity();
         }
 
-        services.AddSingleton(provider => new TableInstanceStore(TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
+        services.AddSingleton(provider => TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>()));
+        services.AddSingleton(provider => new TableInstanceStore(provider.GetRequiredService<TableClient>(), provider.GetService<EventRecorder>()));
         services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
+        services.AddSingleton<IOutbox, TableOutbox>();
         services.AddSingleton<ISweepStateStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<IKeyCheckStore>(provider => provider.GetRequiredService<TableInstanceStore>());

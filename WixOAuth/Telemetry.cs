@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using WixOAuth.Events;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Tokens;
@@ -61,6 +62,8 @@ public sealed class Telemetry : IDisposable
     private readonly Counter<long> _lastUseWrites;
     private readonly Counter<long> _removedRows;
     private readonly Gauge<int> _keyUses;
+    private readonly Counter<long> _eventAttempts;
+    private readonly Gauge<int> _storedEvents;
     private Func<bool>? _isThrottled;
 
     /// <summary>Makes the instruments, once for each service provider.</summary>
@@ -91,6 +94,8 @@ public sealed class Telemetry : IDisposable
         _removedRows = meter.CreateCounter<long>("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
         _keyUses = meter.CreateGauge<int>("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");
 
+        _eventAttempts = meter.CreateCounter<long>("wixoauth.event.deliveries", "{attempt}", "Attempts to deliver an event to the receiver.");
+        _storedEvents = meter.CreateGauge<int>("wixoauth.event.stored", "{event}", "Events that wait for their delivery, or are parked.");
         meter.CreateObservableGauge(
             "wixoauth.wix.throttled", () => _isThrottled?.Invoke() == true ? 1 : 0, "1", "1 while the circuit to Wix is open and refreshes pause.");
 
@@ -252,6 +257,14 @@ public sealed class Telemetry : IDisposable
 
     /// <summary>Housekeeping removed something.</summary>
     public void Removed(string kind, int count) => _removedRows.Add(count, new KeyValuePair<string, object?>("kind", kind));
+
+    /// <summary>An attempt to deliver an event ended.</summary>
+    internal void SentEvent(SendOutcome outcome) => _eventAttempts.Add(1, new KeyValuePair<string, object?>(OutcomeTag, Words.Of(outcome)));
+
+    /// <summary>Stored events were counted.</summary>
+    /// <param name="state"><c>waiting</c> or <c>parked</c>.</param>
+    /// <param name="count">How many.</param>
+    internal void CountedEvents(string state, int count) => _storedEvents.Record(count, new KeyValuePair<string, object?>("state", state));
 
     /// <summary>It was counted which versions of the protection key are needed.</summary>
     public void CountedKeys(int onNewest, int onOlder)

@@ -22,6 +22,8 @@ internal sealed record LinkBody(string Url, DateTimeOffset ExpiresOn)
     public override string ToString() => "[redacted]";
 }
 
+internal sealed record RedeliveryBody(int Events);
+
 internal sealed record SiteBody(string? Id, string? Name, string? Url);
 
 internal sealed record TokenStateBody(
@@ -54,6 +56,7 @@ internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, s
 [JsonSerializable(typeof(LinkRequestBody))]
 [JsonSerializable(typeof(CustomerBody))]
 [JsonSerializable(typeof(LinkBody))]
+[JsonSerializable(typeof(RedeliveryBody))]
 [JsonSerializable(typeof(InstanceBody))]
 [JsonSerializable(typeof(InstanceListBody))]
 internal sealed partial class Json : JsonSerializerContext;

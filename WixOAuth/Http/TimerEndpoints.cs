@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Events;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
@@ -18,19 +19,22 @@ public sealed partial class TimerEndpoints(
     TokenReencryption reencryption,
     TimeProvider time,
     ILogger<TimerEndpoints> logger,
-    ShardMessages? shards = null)
+    ParkedEvents parked,
+    ShardMessages? shards = null,
+    EventDelivery? events = null)
 {
     /// <summary>Maintenance takes up nothing new after this time: hosts end a function after five minutes.</summary>
     public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
 
     /// <summary>
     /// The timer <c>RefreshTokens</c>: sweeps, or has the shards swept by whoever takes their messages. Once an hour consumed
-    /// states are removed beside the sweep.
+    /// states are removed beside the sweep. Events that wait are delivered beside it too.
     /// </summary>
-    /// <exception cref="TimerFailedException">One of the two failed.</exception>
+    /// <exception cref="TimerFailedException">One of these failed.</exception>
     public async Task RefreshTokens(CancellationToken cancellationToken) => ThrowIfAny(await Task.WhenAll(
         FailureOfAsync(nameof(RefreshTokens), () => SweepOrSendAsync(cancellationToken), cancellationToken),
-        FailureOfAsync(nameof(RefreshTokens), () => cleanup.RunHourlyAsync(cancellationToken), cancellationToken)));
+        FailureOfAsync(nameof(RefreshTokens), () => cleanup.RunHourlyAsync(cancellationToken), cancellationToken),
+        FailureOfAsync(nameof(RefreshTokens), () => DeliverEventsAsync(cancellationToken), cancellationToken)));
 
     /// <summary>A message of the queue <c>refresh-shards</c>: a shard's number. Anything else is dropped, and logged.</summary>
     /// <exception cref="TimerFailedException">The sweep failed.</exception>
@@ -57,7 +61,17 @@ public sealed partial class TimerEndpoints(
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         ThrowIfAny(
             await FailureOfAsync(nameof(Housekeeping), () => housekeeping.RunAsync(cancellationToken), cancellationToken),
-            await FailureOfAsync(nameof(Housekeeping), () => reencryption.RunAsync(until.Token), until.Token));
+            await FailureOfAsync(nameof(Housekeeping), () => reencryption.RunAsync(until.Token), until.Token),
+            await FailureOfAsync(nameof(Housekeeping), () => parked.RemoveOldAsync(until.Token), until.Token));
+    }
+
+    private async Task DeliverEventsAsync(CancellationToken cancellationToken)
+    {
+        if (events is not null)
+        {
+            await events.DeliverWaitingAsync(cancellationToken);
+            await parked.CountAsync(cancellationToken);
+        }
     }
 
     private async Task SweepOrSendAsync(CancellationToken cancellationToken)

@@ -95,6 +95,8 @@ public sealed partial record Instance
                 && (before.WasInstalledBefore || before.ConsentedAt is not null || IsAnotherInstallation(before, consent.WixIssuedAt)),
             SetupCompletedAt = setupCompletedAt,
             SetupPending = consent.SendSetupCompleted && setupCompletedAt is null,
+            CustomerConflictAt = IsCustomerConflict(before, consent) ? now : null,
+            EventSequence = before?.EventSequence,
         };
     }
 
@@ -241,6 +243,7 @@ public sealed partial record Instance
             WixRemovedAt = before?.WixRemovedAt,
             InstalledBefore = before is not null,
             SetupPending = canMint && sendSetupCompleted,
+            EventSequence = before?.EventSequence,
         };
     }
 
@@ -351,6 +354,7 @@ public sealed partial record Instance
         WixInstalledAt = before?.WixInstalledAt,
         WixRemovedAt = before?.WixRemovedAt,
         InstalledBefore = before?.InstalledBefore ?? false,
+        EventSequence = before?.EventSequence,
     };
 
     private static bool IsAnotherInstallation(Instance before, DateTimeOffset? issuedAt) =>

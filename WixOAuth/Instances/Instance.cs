@@ -216,4 +216,13 @@ public sealed partial record Instance
 
     /// <summary>Whether the sweep has still to send <c>APP_FINISHED_CONFIGURATION</c>.</summary>
     public bool SetupPending { get; init; }
+
+    /// <summary>When a consent last named another customer than <see cref="Customer"/>, which stayed.</summary>
+    public DateTimeOffset? CustomerConflictAt { get; init; }
+
+    /// <summary>
+    /// The sequence of the last event that was written for it. The store sets it, so that events stay in order although
+    /// the clocks of processes differ.
+    /// </summary>
+    public long? EventSequence { get; init; }
 }

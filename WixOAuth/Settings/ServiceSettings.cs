@@ -28,6 +28,9 @@ public sealed partial class ServiceSettings
     /// <summary><c>Tokens__…</c></summary>
     public TokensOptions Tokens { get; } = new();
 
+    /// <summary><c>Events__…</c></summary>
+    public EventsOptions Events { get; } = new();
+
     /// <summary>What is wrong, a line for each bad setting: its name and what it should be, never its value.</summary>
     public IReadOnlyList<string> Problems { get; }
 
@@ -41,6 +44,7 @@ public sealed partial class ServiceSettings
         settings.ReadTokens(reader);
         settings.ReadSweep(reader);
         settings.ReadSecrets(reader);
+        settings.ReadEvents(reader);
         return settings;
     }
 
@@ -101,6 +105,25 @@ public sealed partial class ServiceSettings
         Tokens.ProtectionKeyName = SecretName(reader, "Tokens__ProtectionKeyName", Tokens.ProtectionKeyName);
     }
 
+    private void ReadEvents(SettingsReader reader)
+    {
+        Events.Url = reader.ExactUrl("Events__Url", null);
+        Events.SecretName = SecretName(reader, "Events__SecretName", Events.SecretName);
+        Events.Secret = reader.Parse(
+            "Events__Secret",
+            null,
+            "should be whsec_ and base64 of 24 to 64 bytes, or two of these separated by a space",
+            text => (EventSecrets.IsValid(text), new EventSecrets(text)));
+        if (KeyVault.VaultUri is not null)
+        {
+            Refuse(reader, "Events__Secret", "Events__SecretName");
+        }
+        else if (reader.Text("Events__Url") is not null && reader.Text("Events__Secret") is null)
+        {
+            reader.Problem("Events__Secret", "should be given together with Events__Url, or KeyVault__VaultUri with the vault that holds it");
+        }
+    }
+
     private void ReadSweep(SettingsReader reader)
     {
         Tokens.SweepBy = reader.OneOf("Tokens__SweepBy", Tokens.SweepBy);
@@ -158,20 +181,20 @@ public sealed partial class ServiceSettings
                 "Tokens__ProtectionKey", null, "should be base64 of 32 random bytes", text => (TryKey(text, out var key), key));
         }
 
-        static void Refuse(SettingsReader reader, string name, string inVault)
-        {
-            if (reader.Text(name) is not null)
-            {
-                reader.Problem(name, $"should not be given together with KeyVault__VaultUri: put it into the vault under the name of {inVault}");
-            }
-        }
-
         static void Require(SettingsReader reader, string name)
         {
             if (reader.Text(name) is null)
             {
                 reader.Problem(name, "should be given, or KeyVault__VaultUri with the vault that holds it");
             }
+        }
+    }
+
+    private static void Refuse(SettingsReader reader, string name, string inVault)
+    {
+        if (reader.Text(name) is not null)
+        {
+            reader.Problem(name, $"should not be given together with KeyVault__VaultUri: put it into the vault under the name of {inVault}");
         }
     }
 

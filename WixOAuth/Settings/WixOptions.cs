@@ -138,3 +138,16 @@ public sealed class TokensOptions
     /// <summary>The protection key itself, for a laptop without Key Vault.</summary>
     public ProtectionKey? ProtectionKey { get; set; }
 }
+
+/// <summary>The settings <c>Events__…</c>.</summary>
+public sealed class EventsOptions
+{
+    /// <summary>Where events are sent: https, or http on this machine. Null where none are sent.</summary>
+    public Uri? Url { get; set; }
+
+    /// <summary>The name of the signing secret in Key Vault.</summary>
+    public string SecretName { get; set; } = "events-secret";
+
+    /// <summary>The signing secret itself, for a laptop without Key Vault.</summary>
+    public EventSecrets? Secret { get; set; }
+}

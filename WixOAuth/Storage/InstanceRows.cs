@@ -16,6 +16,8 @@ namespace WixOAuth.Storage;
 /// s|status|id        the status index: no properties
 /// u|id               the last use
 /// n|issued|nonce     a redeemed state
+/// o|id|sequence      an event that waits for its delivery
+/// p|id|sequence      an event whose delivery was given up
 /// h|from|process     what a process counted of its refreshes, all in one shard so that one query reads them
 /// w|sweep            how the service stands by the last sweep, in the same shard
 /// </code>
@@ -185,6 +187,8 @@ internal static class InstanceRows
         row["InstalledBefore"] = instance.InstalledBefore;
         Put(row, "SetupCompletedAt", instance.SetupCompletedAt);
         row["SetupPending"] = instance.SetupPending;
+        Put(row, "CustomerConflictAt", instance.CustomerConflictAt);
+        Put(row, "EventSequence", instance.EventSequence);
         return row;
     }
 
@@ -230,6 +234,8 @@ internal static class InstanceRows
             InstalledBefore = from.Flag("InstalledBefore"),
             SetupCompletedAt = from.Time("SetupCompletedAt"),
             SetupPending = from.Flag("SetupPending"),
+            CustomerConflictAt = from.Time("CustomerConflictAt"),
+            EventSequence = from.Optional<long>("EventSequence"),
         };
     }
 
@@ -350,7 +356,7 @@ internal static class InstanceRows
         }
     }
 
-    private static void Put(TableEntity row, string name, string? text)
+    internal static void Put(TableEntity row, string name, string? text)
     {
         if (text is not null)
         {
@@ -367,7 +373,7 @@ internal static class InstanceRows
         }
     }
 
-    private static void Put(TableEntity row, string name, DateTimeOffset? time)
+    internal static void Put(TableEntity row, string name, DateTimeOffset? time)
     {
         if (time is { } known)
         {
@@ -390,6 +396,6 @@ internal static class InstanceRows
     private static string After(string shard, string kind, InstanceId? after) =>
         Range(shard, after is { } id ? $"{kind}|{id}|" : $"{kind}|", $"{kind}}}");
 
-    private static string Range(string shard, string from, string below) =>
+    internal static string Range(string shard, string from, string below) =>
         $"PartitionKey eq '{shard}' and RowKey ge '{from}' and RowKey lt '{below}'";
 }

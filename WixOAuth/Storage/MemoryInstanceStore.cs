@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using WixOAuth.Events;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Storage;
@@ -8,7 +9,7 @@ namespace WixOAuth.Storage;
 /// Keeps instances in memory, for tests and for a laptop without Azurite: all is lost when the program ends. Safe for
 /// concurrent use.
 /// </summary>
-public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyStore, ISweepStateStore
+public sealed partial class MemoryInstanceStore(EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore, IOutbox
 {
     private const string AfterAllIds = "g";
 
@@ -19,6 +20,7 @@ public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyS
     private readonly Dictionary<(string Nonce, DateTimeOffset IssuedAt), ConsumedState> _consumedStates = [];
     private readonly Dictionary<InstanceId, DateTimeOffset> _lastUses = [];
     private readonly Dictionary<(DateTimeOffset From, Guid Process), RefreshTally> _tallies = [];
+    private readonly SortedDictionary<(string Id, long Sequence), OutboxEvent> _outbox = [];
     private SweepState? _sweepState;
     private long _version;
 
@@ -38,6 +40,12 @@ public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyS
             throw new ArgumentException("An instance is made from an earlier state of its own.", nameof(previous));
         }
 
+        IReadOnlyList<OutboxEvent> caused = [];
+        if (events is not null)
+        {
+            (instance, caused) = events.Record(previous?.Instance, instance);
+        }
+
         return Locked(Write, cancellationToken);
 
         StoredInstance? Write()
@@ -53,7 +61,17 @@ public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyS
             }
 
             _ids.Add(instance.Id.ToString());
-            return _instances[instance.Id] = new StoredInstance(instance, (++_version).ToString(CultureInfo.InvariantCulture));
+            foreach (var each in caused)
+            {
+                _outbox[(each.InstanceId.ToString(), each.Sequence)] = each with { ETag = NextETag() };
+            }
+
+            if (caused.Count > 0)
+            {
+                events!.Written(instance.Id);
+            }
+
+            return _instances[instance.Id] = new StoredInstance(instance, NextETag());
         }
 
         void MoveDue(DateTimeOffset? from)
@@ -223,6 +241,43 @@ public sealed partial class MemoryInstanceStore : IInstanceStore, IRefreshTallyS
 
     /// <inheritdoc />
     public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => Locked(() => _sweepState, cancellationToken);
+
+    /// <inheritdoc />
+    public async IAsyncEnumerable<OutboxEvent> ReadWaitingAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var each in await Locked(() => _outbox.Values.Where(each => each.ParkedAt is null).ToList(), cancellationToken))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            yield return each;
+        }
+    }
+
+    /// <inheritdoc />
+    public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) =>
+        ReadWaitingAsync(cancellationToken).Where(each => each.InstanceId == id);
+
+    /// <inheritdoc />
+    public Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken) =>
+        Locked<IReadOnlyList<OutboxEvent>>(() => [.. _outbox.Values.Where(each => each.ParkedAt is not null).Take(limit)], cancellationToken);
+
+    /// <inheritdoc />
+    public Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(read);
+        var key = (read.InstanceId.ToString(), read.Sequence);
+        return Locked(
+            () => _outbox.GetValueOrDefault(key)?.ETag == read.ETag ? _outbox[key] = changed with { ETag = NextETag() } : null,
+            cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public Task RemoveAsync(OutboxEvent delivered, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(delivered);
+        return Locked(() => _outbox.Remove((delivered.InstanceId.ToString(), delivered.Sequence)), cancellationToken);
+    }
+
+    private string NextETag() => (++_version).ToString(CultureInfo.InvariantCulture);
 
     private Task<T> Locked<T>(Func<T> work, CancellationToken cancellationToken)
     {

@@ -55,7 +55,7 @@ internal readonly struct RowReader(TableEntity row)
     // The SDK's own properties throw where a key is no text.
     private string? Key(string name) => Value(name) as string;
 
-    private T? Optional<T>(string name)
+    public T? Optional<T>(string name)
         where T : struct =>
         Value(name) switch
         {

@@ -3,6 +3,7 @@ using System.Threading.Channels;
 using Azure;
 using Azure.Data.Tables;
 using Azure.Data.Tables.Models;
+using WixOAuth.Events;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Storage;
@@ -23,7 +24,8 @@ namespace WixOAuth.Storage;
 /// <para>A site of which nothing at all is known is read as none.</para>
 /// </remarks>
 /// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
-public sealed partial class TableInstanceStore(TableClient table) : IInstanceStore, IRefreshTallyStore, ISweepStateStore
+/// <param name="events">Adds the events that a write causes; null where none are sent.</param>
+public sealed partial class TableInstanceStore(TableClient table, EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore
 {
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
@@ -67,12 +69,24 @@ public sealed partial class TableInstanceStore(TableClient table) : IInstanceSto
             throw new ArgumentException("An instance is made from an earlier state of its own.", nameof(previous));
         }
 
+        IReadOnlyList<OutboxEvent> caused = [];
+        if (events is not null)
+        {
+            (instance, caused) = events.Record(previous?.Instance, instance);
+        }
+
         var write = Write(previous, instance);
+        write.AddRange(caused.Select(each => new TableTransactionAction(TableTransactionActionType.UpsertReplace, OutboxRows.ToRow(each))));
         try
         {
-            var etag = write is [{ Entity: var row, ETag: var match }]
+            var etag = write is [{ ActionType: TableTransactionActionType.UpdateReplace, Entity: var row, ETag: var match }]
                 ? (await AskAsync(() => table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken)).Headers.ETag
                 : await SubmitWriteAsync(write, cancellationToken);
+            if (caused.Count > 0)
+            {
+                events!.Written(instance.Id);
+            }
+
             return new StoredInstance(instance, etag?.ToString() ?? throw new StorageUnavailableException("The table service answered a write without an ETag."));
         }
         catch (StorageUnavailableException exception) when (IsConflict(exception))
@@ -386,6 +400,14 @@ public sealed partial class TableInstanceStore(TableClient table) : IInstanceSto
             {
                 write.RemoveAt(index);
             }
+            catch (StorageUnavailableException exception) when (
+                exception.InnerException is TableTransactionFailedException { FailedTransactionActionIndex: { } index and > 0 }
+                && OutboxRows.IsEvent(write[index].Entity))
+            {
+                // An event that the table does not take must never keep a token from being saved.
+                events!.Lost(write[index].Entity.RowKey);
+                write.RemoveAt(index);
+            }
         }
     }
 
@@ -575,7 +597,7 @@ public sealed partial class TableInstanceStore(TableClient table) : IInstanceSto
 
     // Somebody else was there first; as opposed to a table that is missing or is being deleted.
     // One without an error code is not the table service's: something on the way answered in its place.
-    private static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException { ErrorCode: not null } refused
+    internal static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException { ErrorCode: not null } refused
         && refused.Status switch
         {
             404 => refused.ErrorCode != TableErrorCode.TableNotFound,
@@ -591,7 +613,7 @@ public sealed partial class TableInstanceStore(TableClient table) : IInstanceSto
             .Select(InstanceRows.ReadDueKey)
             .OfType<DueInstance>();
 
-    private static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
+    internal static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
     {
         try
         {

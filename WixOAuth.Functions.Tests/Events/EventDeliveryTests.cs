@@ -1,0 +1,325 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+using StandardWebhooks;
+using WixOAuth.Events;
+using WixOAuth.Functions.Tests.Storage;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Functions.Tests.Events;
+
+/// <summary>Deliveries to a real receiver, on a clock that the test owns.</summary>
+public sealed class EventDeliveryTests : IAsyncLifetime
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    // The library that verifies signatures looks at the real clock.
+    private readonly FakeTimeProvider _clock = new(TimeProvider.System.GetUtcNow());
+    private readonly OutboxSignal _signal = new();
+    private readonly LogLines _logs = new();
+    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private EventReceiver _receiver = null!;
+    private MemoryInstanceStore _store = null!;
+    private EventDelivery _delivery = null!;
+
+    public async Task InitializeAsync()
+    {
+        _receiver = await EventReceiver.StartAsync();
+        _store = new MemoryInstanceStore(new EventRecorder(_signal, _clock, NullLogger<EventRecorder>.Instance));
+        _delivery = NewDelivery(_receiver.Url);
+    }
+
+    public async Task DisposeAsync()
+    {
+        _delivery.Dispose();
+        await _receiver.DisposeAsync();
+        await _services.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task An_event_is_a_signed_CloudEvent()
+    {
+        var stored = await ConnectAsync(Samples.NewInstance() with { Customer = "acme <&>", Site = new Site("site", "Café", "https://example.com") });
+
+        await _delivery.DeliverWaitingAsync(None);
+
+        var received = Assert.Single(_receiver.All);
+        new StandardWebhook(EventReceiver.Secret).Verify(received.Text, received.Headers);
+        Assert.Equal("application/cloudevents+json; charset=utf-8", received.Headers.ContentType);
+        Assert.Equal(received.Id, received.Headers["webhook-id"]);
+        var id = stored.Instance.Id.ToString();
+        Assert.Equal(
+            ("1.0", "https://tokens.example.com", "instance.connected", id, "application/json"),
+            (Text("specversion"), Text("source"), Text("type"), Text("subject"), Text("datacontenttype")));
+        var data = received.Body.GetProperty("data");
+        Assert.Equal((id, "acme <&>", "consent"), (data.GetProperty("instance_id").GetString(), data.GetProperty("customer").GetString(), data.GetProperty("reason").GetString()));
+        Assert.Equal(("site", "Café"), (data.GetProperty("site").GetProperty("id").GetString(), data.GetProperty("site").GetProperty("name").GetString()));
+        Assert.Empty(await _store.ReadWaitingAsync(None).ToListAsync());
+
+        string? Text(string name) => received.Body.GetProperty(name).GetString();
+    }
+
+    [Fact]
+    public async Task While_secrets_rotate_either_verifies()
+    {
+        const string Next = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        using var delivery = NewDelivery(_receiver.Url, $"{EventReceiver.Secret} {Next}");
+        await ConnectAsync();
+
+        await delivery.DeliverWaitingAsync(None);
+
+        // This library looks at the first signature only, although the specification says any; so each is checked alone.
+        var received = Assert.Single(_receiver.All);
+        var signatures = received.Headers["webhook-signature"].ToString().Split(' ');
+        foreach (var (secret, signature) in new[] { EventReceiver.Secret, Next }.Zip(signatures, (secret, signature) => (secret, signature)))
+        {
+            received.Headers["webhook-signature"] = signature;
+            new StandardWebhook(secret).Verify(received.Text, received.Headers);
+        }
+
+        Assert.Equal(2, signatures.Length);
+    }
+
+    [Fact]
+    public async Task A_failed_event_holds_back_the_later_ones_of_its_instance_and_no_others()
+    {
+        var (broken, healthy) = (await ConnectAsync(), await ConnectAsync());
+        await CompleteSetupAsync(broken);
+        _receiver.Answer = (each, context) => EventReceiver.Status(context, each.InstanceId == broken.Instance.Id.ToString() ? 500 : 200);
+
+        await _delivery.DeliverWaitingAsync(None);
+        Assert.Equal(["instance.connected"], _receiver.TypesOf(broken.Instance.Id.ToString()));
+        Assert.Equal(["instance.connected"], _receiver.TypesOf(healthy.Instance.Id.ToString()));
+
+        _receiver.Answer = (_, context) => EventReceiver.Status(context, 200);
+        _clock.Advance(TimeSpan.FromMinutes(1));
+        await _delivery.DeliverWaitingAsync(None);
+
+        Assert.Equal(
+            ["instance.connected", "instance.connected", "instance.setup_completed"], _receiver.TypesOf(broken.Instance.Id.ToString()));
+        var twice = _receiver.All.Where(each => each.InstanceId == broken.Instance.Id.ToString()).Take(2).ToList();
+        Assert.Equal(twice[0].Id, twice[1].Id);
+    }
+
+    [Fact]
+    public async Task After_410_the_event_is_parked_and_the_next_one_is_sent()
+    {
+        var stored = await ConnectAsync();
+        await CompleteSetupAsync(stored);
+        _receiver.Answer = (each, context) => EventReceiver.Status(context, each.Type == "instance.connected" ? 410 : 200);
+
+        await _delivery.DeliverWaitingAsync(None);
+
+        Assert.Equal(["instance.connected", "instance.setup_completed"], _receiver.TypesOf(stored.Instance.Id.ToString()));
+        Assert.Equal(InstanceEventType.Connected, Assert.Single(await _store.ReadParkedAsync(10, None)).Type);
+        Assert.Single(_logs.Of(902));
+    }
+
+    [Fact]
+    public async Task A_redirect_is_not_followed()
+    {
+        await ConnectAsync();
+        _receiver.Answer = (_, context) =>
+        {
+            context.Response.Redirect("/elsewhere", permanent: false, preserveMethod: true);
+            return Task.CompletedTask;
+        };
+
+        await _delivery.DeliverWaitingAsync(None);
+
+        Assert.Single(_receiver.All);
+        Assert.Equal(1, (await _store.ReadWaitingAsync(None).SingleAsync()).Attempts);
+    }
+
+    [Fact]
+    public async Task An_attempt_ends_after_ten_seconds()
+    {
+        await ConnectAsync();
+        var hangs = new TaskCompletionSource();
+        _receiver.Answer = (_, context) => hangs.Task.WaitAsync(context.RequestAborted);
+
+        var delivering = _delivery.DeliverWaitingAsync(None);
+        await _receiver.WaitForAsync(1);
+        Assert.False(delivering.IsCompleted);
+        _clock.Advance(EventSender.Timeout);
+        await delivering;
+
+        Assert.Equal(1, (await _store.ReadWaitingAsync(None).SingleAsync()).Attempts);
+    }
+
+    [Fact]
+    public async Task A_receiver_that_was_down_for_a_day_gets_every_event_in_order()
+    {
+        var ids = new List<string>();
+        using var down = NewDelivery(UnreachableUrl());
+        for (var number = 0; number < 20; number++)
+        {
+            var stored = await ConnectAsync();
+            await CompleteSetupAsync(stored);
+            ids.Add(stored.Instance.Id.ToString());
+        }
+
+        for (var minute = 0; minute < 24 * 60; minute++)
+        {
+            await down.DeliverWaitingAsync(None);
+            _clock.Advance(TimeSpan.FromMinutes(1));
+        }
+
+        // Without the circuit each of the 20 events would have been tried about 30 times.
+        var attempts = (await _store.ReadWaitingAsync(None).ToListAsync()).Sum(each => each.Attempts);
+        Assert.InRange(attempts, 20, 24 * 60 + 20);
+        Assert.Single(_logs.Of(901));
+
+        for (var minute = 0; minute < 60 && _receiver.All.Count < 40; minute++)
+        {
+            await _delivery.DeliverWaitingAsync(None);
+            _clock.Advance(TimeSpan.FromMinutes(1));
+        }
+
+        Assert.All(ids, id => Assert.Equal(["instance.connected", "instance.setup_completed"], _receiver.TypesOf(id)));
+        Assert.Empty(await _store.ReadWaitingAsync(None).ToListAsync());
+    }
+
+    [Fact]
+    public async Task After_72_hours_events_are_parked_and_can_be_made_due_again()
+    {
+        await ConnectAsync();
+        using var down = NewDelivery(UnreachableUrl());
+        await down.DeliverWaitingAsync(None);
+        _clock.Advance(DeliveryPolicy.RetriedFor);
+        await down.DeliverWaitingAsync(None);
+        Assert.Single(await _store.ReadParkedAsync(10, None));
+
+        using var telemetry = new Telemetry(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
+        var parked = new ParkedEvents(_store, _clock, telemetry, _logs.For<ParkedEvents>());
+        Assert.Equal(1, await parked.CountAsync(None));
+        Assert.Equal(1, await parked.RedeliverAsync(None));
+        await _delivery.DeliverWaitingAsync(None);
+
+        Assert.Single(_receiver.All);
+        Assert.Equal(0, await parked.CountAsync(None));
+    }
+
+    [Fact]
+    public async Task Parked_events_are_removed_after_30_days()
+    {
+        var stored = await ConnectAsync();
+        _receiver.Answer = (_, context) => EventReceiver.Status(context, 410);
+        await _delivery.DeliverWaitingAsync(None);
+        using var telemetry = new Telemetry(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
+        var parked = new ParkedEvents(_store, _clock, telemetry, _logs.For<ParkedEvents>());
+
+        _clock.Advance(DeliveryPolicy.ParkedFor);
+        Assert.Equal(0, await parked.RemoveOldAsync(None));
+        _clock.Advance(TimeSpan.FromTicks(1));
+        Assert.Equal(1, await parked.RemoveOldAsync(None));
+
+        Assert.NotNull(await _store.FindAsync(stored.Instance.Id, None));
+    }
+
+    [Fact]
+    public async Task Two_processes_send_an_event_once()
+    {
+        for (var number = 0; number < 50; number++)
+        {
+            await ConnectAsync();
+        }
+
+        using var other = NewDelivery(_receiver.Url);
+        await Task.WhenAll(_delivery.DeliverWaitingAsync(None), other.DeliverWaitingAsync(None));
+
+        Assert.Equal(50, _receiver.All.Count);
+        Assert.Equal(50, _receiver.All.Select(each => each.Id).Distinct().Count());
+    }
+
+    [Fact]
+    public async Task An_event_of_a_process_that_died_while_sending_is_sent_by_another()
+    {
+        await ConnectAsync();
+        var read = await _store.ReadWaitingAsync(None).SingleAsync();
+        await _store.TrySaveAsync(read, read with { Lease = new Lease("dead", _clock.GetUtcNow() + DeliveryPolicy.LeaseTime) }, None);
+
+        await _delivery.DeliverWaitingAsync(None);
+        Assert.Empty(_receiver.All);
+        _clock.Advance(DeliveryPolicy.LeaseTime);
+        await _delivery.DeliverWaitingAsync(None);
+
+        Assert.Single(_receiver.All);
+    }
+
+    [Fact]
+    public async Task An_event_is_sent_at_once_without_a_sweep()
+    {
+        await _delivery.StartAsync(None);
+        await ConnectAsync();
+        await _receiver.WaitForAsync(1);
+        await _delivery.StopAsync(None);
+
+        Assert.Single(_receiver.All);
+    }
+
+    [Fact]
+    public async Task An_erased_instance_sends_its_id_and_nothing_else()
+    {
+        var stored = await ConnectAsync(Samples.NewInstance() with { Customer = "acme", Site = new Site("site", "name", null) });
+        await _delivery.DeliverWaitingAsync(None);
+        var forgotten = Instance.Forget(stored.Instance, stored.Instance.Id, Samples.Noon) with { Customer = null, Site = null };
+        await _store.TryWriteAsync(stored with { ETag = (await _store.FindAsync(stored.Instance.Id, None))!.ETag }, forgotten, None);
+
+        await _delivery.DeliverWaitingAsync(None);
+
+        var data = _receiver.All[^1].Body.GetProperty("data");
+        Assert.Equal(("instance.removed", "forgotten"), (_receiver.All[^1].Type, data.GetProperty("reason").GetString()));
+        Assert.Equal(System.Text.Json.JsonValueKind.Null, data.GetProperty("customer").ValueKind);
+        Assert.Equal(System.Text.Json.JsonValueKind.Null, data.GetProperty("site").ValueKind);
+    }
+
+    [Fact]
+    public async Task While_the_secret_cannot_be_read_nothing_is_sent_and_the_event_waits()
+    {
+        await ConnectAsync();
+        var secrets = new Moq.Mock<ISecretSource<EventSecrets>>();
+        secrets.Setup(source => source.GetAsync(Moq.It.IsAny<CancellationToken>())).Throws(new SecretUnavailableException());
+        using var delivery = NewDelivery(_receiver.Url, source: secrets.Object);
+
+        await delivery.DeliverWaitingAsync(None);
+
+        Assert.Empty(_receiver.All);
+        Assert.Equal(0, (await _store.ReadWaitingAsync(None).SingleAsync()).Attempts);
+        Assert.Single(_logs.Of(904));
+    }
+
+    private async Task<StoredInstance> ConnectAsync(Instance? instance = null) =>
+        (await _store.TryWriteAsync(null, (instance ?? Samples.NewInstance()) with { ConsentId = "consent", ConsentedAt = Samples.Noon }, None))!;
+
+    private async Task CompleteSetupAsync(StoredInstance stored) =>
+        Assert.NotNull(await _store.TryWriteAsync(stored, stored.Instance.SetupCompleted(Samples.Noon), None));
+
+    private EventDelivery NewDelivery(Uri url, string secret = EventReceiver.Secret, ISecretSource<EventSecrets>? source = null)
+    {
+        var settings = Core.Read(("Events__Url", url.AbsoluteUri), ("Events__Secret", secret));
+        var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
+        return new EventDelivery(
+            _store,
+            _store,
+            new EventSender(http, source ?? new ConfiguredSource<EventSecrets>(settings.Events.Secret!), settings, _clock),
+            _signal,
+            new Telemetry(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
+            _clock,
+            _logs.For<EventDelivery>());
+    }
+
+    // A port that nobody listens on: taken, and given back.
+    private static Uri UnreachableUrl()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return new Uri($"http://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}/events");
+    }
+}

@@ -1,0 +1,59 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Events;
+
+internal static class EventRegistration
+{
+    private const string Http = "Events";
+
+    /// <summary>Registers events where <c>Events__Url</c> is set; otherwise no event is recorded and none is sent.</summary>
+    public static IServiceCollection AddEvents(this IServiceCollection services, ServiceSettings settings)
+    {
+        services.AddSingleton<ParkedEvents>();
+        if (settings.Events.Url is null)
+        {
+            return services;
+        }
+
+        services.AddSingleton<OutboxSignal>();
+        services.AddSingleton(provider => new EventRecorder(
+            provider.GetRequiredService<OutboxSignal>(),
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<EventRecorder>>()));
+        services.AddSecret(
+            settings.Events.Secret,
+            provider => provider.GetRequiredService<VaultReader>().SourceOf(settings.Events.SecretName, EventSecrets.Parse));
+        services.AddHttpClient(Http)
+            .ConfigurePrimaryHttpMessageHandler(() => new SocketsHttpHandler
+            {
+                AllowAutoRedirect = false,
+                UseCookies = false,
+                PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+                ActivityHeadersPropagator = null,
+            })
+            .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
+            .ConfigureHttpClient(client =>
+            {
+                // The sender bounds each attempt itself, by the clock that tests own.
+                client.Timeout = Timeout.InfiniteTimeSpan;
+                client.DefaultRequestHeaders.UserAgent.ParseAdd("WixOAuth");
+            })
+            .RemoveAllLoggers();
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<EventSender>(
+            provider, provider.GetRequiredService<IHttpClientFactory>().CreateClient(Http)));
+        services.AddSingleton(provider => new EventDelivery(
+            provider.GetRequiredService<IOutbox>(),
+            provider.GetRequiredService<IInstanceStore>(),
+            provider.GetRequiredService<EventSender>(),
+            provider.GetRequiredService<OutboxSignal>(),
+            provider.GetRequiredService<Telemetry>(),
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<EventDelivery>>()));
+        services.AddHostedService(provider => provider.GetRequiredService<EventDelivery>());
+        return services;
+    }
+}

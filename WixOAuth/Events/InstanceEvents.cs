@@ -1,0 +1,53 @@
+using WixOAuth.Instances;
+
+namespace WixOAuth.Events;
+
+/// <summary>
+/// Which events a change of an instance causes: the one place that maps transitions to events. It compares the record
+/// before and after a write, so that a transition cannot forget to report its event.
+/// </summary>
+internal static class InstanceEvents
+{
+    /// <summary>The events of a change, in the order in which they are sent.</summary>
+    /// <param name="before">The stored record; null when the instance was not known.</param>
+    /// <param name="after">The record that replaces it.</param>
+    public static IEnumerable<(InstanceEventType Type, string Reason)> Between(Instance? before, Instance after)
+    {
+        var consented = after.ConsentId is not null && after.ConsentId != before?.ConsentId;
+        if (StatusEvent(before, after, consented) is { } change)
+        {
+            yield return change;
+        }
+
+        if (after.CustomerConflictAt is not null && after.CustomerConflictAt != before?.CustomerConflictAt)
+        {
+            yield return (InstanceEventType.CustomerConflict, "consent");
+        }
+
+        if (after.SetupCompletedAt is not null && after.SetupCompletedAt != before?.SetupCompletedAt)
+        {
+            yield return (InstanceEventType.SetupCompleted, "wix_accepted");
+        }
+    }
+
+    private static (InstanceEventType Type, string Reason)? StatusEvent(Instance? before, Instance after, bool consented) =>
+        (before?.Status, after.Status) switch
+        {
+            (null or InstanceStatus.Removed, InstanceStatus.Removed) => null,
+            (_, InstanceStatus.Removed) => (InstanceEventType.Removed, after.Forgotten ? "forgotten" : "app_removed"),
+            (_, InstanceStatus.Active) when consented => (WasServed(before) ? InstanceEventType.Reconnected : InstanceEventType.Connected, "consent"),
+
+            // A clone or a lost redirect: nobody consented here, and the first token shows that the installation works.
+            (InstanceStatus.Active, InstanceStatus.Active) when IsFirstToken(before!, after) => (InstanceEventType.Connected, "app_installed"),
+            (InstanceStatus.Active or null or InstanceStatus.Removed, InstanceStatus.ReinstallRequired) =>
+                (InstanceEventType.ReinstallRequired, before?.Status == InstanceStatus.Active ? "rejected" : "not_consented"),
+            (InstanceStatus.ReinstallRequired, InstanceStatus.Active) => (InstanceEventType.Recovered, "token_accepted"),
+            _ => null,
+        };
+
+    private static bool WasServed(Instance? before) =>
+        before is { Status: not InstanceStatus.Removed } && (before.ConsentedAt is not null || before.RefreshedAt is not null);
+
+    private static bool IsFirstToken(Instance before, Instance after) =>
+        after.ConsentedAt is null && before.RefreshedAt is null && after.RefreshedAt is not null;
+}

@@ -1,0 +1,39 @@
+using WixOAuth.Instances;
+
+namespace WixOAuth.Events;
+
+/// <summary>
+/// An event that waits for its delivery, as a row beside the instance that it is about. It holds no customer and no
+/// site: these are read when the event is sent, so that erasing an instance needs no search in the outbox.
+/// </summary>
+/// <param name="InstanceId">The instance.</param>
+/// <param name="Sequence">Orders the events of an instance: UTC ticks, greater than those of the event before.</param>
+/// <param name="Type">What happened.</param>
+/// <param name="Reason">Why, as a word of the contract.</param>
+/// <param name="OccurredAt">When, by the clock of the process that wrote it.</param>
+public sealed record OutboxEvent(InstanceId InstanceId, long Sequence, InstanceEventType Type, string Reason, DateTimeOffset OccurredAt)
+{
+    /// <summary>The CloudEvents <c>id</c> and the <c>webhook-id</c>: the same in every delivery of this event.</summary>
+    public string Id => $"{InstanceId}-{Sequence}";
+
+    /// <summary>From when on delivery is retried: its occurrence, or the moment when it was made due again.</summary>
+    public DateTimeOffset WaitingSince { get; init; } = OccurredAt;
+
+    /// <summary>How often delivery was tried since then.</summary>
+    public int Attempts { get; init; }
+
+    /// <summary>When delivery was last tried.</summary>
+    public DateTimeOffset? LastAttemptAt { get; init; }
+
+    /// <summary>When delivery is tried again; null means now.</summary>
+    public DateTimeOffset? RetryAt { get; init; }
+
+    /// <summary>The process that is sending it, and until when others leave it alone.</summary>
+    public Lease? Lease { get; init; }
+
+    /// <summary>When delivery was given up. A parked event holds back no later one.</summary>
+    public DateTimeOffset? ParkedAt { get; init; }
+
+    /// <summary>The version of the row that was read.</summary>
+    public string ETag { get; init; } = "";
+}

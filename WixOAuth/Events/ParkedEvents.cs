@@ -1,0 +1,61 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Events;
+
+/// <summary>The events whose delivery was given up: counted, made due again, and removed after <see cref="DeliveryPolicy.ParkedFor"/>.</summary>
+public sealed class ParkedEvents
+{
+    // Bounds one request or run; the next one goes on.
+    private const int Batch = 10_000;
+
+    private readonly IOutbox _outbox;
+    private readonly TimeProvider _time;
+    private readonly Telemetry _telemetry;
+    private readonly ILogger<ParkedEvents> _logger;
+
+    /// <summary>Created by the service's registration.</summary>
+    public ParkedEvents(IOutbox outbox, TimeProvider time, Telemetry telemetry, ILogger<ParkedEvents> logger) =>
+        (_outbox, _time, _telemetry, _logger) = (outbox, time, telemetry, logger);
+
+    /// <summary>Makes all parked events due; the next pass sends them.</summary>
+    /// <returns>How many.</returns>
+    /// <exception cref="StorageUnavailableException">The storage fails; some may be due already.</exception>
+    public async Task<int> RedeliverAsync(CancellationToken cancellationToken)
+    {
+        var count = 0;
+        var now = _time.GetUtcNow();
+        foreach (var each in await _outbox.ReadParkedAsync(Batch, cancellationToken))
+        {
+            var due = each with { ParkedAt = null, Attempts = 0, RetryAt = null, Lease = null, WaitingSince = now };
+            count += await _outbox.TrySaveAsync(each, due, cancellationToken) is null ? 0 : 1;
+        }
+
+        _logger.EventsRedelivered(count);
+        return count;
+    }
+
+    /// <summary>How many events are parked, at most 10,000.</summary>
+    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
+    public async Task<int> CountAsync(CancellationToken cancellationToken)
+    {
+        var count = (await _outbox.ReadParkedAsync(Batch, cancellationToken)).Count;
+        _telemetry.CountedEvents("parked", count);
+        return count;
+    }
+
+    /// <summary>Removes the events that have been parked for longer than they are kept.</summary>
+    /// <returns>How many.</returns>
+    /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
+    public async Task<int> RemoveOldAsync(CancellationToken cancellationToken)
+    {
+        var before = _time.GetUtcNow() - DeliveryPolicy.ParkedFor;
+        var old = (await _outbox.ReadParkedAsync(Batch, cancellationToken)).Where(each => each.ParkedAt < before).ToList();
+        foreach (var each in old)
+        {
+            await _outbox.RemoveAsync(each, cancellationToken);
+        }
+
+        return old.Count;
+    }
+}
