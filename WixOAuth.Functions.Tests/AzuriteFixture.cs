@@ -33,6 +33,9 @@ public sealed class AzuriteFixture : IAsyncLifetime
     /// <summary>The settings of a table that does not exist yet.</summary>
     public TablesOptions NewTable() => new() { ConnectionString = _azurite!.ConnectionString, Name = $"t{Guid.NewGuid():N}" };
 
+    /// <summary>The settings of a backup container that does not exist yet.</summary>
+    public BackupOptions NewContainer() => new() { ConnectionString = _azurite!.ConnectionString, Container = $"c{Guid.NewGuid():N}" };
+
     /// <summary>A new table, and what is needed to look at it behind the store's back.</summary>
     public async Task<(TableInstanceStore Store, TableClient Table)> CreateAsync(HttpMessageHandler? wire = null)
     {

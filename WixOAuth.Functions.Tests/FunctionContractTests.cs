@@ -22,6 +22,7 @@ public class FunctionContractTests
             "GetInstance get instances/{instanceId} Function",
             "GetToken get instances/{instanceId}/token Function",
             "Health get,head health Anonymous",
+            "ImportInstance put instances/{instanceId} Admin",
             "ListInstances get instances Function",
             "OpenApi get,head openapi.json Anonymous",
             "Redirect get,head redirect Anonymous",
@@ -39,7 +40,7 @@ public class FunctionContractTests
 
     [Fact]
     public void Timers_have_the_schedules_of_the_contract() => Assert.Equal(
-        ["Housekeeping %HousekeepingSchedule%", "RefreshTokens %RefreshSchedule%"],
+        ["Backup %BackupSchedule%", "Housekeeping %HousekeepingSchedule%", "RefreshTokens %RefreshSchedule%"],
         Functions
             .Select(function => (function.Key, Trigger: Trigger<TimerTriggerAttribute>(function.Value)))
             .Where(function => function.Trigger is not null)

@@ -11,6 +11,7 @@ try
     builder.Logging.KeepQueryStringsOut();
 
     // The Functions host traces the requests; the worker adds which function it ran for each.
+    builder.Services.AddOptionalFunctions(builder.Configuration);
     builder.Services.AddWixOAuthHost(builder.Configuration)?.UseFunctionsWorkerDefaults();
 
     await builder.Build().RunAsync();

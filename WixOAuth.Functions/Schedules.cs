@@ -14,9 +14,17 @@ internal static class Schedules
 
     private static readonly string[] s_settings = ["RefreshSchedule", "HousekeepingSchedule"];
 
+    // Not in the settings of earlier versions, which go on working.
+    private static readonly string[] s_optional = ["BackupSchedule"];
+
     /// <summary>One line for each schedule that is missing or bad. The Functions host itself reports neither.</summary>
     public static IEnumerable<string> FindProblems(IConfiguration configuration) =>
-        s_settings.Where(setting => !TryParse(configuration[setting], out _)).Select(Describe);
+        s_settings.Where(setting => !TryParse(configuration[setting], out _))
+            .Concat(s_optional.Where(setting => IsSet(configuration, setting) && !TryParse(configuration[setting], out _)))
+            .Select(Describe);
+
+    /// <summary>Whether a schedule is given; a function whose schedule need not be given does not run without it.</summary>
+    public static bool IsSet(IConfiguration configuration, string setting) => !string.IsNullOrWhiteSpace(configuration[setting]);
 
     /// <summary>What to say about a bad schedule.</summary>
     public static string Describe(string name) => $"{name} {Expected}.";

@@ -18,4 +18,8 @@ public sealed class Timers(TimerEndpoints endpoints)
     [Function(nameof(Housekeeping))]
     public Task Housekeeping([TimerTrigger("%HousekeepingSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
         endpoints.Housekeeping(cancellationToken);
+
+    [Function(nameof(Backup))]
+    public Task Backup([TimerTrigger("%BackupSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
+        endpoints.Backup(cancellationToken);
 }

@@ -6,7 +6,7 @@ using WixOAuth.Settings;
 namespace WixOAuth.Local;
 
 /// <summary>
-/// Azurite's table service as a child process on a free port of the loopback address. It ends with this object, and
+/// Azurite's table and blob services as a child process on free ports of the loopback address. It ends with this object, and
 /// with this process however that ends: the child watches its standard input.
 /// </summary>
 /// <remarks>
@@ -24,13 +24,14 @@ public sealed class Azurite : IAsyncDisposable
     private readonly Process _process;
     private readonly FileStream _lock;
 
-    private Azurite(Process process, FileStream @lock, IReadOnlyList<int> ports)
+    private Azurite(Process process, FileStream @lock, AzuritePorts ports)
     {
         _process = process;
         _lock = @lock;
-        var queue = ports.Count > 1 ? $"QueueEndpoint=http://127.0.0.1:{ports[1]}/{Account};" : "";
+        var queue = ports.Queue is { } port ? $"QueueEndpoint=http://127.0.0.1:{port}/{Account};" : "";
         ConnectionString = new ConnectionString(
-            $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={Key};TableEndpoint=http://127.0.0.1:{ports[0]}/{Account};{queue}");
+            $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={Key};"
+            + $"TableEndpoint=http://127.0.0.1:{ports.Table}/{Account};BlobEndpoint=http://127.0.0.1:{ports.Blob}/{Account};{queue}");
     }
 
     /// <summary>Reaches this Azurite, and no other.</summary>
@@ -68,8 +69,7 @@ public sealed class Azurite : IAsyncDisposable
         try
         {
             process = Start(script, dataFolder, savesMeanwhile, withQueues);
-            var ports = await ReadPortsAsync(process, cancellationToken);
-            return new Azurite(process, @lock, ports);
+            return new Azurite(process, @lock, await ReadPortsAsync(process, cancellationToken));
         }
         catch
         {
@@ -149,7 +149,7 @@ public sealed class Azurite : IAsyncDisposable
         }
     }
 
-    private static async Task<IReadOnlyList<int>> ReadPortsAsync(Process process, CancellationToken cancellationToken)
+    private static async Task<AzuritePorts> ReadPortsAsync(Process process, CancellationToken cancellationToken)
     {
         var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
         try
@@ -160,7 +160,7 @@ public sealed class Azurite : IAsyncDisposable
                 {
                     // A pipe that nobody reads fills up and stops the one who writes to it.
                     _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
-                    return [.. line["listening ".Length..].Split(' ').Select(port => int.Parse(port, NumberStyles.None, CultureInfo.InvariantCulture))];
+                    return AzuritePorts.Read(line["listening ".Length..]);
                 }
             }
         }
@@ -187,5 +187,16 @@ public sealed class Azurite : IAsyncDisposable
                 process.Kill(entireProcessTree: true);
             }
         }
+    }
+}
+
+/// <summary>The ports of one Azurite's services; no queue port when it serves no queues.</summary>
+internal readonly record struct AzuritePorts(int Table, int Blob, int? Queue)
+{
+    /// <summary>Reads <c>table=1 blob=2 queue=3</c>; other services are ignored.</summary>
+    public static AzuritePorts Read(string line)
+    {
+        var ports = line.Split(' ').Select(part => part.Split('=')).ToDictionary(part => part[0], part => int.Parse(part[1], NumberStyles.None, CultureInfo.InvariantCulture));
+        return new AzuritePorts(ports["table"], ports["blob"], ports.TryGetValue("queue", out var queue) ? queue : null);
     }
 }

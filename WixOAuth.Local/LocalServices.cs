@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
+using System.Text.Json;
 using WixOAuth.Local.PretendWix;
 using WixOAuth.Protection;
 using WixOAuth.Settings;
@@ -15,10 +16,13 @@ internal sealed class LocalServices : IAsyncDisposable
     /// <summary>The id of the pretend Wix's app, in the form of a real one.</summary>
     private const string PretendAppId = "0f0e0d0c-0b0a-4a0b-8c0d-0e0f00000001";
 
+    private const string SettingsFile = "settings.json";
+
     private readonly List<IDisposable> _taken = [];
     private PretendWixServer? _wix;
     private string? _pretendAppSecret;
     private Azurite? _azurite;
+    private FileInfo? _settingsFile;
 
     private LocalServices()
     {
@@ -45,6 +49,7 @@ internal sealed class LocalServices : IAsyncDisposable
             };
             await Task.WhenAll(starting);
             services.FillSettings(settings, apiUrl);
+            services.LeaveSettings(settings, folder);
             return services;
         }
         catch
@@ -66,6 +71,7 @@ internal sealed class LocalServices : IAsyncDisposable
             await _azurite.DisposeAsync();
         }
 
+        _settingsFile?.Delete();
         _taken.ForEach(taken => taken.Dispose());
     }
 
@@ -147,6 +153,10 @@ internal sealed class LocalServices : IAsyncDisposable
         {
             var needsQueue = NeedsQueue(settings);
             settings.Fill("Tables__ConnectionString", azurite.ConnectionString.Reveal);
+            if (settings.Text("Backup__ServiceUri") is null)
+            {
+                settings.Fill("Backup__ConnectionString", azurite.ConnectionString.Reveal);
+            }
             if (needsQueue)
             {
                 settings.Fill("Sweep", azurite.ConnectionString.Reveal);
@@ -162,5 +172,23 @@ internal sealed class LocalServices : IAsyncDisposable
             settings.Fill("Wix__InstallerUrl", wix.InstallerUrl.ToString);
             settings.Fill("Wix__WebhookPublicKey", () => wix.WebhookPublicKeyPem);
         }
+    }
+
+    // Where the wixoauth command finds what was started here: nobody else knows the ports.
+    private void LeaveSettings(LocalSettings settings, DataFolder folder)
+    {
+        if (_azurite is null)
+        {
+            return;
+        }
+
+        string[] names =
+        [
+            "Wix__AppId", "Wix__AppSecret", "Wix__RedirectUrl", "Wix__ApiUrl", "Wix__InstallerUrl", "Wix__WebhookPublicKey", "KeyVault__VaultUri",
+            "Tables__ConnectionString", "Tables__Name", "Backup__ServiceUri", "Backup__ConnectionString", "Backup__Container", "Tokens__ProtectionKey",
+        ];
+        var values = names.Select(name => KeyValuePair.Create(name, settings.Text(name))).Where(pair => pair.Value is not null).ToDictionary();
+        folder.Replace(SettingsFile, JsonSerializer.Serialize(new { Values = values }));
+        _settingsFile = new FileInfo(folder.PathOf(SettingsFile));
     }
 }

@@ -17,6 +17,7 @@ public sealed class LocalSettings
         ["Local:DataFolder"] = ".data",
         ["RefreshSchedule"] = "0 * * * * *",
         ["HousekeepingSchedule"] = "0 17 3 * * *",
+        ["BackupSchedule"] = "0 37 2 * * *",
         ["Logging:LogLevel:Default"] = "Information",
         ["Logging:LogLevel:Microsoft"] = "Warning",
         ["Logging:LogLevel:Microsoft.AspNetCore"] = "Warning",

@@ -12,6 +12,7 @@ using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
@@ -45,6 +46,7 @@ public static class ServiceRegistration
         services.AddSecrets(settings);
         services.AddProtection(settings);
         services.AddStorage(settings);
+        services.AddBackup(settings);
         services.AddShardMessages(settings);
         services.AddWixClient();
 
@@ -82,6 +84,9 @@ public static class ServiceRegistration
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstanceConfirmation>();
         services.AddSingleton<InstallFlow>();
+        services.AddSingleton<ImportProof>();
+        services.AddSingleton<InstanceImport>();
+        services.AddSingleton<ImportEndpoint>();
 
         services.AddEvents(settings);
         services.AddWebhookKeys(settings);

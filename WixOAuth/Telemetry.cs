@@ -64,6 +64,7 @@ public sealed class Telemetry : IDisposable
     private readonly Gauge<int> _keyUses;
     private readonly Counter<long> _eventAttempts;
     private readonly Gauge<int> _storedEvents;
+    private readonly Histogram<double> _backups;
     private Func<bool>? _isThrottled;
 
     /// <summary>Makes the instruments, once for each service provider.</summary>
@@ -93,6 +94,7 @@ public sealed class Telemetry : IDisposable
         _lastUseWrites = meter.CreateCounter<long>("wixoauth.last_use.writes", "{write}", "Last uses written down.");
         _removedRows = meter.CreateCounter<long>("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
         _keyUses = meter.CreateGauge<int>("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");
+        _backups = Seconds(meter, "wixoauth.backup.duration", "Copies of the table.");
 
         _eventAttempts = meter.CreateCounter<long>("wixoauth.event.deliveries", "{attempt}", "Attempts to deliver an event to the receiver.");
         _storedEvents = meter.CreateGauge<int>("wixoauth.event.stored", "{event}", "Events that wait for their delivery, or are parked.");
@@ -272,6 +274,10 @@ public sealed class Telemetry : IDisposable
         _keyUses.Record(onNewest, new KeyValuePair<string, object?>("version", "newest"));
         _keyUses.Record(onOlder, new KeyValuePair<string, object?>("version", "older"));
     }
+
+    /// <summary>A copy of the table was finished, or failed.</summary>
+    public void BackedUp(bool succeeded, TimeSpan took) =>
+        _backups.Record(took.TotalSeconds, new KeyValuePair<string, object?>(OutcomeTag, succeeded ? Ok : "storage_unavailable"));
 
     /// <inheritdoc />
     public void Dispose() => Source.Dispose();

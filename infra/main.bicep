@@ -130,6 +130,13 @@ param tokenAudience string = ''
 @description('The application ids that may call with such tokens. Without any, whatever application of the tenant has a token for the audience may.')
 param entraAllowedApplications string[] = []
 
+@allowed(['RefreshToken', 'ClientCredentials'])
+@description('Wix__PreferredGrant: which grant is tried first. Refresh tokens are kept either way. See docs/bridge.md.')
+param wixPreferredGrant string = 'RefreshToken'
+
+@description('Events__Url: where events about your sites are sent; https. Put the secret that signs them into the vault as events-secret before. Empty: none are sent.')
+param eventsUrl string = ''
+
 @description('Tokens__IdleAfter: how long a site that nobody asks for is kept warm.')
 param idleAfter string = '01:00:00'
 
@@ -163,6 +170,8 @@ var keyVaultName = 'kv-${resourceToken}'
 var applicationInsightsName = 'appi-${resourceToken}'
 var packageContainer = 'packages'
 var tableName = 'WixInstances'
+var backupStorageName = 'stbackup${resourceToken}'
+var backupContainer = 'token-backups'
 var byQueue = sweepBy == 'Queue'
 
 // Regions of the list above without availability zones: zone-redundant storage does not exist there.
@@ -235,6 +244,20 @@ module tokenStorage 'modules/storage.bicep' = {
   }
 }
 
+// Replicated as the tokens are: with Standard_GRS both outlive a region.
+module backup 'modules/backup.bicep' = {
+  scope: resourceGroup
+  params: {
+    name: backupStorageName
+    location: location
+    tags: tags
+    skuName: empty(tokenStorageSku) ? defaultStorageSku : tokenStorageSku
+    lock: lockResources
+    publicNetworkAccess: !privateNetwork
+    container: backupContainer
+  }
+}
+
 module keyVault 'modules/keyvault.bicep' = {
   scope: resourceGroup
   params: {
@@ -254,13 +277,15 @@ module access 'modules/access.bicep' = {
     hostStorageName: hostStorageName
     tokenStorageName: tokenStorageName
     tableName: tableName
+    backupStorageName: backupStorageName
+    backupContainer: backupContainer
     keyVaultName: keyVaultName
     applicationInsightsName: applicationInsightsName
     byQueue: byQueue
     vaultOfficerPrincipalId: vaultOfficerPrincipalId
     vaultOfficerPrincipalType: vaultOfficerPrincipalType
   }
-  dependsOn: [hostStorage, tokenStorage, keyVault, observability]
+  dependsOn: [hostStorage, tokenStorage, backup, keyVault, observability]
 }
 
 module network 'modules/network.bicep' = if (privateNetwork) {
@@ -271,10 +296,11 @@ module network 'modules/network.bicep' = if (privateNetwork) {
     tags: tags
     hostStorageName: hostStorageName
     tokenStorageName: tokenStorageName
+    backupStorageName: backupStorageName
     keyVaultName: keyVaultName
     byQueue: byQueue
   }
-  dependsOn: [hostStorage, tokenStorage, keyVault]
+  dependsOn: [hostStorage, tokenStorage, backup, keyVault]
 }
 
 module functionApp 'modules/functionapp.bicep' = {
@@ -293,6 +319,8 @@ module functionApp 'modules/functionapp.bicep' = {
     queueEndpoint: hostStorage.outputs.queueEndpoint
     tableEndpoint: tokenStorage.outputs.tableEndpoint
     tableName: tableName
+    backupBlobEndpoint: backup.outputs.blobEndpoint
+    backupContainer: backupContainer
     vaultUri: keyVault.outputs.uri
     applicationInsightsConnectionString: observability.outputs.applicationInsightsConnectionString
     alwaysReadyHttpInstances: alwaysReadyHttpInstances
@@ -303,6 +331,8 @@ module functionApp 'modules/functionapp.bicep' = {
     wixWebhookPublicKey: wixWebhookPublicKey
     wixSetupCompletion: wixSetupCompletion
     wixClientCredentialsFallback: wixClientCredentialsFallback
+    wixPreferredGrant: wixPreferredGrant
+    eventsUrl: eventsUrl
     customDomain: customDomain
     redirectUrl: redirectUrl
     entraClientId: entraClientId
@@ -334,4 +364,5 @@ output AZURE_RESOURCE_GROUP string = resourceGroup.name
 output AZURE_FUNCTION_APP_NAME string = functionApp.outputs.name
 output AZURE_KEY_VAULT_NAME string = keyVaultName
 output AZURE_TOKEN_STORAGE_NAME string = tokenStorageName
+output AZURE_BACKUP_STORAGE_NAME string = backupStorageName
 output AZURE_LOG_ANALYTICS_WORKSPACE_NAME string = observability.outputs.workspaceName

@@ -102,7 +102,7 @@ public sealed partial class HttpApiTests
         var ofTheLaptop = Repository.Sources("WixOAuth.Local").SelectMany(file => LocalNames().Matches(File.ReadAllText(file))).Select(match => $"{match.Groups[1].Value}__{match.Groups[2].Value}");
         AssertSame(rows.Select(row => row[0]), AppSettingsTests.ReadByCode().Concat(AppSettingsTests.Schedules()).Concat(ofTheLaptop).Distinct());
 
-        object[] options = [new WixOptions(), new KeyVaultOptions(), new TablesOptions(), new TokensOptions(), new SweepOptions(), new EventsOptions()];
+        object[] options = [new WixOptions(), new KeyVaultOptions(), new TablesOptions(), new BackupOptions(), new TokensOptions(), new SweepOptions(), new EventsOptions()];
         var core = rows.Where(row => AppSettingsTests.ReadByCode().Contains(row[0]) && row[1] != "required").ToList();
         AssertSame(core.Select(row => $"{row[0]}={row[1]}"), core.Select(row => $"{row[0]}={Default(options, row[0])}"));
         using var sample = JsonDocument.Parse(Repository.Read("local.settings.sample.json"));

@@ -29,6 +29,11 @@ public sealed class InstanceEventsTests
         (nameof(Instance.Consented), Connected, Instance.Consented(Connected, Id, Consent with { Customer = "other" }, Tokens, "second", Now), ["Reconnected consent", "CustomerConflict consent"]),
         (nameof(Instance.Consented), Removed, Instance.Consented(Removed, Id, Consent, Tokens, "second", Now), ["Connected consent"]),
         (nameof(Instance.Consented), Clone, Instance.Consented(Clone, Id, Consent, Tokens, "second", Now), ["Connected consent"]),
+        (nameof(Instance.Imported), null, Import(null, Now), ["Connected import"]),
+        (nameof(Instance.Imported), Removed, Import(Removed, Now), ["Connected import"]),
+        (nameof(Instance.Imported), Connected, Import(Connected, Now), ["Reconnected import"]),
+        (nameof(Instance.Imported), Lost, Import(Lost, Now), ["Reconnected import"]),
+        (nameof(Instance.Refreshed), Import(null, Now), Import(null, Now).Refreshed(Grant.RefreshToken, Tokens, null, "commit", Now), []),
         (nameof(Instance.Leased), Connected, Connected.Leased("attempt", Now), []),
         (nameof(Instance.Refreshed), Connected, Connected.Refreshed(Grant.RefreshToken, Tokens, null, "commit", Now), []),
         (nameof(Instance.Refreshed), Clone, Clone.Refreshed(Grant.ClientCredentials, Tokens, null, "commit", Now), ["Connected app_installed"]),
@@ -52,6 +57,9 @@ public sealed class InstanceEventsTests
         (nameof(Instance.RemovalConfirmed), Connected, Connected.RemovalConfirmed(Now), ["Removed app_removed"]),
         (nameof(Instance.RemovalRefuted), Connected, Connected.RemovalRefuted(), []),
     ];
+
+    private static Instance Import(Instance? before, DateTimeOffset now) =>
+        Instance.Imported(before, Id, new ImportedSite(null, null, Revive: true, null, null), Tokens, "import", now);
 
     public static TheoryData<int> Rows => [.. Enumerable.Range(0, s_table.Length)];
 

@@ -37,6 +37,8 @@ public partial class AppSettingsTests
         settings["Sweep__queueServiceUri"] = "https://name.queue.core.windows.net/";
         settings["KeyVault__VaultUri"] = "https://name.vault.azure.net/";
         settings["Tables__ServiceUri"] = "https://name.table.core.windows.net/";
+        Assert.StartsWith("[reference(", settings["Backup__ServiceUri"], StringComparison.Ordinal);
+        settings["Backup__ServiceUri"] = "https://name.blob.core.windows.net/";
 
         var read = ServiceSettings.Read(new Recorder(settings));
 

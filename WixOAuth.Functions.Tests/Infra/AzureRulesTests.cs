@@ -85,7 +85,7 @@ public partial class AzureRulesTests
         Assert.Equal("StorageDelete", audit.GetProperty("properties").GetProperty("logs")[0].At("category"));
 
         var locks = changed.Of("Microsoft.Authorization/locks");
-        Assert.Equal(3, locks.Count);
+        Assert.Equal(4, locks.Count);
         Assert.All(locks, each => Assert.Equal("CanNotDelete", each.At("properties.level")));
         Assert.Equal("True", Assert.Single(changed.Of("Microsoft.Web/serverfarms")).At("properties.zoneRedundant"));
         Assert.Equal("3", Assert.Single(changed.Of("Microsoft.OperationalInsights/workspaces")).At("properties.workspaceCapping.dailyQuotaGb"));

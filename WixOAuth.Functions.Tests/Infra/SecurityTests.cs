@@ -11,6 +11,7 @@ public partial class SecurityTests
         ["4633458b-17de-408a-b874-0445c86b69e6"] = "Key Vault Secrets User",
         ["b86a8fe4-44ce-4948-aee5-eccb2c155cd7"] = "Key Vault Secrets Officer",
         ["b7e6dc6d-f1e8-4753-8033-0f276bb0955b"] = "Storage Blob Data Owner",
+        ["ba92f5b4-2d11-453d-a403-e96b0029c9fe"] = "Storage Blob Data Contributor",
         ["0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"] = "Storage Table Data Contributor",
         ["19e7f393-937e-4f77-808e-94535e297925"] = "Storage Queue Data Reader",
         ["8a0f0c08-91a1-4084-bc3d-661d67233fed"] = "Storage Queue Data Message Processor",
@@ -21,6 +22,7 @@ public partial class SecurityTests
     [SkippableTheory]
     [InlineData("sthost")]
     [InlineData("sttokens")]
+    [InlineData("stbackup")]
     public async Task A_storage_account_takes_identities_only(string prefix)
     {
         var account = Assert.Single(
@@ -39,7 +41,7 @@ public partial class SecurityTests
     {
         var deployment = await Bicep.Usual;
 
-        Assert.Equal(2, deployment.Of("Microsoft.Storage/storageAccounts").Count);
+        Assert.Equal(3, deployment.Of("Microsoft.Storage/storageAccounts").Count);
         Assert.All(
             deployment.Of("Microsoft.Storage/storageAccounts/blobServices/containers"),
             container => Assert.Equal("None", container.At("properties.publicAccess")));
@@ -130,6 +132,7 @@ public partial class SecurityTests
             [
                 "app: Key Vault Secrets User on vaults/kv-",
                 "app: Monitoring Metrics Publisher on components/appi-",
+                "app: Storage Blob Data Contributor on storageAccounts/stbackup/blobServices/default/containers/token-backups",
                 "app: Storage Blob Data Owner on storageAccounts/sthost",
                 "app: Storage Table Data Contributor on storageAccounts/sthost",
                 "app: Storage Table Data Contributor on storageAccounts/sttokens/tableServices/default/tables/WixInstances",
@@ -183,7 +186,7 @@ public partial class SecurityTests
             .Select(resource => resource.At("name")!)
             .ToList();
 
-        Assert.Equal(7, names.Count);
+        Assert.Equal(8, names.Count);
         Assert.All(names, name => Assert.Matches(@"^\[guid\(.*resourceId\(.*PrincipalId'\), variables\('\w+'\)(\[copyIndex\(\)\])?\)\]$", name));
     }
 
@@ -199,7 +202,7 @@ public partial class SecurityTests
         Assert.DoesNotContain(AllResources(template), resource => resource.At("type")!.Contains("vaults/secrets", StringComparison.Ordinal));
         Assert.Equal(
             [
-                "APP_URL", "AZURE_FUNCTION_APP_NAME", "AZURE_KEY_VAULT_NAME", "AZURE_LOCATION", "AZURE_LOG_ANALYTICS_WORKSPACE_NAME",
+                "APP_URL", "AZURE_BACKUP_STORAGE_NAME", "AZURE_FUNCTION_APP_NAME", "AZURE_KEY_VAULT_NAME", "AZURE_LOCATION", "AZURE_LOG_ANALYTICS_WORKSPACE_NAME",
                 "AZURE_RESOURCE_GROUP", "AZURE_TENANT_ID", "AZURE_TOKEN_STORAGE_NAME", "REDIRECT_URL", "WEBHOOK_URL",
             ],
             template.GetProperty("outputs").EnumerateObject().Select(output => output.Name).Order());
@@ -234,7 +237,7 @@ public partial class SecurityTests
                 Assert.Equal("None", resource.At("properties.networkAcls.bypass"));
             });
         Assert.Equal(
-            ["kv-: vault", "sthost: blob", "sthost: queue", "sthost: table", "sttokens: table"],
+            ["kv-: vault", "stbackup: blob", "sthost: blob", "sthost: queue", "sthost: table", "sttokens: table"],
             deployment.Of("Microsoft.Network/privateEndpoints")
                 .Select(endpoint => endpoint.GetProperty("properties").GetProperty("privateLinkServiceConnections")[0].GetProperty("properties"))
                 .Select(to => $"{KindOf(to.At("privateLinkServiceId")!.Split('/')[^1])}: {to.GetProperty("groupIds")[0]}")

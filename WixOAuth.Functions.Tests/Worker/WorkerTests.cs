@@ -15,7 +15,7 @@ public sealed class WorkerTests(AzuriteFixture azurite)
     [Fact]
     public async Task Functions_that_the_worker_reports_are_the_documented_ones()
     {
-        await using var bed = await WorkerBed.StartAsync(azurite);
+        await using var bed = await WorkerBed.StartAsync(azurite, ("BackupSchedule", "0 37 2 * * *"));
         var functions = bed.Host.Functions;
 
         AssertSame(
@@ -25,6 +25,15 @@ public sealed class WorkerTests(AzuriteFixture azurite)
         AssertSame(
             Repository.Table("docs/http-api.md", "## Timers").Select(row => $"{row[0]} %{row[1]}%"),
             functions.Where(function => !function.IsHttp && function.Schedule is { Length: > 0 }).Select(function => $"{function.Name} {function.Schedule}"));
+        await bed.EndAsync();
+    }
+
+    [Fact]
+    public async Task Backup_is_not_reported_when_it_has_no_schedule()
+    {
+        await using var bed = await WorkerBed.StartAsync(azurite);
+        Assert.Contains(bed.Host.Functions, function => function.Name == "Housekeeping");
+        Assert.DoesNotContain(bed.Host.Functions, function => function.Name == "Backup");
         await bed.EndAsync();
     }
 

@@ -13,8 +13,10 @@ internal static class InstanceEvents
     /// <param name="after">The record that replaces it.</param>
     public static IEnumerable<(InstanceEventType Type, string Reason)> Between(Instance? before, Instance after)
     {
-        var consented = after.ConsentId is not null && after.ConsentId != before?.ConsentId;
-        if (StatusEvent(before, after, consented) is { } change)
+        var newTokens = after.ConsentId is not null && after.ConsentId != before?.ConsentId ? "consent"
+            : after.ImportedAt is not null && after.ImportedAt != before?.ImportedAt ? "import"
+            : null;
+        if (StatusEvent(before, after, newTokens) is { } change)
         {
             yield return change;
         }
@@ -30,12 +32,12 @@ internal static class InstanceEvents
         }
     }
 
-    private static (InstanceEventType Type, string Reason)? StatusEvent(Instance? before, Instance after, bool consented) =>
+    private static (InstanceEventType Type, string Reason)? StatusEvent(Instance? before, Instance after, string? newTokens) =>
         (before?.Status, after.Status) switch
         {
             (null or InstanceStatus.Removed, InstanceStatus.Removed) => null,
             (_, InstanceStatus.Removed) => (InstanceEventType.Removed, after.Forgotten ? "forgotten" : "app_removed"),
-            (_, InstanceStatus.Active) when consented => (WasServed(before) ? InstanceEventType.Reconnected : InstanceEventType.Connected, "consent"),
+            (_, InstanceStatus.Active) when newTokens is not null => (WasServed(before) ? InstanceEventType.Reconnected : InstanceEventType.Connected, newTokens),
 
             // A clone or a lost redirect: nobody consented here, and the first token shows that the installation works.
             (InstanceStatus.Active, InstanceStatus.Active) when IsFirstToken(before!, after) => (InstanceEventType.Connected, "app_installed"),

@@ -9,10 +9,13 @@ public sealed class ParkedEvents
     // Bounds one request or run; the next one goes on.
     private const int Batch = 10_000;
 
+    private static readonly TimeSpan KeptFor = TimeSpan.FromMinutes(1);
+
     private readonly IOutbox _outbox;
     private readonly TimeProvider _time;
     private readonly Telemetry _telemetry;
     private readonly ILogger<ParkedEvents> _logger;
+    private Finding? _last;
 
     /// <summary>Created by the service's registration.</summary>
     public ParkedEvents(IOutbox outbox, TimeProvider time, Telemetry telemetry, ILogger<ParkedEvents> logger) =>
@@ -44,6 +47,18 @@ public sealed class ParkedEvents
         return count;
     }
 
+    /// <summary>Whether any event is parked, as of a minute ago at most.</summary>
+    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
+    public async Task<bool> IsAnyAsync(CancellationToken cancellationToken)
+    {
+        if (_last is not { } last || _time.GetElapsedTime(last.At) >= KeptFor)
+        {
+            _last = last = new Finding(_time.GetTimestamp(), (await _outbox.ReadParkedAsync(1, cancellationToken)).Count > 0);
+        }
+
+        return last.IsAny;
+    }
+
     /// <summary>Removes the events that have been parked for longer than they are kept.</summary>
     /// <returns>How many.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
@@ -58,4 +73,6 @@ public sealed class ParkedEvents
 
         return old.Count;
     }
+
+    private sealed record Finding(long At, bool IsAny);
 }

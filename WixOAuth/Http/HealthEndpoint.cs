@@ -1,8 +1,11 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
+using WixOAuth.Events;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
+using WixOAuth.Settings;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -17,6 +20,9 @@ public sealed class HealthEndpoint(
     ISecretSource<AppSecretVersion> appSecret,
     IKeyRing protectionKeys,
     TokenProtector protector,
+    BackupMonitor backups,
+    ParkedEvents parked,
+    ServiceSettings settings,
     TimeProvider time,
     ILogger<HealthEndpoint> logger)
 {
@@ -63,8 +69,14 @@ public sealed class HealthEndpoint(
             await CheckKeysAsync(cancellationToken);
         });
         IReadOnlyList<string> degraded = [];
+        var isBackupOverdue = false;
+        var backup = CheckAsync(async cancellationToken => isBackupOverdue = await backups.IsOverdueAsync(cancellationToken));
+        var isAnyParked = false;
+        var events = CheckAsync(async cancellationToken => isAnyParked = settings.Events.Url is not null && await parked.IsAnyAsync(cancellationToken));
         var state = CheckAsync(async cancellationToken => degraded = DegradedBy(await states.ReadSweepStateAsync(cancellationToken)));
-        var (storageStatus, secretsStatus, _) = (await storage, await secrets, await state);
+        var (storageStatus, secretsStatus) = (await storage, await secrets);
+        await Task.WhenAll(state, backup, events);
+        degraded = [.. degraded, .. isAnyParked ? ["events_parked"] : Array.Empty<string>(), .. isBackupOverdue ? ["backup_overdue"] : Array.Empty<string>()];
         return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus, degraded);
     }
 

@@ -24,6 +24,14 @@ internal sealed record LinkBody(string Url, DateTimeOffset ExpiresOn)
 
 internal sealed record RedeliveryBody(int Events);
 
+internal sealed record ImportRequestBody(string? RefreshToken, string? Customer, DateTimeOffset? ConsentedAt)
+{
+    // Holds a token.
+    public override string ToString() => "[redacted]";
+}
+
+internal sealed record ImportBody(string InstanceId, string Outcome);
+
 internal sealed record SiteBody(string? Id, string? Name, string? Url);
 
 internal sealed record TokenStateBody(
@@ -57,6 +65,8 @@ internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, s
 [JsonSerializable(typeof(CustomerBody))]
 [JsonSerializable(typeof(LinkBody))]
 [JsonSerializable(typeof(RedeliveryBody))]
+[JsonSerializable(typeof(ImportRequestBody))]
+[JsonSerializable(typeof(ImportBody))]
 [JsonSerializable(typeof(InstanceBody))]
 [JsonSerializable(typeof(InstanceListBody))]
 internal sealed partial class Json : JsonSerializerContext;

@@ -22,6 +22,9 @@ internal static class Problems
     public static IResult WixUnavailable(TimeSpan retryAfter) =>
         new ProblemAnswer(503, "wix_unavailable", "Wix gives no token at the moment.", retryAfter);
 
+    public static IResult ImportRejected() => new ProblemAnswer(
+        409, "import_rejected", "Wix refuses this refresh token, or it belongs to another instance or app. Nothing was saved.");
+
     public static IResult Unexpected() => new ProblemAnswer(500, "internal_error", "Something went wrong here.");
 
     /// <summary>The problem that a result without a token is.</summary>

@@ -3,6 +3,7 @@ using WixOAuth.Events;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
@@ -17,6 +18,8 @@ public sealed partial class TimerEndpoints(
     ConsumedStateCleanup cleanup,
     Housekeeping housekeeping,
     TokenReencryption reencryption,
+    BackupTimer backup,
+    BackupMonitor backups,
     TimeProvider time,
     ILogger<TimerEndpoints> logger,
     ParkedEvents parked,
@@ -28,13 +31,15 @@ public sealed partial class TimerEndpoints(
 
     /// <summary>
     /// The timer <c>RefreshTokens</c>: sweeps, or has the shards swept by whoever takes their messages. Once an hour consumed
-    /// states are removed beside the sweep. Events that wait are delivered beside it too.
+    /// states are removed beside the sweep. Events that wait are delivered beside it too, and
+    /// an overdue copy is logged.
     /// </summary>
     /// <exception cref="TimerFailedException">One of these failed.</exception>
     public async Task RefreshTokens(CancellationToken cancellationToken) => ThrowIfAny(await Task.WhenAll(
         FailureOfAsync(nameof(RefreshTokens), () => SweepOrSendAsync(cancellationToken), cancellationToken),
         FailureOfAsync(nameof(RefreshTokens), () => cleanup.RunHourlyAsync(cancellationToken), cancellationToken),
-        FailureOfAsync(nameof(RefreshTokens), () => DeliverEventsAsync(cancellationToken), cancellationToken)));
+        FailureOfAsync(nameof(RefreshTokens), () => DeliverEventsAsync(cancellationToken), cancellationToken),
+        FailureOfAsync(nameof(RefreshTokens), () => backups.IsOverdueAsync(cancellationToken), cancellationToken)));
 
     /// <summary>A message of the queue <c>refresh-shards</c>: a shard's number. Anything else is dropped, and logged.</summary>
     /// <exception cref="TimerFailedException">The sweep failed.</exception>
@@ -73,6 +78,11 @@ public sealed partial class TimerEndpoints(
             await parked.CountAsync(cancellationToken);
         }
     }
+
+    /// <summary>The timer <c>Backup</c>: copies the table.</summary>
+    /// <exception cref="TimerFailedException">The copy failed.</exception>
+    public async Task Backup(CancellationToken cancellationToken) =>
+        ThrowIfAny(await FailureOfAsync(nameof(Backup), () => backup.RunAsync(cancellationToken), cancellationToken));
 
     private async Task SweepOrSendAsync(CancellationToken cancellationToken)
     {

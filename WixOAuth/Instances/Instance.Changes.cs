@@ -96,6 +96,7 @@ public sealed partial record Instance
             SetupCompletedAt = setupCompletedAt,
             SetupPending = consent.SendSetupCompleted && setupCompletedAt is null,
             CustomerConflictAt = IsCustomerConflict(before, consent) ? now : null,
+            ImportedAt = before?.ImportedAt,
             EventSequence = before?.EventSequence,
         };
     }
@@ -243,6 +244,7 @@ public sealed partial record Instance
             WixRemovedAt = before?.WixRemovedAt,
             InstalledBefore = before is not null,
             SetupPending = canMint && sendSetupCompleted,
+            ImportedAt = before?.ImportedAt,
             EventSequence = before?.EventSequence,
         };
     }
@@ -354,6 +356,7 @@ public sealed partial record Instance
         WixInstalledAt = before?.WixInstalledAt,
         WixRemovedAt = before?.WixRemovedAt,
         InstalledBefore = before?.InstalledBefore ?? false,
+        ImportedAt = before?.ImportedAt,
         EventSequence = before?.EventSequence,
     };
 

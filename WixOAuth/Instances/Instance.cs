@@ -220,6 +220,9 @@ public sealed partial record Instance
     /// <summary>When a consent last named another customer than <see cref="Customer"/>, which stayed.</summary>
     public DateTimeOffset? CustomerConflictAt { get; init; }
 
+    /// <summary>When an import last replaced its tokens.</summary>
+    public DateTimeOffset? ImportedAt { get; init; }
+
     /// <summary>
     /// The sequence of the last event that was written for it. The store sets it, so that events stay in order although
     /// the clocks of processes differ.

@@ -14,7 +14,7 @@ namespace WixOAuth.Instances;
 /// takes longer, as asking Wix for tokens, is left to the timer by making the instance due.
 /// </remarks>
 public sealed class InstanceLife(
-    InstanceWriter writer, TokenService tokenService, ServiceSettings settings, TimeProvider time, ILogger<InstanceLife> logger)
+    InstanceWriter writer, TokenService tokenService, IForgottenInstances forgotten, ServiceSettings settings, TimeProvider time, ILogger<InstanceLife> logger)
 {
     private bool SendSetupCompleted => settings.Wix.SetupCompletion == SetupCompletion.OnInstall;
 
@@ -55,8 +55,14 @@ public sealed class InstanceLife(
     /// <param name="cancellationToken">Ends the wait; the write may have landed all the same.</param>
     /// <returns>False when it was forgotten before.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; it may be forgotten again.</exception>
-    public Task<bool> ForgetAsync(InstanceId id, CancellationToken cancellationToken) =>
-        ChangeAsync("ForgetInstance", id, (before, now) => Instance.Forget(before, id, now), cancellationToken);
+    public async Task<bool> ForgetAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        var isNews = await ChangeAsync("ForgetInstance", id, (before, now) => Instance.Forget(before, id, now), cancellationToken);
+
+        // Also when it was forgotten before: that may be a repeat of a call which failed here.
+        await forgotten.AddAsync(id, cancellationToken);
+        return isNews;
+    }
 
     /// <summary><c>SetCustomer</c>: says whom a site belongs to, or that it belongs to nobody.</summary>
     /// <returns>The instance as it is now; unchanged where it is removed. Null when it is not known.</returns>

@@ -22,6 +22,9 @@ public sealed partial class ServiceSettings
     /// <summary><c>Tables__…</c></summary>
     public TablesOptions Tables { get; } = new();
 
+    /// <summary><c>Backup__…</c></summary>
+    public BackupOptions Backup { get; } = new();
+
     /// <summary><c>Sweep</c> and <c>Sweep__…</c></summary>
     public SweepOptions Sweep { get; } = new();
 
@@ -41,6 +44,7 @@ public sealed partial class ServiceSettings
         var settings = new ServiceSettings(reader.Problems);
         settings.ReadWix(reader);
         settings.ReadTables(reader);
+        settings.ReadBackup(reader);
         settings.ReadTokens(reader);
         settings.ReadSweep(reader);
         settings.ReadSecrets(reader);
@@ -95,6 +99,26 @@ public sealed partial class ServiceSettings
 
         Tables.Name = reader.Parse(
             "Tables__Name", Tables.Name, "should be 3 to 63 letters and digits, a letter first", text => (TableName().IsMatch(text), text));
+    }
+
+    private void ReadBackup(SettingsReader reader)
+    {
+        Backup.ServiceUri = reader.Url("Backup__ServiceUri", null);
+        Backup.ConnectionString = reader.Parse(
+            "Backup__ConnectionString",
+            null,
+            "should be a storage connection string, or UseDevelopmentStorage=true",
+            text => (IsConnectionString(text, "BlobEndpoint"), new ConnectionString(text)));
+        if (reader.Text("Backup__ServiceUri") is not null && reader.Text("Backup__ConnectionString") is not null)
+        {
+            reader.Problem("Backup__ServiceUri and Backup__ConnectionString", "should not both be given");
+        }
+
+        Backup.Container = reader.Parse(
+            "Backup__Container",
+            Backup.Container,
+            "should be 3 to 63 lower-case letters, digits and single hyphens, a letter or digit first and last",
+            text => (text.Length is >= 3 and <= 63 && ContainerName().IsMatch(text), text));
     }
 
     private void ReadTokens(SettingsReader reader)
@@ -234,6 +258,9 @@ public sealed partial class ServiceSettings
 
     [GeneratedRegex(@"\A[A-Za-z][A-Za-z0-9]{2,62}\z")]
     private static partial Regex TableName();
+
+    [GeneratedRegex(@"\A[a-z0-9]+(-[a-z0-9]+)*\z")]
+    private static partial Regex ContainerName();
 
     [GeneratedRegex(@"\A[A-Za-z0-9-]{1,127}\z")]
     private static partial Regex VaultName();

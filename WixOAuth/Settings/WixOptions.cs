@@ -93,6 +93,22 @@ public sealed class TablesOptions
     public string Name { get; set; } = "WixInstances";
 }
 
+/// <summary>The settings <c>Backup__…</c>: at most one of the first two is given; without either no copies are made.</summary>
+public sealed class BackupOptions
+{
+    /// <summary>Where the blob service of the copies is; signed in to with the app's identity.</summary>
+    public Uri? ServiceUri { get; set; }
+
+    /// <summary>How to reach that blob service, with its key: printed nowhere.</summary>
+    public ConnectionString? ConnectionString { get; set; }
+
+    /// <summary>The container's name: 3 to 63 lower-case letters, digits and single hyphens.</summary>
+    public string Container { get; set; } = "token-backups";
+
+    /// <summary>Whether copies are made at all.</summary>
+    public bool IsConfigured => ServiceUri is not null || ConnectionString is not null;
+}
+
 /// <summary>A storage connection string; holds the account's key.</summary>
 /// <param name="text">The connection string.</param>
 public sealed class ConnectionString(string text) : SecretText(text);

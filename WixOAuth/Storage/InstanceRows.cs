@@ -44,6 +44,33 @@ internal static class InstanceRows
 
     public static string DueKey(DateTimeOffset due, InstanceId id) => $"d|{Ticks(due)}|{id}";
 
+    /// <summary>All rows of a shard, of whatever kind.</summary>
+    public static string ShardFilter(string shard) => TableClient.CreateQueryFilter($"PartitionKey eq {shard}");
+
+    /// <summary>Whether a row is an instance.</summary>
+    public static bool IsInstance(string rowKey) => rowKey.StartsWith("i|", StringComparison.Ordinal);
+
+    /// <summary>Whether a row is one of the due or the status index.</summary>
+    public static bool IsIndex(string rowKey) => rowKey.StartsWith("d|", StringComparison.Ordinal) || rowKey.StartsWith("s|", StringComparison.Ordinal);
+
+    /// <summary>Whether a row is a count of refreshes, which is of no use after an hour.</summary>
+    public static bool IsTally(string rowKey) => rowKey.StartsWith("h|", StringComparison.Ordinal);
+
+    /// <summary>The keys of the index rows that an instance's row asks for; none for a row that is not of this layout.</summary>
+    public static IEnumerable<string> IndexKeys(TableEntity row)
+    {
+        if (ReadId(row.RowKey) is not { } id || RestoredRow.Read(row) is not { Status: { } status } state)
+        {
+            yield break;
+        }
+
+        yield return StatusKey(status, id);
+        if (state.DueAt is { } due)
+        {
+            yield return DueKey(due, id);
+        }
+    }
+
     /// <summary>A range of the due index: all that was due at <paramref name="now"/>.</summary>
     public static string DueFilter(string shard, DateTimeOffset now) => Range(shard, "d|", $"d|{Ticks(now, 1)}");
 
@@ -188,6 +215,7 @@ internal static class InstanceRows
         Put(row, "SetupCompletedAt", instance.SetupCompletedAt);
         row["SetupPending"] = instance.SetupPending;
         Put(row, "CustomerConflictAt", instance.CustomerConflictAt);
+        Put(row, "ImportedAt", instance.ImportedAt);
         Put(row, "EventSequence", instance.EventSequence);
         return row;
     }
@@ -235,6 +263,7 @@ internal static class InstanceRows
             SetupCompletedAt = from.Time("SetupCompletedAt"),
             SetupPending = from.Flag("SetupPending"),
             CustomerConflictAt = from.Time("CustomerConflictAt"),
+            ImportedAt = from.Time("ImportedAt"),
             EventSequence = from.Optional<long>("EventSequence"),
         };
     }

@@ -26,6 +26,15 @@ public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> a
     /// <summary>Whether the settings allow client credentials.</summary>
     public bool MayUseClientCredentials => settings.Wix.ClientCredentialsFallback;
 
+    /// <summary>
+    /// Tries an imported refresh token, or without one the app's own credentials. A rejection says nothing about the app
+    /// secret: the import may be wrong.
+    /// </summary>
+    public async Task<TokenAnswer> TryAsync(InstanceId id, RefreshToken? refreshToken, CancellationToken cancellationToken) => Bounded((await AskAsync(
+        (secret, token) => refreshToken is null ? wix.RequestClientCredentialsTokenAsync(id, secret, token) : wix.RefreshAsync(refreshToken, secret, token),
+        isStillCurrent: null,
+        cancellationToken)).Answer);
+
     /// <summary>Whether the settings allow any grant for an instance; where not, only a consent helps.</summary>
     public bool HasAllowedGrant(Instance instance) => instance.RefreshToken is not null || settings.Wix.ClientCredentialsFallback;
 

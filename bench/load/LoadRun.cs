@@ -1,4 +1,5 @@
 using WixOAuth.Local;
+using WixOAuth.Local.PretendWix;
 using WixOAuth.Processes;
 
 namespace WixOAuth.Load;
@@ -28,11 +29,18 @@ internal sealed record LoadRun(Surroundings Around, bool Quick, int Sites, Cance
         LatencyMs = milliseconds == 0 ? new Dictionary<string, int>() : new Dictionary<string, int> { ["access"] = milliseconds },
     };
 
-    /// <summary>Makes stale installations that no other part has.</summary>
-    public async Task<IReadOnlyList<Guid>> AddStaleAsync(string table, int count, Azurite? azurite = null)
+    /// <summary>Sites of the pretend Wix that no other part has.</summary>
+    public IReadOnlyList<PretendSeed> NewSeeds(int count)
     {
         var seeds = Around.Wix.Seed(_seeded + count).Skip(_seeded).ToList();
         _seeded += count;
+        return seeds;
+    }
+
+    /// <summary>Makes stale installations that no other part has.</summary>
+    public async Task<IReadOnlyList<Guid>> AddStaleAsync(string table, int count, Azurite? azurite = null)
+    {
+        var seeds = NewSeeds(count);
         var seeder = SeederOf(table, azurite);
         await seeder.CreateTableAsync(CancellationToken);
         await seeder.AddStaleAsync(seeds, CancellationToken);

@@ -44,6 +44,8 @@ internal static partial class Parts
             ["start"] = StartAsync,
             ["worker"] = WorkerMeasures.MeasureAsync,
             ["marked"] = MarkedAsync,
+            ["import"] = Moving.ImportAsync,
+            ["restore"] = Moving.RestoreAsync,
         };
 
     private static async Task<IReadOnlyList<Measure>> InProcessAsync(LoadRun run)

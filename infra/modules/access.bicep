@@ -4,6 +4,8 @@ param appPrincipalId string
 param hostStorageName string
 param tokenStorageName string
 param tableName string
+param backupStorageName string
+param backupContainer string
 param keyVaultName string
 param applicationInsightsName string
 param byQueue bool
@@ -14,6 +16,7 @@ param vaultOfficerPrincipalType string
 var keyVaultSecretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 var keyVaultSecretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
+var storageBlobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 var storageTableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 var storageQueueDataReader = '19e7f393-937e-4f77-808e-94535e297925'
 var storageQueueDataMessageProcessor = '8a0f0c08-91a1-4084-bc3d-661d67233fed'
@@ -32,6 +35,18 @@ resource tokenStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = 
 
     resource table 'tables' existing = {
       name: tableName
+    }
+  }
+}
+
+resource backupStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: backupStorageName
+
+  resource blobService 'blobServices' existing = {
+    name: 'default'
+
+    resource container 'containers' existing = {
+      name: backupContainer
     }
   }
 }
@@ -63,6 +78,16 @@ resource appKeepsTokens 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
+  }
+}
+
+resource appWritesCopies 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: backupStorage::blobService::container
+  name: guid(backupStorage::blobService::container.id, appPrincipalId, storageBlobDataContributor)
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageBlobDataContributor)
   }
 }
 

@@ -11,6 +11,8 @@ param hostTableEndpoint string
 param queueEndpoint string
 param tableEndpoint string
 param tableName string
+param backupBlobEndpoint string
+param backupContainer string
 param vaultUri string
 param applicationInsightsConnectionString string
 param alwaysReadyHttpInstances int
@@ -27,6 +29,8 @@ param entraClientId string
 param tokenAudience string
 param entraAllowedApplications string[]
 param idleAfter string
+param wixPreferredGrant string
+param eventsUrl string
 param refreshConcurrency int
 param byQueue bool
 param alwaysReadyShardInstances int
@@ -139,6 +143,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       AzureWebJobsDisableHomepage: 'true'
       RefreshSchedule: refreshSchedule
       HousekeepingSchedule: housekeepingSchedule
+      BackupSchedule: '0 37 2 * * *'
       Wix__AppId: wixAppId
       Wix__RedirectUrl: registeredRedirectUrl
       Wix__AppSecretName: 'wix-app-secret'
@@ -146,9 +151,14 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       Wix__WebhookPublicKeyName: empty(wixWebhookPublicKey) ? 'wix-webhook-public-key' : ''
       Wix__SetupCompletion: wixSetupCompletion
       Wix__ClientCredentialsFallback: string(wixClientCredentialsFallback)
+      Wix__PreferredGrant: wixPreferredGrant
+      Events__Url: eventsUrl
+      Events__SecretName: 'events-secret'
       KeyVault__VaultUri: vaultUri
       Tables__ServiceUri: tableEndpoint
       Tables__Name: tableName
+      Backup__ServiceUri: backupBlobEndpoint
+      Backup__Container: backupContainer
       Tokens__IdleAfter: idleAfter
       Tokens__RefreshConcurrency: string(refreshConcurrency)
       Tokens__SweepBy: byQueue ? 'Queue' : 'Timer'

@@ -3,6 +3,7 @@ param location string
 param tags object
 param hostStorageName string
 param tokenStorageName string
+param backupStorageName string
 param keyVaultName string
 param byQueue bool
 
@@ -12,6 +13,10 @@ resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
 
 resource tokenStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: tokenStorageName
+}
+
+resource backupStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: backupStorageName
 }
 
 resource keyVault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
@@ -30,6 +35,7 @@ var usualEndpoints = [
   { name: 'host-blob', resourceId: hostStorage.id, groupId: 'blob', zone: 0 }
   { name: 'host-table', resourceId: hostStorage.id, groupId: 'table', zone: 1 }
   { name: 'tokens-table', resourceId: tokenStorage.id, groupId: 'table', zone: 1 }
+  { name: 'backups-blob', resourceId: backupStorage.id, groupId: 'blob', zone: 0 }
   { name: 'keyvault', resourceId: keyVault.id, groupId: 'vault', zone: 2 }
 ]
 var endpoints = concat(

@@ -80,6 +80,16 @@ var usualAlerts = [
     outOf: 1
   }
   {
+    name: 'backup-overdue'
+    title: 'The last copy of the tokens is more than 26 hours old'
+    severity: 1
+    minutes: 60
+    query: loadTextContent('../queries/backup-overdue.kql')
+    operator: 'GreaterThanOrEqual'
+    threshold: 1
+    outOf: 1
+  }
+  {
     name: 'due-lag'
     title: 'Tokens are refreshed minutes after they were due'
     severity: 2
@@ -107,6 +117,16 @@ var usualAlerts = [
     query: loadTextContent('../queries/sites-on-fallback.kql')
     operator: 'GreaterThan'
     threshold: 4
+    outOf: 1
+  }
+  {
+    name: 'events-parked'
+    title: 'The delivery of events to your receiver was given up'
+    severity: 2
+    minutes: 60
+    query: loadTextContent('../queries/events-parked.kql')
+    operator: 'GreaterThan'
+    threshold: 0
     outOf: 1
   }
   {

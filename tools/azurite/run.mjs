@@ -1,7 +1,7 @@
-// Runs Azurite's table service, and its queue service when asked to, for as long as standard input is open: however the program
-// that started it ends, even killed, the pipe closes, the data is saved and this process is gone.
+// Runs Azurite's table and blob services, and its queue service when asked to, for as long as standard input is open: however
+// the program that started it ends, even killed, the pipe closes, the data is saved and this process is gone.
 //
-//   node run.mjs <folder> [at-end] [queue]     prints "listening <port> [<queue port>]" as soon as requests are answered
+//   node run.mjs <folder> [at-end] [queue]     prints "listening table=<port> blob=<port> [queue=<port>]" as soon as requests are answered
 //
 // With "at-end" data is saved at the end only: for a large table Azurite stands still for seconds, every five of them.
 //
@@ -12,6 +12,8 @@ import { join } from 'node:path';
 
 const azurite = createRequire(import.meta.url);
 const { AzuriteTelemetryClient } = azurite('azurite/dist/src/common/Telemetry');
+const BlobConfiguration = azurite('azurite/dist/src/blob/BlobConfiguration').default;
+const BlobServer = azurite('azurite/dist/src/blob/BlobServer').default;
 const TableConfiguration = azurite('azurite/dist/src/table/TableConfiguration').default;
 const TableServer = azurite('azurite/dist/src/table/TableServer').default;
 
@@ -23,7 +25,7 @@ if (!folder) {
 mkdirSync(folder, { recursive: true });
 AzuriteTelemetryClient.init(folder, false);
 
-const server = new TableServer(new TableConfiguration(
+const tables = new TableServer(new TableConfiguration(
   '127.0.0.1',
   0, // any free port
   undefined, // keep connections alive as long as Azurite likes
@@ -34,6 +36,21 @@ const server = new TableServer(new TableConfiguration(
   undefined,
   false, // not loose: what Azure would refuse is refused
   true)); // skipApiVersionCheck: the SDK may know a newer version than Azurite
+
+const blobs = new BlobServer(new BlobConfiguration(
+  '127.0.0.1',
+  0,
+  undefined,
+  join(folder, '__azurite_db_blob__.json'),
+  join(folder, '__azurite_db_blob_extent__.json'),
+  [{ locationId: 'Default', locationPath: join(folder, '__blobstorage__'), maxConcurrency: 10 }],
+  false, // no access log
+  undefined,
+  false,
+  undefined,
+  false,
+  true));
+const servers = [tables, blobs];
 
 // Its messages live a minute at most, so they are kept in memory.
 async function startQueue() {
@@ -48,17 +65,18 @@ async function startQueue() {
 
 // Ends even while a connection is open: by then the data is saved, and nobody is left to answer.
 let closing;
-const close = () => (closing ??= server.close().then(() => process.exit(0)));
+const close = () => (closing ??= Promise.all(servers.map((server) => server.close())).then(() => process.exit(0)));
 
 // Ctrl+C reaches this process too, but the program that started it may still have something to save.
 process.on('SIGINT', () => process.stdin.isTTY && close());
 process.on('SIGTERM', close);
 
-await server.start();
+await Promise.all(servers.map((server) => server.start()));
 if (options.includes('at-end')) {
-  server.metadataStore.db.autosaveDisable();
+  tables.metadataStore.db.autosaveDisable();
 }
 
-const queuePort = options.includes('queue') ? ` ${await startQueue()}` : '';
+const queuePort = options.includes('queue') ? ` queue=${await startQueue()}` : '';
 process.stdin.on('end', close).on('error', close).resume();
-console.log(`listening ${new URL(server.getHttpServerAddress()).port}${queuePort}`);
+const portOf = (server) => new URL(server.getHttpServerAddress()).port;
+console.log(`listening table=${portOf(tables)} blob=${portOf(blobs)}${queuePort}`);

@@ -1,0 +1,34 @@
+using Microsoft.Extensions.Configuration;
+using Spectre.Console;
+
+namespace WixOAuth.Cli;
+
+/// <summary>What a command has around it; tests bring their own.</summary>
+internal sealed class CliEnvironment
+{
+    /// <summary>Results: what a pipe reads.</summary>
+    public required TextWriter Out { get; init; }
+
+    /// <summary>Progress, questions and problems.</summary>
+    public required IAnsiConsole Terminal { get; init; }
+
+    /// <summary>The environment variables, with <c>:</c> for <c>__</c>.</summary>
+    public required IConfiguration Variables { get; init; }
+
+    public required TimeProvider Time { get; init; }
+
+    /// <summary>Whether somebody can answer a question.</summary>
+    public required bool IsInteractive { get; init; }
+
+    public static CliEnvironment OfProcess() => new()
+    {
+        Out = Console.Out,
+        Terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) }),
+        Variables = new ConfigurationBuilder().AddEnvironmentVariables().Build(),
+        Time = TimeProvider.System,
+        IsInteractive = !Console.IsInputRedirected && !Console.IsErrorRedirected,
+    };
+
+    /// <summary>Prints a line to the terminal as it is.</summary>
+    public void Say(string line) => Terminal.WriteLine(line);
+}

@@ -1,0 +1,74 @@
+using System.CommandLine;
+using System.Globalization;
+using WixOAuth.Cli.Doctor;
+using WixOAuth.Cli.Output;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Cli.Commands;
+
+/// <summary><c>wixoauth doctor</c></summary>
+internal static class DoctorCommand
+{
+    private static readonly Option<string?> s_url = new("--url") { Description = "The service's address; without it the host of Wix__RedirectUrl." };
+    private static readonly Option<bool> s_outside = new("--outside") { Description = "Only what anybody can see; needs no settings." };
+    private static readonly Option<bool> s_bridge = new("--bridge") { Description = "Only ask Wix for client-credentials tokens, and say how many sites are ready for them. Nothing is saved." };
+    private static readonly Option<int> s_sample = new("--sample") { Description = "How many sites --bridge asks for.", DefaultValueFactory = _ => 50 };
+    private static readonly Option<bool> s_all = new("--all") { Description = "Have --bridge ask for all sites." };
+
+    public static Command Create(CliEnvironment environment)
+    {
+        var (settings, json) = (BackupCommand.SettingsOption(), Results.JsonOption());
+        var command = CommandLine.Command(
+            "doctor",
+            "Checks a deployment from outside and inside, and says in one line each what is wrong and what to do. It changes nothing.",
+            "wixoauth doctor                                            # on a laptop, while WixOAuth.Local runs",
+            "wixoauth doctor --url https://YOUR-APP.azurewebsites.net --outside",
+            "wixoauth doctor --bridge --sample 200");
+        foreach (var option in new Option[] { s_url, s_outside, s_bridge, s_sample, s_all, settings, json })
+        {
+            command.Options.Add(option);
+        }
+
+        command.SetAction((parsed, cancellationToken) =>
+            RunAsync(environment, parsed, parsed.GetValue(settings), new Results(environment, parsed.GetValue(json)), cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(CliEnvironment environment, ParseResult parsed, string? settings, Results results, CancellationToken cancellationToken)
+    {
+        var configuration = Deployment.ReadConfiguration(environment, settings);
+        await using var inside = new InsideChecks(configuration, environment.Time);
+        if (parsed.GetValue(s_bridge))
+        {
+            return await TryBridgeAsync(environment, inside, parsed.GetValue(s_all) ? int.MaxValue : parsed.GetValue(s_sample), results, cancellationToken);
+        }
+
+        var wix = new Uri(configuration["Wix:ApiUrl"] is { Length: > 0 } given ? given : "https://www.wixapis.com");
+        using var outside = new OutsideChecks(FindUrl(parsed.GetValue(s_url) ?? configuration["Wix:RedirectUrl"]), wix, environment.Time);
+        var findings = parsed.GetValue(s_outside) ? outside.RunAsync(cancellationToken) : outside.RunAsync(cancellationToken).Concat(inside.RunAsync(cancellationToken));
+        var failed = 0;
+        await foreach (var finding in findings)
+        {
+            failed += finding.Verdict == Verdict.Failed ? 1 : 0;
+            results.Write(finding.ToString(), new { finding.Check, Verdict = Words.Of(finding.Verdict), finding.Message });
+        }
+
+        return failed == 0 ? ExitCode.Ok : ExitCode.Failed;
+    }
+
+    private static Uri FindUrl(string? text) => Uri.TryCreate(text, UriKind.Absolute, out var url)
+        ? new Uri(url.GetLeftPart(UriPartial.Authority))
+        : throw new BadUseException("Give the service's address with --url.");
+
+    private static async Task<int> TryBridgeAsync(CliEnvironment environment, InsideChecks inside, int sites, Results results, CancellationToken cancellationToken)
+    {
+        var (ready, rejected, unknown) = await ProgressDisplay.RunAsync(
+            environment, "Asking Wix", sites == int.MaxValue ? 0 : sites, meter => inside.TryBridgeAsync(sites, meter, cancellationToken));
+        results.Write(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{ready:N0} of {ready + rejected + unknown:N0} sites are ready for client credentials; {rejected:N0} are rejected by Wix (the app was removed, or the grant is not open to this app), {unknown:N0} got no clear answer (try again)"),
+            new { Ready = ready, Rejected = rejected, Unknown = unknown });
+        return rejected + unknown == 0 ? ExitCode.Ok : ExitCode.Failed;
+    }
+}

@@ -1,0 +1,119 @@
+using System.Text.Json;
+using Azure.Core;
+using Azure.Data.Tables;
+using Azure.Identity;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using WixOAuth.Maintenance.Backup;
+using WixOAuth.Protection;
+using WixOAuth.Secrets;
+using WixOAuth.Settings;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Cli;
+
+/// <summary>
+/// The table, the copies and the keys of a deployment, reached directly with the service's own settings: from the
+/// environment, then from a file in the form of local.settings.json.
+/// </summary>
+internal sealed class Deployment : IDisposable
+{
+    /// <summary>What WixOAuth.Local leaves in its data folder while it runs.</summary>
+    public const string LaptopFile = ".data/settings.json";
+
+    private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+    private readonly Lazy<ServiceProvider> _services;
+    private readonly Lazy<TokenCredential> _credential = new(() => new DefaultAzureCredential());
+
+    private Deployment(IConfiguration configuration)
+    {
+        Settings = ServiceSettings.Read(configuration);
+        _services = new Lazy<ServiceProvider>(() => new ServiceCollection().AddLogging().AddSecrets(Settings).AddProtection(Settings).BuildServiceProvider());
+    }
+
+    public ServiceSettings Settings { get; }
+
+    public IKeyRing Keys => _services.Value.GetRequiredService<IKeyRing>();
+
+    public TokenProtector Protector => _services.Value.GetRequiredService<TokenProtector>();
+
+    /// <summary>Reads the settings, and refuses those of the named sections that are missing or bad.</summary>
+    /// <exception cref="BadUseException">Settings are missing or bad.</exception>
+    public static Deployment Read(CliEnvironment environment, string? file, params string[] sections)
+    {
+        // A laptop's app secret is of no use here, but the service does not open its keys without one.
+        var configuration = new ConfigurationBuilder()
+            .AddInMemoryCollection([new("Wix:AppSecret", "not used")])
+            .AddConfiguration(ReadConfiguration(environment, file))
+            .Build();
+        if (!string.IsNullOrWhiteSpace(configuration["KeyVault:VaultUri"]))
+        {
+            configuration["Wix:AppSecret"] = "";
+        }
+
+        var deployment = new Deployment(configuration);
+        var problems = deployment.Settings.Problems.Where(problem => sections.Any(section => problem.StartsWith(section + "__", StringComparison.Ordinal))).ToList();
+        if (sections.Contains("Backup") && !deployment.Settings.Backup.IsConfigured)
+        {
+            problems.Add("Backup__ServiceUri or Backup__ConnectionString should be given: the blob service that the copies are in.");
+        }
+
+        return problems.Count == 0
+            ? deployment
+            : throw new BadUseException($"{string.Join('\n', problems)}\nSet these in the environment as the service has them, or name a file with --settings.");
+    }
+
+    /// <summary>The environment over the file; without a file, local.settings.json or what a running WixOAuth.Local has left.</summary>
+    public static IConfiguration ReadConfiguration(CliEnvironment environment, string? file)
+    {
+        var found = file ?? new[] { "local.settings.json", LaptopFile }.FirstOrDefault(File.Exists);
+        if (file is not null && !File.Exists(file))
+        {
+            throw new BadUseException($"There is no file {file}.");
+        }
+
+        var values = found is null ? [] : ReadValues(found);
+        if (file is null && found != LaptopFile && File.Exists(LaptopFile))
+        {
+            foreach (var (name, value) in ReadValues(LaptopFile).Where(pair => string.IsNullOrWhiteSpace(values.GetValueOrDefault(pair.Key))))
+            {
+                values[name] = value;
+            }
+        }
+
+        return new ConfigurationBuilder().AddInMemoryCollection(values).AddConfiguration(environment.Variables).Build();
+    }
+
+    public TableClient OpenTable(string? name = null)
+    {
+        var options = new TablesOptions { ServiceUri = Settings.Tables.ServiceUri, ConnectionString = Settings.Tables.ConnectionString, Name = name ?? Settings.Tables.Name };
+        return TableConnection.Open(options, options.ServiceUri is null ? null : _credential.Value);
+    }
+
+    public BackupContainer OpenCopies() => BackupContainer.Open(Settings.Backup, Settings.Backup.ServiceUri is null ? null : _credential.Value);
+
+    public void Dispose()
+    {
+        if (_services.IsValueCreated)
+        {
+            _services.Value.Dispose();
+        }
+    }
+
+    private static Dictionary<string, string?> ReadValues(string file)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(file), s_lenient);
+            return document.RootElement.GetProperty("Values").EnumerateObject()
+                .ToDictionary(value => Colons(value.Name), value => (string?)value.Value.ToString(), StringComparer.OrdinalIgnoreCase);
+        }
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            // Without the cause, which may quote a secret.
+            throw new BadUseException($"{file} is not a settings file: JSON with an object \"Values\".");
+        }
+    }
+
+    private static string Colons(string name) => name.Replace("__", ":", StringComparison.Ordinal);
+}

@@ -1,0 +1,206 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
+using WixOAuth.Protection;
+using WixOAuth.Secrets;
+using WixOAuth.Settings;
+using WixOAuth.Webhooks;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Cli.Doctor;
+
+/// <summary>What can be seen with the service's own settings and an identity that may read what it reads. Nothing is written.</summary>
+internal sealed class InsideChecks(IConfiguration configuration, TimeProvider time) : IAsyncDisposable
+{
+    private const int SitesToTry = 200;
+    private ServiceProvider? _services;
+
+    public async IAsyncEnumerable<Finding> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var settings = ServiceSettings.Read(configuration);
+        foreach (var problem in settings.Problems)
+        {
+            yield return Finding.Failed("settings", problem);
+        }
+
+        if (settings.Problems.Count > 0)
+        {
+            yield return Finding.Skipped("table, keys, app secret, webhook key, backups", "the settings come first");
+            yield break;
+        }
+
+        yield return Finding.Ok("settings", "all are good");
+        _services = new ServiceCollection().AddLogging().AddWixOAuth(configuration).BuildServiceProvider();
+        Func<CancellationToken, Task<Finding>>[] checks = [CheckTableAsync, CheckKeyAsync, CheckAppSecretAsync, CheckWebhookKeyAsync, CheckBackupAsync, CheckEventsAsync];
+        foreach (var check in checks)
+        {
+            yield return await GuardAsync(check, cancellationToken);
+        }
+    }
+
+    /// <summary>
+    /// Asks for a client-credentials token for some sites, or all, and saves nothing: whether the bridge off refresh
+    /// tokens is open.
+    /// </summary>
+    public async Task<(long Ready, long Rejected, long Unknown)> TryBridgeAsync(int sites, IProgress<long> progress, CancellationToken cancellationToken)
+    {
+        var settings = ServiceSettings.Read(configuration);
+        if (settings.Problems.Count > 0)
+        {
+            throw new BadUseException(string.Join('\n', settings.Problems));
+        }
+
+        _services ??= new ServiceCollection().AddLogging().AddWixOAuth(configuration).BuildServiceProvider();
+        var (wix, secret) = (_services.GetRequiredService<WixClient>(), (await _services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(cancellationToken)).Value);
+        var (ready, rejected, unknown, asked) = (0L, 0L, 0L, 0L);
+        await Parallel.ForEachAsync(
+            ReadActive(cancellationToken).Take(sites),
+            new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellationToken },
+            async (instance, token) =>
+            {
+                _ = await wix.RequestClientCredentialsTokenAsync(instance.Id, secret, token) switch
+                {
+                    TokenAnswer.Granted => Interlocked.Increment(ref ready),
+                    TokenAnswer.Rejected => Interlocked.Increment(ref rejected),
+                    _ => Interlocked.Increment(ref unknown),
+                };
+                var count = Interlocked.Increment(ref asked);
+                progress.Report(count);
+            });
+        return (ready, rejected, unknown);
+    }
+
+    public ValueTask DisposeAsync() => _services?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    private IInstanceStore Store => _services!.GetRequiredService<IInstanceStore>();
+
+    private async Task<Finding> CheckTableAsync(CancellationToken cancellationToken)
+    {
+        await Store.FindAsync(default, cancellationToken);
+        return Finding.Ok("table", "can be read");
+    }
+
+    private async Task<Finding> CheckKeyAsync(CancellationToken cancellationToken)
+    {
+        await _services!.GetRequiredService<IKeyRing>().GetCurrentAsync(cancellationToken);
+        var protector = _services!.GetRequiredService<TokenProtector>();
+        await foreach (var instance in ReadActive(cancellationToken).Take(SitesToTry))
+        {
+            if (instance.RefreshToken is { } text)
+            {
+                return await protector.UnprotectRefreshTokenAsync(instance.Id, instance.RefreshTokenGeneration ?? instance.Generation, text, cancellationToken) is not null
+                    ? Finding.Ok("protection key", "opens a stored refresh token")
+                    : Finding.Failed("protection key", $"does not open a stored refresh token, which needs the key {text.KeyId}: bring that version back (runbook: a lost protection key); nothing is overwritten meanwhile");
+            }
+        }
+
+        return Finding.Ok("protection key", "can be read; no site has a refresh token yet to try it on");
+    }
+
+    private async Task<Finding> CheckAppSecretAsync(CancellationToken cancellationToken)
+    {
+        var secret = await _services!.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(cancellationToken);
+        if (await ReadActive(cancellationToken).FirstOrDefaultAsync(cancellationToken) is not { } instance)
+        {
+            return Finding.Skipped("app secret", "can be read, but no site is installed to try it with");
+        }
+
+        return await _services!.GetRequiredService<WixClient>().RequestClientCredentialsTokenAsync(instance.Id, secret.Value, cancellationToken) switch
+        {
+            TokenAnswer.Granted => Finding.Ok("app secret", "Wix takes it"),
+            TokenAnswer.Rejected => Finding.Warning("app secret", $"Wix refuses a client-credentials token for {instance.Id}: compare the secret with Wix's dashboard, unless that site removed the app"),
+            _ => Finding.Warning("app secret", "Wix gave no clear answer: try again later"),
+        };
+    }
+
+    private async Task<Finding> CheckWebhookKeyAsync(CancellationToken cancellationToken)
+    {
+        var settings = _services!.GetRequiredService<ServiceSettings>();
+        if (settings.Wix.WebhookPublicKeys.Count == 0 && settings.Wix.WebhookPublicKeyName.Length == 0)
+        {
+            return Finding.Warning("webhook key", "none is set, so removed apps are noticed late: put the app's public key from Wix's dashboard into Wix__WebhookPublicKey");
+        }
+
+        await _services!.GetRequiredService<ISecretSource<WebhookKeys>>().GetAsync(cancellationToken);
+        return Finding.Ok("webhook key", "can be read");
+    }
+
+    private async Task<Finding> CheckBackupAsync(CancellationToken cancellationToken)
+    {
+        if (_services!.GetService<BackupContainer>() is not { } copies)
+        {
+            return Finding.Warning("backup", "none are made: set Backup__ServiceUri, or a deleted table is lost");
+        }
+
+        if (await copies.ListAsync(cancellationToken) is not [.., var newest])
+        {
+            return Finding.Warning("backup", "there is no finished copy yet: run wixoauth backup");
+        }
+
+        var age = time.GetUtcNow() - BackupMonitor.TimeOf(newest);
+        return age <= BackupMonitor.OverdueAfter
+            ? Finding.Ok("backup", $"the last copy, {newest}, is {age.TotalHours:F0} hours old")
+            : Finding.Failed("backup", $"the last copy, {newest}, is {age.TotalHours:F0} hours old: see the log of the function Backup, and run wixoauth backup");
+    }
+
+    private async Task<Finding> CheckEventsAsync(CancellationToken cancellationToken)
+    {
+        if (configuration["Events:Url"]?.Trim() is not { Length: > 0 } text)
+        {
+            return Finding.Skipped("events", "no receiver is set (Events__Url)");
+        }
+
+        if (!Uri.TryCreate(text, UriKind.Absolute, out var url))
+        {
+            return Finding.Failed("events", "Events__Url is no URL");
+        }
+
+        using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(10) };
+        using var request = new HttpRequestMessage(HttpMethod.Options, url);
+        using var response = await http.SendAsync(request, cancellationToken);
+        return (int)response.StatusCode < 500
+            ? Finding.Ok("events", $"the receiver {url.Host} answers")
+            : Finding.Failed("events", $"the receiver {url.Host} answers {(int)response.StatusCode}: mend it; events are kept for 72 hours");
+    }
+
+    // Table order is by a hash of the id, so that the first sites are as good as any sample.
+    private async IAsyncEnumerable<Instance> ReadActive([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        for (InstanceId? after = null; ;)
+        {
+            var page = await Store.ListAsync(InstanceStatus.Active, after, IInstanceStore.MaxPage, cancellationToken);
+            foreach (var instance in page.Instances)
+            {
+                yield return instance;
+            }
+
+            if ((after = page.Last) is null)
+            {
+                yield break;
+            }
+        }
+    }
+
+    private static async Task<Finding> GuardAsync(Func<CancellationToken, Task<Finding>> check, CancellationToken cancellationToken)
+    {
+        var name = check.Method.Name["Check".Length..^"Async".Length];
+        try
+        {
+            return await check(cancellationToken);
+        }
+        catch (StorageUnavailableException exception)
+        {
+            return Finding.Failed(name, $"{exception.Message} Check the address and the role of the identity (Storage Table Data Contributor, Storage Blob Data Contributor)");
+        }
+        catch (SecretUnavailableException exception)
+        {
+            return Finding.Failed(name, $"{exception.Message} Check the vault, the name of the secret and the role Key Vault Secrets User");
+        }
+        catch (Exception exception) when ((exception is HttpRequestException or OperationCanceledException) && !cancellationToken.IsCancellationRequested)
+        {
+            return Finding.Failed(name, "could not be reached: check the address");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+using System.Collections.Concurrent;
+
+namespace WixOAuth.Cli.Import;
+
+/// <summary>Reads a whole file, asks the service what it knows, and changes nothing.</summary>
+internal static class DryRun
+{
+    /// <summary>Counts what an import would come to. Tokens are neither sent nor used.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="service">The service; null to look at the file only.</param>
+    /// <param name="concurrency">How many sites at a time.</param>
+    /// <param name="revive">Whether removed sites would come back.</param>
+    /// <param name="meter">Told of each site.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public static async Task<ImportSummary> RunAsync(
+        ImportFile file, ServiceClient? service, int concurrency, bool revive, Output.ProgressMeter meter, CancellationToken cancellationToken)
+    {
+        var (summary, seen) = (new ImportSummary(), new ConcurrentDictionary<Guid, long>());
+        await Parallel.ForEachAsync(
+            file.ReadAsync(cancellationToken),
+            new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellationToken },
+            async (site, token) =>
+            {
+                var failure = Check(site, seen);
+                if (failure is null)
+                {
+                    var outcome = service is null ? "valid" : await PredictAsync(site, service, revive, token);
+                    if (outcome is null)
+                    {
+                        failure = new ImportFailure(site.Line, site.InstanceId, "app_removed", "the app was removed from this site, or forgotten; --revive brings it back");
+                    }
+                    else
+                    {
+                        summary.Count(outcome);
+                    }
+                }
+
+                if (failure is not null)
+                {
+                    summary.Failures.Enqueue(failure);
+                }
+
+                meter.Done(failure is not null, file.Position);
+            });
+        return summary;
+    }
+
+    private static ImportFailure? Check(ImportSite site, ConcurrentDictionary<Guid, long> seen)
+    {
+        if (site.Problem is { } problem)
+        {
+            return new ImportFailure(site.Line, site.InstanceId, "bad_line", problem);
+        }
+
+        var other = seen.GetOrAdd(Guid.ParseExact(site.InstanceId, "D"), site.Line);
+        return other == site.Line
+            ? null
+            : new ImportFailure(site.Line, site.InstanceId, "duplicate", $"the same instance is on line {other}: keep the line with the later consent");
+    }
+
+    private static async Task<string?> PredictAsync(ImportSite site, ServiceClient service, bool revive, CancellationToken cancellationToken) =>
+        await service.FindAsync(site.InstanceId, cancellationToken) switch
+        {
+            null => "would be imported",
+            { Status: "removed" } => revive ? "would be imported" : null,
+            { RefreshToken: "ok" } => site.ConsentedAt is null ? "would be kept" : "would be kept, or refreshed where consented_at is later than the stored consent",
+            _ => "would be refreshed",
+        };
+}

@@ -1,0 +1,133 @@
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using CsvHelper;
+
+namespace WixOAuth.Cli.Import;
+
+/// <summary>Reads sites from a CSV or NDJSON file, line by line: what it needs of memory does not grow with the file.</summary>
+internal sealed class ImportFile : IDisposable
+{
+    // No line of ours is longer; a quote that is never closed would take the whole file for one field.
+    private const int LongestRecord = 1024 * 1024;
+
+    private readonly FileStream _stream;
+
+    private ImportFile(FileStream stream) => _stream = stream;
+
+    /// <summary>The file's length in bytes.</summary>
+    public long Length => _stream.Length;
+
+    /// <summary>How many bytes are read.</summary>
+    public long Position => _stream.Position;
+
+    /// <summary>Columns that say nothing of a site, known as soon as the first site is read.</summary>
+    public IReadOnlyList<string> IgnoredColumns { get; private set; } = [];
+
+    /// <exception cref="BadUseException">There is no such file.</exception>
+    public static ImportFile Open(string path)
+    {
+        try
+        {
+            return new ImportFile(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 64 * 1024, useAsync: true));
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new BadUseException($"There is no file {path}.");
+        }
+    }
+
+    /// <summary>The SHA-256 of the file, by which it is known again.</summary>
+    public async Task<string> HashAsync(CancellationToken cancellationToken)
+    {
+        var hash = Convert.ToHexStringLower(await SHA256.HashDataAsync(_stream, cancellationToken));
+        _stream.Position = 0;
+        return hash;
+    }
+
+    /// <summary>The sites in the order of the file.</summary>
+    /// <exception cref="BadUseException">The file is neither CSV with the columns that are needed nor NDJSON.</exception>
+    public async IAsyncEnumerable<ImportSite> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        _stream.Position = 0;
+        var isJson = await StartsWithBraceAsync(cancellationToken);
+        _stream.Position = 0;
+        await foreach (var site in isJson ? ReadJsonAsync(cancellationToken) : ReadCsvAsync(cancellationToken))
+        {
+            yield return site;
+        }
+    }
+
+    public void Dispose() => _stream.Dispose();
+
+    private async Task<bool> StartsWithBraceAsync(CancellationToken cancellationToken)
+    {
+        var start = new byte[1024];
+        var length = await _stream.ReadAtLeastAsync(start, start.Length, throwOnEndOfStream: false, cancellationToken);
+        return Encoding.UTF8.GetString(start, 0, length).TrimStart('\uFEFF', ' ', '\t', '\r', '\n').StartsWith('{');
+    }
+
+    private async IAsyncEnumerable<ImportSite> ReadJsonAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var text = new StreamReader(_stream, Encoding.UTF8, detectEncodingFromByteOrderMarks: true, leaveOpen: true);
+        for (var line = 1L; await text.ReadLineAsync(cancellationToken) is { } json; line++)
+        {
+            if (!string.IsNullOrWhiteSpace(json))
+            {
+                yield return ReadJson(line, json);
+            }
+        }
+    }
+
+    private static ImportSite ReadJson(long line, string json)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(json);
+            var fields = new Dictionary<ImportField, string?>();
+            foreach (var property in document.RootElement.EnumerateObject())
+            {
+                if (ImportFields.Find(property.Name) is { } field && property.Value.ValueKind is JsonValueKind.String or JsonValueKind.Number)
+                {
+                    fields[field] = property.Value.ToString();
+                }
+            }
+
+            return ImportSite.Read(line, field => fields.GetValueOrDefault(field));
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            // Without the cause, which may quote a token.
+            return ImportSite.Unreadable(line, "not a JSON object");
+        }
+    }
+
+    private async IAsyncEnumerable<ImportSite> ReadCsvAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var options = CsvReaderOptions.Default with { TrackLineNumbers = true, IncludeValuesInExceptions = false, MaxRecordSize = LongestRecord };
+        using var csv = CsvReader.Create(_stream, options, leaveOpen: true);
+        await csv.ReadHeaderAsync(cancellationToken);
+        var columns = ReadHeader([.. csv.Headers]);
+        while (await csv.ReadAsync(cancellationToken))
+        {
+            yield return csv.FieldCount == columns.Count
+                ? ImportSite.Read(csv.LineNumber, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at) : null)
+                : ImportSite.Unreadable(csv.LineNumber, $"it has {csv.FieldCount} fields, the header has {columns.Count}");
+        }
+    }
+
+    private List<ImportField?> ReadHeader(string[] header)
+    {
+        var columns = header.Select(ImportFields.Find).ToList();
+        IgnoredColumns = [.. header.Where((_, i) => columns[i] is null)];
+        if (!columns.Contains(ImportField.InstanceId))
+        {
+            throw new BadUseException("The first line should name the columns, one of them instanceId; or the file should be NDJSON.");
+        }
+
+        return columns.OfType<ImportField>().GroupBy(field => field).FirstOrDefault(same => same.Count() > 1) is { } twice
+            ? throw new BadUseException($"Two columns are taken for {twice.Key}: rename the one that is not.")
+            : columns;
+    }
+}

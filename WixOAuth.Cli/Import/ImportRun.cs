@@ -1,0 +1,117 @@
+using System.Collections.Concurrent;
+using WixOAuth.Cli.Output;
+
+namespace WixOAuth.Cli.Import;
+
+/// <summary>A site that was not imported.</summary>
+internal sealed record ImportFailure(long Line, string InstanceId, string Code, string Message);
+
+/// <summary>What an import has come to, earlier runs of the same file included.</summary>
+internal sealed class ImportSummary
+{
+    private readonly ConcurrentDictionary<string, long> _outcomes = new();
+
+    public ConcurrentQueue<ImportFailure> Failures { get; } = new();
+
+    public IReadOnlyDictionary<string, long> Outcomes => _outcomes;
+
+    public long Succeeded => _outcomes.Values.Sum();
+
+    public void Count(string outcome) => _outcomes.AddOrUpdate(outcome, 1, (_, count) => count + 1);
+}
+
+/// <summary>Sends the sites of a file to the service, several at a time.</summary>
+internal sealed class ImportRun(ServiceClient service, int concurrency, bool revive, TimeProvider time)
+{
+    /// <summary>How often one site is tried while the service is not available.</summary>
+    public const int MaxTries = 12;
+
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
+    private long _holdUntil;
+
+    /// <summary>Imports what the journal does not know to be imported.</summary>
+    /// <exception cref="BadUseException">The file or the key is wrong.</exception>
+    /// <exception cref="CommandFailedException">The service cannot import.</exception>
+    public async Task<ImportSummary> RunAsync(
+        ImportFile file, ImportJournal journal, ImportReport? report, ProgressMeter meter, CancellationToken cancellationToken)
+    {
+        var summary = new ImportSummary();
+        await Parallel.ForEachAsync(
+            file.ReadAsync(cancellationToken),
+            new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellationToken },
+            async (site, token) =>
+            {
+                var failure = await ImportAsync(site, journal, report, summary, token);
+                if (failure is not null)
+                {
+                    summary.Failures.Enqueue(failure);
+                    report?.Add(failure.Line, failure.InstanceId, "failed", failure.Code, failure.Message);
+                }
+
+                meter.Done(failure is not null, file.Position);
+            });
+        return summary;
+    }
+
+    private async Task<ImportFailure?> ImportAsync(ImportSite site, ImportJournal journal, ImportReport? report, ImportSummary summary, CancellationToken cancellationToken)
+    {
+        if (site.Problem is { } problem)
+        {
+            return new ImportFailure(site.Line, site.InstanceId, "bad_line", problem);
+        }
+
+        if (!journal.Done.TryGetValue(site.Line, out var outcome))
+        {
+            var answer = await SendAsync(site, cancellationToken);
+            if (answer.Outcome is null)
+            {
+                return new ImportFailure(site.Line, site.InstanceId, answer.Code!, answer.Message!);
+            }
+
+            outcome = answer.Outcome;
+            journal.Add(site.Line, outcome);
+        }
+
+        summary.Count(outcome);
+        report?.Add(site.Line, site.InstanceId, outcome, "", "");
+        return null;
+    }
+
+    // A pause that the service asks for holds all senders: the others would only be told the same.
+    private async Task<ImportAnswer> SendAsync(ImportSite site, CancellationToken cancellationToken)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            await HoldAsync(cancellationToken);
+            var answer = await service.ImportAsync(site, revive, cancellationToken);
+            if (answer.RetryAfter is not { } wait || tries == MaxTries)
+            {
+                return answer;
+            }
+
+            var backoff = TimeSpan.FromMilliseconds(250 * Math.Pow(2, tries) * (0.75 + (0.5 * Random.Shared.NextDouble())));
+            var pause = Min(Max(wait, backoff), s_longestPause);
+            Hold(time.GetUtcNow() + pause);
+        }
+    }
+
+    private void Hold(DateTimeOffset until)
+    {
+        long seen;
+        while (until.UtcTicks > (seen = Interlocked.Read(ref _holdUntil)) && Interlocked.CompareExchange(ref _holdUntil, until.UtcTicks, seen) != seen)
+        {
+        }
+    }
+
+    private async Task HoldAsync(CancellationToken cancellationToken)
+    {
+        while (new DateTimeOffset(Interlocked.Read(ref _holdUntil), TimeSpan.Zero) - time.GetUtcNow() is var left && left > TimeSpan.Zero)
+        {
+            await Task.Delay(left, time, cancellationToken);
+        }
+    }
+
+    private static TimeSpan Max(TimeSpan one, TimeSpan other) => one > other ? one : other;
+
+    private static TimeSpan Min(TimeSpan one, TimeSpan other) => one < other ? one : other;
+}

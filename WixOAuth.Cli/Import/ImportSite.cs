@@ -1,0 +1,104 @@
+using System.Globalization;
+using WixOAuth.Http;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Cli.Import;
+
+/// <summary>One site of the file.</summary>
+/// <param name="Line">Where it begins in the file, from 1.</param>
+/// <param name="InstanceId">The instance; empty where it cannot be read.</param>
+/// <param name="RefreshToken">Its refresh token; null where the file has none.</param>
+/// <param name="Customer">The customer; null where the file has none.</param>
+/// <param name="ConsentedAt">When its owner consented; null where the file does not say.</param>
+/// <param name="Problem">Why it cannot be sent; null when it can.</param>
+internal sealed record ImportSite(
+    long Line, string InstanceId, RefreshToken? RefreshToken, string? Customer, DateTimeOffset? ConsentedAt, string? Problem)
+{
+    /// <summary>Reads the fields of a line.</summary>
+    /// <param name="line">Its number.</param>
+    /// <param name="field">The text of a field; null where the line has no such field.</param>
+    public static ImportSite Read(long line, Func<ImportField, string?> field)
+    {
+        var id = field(ImportField.InstanceId)?.Trim() ?? "";
+        var token = field(ImportField.RefreshToken);
+        var customer = field(ImportField.Customer) is { Length: > 0 } text ? text : null;
+        var time = field(ImportField.ConsentedAt)?.Trim() is { Length: > 0 } at ? at : null;
+        var consentedAt = time is null ? null : ReadTime(time);
+        string? problem = null;
+        if (!Instances.InstanceId.TryParse(id, out var instance))
+        {
+            problem = id.Length == 0 ? "no instance id" : "the instance id is not a GUID with hyphens";
+        }
+        else if (token is not null && string.IsNullOrWhiteSpace(token))
+        {
+            problem = "the refresh token is empty; leave the column out to import sites without refresh tokens";
+        }
+        else if (customer is not null && !CustomerEndpoints.IsName(customer))
+        {
+            problem = $"the customer is blank, longer than {CustomerEndpoints.MaxNameLength} characters or has control characters";
+        }
+        else if (time is not null && consentedAt is null)
+        {
+            problem = "the time of the consent is neither ISO 8601 nor a Unix time";
+        }
+
+        return new ImportSite(
+            line, problem is null ? instance.ToString() : id[..Math.Min(id.Length, 36)], string.IsNullOrWhiteSpace(token) ? null : new RefreshToken(token.Trim()), customer, consentedAt, problem);
+    }
+
+    /// <summary>For a line that cannot be read at all.</summary>
+    public static ImportSite Unreadable(long line, string problem) => new(line, "", null, null, null, problem);
+
+    // Without an offset it is UTC, which is what databases keep.
+    private static DateTimeOffset? ReadTime(string text)
+    {
+        if (long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+        {
+            const long FirstMilliseconds = 100_000_000_000;
+            return number < FirstMilliseconds ? DateTimeOffset.FromUnixTimeSeconds(number)
+                : number < FirstMilliseconds * 1_000 ? DateTimeOffset.FromUnixTimeMilliseconds(number)
+                : null;
+        }
+
+        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time) ? time : null;
+    }
+}
+
+/// <summary>What a line may say of a site.</summary>
+internal enum ImportField
+{
+    InstanceId,
+    RefreshToken,
+    Customer,
+    ConsentedAt,
+}
+
+/// <summary>The names that people give the fields.</summary>
+internal static class ImportFields
+{
+    private static readonly Dictionary<string, ImportField> s_fields = new()
+    {
+        ["instanceid"] = ImportField.InstanceId,
+        ["instance"] = ImportField.InstanceId,
+        ["appinstanceid"] = ImportField.InstanceId,
+        ["wixinstanceid"] = ImportField.InstanceId,
+        ["refreshtoken"] = ImportField.RefreshToken,
+        ["refresh"] = ImportField.RefreshToken,
+        ["wixrefreshtoken"] = ImportField.RefreshToken,
+        ["customer"] = ImportField.Customer,
+        ["customerid"] = ImportField.Customer,
+        ["account"] = ImportField.Customer,
+        ["accountid"] = ImportField.Customer,
+        ["tenant"] = ImportField.Customer,
+        ["tenantid"] = ImportField.Customer,
+        ["userid"] = ImportField.Customer,
+        ["consentedat"] = ImportField.ConsentedAt,
+        ["installedat"] = ImportField.ConsentedAt,
+        ["connectedat"] = ImportField.ConsentedAt,
+        ["createdat"] = ImportField.ConsentedAt,
+    };
+
+    /// <summary>The field of a name: case, spaces, hyphens and underscores make no difference. Null for any other.</summary>
+    public static ImportField? Find(string name) =>
+        s_fields.TryGetValue(string.Concat(name.Where(char.IsAsciiLetterOrDigit)).ToLowerInvariant(), out var field) ? field : null;
+}

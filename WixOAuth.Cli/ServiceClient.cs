@@ -1,0 +1,156 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Spectre.Console;
+using WixOAuth.Cli.Import;
+
+namespace WixOAuth.Cli;
+
+/// <summary>What the service answered to an import.</summary>
+/// <param name="Outcome">The outcome, or null for an error.</param>
+/// <param name="Code">The problem's code; null where none came.</param>
+/// <param name="Message">What went wrong, in words.</param>
+/// <param name="RetryAfter">When to ask again; null where that does not help.</param>
+internal sealed record ImportAnswer(string? Outcome, string? Code, string? Message, TimeSpan? RetryAfter);
+
+/// <summary>Calls the service's HTTP API.</summary>
+internal sealed class ServiceClient : IDisposable
+{
+    private static readonly TimeSpan s_defaultPause = TimeSpan.FromSeconds(2);
+    private readonly HttpClient _http;
+
+    private ServiceClient(Uri url, string key, int connections)
+    {
+        Url = url;
+        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, MaxConnectionsPerServer = connections, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
+        {
+            BaseAddress = new Uri(url.AbsoluteUri.TrimEnd('/') + "/api/"),
+            Timeout = TimeSpan.FromSeconds(100),
+        };
+        _http.DefaultRequestHeaders.Add("x-functions-key", key);
+    }
+
+    public Uri Url { get; }
+
+    /// <summary>Opens a client with the key of <c>WIXOAUTH_KEY</c>, or one that somebody types.</summary>
+    /// <exception cref="BadUseException">There is no URL or no key.</exception>
+    public static ServiceClient Open(CliEnvironment environment, string url, int connections)
+    {
+        if (!Uri.TryCreate(url, UriKind.Absolute, out var address) || !(address.Scheme == Uri.UriSchemeHttps || (address.Scheme == Uri.UriSchemeHttp && address.IsLoopback)))
+        {
+            throw new BadUseException("--url should be the service's address: https, or http on localhost.");
+        }
+
+        var key = environment.Variables["WIXOAUTH_KEY"]?.Trim();
+        if (string.IsNullOrEmpty(key) && environment.IsInteractive)
+        {
+            key = environment.Terminal.Prompt(new TextPrompt<string>("Admin key of the service:").Secret(null));
+        }
+
+        return string.IsNullOrEmpty(key)
+            ? throw new BadUseException("Set WIXOAUTH_KEY to the host's master key (in WixOAuth.Local: Functions__Key, kept in .data/function-key).")
+            : new ServiceClient(address, key, connections);
+    }
+
+    /// <summary>Imports one site.</summary>
+    /// <param name="site">The site.</param>
+    /// <param name="revive">Whether a removed one comes back.</param>
+    /// <param name="cancellationToken">Ends the wait; the import may have landed all the same.</param>
+    /// <exception cref="BadUseException">The key is refused.</exception>
+    /// <exception cref="CommandFailedException">The service cannot import.</exception>
+    public async Task<ImportAnswer> ImportAsync(ImportSite site, bool revive, CancellationToken cancellationToken)
+    {
+        var body = new JsonObject();
+        Add("refresh_token", site.RefreshToken?.Reveal());
+        Add("customer", site.Customer);
+        Add("consented_at", site.ConsentedAt?.UtcDateTime.ToString("O", CultureInfo.InvariantCulture));
+        try
+        {
+            using var content = JsonContent.Create(body);
+            using var response = await _http.PutAsync(new Uri($"instances/{site.InstanceId}{(revive ? "?revive=true" : "")}", UriKind.Relative), content, cancellationToken);
+            return await ReadAsync(response, cancellationToken);
+        }
+        catch (HttpRequestException exception)
+        {
+            return new ImportAnswer(null, "unreachable", $"The service could not be reached ({exception.HttpRequestError}).", s_defaultPause);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return new ImportAnswer(null, "unreachable", "The service did not answer in time.", s_defaultPause);
+        }
+
+        void Add(string name, string? value)
+        {
+            if (value is not null)
+            {
+                body[name] = value;
+            }
+        }
+    }
+
+    /// <summary>The status of an instance; null when the service does not know it.</summary>
+    /// <exception cref="BadUseException">The key is refused.</exception>
+    /// <exception cref="CommandFailedException">The service does not answer.</exception>
+    public async Task<(string Status, string? RefreshToken)?> FindAsync(string instanceId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var response = await _http.GetAsync(new Uri($"instances/{instanceId}", UriKind.Relative), cancellationToken);
+            var body = await ReadJsonAsync(response, cancellationToken);
+            return response.StatusCode switch
+            {
+                HttpStatusCode.OK when Text(body, "status") is { } status => (status, Text(body, "refresh_token")),
+                HttpStatusCode.NotFound when Text(body, "code") == "unknown_instance" => null,
+                HttpStatusCode.Unauthorized => throw KeyRefused(),
+                var status => throw new CommandFailedException($"The service answered {(int)status} {Text(body, "code")}. Try again later."),
+            };
+        }
+        catch (HttpRequestException exception)
+        {
+            throw new CommandFailedException($"{Url} could not be reached ({exception.HttpRequestError}): is it the right --url?");
+        }
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private static async Task<ImportAnswer> ReadAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        var body = await ReadJsonAsync(response, cancellationToken);
+        if (response.IsSuccessStatusCode && Text(body, "outcome") is { } outcome)
+        {
+            return new ImportAnswer(outcome, null, null, null);
+        }
+
+        var (code, title) = (Text(body, "code"), Text(body, "title"));
+        return response.StatusCode switch
+        {
+            HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => throw KeyRefused(),
+            HttpStatusCode.NotFound => throw new CommandFailedException("The service has no ImportInstance: is --url right, and is its version new enough?"),
+            HttpStatusCode.TooManyRequests or HttpStatusCode.ServiceUnavailable or HttpStatusCode.BadGateway or HttpStatusCode.GatewayTimeout =>
+                new ImportAnswer(null, code ?? "unavailable", title ?? $"The service answered {(int)response.StatusCode}.", RetryAfter(response.Headers)),
+            _ => new ImportAnswer(null, code ?? $"http_{(int)response.StatusCode}", title ?? $"The service answered {(int)response.StatusCode}.", null),
+        };
+    }
+
+    private static BadUseException KeyRefused() => new("The service refuses the key: importing needs the host's master key, in WIXOAUTH_KEY.");
+
+    private static TimeSpan RetryAfter(HttpResponseHeaders headers) => headers.RetryAfter?.Delta is { } wait && wait > TimeSpan.Zero ? wait : s_defaultPause;
+
+    private static async Task<JsonElement?> ReadJsonAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await response.Content.ReadFromJsonAsync<JsonElement>(cancellationToken);
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    private static string? Text(JsonElement? body, string name) =>
+        body is { ValueKind: JsonValueKind.Object } json && json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+}

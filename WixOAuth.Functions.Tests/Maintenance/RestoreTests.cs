@@ -1,0 +1,246 @@
+using Azure.Data.Tables;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Functions.Tests.Maintenance;
+
+/// <summary>What a restore writes where the table has rows already.</summary>
+[Collection(AzuriteFixture.Name)]
+public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+    private static readonly DateTimeOffset s_noon = new(2026, 3, 4, 12, 0, 0, TimeSpan.Zero);
+    private CopyWorld _world = null!;
+
+    public async Task InitializeAsync() => _world = await CopyWorld.CreateAsync(azurite);
+
+    public Task DisposeAsync()
+    {
+        _world.Dispose();
+        return Task.CompletedTask;
+    }
+
+    public static TheoryData<string, bool, string, string> Pairs => new()
+    {
+        { "a later consent wins over a higher generation", true, "active consent 5 generation 1", "active consent 4 generation 9" },
+        { "an earlier consent loses", false, "active consent 4 generation 9", "active consent 5 generation 1" },
+        { "within one consent the higher generation wins", true, "active consent 5 generation 3", "active consent 5 generation 2" },
+        { "the same row is left alone", false, "active consent 5 generation 3", "active consent 5 generation 3" },
+        { "a marked site counts as an installed one", true, "reinstall_required consent 5 generation 3", "active consent 5 generation 2" },
+        { "without a consent the generation decides", true, "active generation 3", "active generation 2" },
+        { "a consent beats a site that has none", true, "active consent 5 generation 1", "active generation 2" },
+        { "a tombstone beats an older consent", true, "removed consent 5 removed 6 generation 2", "active consent 5 generation 9" },
+        { "a tombstone does not beat a later consent", false, "removed consent 5 removed 6 generation 9", "active consent 7 generation 1" },
+        { "a site of the copy does not undo a later removal", false, "active consent 5 generation 9", "removed consent 5 removed 6 generation 2" },
+        { "a later consent of the copy undoes an older removal", true, "active consent 7 generation 1", "removed consent 5 removed 6 generation 9" },
+        { "a site installed without consent after a removal stays", false, "removed removed 6 generation 9", "active installed 7 generation 10" },
+        { "of two tombstones of one consent the forgotten one wins", true, "removed consent 5 removed 6 forgotten generation 1", "removed consent 5 removed 6 generation 9" },
+        { "a forgotten one is not lost to a plain tombstone", false, "removed consent 5 removed 6 generation 9", "removed consent 5 removed 6 forgotten generation 1" },
+        { "a row that cannot be read gives way", true, "active consent 5 generation 1", "purple consent 9 generation 9" },
+        { "a row that cannot be read replaces nothing", false, "purple consent 9 generation 9", "active consent 5 generation 1" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Pairs))]
+    public void Between_a_row_of_the_copy_and_one_of_the_table(string rule, bool replaces, string copied, string current) =>
+        Assert.True(replaces == RestoredRow.Read(RowOf(copied)).Replaces(RestoredRow.Read(RowOf(current))), rule);
+
+    [Fact]
+    public async Task A_restore_into_a_damaged_table_mends_what_is_lost_and_leaves_the_rest()
+    {
+        var ids = Enumerable.Range(0, 30).Select(_ => Core.NewId()).ToList();
+        foreach (var id in ids)
+        {
+            await _world.Core.InstallAsync(id, refresh: $"refresh of {id}");
+            await _world.Store.SaveLastUseAsync(id, _world.Clock.GetUtcNow(), None);
+        }
+
+        var manifest = await _world.BackUpAsync();
+
+        // 10 are gone, 5 have lost their index rows, 5 have a row in the index that leads nowhere, 2 were installed again,
+        // and 1 was removed.
+        var (lost, consented, removed) = (ids[..10], ids[20..22], ids[22]);
+        foreach (var id in lost)
+        {
+            await _world.LoseAsync(id);
+        }
+
+        foreach (var row in await CopyWorld.RowsAsync(_world.Table).Where(row => InstanceRows.IsIndex(row.RowKey) && ids[10..15].Any(id => row.RowKey.EndsWith(id.ToString(), StringComparison.Ordinal))).ToListAsync())
+        {
+            await _world.Table.DeleteEntityAsync(row);
+        }
+
+        foreach (var id in ids[15..20])
+        {
+            await _world.Table.AddEntityAsync(new TableEntity(InstanceRows.ShardOf(id), InstanceRows.DueKey(s_noon, id)));
+            await _world.Table.AddEntityAsync(new TableEntity(InstanceRows.ShardOf(id), InstanceRows.StatusKey(InstanceStatus.ReinstallRequired, id)));
+        }
+
+        _world.Clock.Advance(TimeSpan.FromHours(1));
+        foreach (var id in consented)
+        {
+            await _world.LoseAsync(id);
+            await _world.Core.InstallAsync(id, refresh: $"new refresh of {id}");
+        }
+
+        await _world.ChangeAsync(removed, before => Instance.AppRemoved(before, removed, _world.Clock.GetUtcNow(), false, _world.Clock.GetUtcNow()));
+
+        var summary = await _world.RestoreAsync(manifest);
+
+        Assert.Equal((10, 20, 0), (summary.Written, summary.Kept, summary.Forgotten));
+        await BackupTests.AssertIndexesAgreeAsync(_world.Table, 30);
+        foreach (var id in ids.Where(id => id != removed))
+        {
+            Assert.Equal(consented.Contains(id) ? $"new refresh of {id}" : $"refresh of {id}", await _world.Core.RefreshTokenOfAsync(id));
+            Assert.NotNull(await _world.Store.FindLastUseAsync(id, None));
+        }
+
+        Assert.Equal(InstanceStatus.Removed, (await _world.Core.ReadAsync(removed)).Status);
+
+        // Once more changes nothing.
+        var before = await CopyWorld.DumpAsync(_world.Table);
+        Assert.Equal((0, 30), ((await _world.RestoreAsync(manifest)).Written, (await _world.RestoreAsync(manifest)).Kept));
+        Assert.Equal(before, await CopyWorld.DumpAsync(_world.Table));
+    }
+
+    [Fact]
+    public async Task A_lease_does_not_come_back()
+    {
+        var id = Core.NewId();
+        await _world.Core.InstallAsync(id);
+        await _world.ChangeAsync(id, before => before!.Leased("somebody", _world.Clock.GetUtcNow().AddMinutes(1)));
+        var manifest = await _world.BackUpAsync();
+        var restored = _world.NewTable();
+        await _world.RestoreAsync(manifest, restored);
+
+        var instance = (await new TableInstanceStore(restored).FindAsync(id, None))!.Instance;
+        Assert.Null(instance.Lease);
+        Assert.NotNull(instance.RefreshToken);
+    }
+
+    [Fact]
+    public async Task What_was_forgotten_after_the_copy_stays_forgotten()
+    {
+        var (kept, forgotten, again, later) = (Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId());
+        foreach (var id in new[] { kept, forgotten, again })
+        {
+            await _world.Core.InstallAsync(id, refresh: $"refresh of {id}");
+        }
+
+        var manifest = await _world.BackUpAsync();
+        foreach (var id in new[] { forgotten, again, later })
+        {
+            await _world.Container.AddAsync(id, None);
+        }
+
+        // By Azurite's clock the ids were left now, so a consent that is later is one of the future.
+        _world.Clock.SetUtcNow(TimeProvider.System.GetUtcNow().AddHours(1));
+        await _world.LoseAsync(again);
+        await _world.Core.InstallAsync(again, refresh: "after all");
+        await _world.LoseAsync(kept);
+        await _world.LoseAsync(forgotten);
+        var withConsent = await _world.BackUpAsync();
+
+        var summary = await _world.RestoreAsync(manifest);
+
+        Assert.Equal(3, summary.Forgotten);
+        Assert.Equal($"refresh of {kept}", await _world.Core.RefreshTokenOfAsync(kept));
+        Assert.Equal("after all", await _world.Core.RefreshTokenOfAsync(again));
+        foreach (var id in new[] { forgotten, later })
+        {
+            var tombstone = await _world.Core.ReadAsync(id);
+            Assert.Equal((InstanceStatus.Removed, true, null), (tombstone.Status, tombstone.Forgotten, tombstone.RefreshToken));
+        }
+
+        // A copy that has the later consent brings it into a new table.
+        var restored = _world.NewTable();
+        await _world.RestoreAsync(withConsent, restored);
+        Assert.Equal(InstanceStatus.Active, (await new TableInstanceStore(restored).FindAsync(again, None))!.Instance.Status);
+    }
+
+    [Fact]
+    public async Task A_row_of_another_version_is_restored_as_it_is()
+    {
+        var id = Core.NewId();
+        await _world.Core.InstallAsync(id);
+        var row = await CopyWorld.RowsAsync(_world.Table).SingleAsync(row => InstanceRows.IsInstance(row.RowKey));
+        row.Remove("UpdatedAt");
+        row["OfALaterVersion"] = "kept";
+        row["Status"] = "purple";
+        await _world.Table.UpdateEntityAsync(row, row.ETag, TableUpdateMode.Replace);
+        var manifest = await _world.BackUpAsync();
+
+        var contents = await _world.CheckAsync(manifest);
+        var restored = _world.NewTable();
+        await _world.RestoreAsync(manifest, restored);
+
+        Assert.Equal(1, contents.Unreadable);
+        var back = await CopyWorld.RowsAsync(restored).SingleAsync(each => InstanceRows.IsInstance(each.RowKey));
+        Assert.Equal(("kept", "purple"), (back["OfALaterVersion"], back["Status"]));
+    }
+
+    [Fact]
+    public async Task A_site_that_is_written_during_the_restore_keeps_the_newer_of_both()
+    {
+        var ids = Enumerable.Range(0, 40).Select(_ => Core.NewId()).ToList();
+        foreach (var id in ids)
+        {
+            await _world.Core.InstallAsync(id, refresh: "from the copy");
+        }
+
+        var manifest = await _world.BackUpAsync();
+        foreach (var id in ids)
+        {
+            await _world.LoseAsync(id);
+        }
+
+        // Every second site consents again while the restore runs; whoever comes first, the new consent stays.
+        _world.Clock.Advance(TimeSpan.FromMinutes(1));
+        var consenting = Task.Run(async () =>
+        {
+            foreach (var id in ids.Where((_, i) => i % 2 == 0))
+            {
+                await SaveConsentAsync(id);
+            }
+        });
+        await _world.RestoreAsync(manifest);
+        await consenting;
+
+        for (var i = 0; i < ids.Count; i++)
+        {
+            Assert.Equal(i % 2 == 0 ? "new consent" : "from the copy", await _world.Core.RefreshTokenOfAsync(ids[i]));
+        }
+    }
+
+    private async Task SaveConsentAsync(InstanceId id)
+    {
+        var now = _world.Clock.GetUtcNow();
+        var granted = new WixOAuth.Wix.TokenAnswer.Granted(new WixOAuth.Secrets.AccessToken("access"), new WixOAuth.Secrets.RefreshToken("new consent"), now, now.AddMinutes(5));
+        await _world.Core.Flow.SaveAsync(id, new Consent(null, null, null, null, false), granted, granted.RefreshToken!);
+    }
+
+    private static TableEntity RowOf(string words)
+    {
+        var parts = words.Split(' ');
+        var row = new TableEntity("00", "i|x") { ["Status"] = parts[0], ["Generation"] = 0L };
+        for (var i = 1; i < parts.Length; i++)
+        {
+            switch (parts[i])
+            {
+                case "forgotten":
+                    row["Forgotten"] = true;
+                    break;
+                case "generation":
+                    row["Generation"] = long.Parse(parts[++i], System.Globalization.CultureInfo.InvariantCulture);
+                    break;
+                default:
+                    var name = parts[i] switch { "consent" => "ConsentedAt", "removed" => "RemovedAt", _ => "WixInstalledAt" };
+                    row[name] = s_noon.AddHours(int.Parse(parts[++i], System.Globalization.CultureInfo.InvariantCulture));
+                    break;
+            }
+        }
+
+        return row;
+    }
+}

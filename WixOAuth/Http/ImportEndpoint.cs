@@ -1,0 +1,62 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Install;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Http;
+
+/// <summary>Imports as HTTP. Nothing is ever thrown to the host.</summary>
+public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILogger<ImportEndpoint> logger)
+{
+    /// <summary><c>PUT /api/instances/{instanceId}</c>: see the contract's <c>ImportInstance</c>.</summary>
+    public Task<IResult> ImportInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    {
+        if (!Parameters.TryReadAll(request, ["revive"], out var values, out var refusal))
+        {
+            return refusal;
+        }
+
+        if (!InstanceId.TryParse(instanceId, out var id))
+        {
+            return Problems.InvalidInstanceId();
+        }
+
+        if (values[0] is not (null or "true" or "false"))
+        {
+            return Problems.InvalidRequest("revive should be true or false.");
+        }
+
+        if (await ReadAsync(request, cancellationToken) is not { } body)
+        {
+            return Problems.InvalidRequest(
+                $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339, not in the future), all optional.");
+        }
+
+        var site = new ImportedSite(body.Customer, body.ConsentedAt, values[0] == "true", Site: null, AppVersion: null);
+        var token = body.RefreshToken is { } text ? new RefreshToken(text) : null;
+        return Answer(id, await import.ImportAsync(id, token, site, cancellationToken));
+    });
+
+    private static IResult Answer(InstanceId id, ImportResult result) => result switch
+    {
+        ImportResult.Done { Outcome: ImportOutcome.Removed } => Problems.Of(new Tokens.TokenResult.Removed()),
+        ImportResult.Done { Outcome: var outcome } => new JsonAnswer<ImportBody>(
+            outcome == ImportOutcome.Imported ? StatusCodes.Status201Created : StatusCodes.Status200OK,
+            new ImportBody(id.ToString(), Words.Of(outcome)),
+            Json.Default.ImportBody),
+        ImportResult.TokenRequired => Problems.InvalidRequest("refresh_token should be given: the settings forbid client credentials."),
+        ImportResult.WixUnavailable { RetryAfter: var wait } => Problems.WixUnavailable(wait),
+        _ => Problems.ImportRejected(),
+    };
+
+    private async Task<ImportRequestBody?> ReadAsync(HttpRequest request, CancellationToken cancellationToken) =>
+        await BodyReader.ReadJsonAsync(request, Json.Default.ImportRequestBody, cancellationToken) is { } body
+        && (body.RefreshToken is null || IsToken(body.RefreshToken))
+        && (body.Customer is null || CustomerEndpoints.IsName(body.Customer))
+        && !(body.ConsentedAt > time.GetUtcNow() + Instance.WixClockTolerance)
+            ? body
+            : null;
+
+    private static bool IsToken(string text) => text.Length > 0 && text.All(c => c is > ' ' and <= '~');
+}

@@ -1,0 +1,134 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Secrets;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Install;
+
+/// <summary>How an import ended.</summary>
+public abstract record ImportResult
+{
+    private ImportResult()
+    {
+    }
+
+    /// <summary>It ended without an error.</summary>
+    /// <param name="Outcome">How.</param>
+    public sealed record Done(ImportOutcome Outcome) : ImportResult;
+
+    /// <summary>Wix refuses the token, or it belongs to another instance or app; nothing was saved.</summary>
+    public sealed record Rejected : ImportResult;
+
+    /// <summary>No refresh token was given, and the settings forbid client credentials.</summary>
+    public sealed record TokenRequired : ImportResult;
+
+    /// <summary>Wix gave no clear answer; nothing was saved.</summary>
+    /// <param name="RetryAfter">When to try again.</param>
+    public sealed record WixUnavailable(TimeSpan RetryAfter) : ImportResult;
+}
+
+/// <summary>
+/// Takes over a site from another system, beside live traffic: the token is used once at Wix, confirmed as at the
+/// Redirect URL, and saved only where no newer consent is stored. Repeating an import changes nothing.
+/// </summary>
+public sealed class InstanceImport(
+    IInstanceStore store,
+    InstanceWriter writer,
+    ImportProof proof,
+    InstanceTokens tokens,
+    TokenSchedule schedule,
+    IForgottenInstances forgotten,
+    TimeProvider time,
+    ILogger<InstanceImport> logger)
+{
+    private static readonly TimeSpan s_retryAfter = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_longestRetryAfter = TimeSpan.FromMinutes(1);
+
+    /// <summary>Imports a site.</summary>
+    /// <param name="id">The instance.</param>
+    /// <param name="refreshToken">Its refresh token; null to serve it by client credentials.</param>
+    /// <param name="site">What else is known of it.</param>
+    /// <param name="cancellationToken">Ends it before the token is used, and not after.</param>
+    /// <exception cref="StorageUnavailableException">The storage fails; the import may have landed and can be repeated.</exception>
+    /// <exception cref="SecretUnavailableException">A secret cannot be read; nothing was used.</exception>
+    public async Task<ImportResult> ImportAsync(InstanceId id, RefreshToken? refreshToken, ImportedSite site, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(site);
+        var stored = await store.FindAsync(id, cancellationToken);
+        var decision = await DecideAsync(stored?.Instance, refreshToken, site);
+        if (decision is not (ImportOutcome.Imported or ImportOutcome.Refreshed))
+        {
+            return new ImportResult.Done(decision);
+        }
+
+        if (refreshToken is null && !proof.AllowsNoToken)
+        {
+            return new ImportResult.TokenRequired();
+        }
+
+        switch (await proof.TryAsync(id, refreshToken, cancellationToken))
+        {
+            case ImportProofResult.Proven proven:
+                var described = site with { Site = proven.Instance?.Site, AppVersion = proven.Instance?.AppVersion };
+                return new ImportResult.Done(await SaveAsync(id, stored, refreshToken, described, proven));
+            case ImportProofResult.Unavailable { RetryAfter: var wait }:
+                return new ImportResult.WixUnavailable(wait is { } asked && asked > s_retryAfter ? Shorter(asked, s_longestRetryAfter) : s_retryAfter);
+            default:
+                logger.ImportRejected(id);
+                return new ImportResult.Rejected();
+        }
+    }
+
+    private async Task<ImportOutcome> SaveAsync(
+        InstanceId id, StoredInstance? known, RefreshToken? given, ImportedSite site, ImportProofResult.Proven proven)
+    {
+        if (site.Revive)
+        {
+            await forgotten.RemoveAsync(id, CancellationToken.None);
+        }
+
+        var (importId, outcome) = (Guid.NewGuid().ToString("N"), ImportOutcome.Imported);
+        var stored = await writer.CommitAsync(
+            id,
+            known,
+            async before =>
+            {
+                // Decided anew each time: a consent or a removal may have come in between.
+                outcome = await DecideAsync(before, given, site);
+                if (outcome is not (ImportOutcome.Imported or ImportOutcome.Refreshed))
+                {
+                    return before;
+                }
+
+                var now = time.GetUtcNow();
+                var sealedTokens = await tokens.SealAsync(id, Instance.NextGeneration(before), proven.Granted, proven.RefreshToken);
+                var instance = Instance.Imported(before, id, site, sealedTokens, importId, now);
+                return instance with { DueAt = schedule.DueAt(instance, now) };
+            },
+            current => current.CommitId == importId);
+        if (stored!.Instance.CommitId == importId)
+        {
+            tokens.Remember(stored.Instance, proven.Granted.AccessToken);
+        }
+
+        logger.ImportDone(id, outcome);
+        return outcome;
+    }
+
+    private async Task<ImportOutcome> DecideAsync(Instance? before, RefreshToken? given, ImportedSite site)
+    {
+        var isSame = given is not null && before is { Status: not InstanceStatus.Removed } && given.Equals(await tokens.OpenRefreshTokenAsync(before));
+        return Instance.DecideImport(before, site, given is not null, isSame);
+    }
+
+    private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
+}
+
+internal static partial class ImportLog
+{
+    [LoggerMessage(711, LogLevel.Information, "Instance {InstanceId}: import ended as {Outcome}")]
+    public static partial void ImportDone(this ILogger logger, InstanceId instanceId, ImportOutcome outcome);
+
+    [LoggerMessage(712, LogLevel.Warning, "Instance {InstanceId}: import refused, Wix rejects the token or says that it belongs elsewhere")]
+    public static partial void ImportRejected(this ILogger logger, InstanceId instanceId);
+}

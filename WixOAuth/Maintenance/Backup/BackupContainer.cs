@@ -1,0 +1,175 @@
+using System.Text.Json;
+using Azure;
+using Azure.Core;
+using Azure.Core.Pipeline;
+using Azure.Storage.Blobs;
+using Azure.Storage.Blobs.Models;
+using Azure.Storage.Blobs.Specialized;
+using WixOAuth.Instances;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Maintenance.Backup;
+
+/// <summary>
+/// The blob container of the copies.
+/// </summary>
+/// <remarks>
+/// <code>
+/// manifests/NAME.json      the copy NAME is whole
+/// NAME/SHARD.jsonl.gz      its rows
+/// forgotten/ID             the instance was forgotten when this blob was written: it is empty, a restore obeys it
+/// </code>
+/// A name begins with the time (UTC), so that names sort by age.
+/// </remarks>
+public sealed class BackupContainer : IForgottenInstances
+{
+    private const string Manifests = "manifests/";
+    private const string Forgotten = "forgotten/";
+    private const int BlockSize = 1024 * 1024;
+
+    private readonly BlobContainerClient _container;
+    private readonly bool _creates;
+
+    private BackupContainer(BlobContainerClient container, bool creates) => (_container, _creates) = (container, creates);
+
+    /// <summary>The container's name.</summary>
+    public string Name => _container.Name;
+
+    /// <summary>Reaches the container that the settings name. No request is sent yet.</summary>
+    /// <param name="options">Where it is.</param>
+    /// <param name="credential">The app's identity; needed with <see cref="BackupOptions.ServiceUri"/> only.</param>
+    /// <param name="transport">What sends the requests; the SDK's own if none is given.</param>
+    /// <exception cref="ArgumentException">The settings name no blob service, or one that needs a credential and there is none.</exception>
+    public static BackupContainer Open(BackupOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var clientOptions = new BlobClientOptions
+        {
+            Retry = { MaxRetries = 4, NetworkTimeout = TimeSpan.FromSeconds(30) },
+            Diagnostics = { IsLoggingContentEnabled = false },
+        };
+        if (transport is not null)
+        {
+            clientOptions.Transport = transport;
+        }
+
+        return (options, credential) switch
+        {
+            // A laptop's container is made here; in Azure the identity may write blobs, not make containers.
+            ({ ConnectionString: { } text }, _) => new(new BlobServiceClient(text.Reveal(), clientOptions).GetBlobContainerClient(options.Container), creates: true),
+            ({ ServiceUri: { } uri }, not null) => new(new BlobServiceClient(uri, credential, clientOptions).GetBlobContainerClient(options.Container), creates: false),
+            ({ ServiceUri: not null }, null) => throw new ArgumentException("A blob service that is named by its URL needs a credential.", nameof(credential)),
+            _ => throw new ArgumentException("The settings name no blob service for copies.", nameof(options)),
+        };
+    }
+
+    /// <summary>Makes the container where it is ours to make.</summary>
+    /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
+    public Task InitializeAsync(CancellationToken cancellationToken) =>
+        _creates ? AskAsync(() => _container.CreateIfNotExistsAsync(cancellationToken: cancellationToken), cancellationToken) : Task.CompletedTask;
+
+    /// <summary>The names of the whole copies, oldest first.</summary>
+    /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
+    public Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken) => AskAsync<IReadOnlyList<string>>(
+        async () => await _container
+            .GetBlobsAsync(BlobTraits.None, BlobStates.None, Manifests, cancellationToken)
+            .Select(blob => blob.Name[Manifests.Length..^".json".Length])
+            .ToListAsync(cancellationToken),
+        cancellationToken);
+
+    /// <summary>Reads the manifest of a copy.</summary>
+    /// <param name="name">The copy's name, or the name of its manifest's blob.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="BackupUnusableException">There is none, or it is not one of this version.</exception>
+    /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
+    public async Task<BackupManifest> ReadManifestAsync(string name, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        var blob = _container.GetBlobClient(name.StartsWith(Manifests, StringComparison.Ordinal) ? name : $"{Manifests}{name}.json");
+        try
+        {
+            var content = (await AskAsync(() => blob.DownloadContentAsync(cancellationToken), cancellationToken)).Value.Content;
+            var manifest = JsonSerializer.Deserialize(content.ToMemory().Span, BackupJson.Default.BackupManifest);
+            return manifest switch
+            {
+                { Format: BackupManifest.CurrentFormat } => manifest,
+                { Format: var format } => throw new BackupUnusableException($"The copy '{name}' has the format {format}; this version reads {BackupManifest.CurrentFormat}. Use a newer version."),
+                null => throw new BackupUnusableException($"The manifest of the copy '{name}' is empty."),
+            };
+        }
+        catch (JsonException)
+        {
+            throw new BackupUnusableException($"The manifest of the copy '{name}' is not JSON of this format: it was cut off or changed. Use another copy.");
+        }
+        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
+        {
+            throw new BackupUnusableException($"There is no finished copy '{name}' in the container '{Name}'.", exception);
+        }
+    }
+
+    /// <inheritdoc />
+    public async Task AddAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        await InitializeAsync(cancellationToken);
+        await AskAsync(() => _container.GetBlobClient($"{Forgotten}{id}").UploadAsync(BinaryData.Empty, overwrite: true, cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public Task RemoveAsync(InstanceId id, CancellationToken cancellationToken) =>
+        AskAsync(() => _container.GetBlobClient($"{Forgotten}{id}").DeleteIfExistsAsync(cancellationToken: cancellationToken), cancellationToken);
+
+    /// <summary>Which instances were forgotten, and when.</summary>
+    internal Task<Dictionary<InstanceId, DateTimeOffset>> ReadForgottenAsync(CancellationToken cancellationToken) => AskAsync(
+        async () =>
+        {
+            var forgotten = new Dictionary<InstanceId, DateTimeOffset>();
+            await foreach (var blob in _container.GetBlobsAsync(BlobTraits.None, BlobStates.None, Forgotten, cancellationToken))
+            {
+                if (InstanceId.TryParse(blob.Name[Forgotten.Length..], out var id))
+                {
+                    forgotten[id] = blob.Properties.LastModified ?? DateTimeOffset.MaxValue;
+                }
+            }
+
+            return forgotten;
+        },
+        cancellationToken);
+
+    internal Task WriteManifestAsync(string name, BackupManifest manifest, CancellationToken cancellationToken) => AskAsync(
+        () => _container.GetBlobClient($"{Manifests}{name}.json").UploadAsync(
+            new BinaryData(JsonSerializer.SerializeToUtf8Bytes(manifest, BackupJson.Default.BackupManifest)), overwrite: true, cancellationToken),
+        cancellationToken);
+
+    internal Task<Stream> OpenWriteAsync(string name, CancellationToken cancellationToken) => AskAsync(
+        () => _container.GetBlockBlobClient(name).OpenWriteAsync(overwrite: true, new BlockBlobOpenWriteOptions { BufferSize = BlockSize }, cancellationToken),
+        cancellationToken);
+
+    internal Task<Stream> OpenReadAsync(string name, CancellationToken cancellationToken) => AskAsync(
+        () => _container.GetBlobClient(name).OpenReadAsync(new BlobOpenReadOptions(allowModifications: false) { BufferSize = BlockSize }, cancellationToken),
+        cancellationToken);
+
+    /// <summary>When the container was made or last configured.</summary>
+    internal async Task<DateTimeOffset> ReadAgeAsync(CancellationToken cancellationToken) =>
+        (await AskAsync(() => _container.GetPropertiesAsync(cancellationToken: cancellationToken), cancellationToken)).Value.LastModified;
+
+    // The SDK ends a call with whatever it met last: its own exception, several in one, the network's or the credential's.
+    private static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await ask();
+        }
+        catch (Exception exception) when (exception is not (BackupUnusableException or StorageUnavailableException))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw Unavailable(exception);
+        }
+    }
+
+    /// <summary>What any failure of the SDK is to the rest of the service.</summary>
+    internal static StorageUnavailableException Unavailable(Exception exception) => new(
+        exception is RequestFailedException { Status: > 0 } refused
+            ? $"The storage service refused with {refused.Status} {refused.ErrorCode}."
+            : $"The storage service could not be asked ({exception.GetType().Name}).",
+        exception);
+}

@@ -1,0 +1,134 @@
+using System.IO.Compression;
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Maintenance.Backup;
+
+/// <summary>Reads the rows of one part of a copy, and says so when they are not the rows that were written.</summary>
+internal static class BackupReader
+{
+    // A row has at most 1 MB in a table; as JSON with base64 somewhat more.
+    private const int LongestLine = 4 * 1024 * 1024;
+
+    /// <summary>The rows in their order. At the end the blob is compared with the manifest.</summary>
+    /// <exception cref="BackupUnusableException">The blob is missing, cut off, changed or not in order.</exception>
+    /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
+    public static async IAsyncEnumerable<TableEntity> ReadAsync(
+        BackupContainer container, BackupPart part, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var sha256 = SHA256.Create();
+        await using var blob = await OpenAsync(container, part, cancellationToken);
+        await using var hashed = new CryptoStream(blob, sha256, CryptoStreamMode.Read);
+        await using var zipped = new GZipStream(hashed, CompressionMode.Decompress, leaveOpen: true);
+        var (lines, rows, instances, last) = (new LineReader(zipped), 0L, 0L, "");
+        while (await NextAsync(lines, part, cancellationToken) is { } row)
+        {
+            rows++;
+            instances += InstanceRows.IsInstance(row.RowKey) ? 1 : 0;
+            if (string.CompareOrdinal(row.RowKey, last) <= 0)
+            {
+                throw new BackupUnusableException($"The blob '{part.Name}' is damaged: row {rows} is not in order.");
+            }
+
+            last = row.RowKey;
+            yield return row;
+        }
+
+        await DrainAsync(hashed, part, cancellationToken);
+        if (rows != part.Rows || instances != part.Instances)
+        {
+            throw new BackupUnusableException($"The blob '{part.Name}' has {rows} rows and {instances} sites; the manifest says {part.Rows} and {part.Instances}.");
+        }
+
+        if (Convert.ToHexStringLower(sha256.Hash!) != part.Sha256)
+        {
+            throw new BackupUnusableException($"The blob '{part.Name}' was changed: its SHA-256 is not the one in the manifest.");
+        }
+    }
+
+    private static async Task<Stream> OpenAsync(BackupContainer container, BackupPart part, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await container.OpenReadAsync(part.Name, cancellationToken);
+        }
+        catch (StorageUnavailableException exception) when (exception.InnerException is Azure.RequestFailedException { Status: 404 })
+        {
+            throw new BackupUnusableException($"The blob '{part.Name}' of this copy is missing.", exception);
+        }
+    }
+
+    private static async Task<TableEntity?> NextAsync(LineReader lines, BackupPart part, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await lines.ReadAsync(cancellationToken) is { } line ? RowJson.Read(line) : null;
+        }
+        catch (InvalidDataException exception)
+        {
+            // From gzip, or from a line.
+            throw new BackupUnusableException($"The blob '{part.Name}' is cut off or damaged.", exception);
+        }
+    }
+
+    // The hash is complete only when everything was read, also what may follow the end of the gzip.
+    private static async Task DrainAsync(CryptoStream hashed, BackupPart part, CancellationToken cancellationToken)
+    {
+        var buffer = new byte[4096];
+        while (await hashed.ReadAsync(buffer, cancellationToken) > 0)
+        {
+        }
+
+        if (!hashed.HasFlushedFinalBlock)
+        {
+            throw new BackupUnusableException($"The blob '{part.Name}' is cut off.");
+        }
+    }
+
+    private sealed class LineReader(Stream stream)
+    {
+        private byte[] _buffer = new byte[64 * 1024];
+        private int _start;
+        private int _end;
+
+        public async ValueTask<ReadOnlyMemory<byte>?> ReadAsync(CancellationToken cancellationToken)
+        {
+            for (var searched = 0; ;)
+            {
+                var newLine = _buffer.AsSpan(_start + searched, _end - _start - searched).IndexOf((byte)'\n');
+                if (newLine >= 0)
+                {
+                    var line = _buffer.AsMemory(_start, searched + newLine);
+                    _start += searched + newLine + 1;
+                    return line;
+                }
+
+                searched = _end - _start;
+                MakeRoom();
+                var read = await stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken);
+                if (read == 0)
+                {
+                    return searched == 0 ? null : throw new InvalidDataException("The last line has no end.");
+                }
+
+                _end += read;
+            }
+        }
+
+        private void MakeRoom()
+        {
+            var length = _end - _start;
+            if (length >= LongestLine)
+            {
+                throw new InvalidDataException("A line is too long.");
+            }
+
+            var target = length > _buffer.Length / 2 ? new byte[_buffer.Length * 2] : _buffer;
+            Buffer.BlockCopy(_buffer, _start, target, 0, length);
+            (_buffer, _start, _end) = (target, 0, length);
+        }
+    }
+}

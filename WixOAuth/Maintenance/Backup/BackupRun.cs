@@ -1,0 +1,121 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.IO.Compression;
+using System.Security.Cryptography;
+using Azure.Data.Tables;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Maintenance.Backup;
+
+/// <summary>
+/// Copies the table into the backup container: every row as it is, tokens encrypted as they are. Streamed, so that the
+/// memory it needs does not grow with the table.
+/// </summary>
+/// <param name="table">The table.</param>
+/// <param name="container">Where the copy goes.</param>
+/// <param name="telemetry">What counts the copies.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">Told of each copy.</param>
+public sealed class BackupRun(TableClient table, BackupContainer container, Telemetry telemetry, TimeProvider time, ILogger<BackupRun> logger)
+{
+    private const int ShardsAtOnce = 4;
+    private const int WriteAtOnce = 64 * 1024;
+
+    /// <summary>
+    /// Makes one copy. It may run beside traffic: each row is copied as it is at one moment, and every instance that
+    /// exists from the beginning to the end is in the copy. A run that dies leaves blobs without a manifest, which no
+    /// restore takes.
+    /// </summary>
+    /// <param name="progress">Told how many instances are copied so far; may be null.</param>
+    /// <param name="cancellationToken">Ends it without a manifest.</param>
+    /// <returns>The copy's name and its manifest.</returns>
+    /// <exception cref="StorageUnavailableException">The table or the blob service fails.</exception>
+    public async Task<(string Name, BackupManifest Manifest)> RunAsync(IProgress<long>? progress, CancellationToken cancellationToken)
+    {
+        var (startedAt, startedOn) = (time.GetTimestamp(), time.GetUtcNow());
+        try
+        {
+            var (name, manifest) = await CopyAsync(startedOn, progress, cancellationToken);
+            logger.BackupDone(name, manifest.Instances, manifest.Rows, time.GetElapsedTime(startedAt).TotalMilliseconds);
+            telemetry.BackedUp(succeeded: true, time.GetElapsedTime(startedAt));
+            return (name, manifest);
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            telemetry.BackedUp(succeeded: false, time.GetElapsedTime(startedAt));
+            var unavailable = exception as StorageUnavailableException ?? BackupContainer.Unavailable(exception);
+            logger.BackupFailed(unavailable.Message);
+            throw unavailable;
+        }
+    }
+
+    private async Task<(string Name, BackupManifest Manifest)> CopyAsync(DateTimeOffset startedOn, IProgress<long>? progress, CancellationToken cancellationToken)
+    {
+        await container.InitializeAsync(cancellationToken);
+        var name = startedOn.UtcDateTime.ToString("yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture) + "-" + RandomNumberGenerator.GetHexString(4, lowercase: true);
+        var (parts, keys, copied) = (new ConcurrentBag<BackupPart>(), new ConcurrentDictionary<string, long>(), 0L);
+        await Parallel.ForEachAsync(
+            InstanceRows.Shards,
+            new ParallelOptions { MaxDegreeOfParallelism = ShardsAtOnce, CancellationToken = cancellationToken },
+            async (shard, token) => parts.Add(await CopyShardAsync(
+                shard,
+                $"{name}/{shard}.jsonl.gz",
+                row =>
+                {
+                    if (row.TryGetValue("RefreshTokenKeyId", out var key) && key is string id)
+                    {
+                        keys.AddOrUpdate(id, 1, (_, count) => count + 1);
+                    }
+
+                    var count = Interlocked.Increment(ref copied);
+                    progress?.Report(count);
+                },
+                token)));
+
+        var manifest = new BackupManifest(
+            BackupManifest.CurrentFormat,
+            table.Name,
+            startedOn,
+            time.GetUtcNow(),
+            keys.ToDictionary(),
+            [.. parts.OrderBy(part => part.Name, StringComparer.Ordinal)]);
+        await container.WriteManifestAsync(name, manifest, cancellationToken);
+        return (name, manifest);
+    }
+
+    private async Task<BackupPart> CopyShardAsync(string shard, string blobName, Action<TableEntity> copiedInstance, CancellationToken cancellationToken)
+    {
+        var (rows, instances) = (0L, 0L);
+        using var sha256 = SHA256.Create();
+        await using var blob = await container.OpenWriteAsync(blobName, cancellationToken);
+        await using (var hashed = new CryptoStream(blob, sha256, CryptoStreamMode.Write, leaveOpen: true))
+        {
+            await using var zipped = new GZipStream(hashed, CompressionLevel.Fastest, leaveOpen: true);
+            var lines = new ArrayBufferWriter<byte>(WriteAtOnce * 2);
+            await foreach (var row in table.QueryAsync<TableEntity>(InstanceRows.ShardFilter(shard), cancellationToken: cancellationToken))
+            {
+                RowJson.Write(lines, row);
+                rows++;
+                if (InstanceRows.IsInstance(row.RowKey))
+                {
+                    instances++;
+                    copiedInstance(row);
+                }
+
+                if (lines.WrittenCount >= WriteAtOnce)
+                {
+                    await zipped.WriteAsync(lines.WrittenMemory, cancellationToken);
+                    lines.ResetWrittenCount();
+                }
+            }
+
+            await zipped.WriteAsync(lines.WrittenMemory, cancellationToken);
+        }
+
+        var bytes = blob.Position;
+        return new BackupPart(blobName, rows, instances, bytes, Convert.ToHexStringLower(sha256.Hash!));
+    }
+}

@@ -1,0 +1,80 @@
+using Azure;
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Maintenance.Backup;
+
+/// <summary>What a restore did.</summary>
+/// <param name="Written">Instances of the copy that were written.</param>
+/// <param name="Kept">Instances that stayed as they were in the table, because they are at least as new.</param>
+/// <param name="Forgotten">Instances that were forgotten after the copy, and stay so.</param>
+/// <param name="IndexRowsMended">Rows of the due and the status index that were missing or led nowhere.</param>
+public sealed record RestoreSummary(long Written, long Kept, long Forgotten, long IndexRowsMended);
+
+/// <summary>
+/// Writes a copy into a table: an empty one, a new one, or one that has lost a part of its rows. It may run beside
+/// traffic and may be run again; where both sides have a row, the later consent wins, and within one consent the higher generation.
+/// </summary>
+/// <param name="container">Where the copies are.</param>
+/// <param name="table">The table to write into; made if missing.</param>
+public sealed class Restore(BackupContainer container, TableClient table)
+{
+    private const int ShardsAtOnce = 4;
+
+    /// <summary>Writes what <see cref="BackupCheck"/> has found to be whole.</summary>
+    /// <param name="manifest">The copy's manifest.</param>
+    /// <param name="progress">Told how many instances of the copy are done so far; may be null.</param>
+    /// <param name="cancellationToken">Ends it; what is written stays, and a later run writes the rest.</param>
+    /// <exception cref="BackupUnusableException">The copy has changed since it was checked.</exception>
+    /// <exception cref="StorageUnavailableException">The table or the blob service fails; run it again.</exception>
+    public async Task<RestoreSummary> RunAsync(BackupManifest manifest, IProgress<long>? progress, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        try
+        {
+            await table.CreateIfNotExistsAsync(cancellationToken);
+            var forgotten = await container.ReadForgottenAsync(cancellationToken);
+            var counts = new RestoreCounts(progress);
+            await Parallel.ForEachAsync(
+                manifest.Parts,
+                new ParallelOptions { MaxDegreeOfParallelism = ShardsAtOnce, CancellationToken = cancellationToken },
+                async (part, token) => await new ShardRestore(
+                    BackupCheck.ShardOf(part), BackupReader.ReadAsync(container, part, token), forgotten, table, counts).RunAsync(token));
+            return counts.ToSummary();
+        }
+        catch (RequestFailedException exception) when (exception.ErrorCode == "TableBeingDeleted")
+        {
+            throw new StorageUnavailableException($"The table '{table.Name}' is still being deleted. Run the restore again in a minute.", exception);
+        }
+        catch (Exception exception) when (exception is RequestFailedException or AggregateException)
+        {
+            throw BackupContainer.Unavailable(exception);
+        }
+    }
+}
+
+/// <summary>Counts over all shards.</summary>
+internal sealed class RestoreCounts(IProgress<long>? progress)
+{
+    private long _written;
+    private long _kept;
+    private long _forgotten;
+    private long _mended;
+    private long _done;
+
+    public void Written() => Interlocked.Increment(ref _written);
+
+    public void Kept() => Interlocked.Increment(ref _kept);
+
+    public void Forgotten() => Interlocked.Increment(ref _forgotten);
+
+    public void Mended() => Interlocked.Increment(ref _mended);
+
+    public void Done()
+    {
+        var count = Interlocked.Increment(ref _done);
+        progress?.Report(count);
+    }
+
+    public RestoreSummary ToSummary() => new(_written, _kept, _forgotten, _mended);
+}

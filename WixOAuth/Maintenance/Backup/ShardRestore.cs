@@ -1,0 +1,147 @@
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Maintenance.Backup;
+
+/// <summary>
+/// Restores one shard: goes through the rows of the copy and of the table side by side, both in the order of their
+/// keys, decides row by row, and then makes the two indexes agree with the instances.
+/// </summary>
+internal sealed class ShardRestore(
+    string shard,
+    IAsyncEnumerable<TableEntity> copy,
+    IReadOnlyDictionary<InstanceId, DateTimeOffset> forgotten,
+    TableClient table,
+    RestoreCounts counts)
+{
+    private readonly ShardWriter _writer = new(table, counts);
+
+    // The keys of index rows: those that the table has, and those that its instances ask for.
+    private readonly HashSet<string> _found = [];
+    private readonly HashSet<string> _wanted = [];
+    private readonly HashSet<InstanceId> _seen = [];
+
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var rows = table.QueryAsync<TableEntity>(InstanceRows.ShardFilter(shard), cancellationToken: cancellationToken);
+        await foreach (var (copied, current) in SideBySide.ReadAsync(copy, rows, cancellationToken))
+        {
+            var key = (copied ?? current)!.RowKey;
+            if (InstanceRows.IsInstance(key))
+            {
+                await DecideAsync(copied, current, cancellationToken);
+            }
+            else if (InstanceRows.IsIndex(key))
+            {
+                if (current is not null)
+                {
+                    _found.Add(key);
+                }
+            }
+            else if (current is null && !InstanceRows.IsTally(key))
+            {
+                await _writer.AddAsync(copied!, cancellationToken);
+            }
+        }
+
+        await AddForgottenAsync(cancellationToken);
+        await _writer.FlushAsync(cancellationToken);
+        await MendIndexesAsync(cancellationToken);
+    }
+
+    private async Task DecideAsync(TableEntity? copied, TableEntity? current, CancellationToken cancellationToken)
+    {
+        if (InstanceRows.ReadId((copied ?? current)!.RowKey) is { } id)
+        {
+            _seen.Add(id);
+            copied = copied is null ? null : Obey(id, copied);
+        }
+
+        var takesCopy = copied is not null && (current is null || RestoredRow.Read(copied).Replaces(RestoredRow.Read(current)));
+        Want(takesCopy ? copied! : current!);
+        if (takesCopy)
+        {
+            await _writer.WriteInstanceAsync(copied!, current, cancellationToken);
+        }
+        else if (copied is not null)
+        {
+            counts.Kept();
+        }
+
+        if (copied is not null)
+        {
+            counts.Done();
+        }
+    }
+
+    // What was forgotten after the copy stays forgotten, unless its owner has consented since.
+    private TableEntity Obey(InstanceId id, TableEntity copied)
+    {
+        var row = RestoredRow.Read(copied);
+        if (!forgotten.TryGetValue(id, out var at) || row.Forgotten || row.ConnectedAt > at)
+        {
+            copied.Remove("LeaseOwner");
+            copied.Remove("LeaseUntil");
+            return copied;
+        }
+
+        counts.Forgotten();
+        return Tombstone(id, at, copied);
+    }
+
+    private static TableEntity Tombstone(InstanceId id, DateTimeOffset at, TableEntity? copied)
+    {
+        Instance? before = null;
+        try
+        {
+            before = copied is null ? null : InstanceRows.ToInstance(id, copied);
+        }
+        catch (InvalidDataException)
+        {
+            // A row that cannot be read has nothing that a tombstone needs.
+        }
+
+        return InstanceRows.ToRow(Instance.Forget(before, id, at));
+    }
+
+    // Their rows are in no copy, but an AppInstalled that is still on its way must not revive them.
+    private async Task AddForgottenAsync(CancellationToken cancellationToken)
+    {
+        foreach (var (id, at) in forgotten.Where(each => InstanceRows.ShardOf(each.Key) == shard && !_seen.Contains(each.Key)))
+        {
+            var tombstone = Tombstone(id, at, copied: null);
+            counts.Forgotten();
+            Want(tombstone);
+            await _writer.WriteInstanceAsync(tombstone, current: null, cancellationToken);
+        }
+    }
+
+    private void Want(TableEntity row) => _wanted.UnionWith(InstanceRows.IndexKeys(row));
+
+    // Others write meanwhile: each row that seems wrong is looked at again before it is changed.
+    private async Task MendIndexesAsync(CancellationToken cancellationToken)
+    {
+        _found.UnionWith(_writer.IndexKeysWritten);
+        foreach (var key in _wanted.Except(_found).Concat(_found.Except(_wanted)))
+        {
+            await MendAsync(key, isThere: _found.Contains(key), cancellationToken);
+        }
+    }
+
+    private async Task MendAsync(string key, bool isThere, CancellationToken cancellationToken)
+    {
+        var current = InstanceRows.ReadId(key) is { } id ? await _writer.FindAsync(shard, InstanceRows.InstanceKey(id), cancellationToken) : null;
+        var isWanted = current is not null && InstanceRows.IndexKeys(current).Contains(key);
+        if (isWanted && !isThere)
+        {
+            await table.UpsertEntityAsync(new TableEntity(shard, key), TableUpdateMode.Replace, cancellationToken);
+            counts.Mended();
+        }
+        else if (isThere && !isWanted)
+        {
+            await table.DeleteEntityAsync(shard, key, Azure.ETag.All, cancellationToken);
+            counts.Mended();
+        }
+    }
+}

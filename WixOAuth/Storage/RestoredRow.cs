@@ -1,0 +1,69 @@
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Storage;
+
+/// <summary>
+/// What a restore has to know of an instance's row, read leniently: a row of another version, or a damaged one, still
+/// has a place in the order.
+/// </summary>
+internal readonly record struct RestoredRow(
+    InstanceStatus? Status,
+    DateTimeOffset? ConsentedAt,
+    DateTimeOffset? ConnectedAt,
+    DateTimeOffset? RemovedAt,
+    long Generation,
+    bool Forgotten,
+    DateTimeOffset? DueAt)
+{
+    public static RestoredRow Read(TableEntity row)
+    {
+        var consentedAt = Time("ConsentedAt");
+        return new RestoredRow(
+            row.TryGetValue("Status", out var word) && word is string text ? Words.Parse<InstanceStatus>(text) : null,
+            consentedAt,
+            Latest(consentedAt, Time("InstalledAt"), Time("WixInstalledAt")),
+            Time("RemovedAt"),
+            row.TryGetValue("Generation", out var generation) && generation is long number ? number : 0,
+            row.TryGetValue("Forgotten", out var forgotten) && forgotten is true,
+            Time("DueAt"));
+
+        DateTimeOffset? Time(string name) => row.TryGetValue(name, out var value) ? value as DateTimeOffset? : null;
+    }
+
+    /// <summary>
+    /// Whether this row, of a copy, takes the place of the one that is there: the later consent wins, within one consent
+    /// the higher generation. A tombstone beats only consents that are older than it.
+    /// </summary>
+    public bool Replaces(RestoredRow current)
+    {
+        if (current.Status is null || Status is null)
+        {
+            return Status is not null;
+        }
+
+        return (Status == InstanceStatus.Removed, current.Status == InstanceStatus.Removed) switch
+        {
+            (true, false) => RemovedAt >= current.ConnectedAt,
+            (false, true) => !(current.RemovedAt >= ConnectedAt),
+            _ => Compare(this, current) > 0,
+        };
+    }
+
+    private static int Compare(RestoredRow one, RestoredRow other)
+    {
+        var consents = Nullable.Compare(one.ConsentedAt, other.ConsentedAt);
+        return consents != 0 ? consents : (one.Forgotten, one.Generation).CompareTo((other.Forgotten, other.Generation));
+    }
+
+    private static DateTimeOffset? Latest(params ReadOnlySpan<DateTimeOffset?> times)
+    {
+        DateTimeOffset? latest = null;
+        foreach (var time in times)
+        {
+            latest = Nullable.Compare(time, latest) > 0 ? time : latest;
+        }
+
+        return latest;
+    }
+}
