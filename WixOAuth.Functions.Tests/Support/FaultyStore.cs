@@ -142,10 +142,22 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
 
     private async IAsyncEnumerable<T> BusyAsync<T>(IAsyncEnumerable<T> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        await using var each = rows.GetAsyncEnumerator(cancellationToken);
-        while (await BusyAsync(() => each.MoveNextAsync().AsTask()))
+        var each = rows.GetAsyncEnumerator(cancellationToken);
+        try
         {
-            yield return each.Current;
+            while (await BusyAsync(() => each.MoveNextAsync().AsTask()))
+            {
+                yield return each.Current;
+            }
+        }
+        finally
+        {
+            // What was read ahead is waited for here.
+            await BusyAsync(async () =>
+            {
+                await each.DisposeAsync();
+                return true;
+            });
         }
     }
 
