@@ -117,6 +117,40 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
+    public async Task A_token_that_was_removed_before_it_could_be_tried_proves_nothing()
+    {
+        var id = await AddAsync(_right);
+        var store = new FaultyStore(_store)
+        {
+            Before = async _ =>
+            {
+                await _store.TryRemoveAsync((await _store.FindAsync(id, None))!, None);
+                return StoreFault.None;
+            },
+        };
+
+        using var check = new ProtectionKeyCheck(_store, store, new FixedKeys(_right), _core.Clock, _core.Logs.For<ProtectionKeyCheck>());
+
+        Assert.True(await check.IsPassedAsync(None));
+        Assert.Empty(_core.Logs.Of(109));
+    }
+
+    [Fact]
+    public async Task A_refresh_token_that_was_kept_while_the_generation_grew_proves_the_key()
+    {
+        var stored = (await _store.FindAsync(await AddAsync(_right), None))!;
+        var instance = stored.Instance;
+        await _store.TryWriteAsync(
+            stored,
+            instance with { Generation = instance.Generation + 3, RefreshTokenGeneration = instance.Generation, AccessToken = null },
+            None);
+
+        using var check = New(_right);
+
+        Assert.True(await check.IsPassedAsync(None));
+    }
+
+    [Fact]
     public async Task A_row_that_an_operator_emptied_takes_the_key_of_the_next_process()
     {
         await AddAsync(_wrong);

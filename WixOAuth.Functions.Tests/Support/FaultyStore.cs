@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Support;
 
@@ -31,7 +32,7 @@ public enum StoreFault
 public sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous, Instance? Instance);
 
 /// <summary>A store whose calls a test can hold, fail, and look at once they are done.</summary>
-public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
+public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IKeyCheckStore
 {
     private static readonly AsyncLocal<Holder?> s_attempt = new();
     private int _underWay;
@@ -139,6 +140,13 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore
             await inner.SaveLastUseAsync(id, usedAt, cancellationToken);
             return true;
         });
+
+    // The key-check row is shared as the instances are, and never fails here.
+    Task<StoredKeyCheck?> IKeyCheckStore.FindKeyCheckAsync(CancellationToken cancellationToken) =>
+        BusyAsync(() => ((IKeyCheckStore)inner).FindKeyCheckAsync(cancellationToken));
+
+    Task<bool> IKeyCheckStore.TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken) =>
+        BusyAsync(() => ((IKeyCheckStore)inner).TryWriteKeyCheckAsync(previous, check, cancellationToken));
 
     private async IAsyncEnumerable<T> BusyAsync<T>(IAsyncEnumerable<T> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

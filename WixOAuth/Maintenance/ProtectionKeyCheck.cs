@@ -24,9 +24,9 @@ internal sealed partial class ProtectionKeyCheck(
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(5);
     private const int MaxTries = 3;
 
-    // Where there is no row yet: how many instances are looked at for a token that opens, and how many tokens are tried.
+    // Where there is no row yet: how many instances are looked at for a token that opens, and how many tokens may fail to.
     private const int MaxRead = 5_000;
-    private const int MaxOpened = 20;
+    private const int MaxTried = 20;
 
     private readonly Lock _lock = new();
     private volatile Result? _last;
@@ -152,42 +152,57 @@ internal sealed partial class ProtectionKeyCheck(
         throw new StorageUnavailableException("The key-check row could not be written: other processes keep changing it.");
     }
 
-    /// <summary>The ids of the keys of stored tokens; empty when one of them opens, or there are none.</summary>
+    /// <summary>The ids of the keys of stored tokens that do not open; empty when one of them opens, or there are none.</summary>
     private async Task<IReadOnlyCollection<string>> FindKeysOfTokensAsync()
     {
-        var (ids, opened) = (new Dictionary<string, ProtectionKey?>(), 0);
-        await foreach (var summary in instances.ReadGlancesAsync(CancellationToken.None).Take(MaxRead))
+        var (wanted, tried) = (new HashSet<string>(StringComparer.Ordinal), 0);
+        await foreach (var glance in instances.ReadGlancesAsync(CancellationToken.None).Take(MaxRead))
         {
-            foreach (var id in new[] { summary.RefreshTokenKeyId, summary.AccessTokenKeyId }.OfType<string>())
+            foreach (var keyId in new[] { glance.RefreshTokenKeyId, glance.AccessTokenKeyId }.OfType<string>().Distinct())
             {
-                if (!ids.TryGetValue(id, out var key))
+                switch (await OpensTokenAsync(glance.Id, keyId))
                 {
-                    ids[id] = key = await FindKeyAsync(id);
+                    case true:
+                        return [];
+                    case false:
+                        wanted.Add(keyId);
+                        tried++;
+                        break;
                 }
 
-                if (key is not null && opened++ < MaxOpened && await OpensTokenOfAsync(summary.Id, key))
+                if (tried == MaxTried)
                 {
-                    return [];
+                    return wanted;
                 }
             }
         }
 
-        return ids.Keys;
+        return wanted;
     }
 
-    private async Task<bool> OpensTokenOfAsync(InstanceId id, ProtectionKey key)
+    /// <summary>
+    /// Whether a token of that key opens. Null when it was removed or sealed anew since it was seen: then it proves nothing.
+    /// </summary>
+    private async Task<bool?> OpensTokenAsync(InstanceId id, string keyId)
     {
         try
         {
-            return (await instances.FindAsync(id, CancellationToken.None))?.Instance is { } instance
-                && (Opens(TokenField.RefreshToken, instance.RefreshToken) || Opens(TokenField.AccessToken, instance.AccessToken));
+            if ((await instances.FindAsync(id, CancellationToken.None))?.Instance is not { } instance
+                || (instance.RefreshToken?.KeyId != keyId && instance.AccessToken?.KeyId != keyId))
+            {
+                return null;
+            }
 
-            bool Opens(TokenField field, ProtectedText? text) =>
-                text?.KeyId == key.Id && TokenProtector.Open(key, id, field, instance.Generation, text) is not null;
+            return await FindKeyAsync(keyId) is { } key
+                && (Opens(TokenField.RefreshToken, instance.RefreshToken, instance.RefreshTokenGeneration ?? instance.Generation)
+                    || Opens(TokenField.AccessToken, instance.AccessToken, instance.Generation));
+
+            bool Opens(TokenField field, ProtectedText? text, long generation) =>
+                text?.KeyId == key.Id && TokenProtector.Open(key, id, field, generation, text) is not null;
         }
         catch (InvalidDataException)
         {
-            return false;
+            return null;
         }
     }
 
