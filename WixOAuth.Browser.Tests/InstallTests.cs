@@ -1,7 +1,7 @@
 using Microsoft.Playwright;
 using WixOAuth.Functions.Tests;
 using WixOAuth.Functions.Tests.EndToEnd;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Browser.Tests;
 

@@ -6,7 +6,7 @@ using Moq;
 using WixOAuth.Functions.Tests;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Instances;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 using WixOAuth.Protection;
 
 namespace WixOAuth.Browser.Tests;

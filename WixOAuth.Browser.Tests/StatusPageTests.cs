@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using Microsoft.Playwright;
 using WixOAuth.Functions.Tests;
 using WixOAuth.Functions.Tests.EndToEnd;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Browser.Tests;
 

@@ -1,7 +1,7 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text.Json;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 using WixOAuth.Protection;
 using WixOAuth.Settings;
 

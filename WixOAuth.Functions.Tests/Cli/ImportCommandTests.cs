@@ -3,7 +3,7 @@ using System.Net;
 using System.Text.Json;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Functions.Tests.Local;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.Cli;
 

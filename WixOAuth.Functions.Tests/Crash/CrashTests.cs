@@ -1,5 +1,5 @@
 using WixOAuth.Crash;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 using WixOAuth.Processes;
 using Site = WixOAuth.Crash.Site;
 

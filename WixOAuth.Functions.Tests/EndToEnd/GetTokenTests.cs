@@ -2,7 +2,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Azure.Data.Tables;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 

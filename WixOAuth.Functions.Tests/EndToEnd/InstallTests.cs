@@ -1,6 +1,6 @@
 using System.Net;
 using System.Text.Json;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Text;
 using WixOAuth.Functions.Tests.Hostile;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 

@@ -8,8 +8,8 @@ using WixOAuth.Instances;
 using WixOAuth.Storage;
 using WixOAuth.Wix;
 using static WixOAuth.Functions.Tests.Storage.Samples;
-using PretendWixEndpoints = WixOAuth.Local.PretendWix.PretendWixEndpoints;
-using PretendWixFault = WixOAuth.Local.PretendWix.PretendWixFault;
+using PretendWixEndpoints = WixOAuth.PretendWix.PretendWixEndpoints;
+using PretendWixFault = WixOAuth.PretendWix.PretendWixFault;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 

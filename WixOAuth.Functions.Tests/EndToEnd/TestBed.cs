@@ -11,7 +11,7 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Local;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 

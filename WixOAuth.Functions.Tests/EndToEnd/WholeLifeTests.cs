@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Azure.Data.Tables;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 

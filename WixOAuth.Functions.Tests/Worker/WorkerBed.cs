@@ -3,7 +3,7 @@ using System.Text;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Functions.Tests.Worker.Rpc;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.Worker;
 

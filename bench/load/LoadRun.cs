@@ -1,5 +1,5 @@
 using WixOAuth.Local;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 using WixOAuth.Processes;
 
 namespace WixOAuth.Load;

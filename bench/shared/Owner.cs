@@ -1,5 +1,5 @@
 using System.Net;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 
 namespace WixOAuth.Processes;
 

@@ -1,6 +1,6 @@
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;

@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Local;
-using WixOAuth.Local.PretendWix;
+using WixOAuth.PretendWix;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;

@@ -2,7 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>Wix's API, as far as an app like ours calls it (wix-protocol §5, §6 and §8).</summary>
 internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWixControl control, ILogger logger, CancellationToken stopping)

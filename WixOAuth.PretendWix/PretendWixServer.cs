@@ -2,7 +2,7 @@ using System.Net;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>
 /// A pretend Wix on a Kestrel of its own: the pages of an install, the API behind them, webhooks, and a hand to make it
@@ -24,7 +24,7 @@ public sealed class PretendWixServer : IAsyncDisposable
         _redirectUrl = options.RedirectUrl;
         _webhookUrl = options.WebhookUrl;
 
-        var logger = options.LoggerFactory.CreateLogger("WixOAuth.Local.PretendWix");
+        var logger = options.LoggerFactory.CreateLogger("WixOAuth.PretendWix");
         Control = new(options);
         _ledger = new(options, Control);
         Control.Ledger = _ledger;

@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>A site and its one installation of the app. What changes is changed under a lock on the site.</summary>
 internal sealed class Site

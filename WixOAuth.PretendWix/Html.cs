@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Unicode;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>Markup. What is put into the holes of <see cref="Of"/> is encoded, unless it is markup itself: forgetting is impossible.</summary>
 internal sealed class Html

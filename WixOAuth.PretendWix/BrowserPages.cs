@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Encodings.Web;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>What the site's owner sees: the sites, the consent (wix-protocol §3) and the end of the install (§7).</summary>
 internal sealed class BrowserPages(PretendWixServer server, Ledger ledger, PretendWixOptions options, PretendWixControl control)

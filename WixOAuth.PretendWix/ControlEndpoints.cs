@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>Control over HTTP, for curl and for programs that run elsewhere.</summary>
 internal sealed class ControlEndpoints(PretendWixServer server, Ledger ledger, PretendWixControl control)

@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>The one style sheet, inside every page, and the policy that allows it and nothing else.</summary>
 internal static class PageStyle

@@ -1,7 +1,7 @@
 using System.IO.Compression;
 using System.Text;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>Writes a body in a form that its reader did not ask for.</summary>
 internal static class BodyForms

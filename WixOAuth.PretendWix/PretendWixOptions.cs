@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>What a <see cref="PretendWixServer"/> is started with.</summary>
 public sealed class PretendWixOptions

@@ -1,4 +1,4 @@
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>How an endpoint goes wrong.</summary>
 public enum PretendWixFaultKind

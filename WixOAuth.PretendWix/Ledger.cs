@@ -3,7 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Security.Cryptography;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>Why something was refused.</summary>
 internal enum Refusal

@@ -1,4 +1,4 @@
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>All that the pretend Wix logs. No message holds a token, a code or a query string.</summary>
 internal static partial class PretendWixLog

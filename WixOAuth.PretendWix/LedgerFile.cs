@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>A ledger as it lies in its file.</summary>
 internal sealed record SavedLedger

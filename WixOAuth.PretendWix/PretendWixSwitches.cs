@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>Which refresh token a refresh answers (wix-protocol §5).</summary>
 public enum RefreshTokenAnswer

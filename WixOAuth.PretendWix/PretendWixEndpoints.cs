@@ -1,4 +1,4 @@
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>The names by which control speaks of the API's endpoints.</summary>
 public static class PretendWixEndpoints

@@ -1,4 +1,4 @@
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>Where a site stands with the app.</summary>
 public enum PretendSiteStatus

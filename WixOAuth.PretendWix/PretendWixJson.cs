@@ -2,7 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace WixOAuth.Local.PretendWix;
+namespace WixOAuth.PretendWix;
 
 /// <summary>How JSON is written and read here: camelCase like Wix's, nothing unknown let through.</summary>
 internal static class PretendWixJson
