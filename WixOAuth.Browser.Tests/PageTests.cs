@@ -7,7 +7,6 @@ using WixOAuth.Functions.Tests;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Instances;
 using WixOAuth.PretendWix;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Browser.Tests;
 
@@ -116,12 +115,11 @@ public sealed class PageTests(AzuriteFixture azurite, BrowserFixture chromium) :
     [InlineData(typeof(InvalidOperationException), "Something went wrong here", HttpStatusCode.InternalServerError, "Internal Server Error")]
     public async Task Trouble_of_our_own(Type failure, string heading, HttpStatusCode status, string reason)
     {
-        var store = new Mock<IInstanceStore> { DefaultValue = DefaultValue.Empty };
-        store.Setup(it => it.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>()))
+        var states = new Mock<IConsumedStateStore> { DefaultValue = DefaultValue.Empty };
+        states.Setup(it => it.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync((Exception)Activator.CreateInstance(failure)!);
         await using var bed = await StartAsync(services => services
-            .Replace(ServiceDescriptor.Singleton(store.Object))
-            .RemoveAll<IKeyCheck>());
+            .Replace(ServiceDescriptor.Singleton(states.Object)));
 
         await AssertProblemAsync($"{bed.Api}redirect?code=c&state={await BeginAsync(bed)}&instanceId={Guid.NewGuid()}", heading, status, reason);
     }

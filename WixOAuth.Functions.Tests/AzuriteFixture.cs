@@ -1,5 +1,6 @@
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Local;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -37,11 +38,11 @@ public sealed class AzuriteFixture : IAsyncLifetime
     public BackupOptions NewContainer() => new() { ConnectionString = _azurite!.ConnectionString, Container = $"c{Guid.NewGuid():N}" };
 
     /// <summary>A new table, and what is needed to look at it behind the store's back.</summary>
-    public async Task<(TableInstanceStore Store, TableClient Table)> CreateAsync(HttpMessageHandler? wire = null)
+    public async Task<(TableStore Store, TableClient Table)> CreateAsync(HttpMessageHandler? wire = null)
     {
         var options = NewTable();
         var table = TableConnection.Open(options, null);
         await table.CreateAsync();
-        return (new TableInstanceStore(wire is null ? table : TableConnection.Open(options, null, new HttpClientTransport(wire))), table);
+        return (new TableStore(wire is null ? table : TableConnection.Open(options, null, new HttpClientTransport(wire))), table);
     }
 }

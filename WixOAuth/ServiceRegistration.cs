@@ -119,10 +119,13 @@ public static class ServiceRegistration
         services.AddSingleton(provider => TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>()));
         services.AddSingleton(provider => new TableInstanceStore(provider.GetRequiredService<TableClient>(), provider.GetService<EventRecorder>()));
         services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
+        services.AddSingleton<TableGateway>();
+        services.AddSingleton<IConsumedStateStore, TableConsumedStates>();
         services.AddSingleton<IOutbox, TableOutbox>();
-        services.AddSingleton<ISweepStateStore>(provider => provider.GetRequiredService<TableInstanceStore>());
-        services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableInstanceStore>());
-        services.AddSingleton<IKeyCheckStore>(provider => provider.GetRequiredService<TableInstanceStore>());
+        services.AddSingleton<TableSweepRecords>();
+        services.AddSingleton<ISweepStateStore>(provider => provider.GetRequiredService<TableSweepRecords>());
+        services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableSweepRecords>());
+        services.AddSingleton<IKeyCheckStore, TableKeyCheck>();
         services.AddHostedService<StorageInitializer>();
     }
 

@@ -5,7 +5,6 @@ using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using WixOAuth.Instances;
-using WixOAuth.Storage;
 using WixOAuth.Wix;
 using static WixOAuth.Functions.Tests.Storage.Samples;
 using PretendWixEndpoints = WixOAuth.PretendWix.PretendWixEndpoints;

@@ -10,7 +10,6 @@ using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Events;
 

@@ -23,7 +23,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
     protected override async Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder)
     {
         var table = await CreateTableAsync();
-        return (new TableInstanceStore(table, recorder), new TableOutbox(table));
+        return (new TableStore(table, recorder), new TableOutbox(new TableGateway(table)));
     }
 
     [Theory]
@@ -33,7 +33,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
     public async Task An_event_that_cannot_be_read_is_left_out_and_holds_back_no_other(string property, object? value)
     {
         var table = await CreateTableAsync();
-        var (store, outbox) = (new TableInstanceStore(table, NewRecorder()), new TableOutbox(table));
+        var (store, outbox) = (new TableStore(table, NewRecorder()), new TableOutbox(new TableGateway(table)));
         var instance = (await ConnectAsync(store)).Instance;
         var row = OutboxRows.ToRow(await outbox.ReadWaitingAsync(instance.Id, default).SingleAsync());
         row.RowKey = $"o|{instance.Id}|{1:D19}";
@@ -48,7 +48,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
     public async Task An_event_and_the_change_that_it_tells_of_are_one_transaction()
     {
         var table = await CreateTableAsync();
-        var (store, outbox) = (new TableInstanceStore(table, NewRecorder()), new TableOutbox(table));
+        var (store, outbox) = (new TableStore(table, NewRecorder()), new TableOutbox(new TableGateway(table)));
         var stored = await ConnectAsync(store);
         await store.TryWriteAsync(stored, stored.Instance with { DueAt = Samples.Noon }, default);
 

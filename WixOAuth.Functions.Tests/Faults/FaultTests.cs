@@ -114,11 +114,11 @@ public sealed class FaultTests(AzuriteFixture azurite)
         private readonly string _operation;
         private readonly FaultyTables _wire;
         private readonly FaultyStore _store;
-        private readonly TableInstanceStore _undisturbed;
+        private readonly TableStore _undisturbed;
         private readonly Core _core;
         private readonly FaultyWix _wix;
 
-        private Scene(string operation, TableInstanceStore undisturbed, FaultyTables wire, IInstanceStore store)
+        private Scene(string operation, TableStore undisturbed, FaultyTables wire, IInstanceStore store)
         {
             (_operation, _undisturbed, _wire) = (operation, undisturbed, wire);
             _store = new FaultyStore(store);
@@ -136,11 +136,11 @@ public sealed class FaultTests(AzuriteFixture azurite)
         public static async Task<Scene> SetAsync(AzuriteFixture azurite, string operation)
         {
             var options = azurite.NewTable();
-            var undisturbed = new TableInstanceStore(TableConnection.Open(options, null));
+            var undisturbed = new TableStore(TableConnection.Open(options, null));
             await undisturbed.InitializeAsync(CancellationToken.None);
             Scene? scene = null;
             var wire = new FaultyTables(() => scene!.Calls);
-            var store = new TableInstanceStore(TableConnection.Open(options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero));
+            var store = new TableStore(TableConnection.Open(options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero));
             scene = new Scene(operation, undisturbed, wire, store);
 
             // As at the start of a process: the key check is over before the first request.

@@ -25,7 +25,8 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
 {
     private static readonly string[] s_ownHeaders =
     [
-        "Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Cross-Origin-Opener-Policy", "Date", "Location",
+        // "Allow" is Kestrel's, on a CONNECT that is none.
+        "Allow", "Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Cross-Origin-Opener-Policy", "Date", "Location",
         "Referrer-Policy", "Strict-Transport-Security", "Server", "Set-Cookie", "X-Content-Type-Options",
     ];
 
@@ -46,8 +47,10 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         _bed = await TestBed.StartAsync(
             azurite,
-            services => services.Replace(ServiceDescriptor.Singleton<IInstanceStore>(provider =>
-                _store = new WatchedStore(new TableInstanceStore(TableConnection.Open(provider.GetRequiredService<ServiceSettings>().Tables, null))))),
+            services => services
+                .Replace(ServiceDescriptor.Singleton<IInstanceStore>(provider =>
+                    _store = new WatchedStore(new TableStore(TableConnection.Open(provider.GetRequiredService<ServiceSettings>().Tables, null)))))
+                .Replace(ServiceDescriptor.Singleton(provider => (IConsumedStateStore)provider.GetRequiredService<IInstanceStore>())),
             ("Wix__WebhookPublicKey", s_wixKey.ExportSubjectPublicKeyInfoPem()));
         Assert.NotNull(_store);
     }

@@ -2,7 +2,6 @@ using Moq;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Install;
 
@@ -28,7 +27,7 @@ public sealed class ConsumedStateCleanupTests
         Assert.Equal(0, await core.Cleanup.RunHourlyAsync(None));
         core.Clock.Advance(TimeSpan.FromTicks(1));
         Assert.Equal(1, await core.Cleanup.RunHourlyAsync(None));
-        Assert.Equal(2, store.CallsTo(nameof(IInstanceStore.RemoveConsumedStatesAsync)));
+        Assert.Equal(2, store.CallsTo(nameof(IConsumedStateStore.RemoveConsumedStatesAsync)));
     }
 
     [Fact]
@@ -42,16 +41,17 @@ public sealed class ConsumedStateCleanupTests
         }
 
         Assert.Equal(2_500, await core.Cleanup.RunHourlyAsync(None));
-        Assert.Equal(3, store.CallsTo(nameof(IInstanceStore.RemoveConsumedStatesAsync)));
+        Assert.Equal(3, store.CallsTo(nameof(IConsumedStateStore.RemoveConsumedStatesAsync)));
     }
 
     [Fact]
     public async Task What_does_not_fit_into_its_time_is_removed_by_the_next_run_and_not_an_hour_later()
     {
         var slow = new Mock<IInstanceStore>();
+        var states = slow.As<IConsumedStateStore>();
         using var core = new Core(slow.Object);
         var left = 3;
-        slow.Setup(each => each.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
+        states.Setup(each => each.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .Returns(async (DateTimeOffset _, int limit, CancellationToken cancellationToken) =>
             {
                 await Task.Delay(TimeSpan.FromSeconds(20), core.Clock, cancellationToken);
@@ -67,7 +67,7 @@ public sealed class ConsumedStateCleanupTests
     public async Task A_failure_is_tried_again_by_the_next_run()
     {
         var store = new Mock<IInstanceStore>();
-        store.SetupSequence(each => each.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
+        store.As<IConsumedStateStore>().SetupSequence(each => each.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .Throws(new StorageUnavailableException())
             .ReturnsAsync(7);
         using var core = new Core(store.Object);

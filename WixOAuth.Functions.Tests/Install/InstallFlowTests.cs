@@ -2,7 +2,6 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -414,7 +413,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     /// <summary>A store that does as it is told and then does not say so, or fails.</summary>
-    private sealed class LosingStore : IInstanceStore
+    private sealed class LosingStore : IInstanceStore, IConsumedStateStore
     {
         private readonly MemoryInstanceStore _store = new();
 

@@ -2,7 +2,6 @@ using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Instances;
 

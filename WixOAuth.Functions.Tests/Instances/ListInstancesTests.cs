@@ -5,7 +5,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Instances;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Instances;
 

@@ -17,7 +17,7 @@ public sealed class CopyWorld : IDisposable
 {
     private readonly AzuriteFixture _azurite;
 
-    private CopyWorld(AzuriteFixture azurite, BackupOptions options, TableInstanceStore store, TableClient table)
+    private CopyWorld(AzuriteFixture azurite, BackupOptions options, TableStore store, TableClient table)
     {
         (_azurite, Options, Table, Store) = (azurite, options, table, store);
         Core = new Core(store);
@@ -31,7 +31,7 @@ public sealed class CopyWorld : IDisposable
 
     public TableClient Table { get; }
 
-    public TableInstanceStore Store { get; }
+    public TableStore Store { get; }
 
     public Core Core { get; }
 

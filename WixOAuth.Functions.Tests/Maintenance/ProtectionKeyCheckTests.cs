@@ -5,7 +5,6 @@ using WixOAuth.Instances;
 using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Maintenance;

@@ -114,7 +114,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         var restored = _world.NewTable();
         await _world.RestoreAsync(manifest, restored);
 
-        var instance = (await new TableInstanceStore(restored).FindAsync(id, None))!.Instance;
+        var instance = (await new TableStore(restored).FindAsync(id, None))!.Instance;
         Assert.Null(instance.Lease);
         Assert.NotNull(instance.RefreshToken);
     }
@@ -156,7 +156,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         // A copy that has the later consent brings it into a new table.
         var restored = _world.NewTable();
         await _world.RestoreAsync(withConsent, restored);
-        Assert.Equal(InstanceStatus.Active, (await new TableInstanceStore(restored).FindAsync(again, None))!.Instance.Status);
+        Assert.Equal(InstanceStatus.Active, (await new TableStore(restored).FindAsync(again, None))!.Instance.Status);
     }
 
     [Fact]

@@ -54,7 +54,7 @@ public abstract class InstanceStoreConformance
 
         Assert.Null(await store.FindAsync(NewId(), None));
         Assert.Null(await store.FindLastUseAsync(NewId(), None));
-        Assert.Null(await store.FindConsumedStateAsync(NewRedemption().Nonce, Noon, None));
+        Assert.Null(await States(store).FindConsumedStateAsync(NewRedemption().Nonce, Noon, None));
     }
 
     [Fact]
@@ -414,11 +414,11 @@ public abstract class InstanceStoreConformance
     {
         var store = await CreateAsync();
         var redemption = NewRedemption();
-        Assert.True(await store.TryAddConsumedStateAsync(redemption, None));
+        Assert.True(await States(store).TryAddConsumedStateAsync(redemption, None));
 
-        Assert.False(await store.TryAddConsumedStateAsync(redemption with { InstanceId = NewId(), AttemptId = "another" }, None));
+        Assert.False(await States(store).TryAddConsumedStateAsync(redemption with { InstanceId = NewId(), AttemptId = "another" }, None));
 
-        Assert.Equal(redemption, await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
+        Assert.Equal(redemption, await States(store).FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
     }
 
     [Fact]
@@ -428,16 +428,16 @@ public abstract class InstanceStoreConformance
         foreach (var outcome in Enum.GetValues<ConsumedStateOutcome>())
         {
             var redemption = NewRedemption();
-            await store.TryAddConsumedStateAsync(redemption, None);
+            await States(store).TryAddConsumedStateAsync(redemption, None);
             foreach (var property in PropertiesOf<ConsumedState>().Where(property => property.Name is not (nameof(ConsumedState.Nonce) or nameof(ConsumedState.IssuedAt))))
             {
                 property.SetValue(redemption, ValueOf(property.Name, property.PropertyType));
             }
 
             var ended = redemption with { Outcome = outcome };
-            await store.SaveConsumedStateAsync(ended, None);
+            await States(store).SaveConsumedStateAsync(ended, None);
 
-            var found = await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None);
+            var found = await States(store).FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None);
             Assert.All(PropertiesOf<ConsumedState>(), property => Assert.Equal(property.GetValue(ended), property.GetValue(found)));
         }
     }
@@ -450,20 +450,20 @@ public abstract class InstanceStoreConformance
         var kept = NewRedemption(Noon);
         foreach (var redemption in old.Append(kept))
         {
-            Assert.True(await store.TryAddConsumedStateAsync(redemption, None));
+            Assert.True(await States(store).TryAddConsumedStateAsync(redemption, None));
         }
 
-        Assert.Equal(0, await store.RemoveConsumedStatesAsync(Noon, 0, None));
-        Assert.Equal(25, await store.RemoveConsumedStatesAsync(Noon, 25, None));
-        Assert.Equal(35, await store.RemoveConsumedStatesAsync(Noon, 100, None));
-        Assert.Equal(0, await store.RemoveConsumedStatesAsync(Noon, 100, None));
+        Assert.Equal(0, await States(store).RemoveConsumedStatesAsync(Noon, 0, None));
+        Assert.Equal(25, await States(store).RemoveConsumedStatesAsync(Noon, 25, None));
+        Assert.Equal(35, await States(store).RemoveConsumedStatesAsync(Noon, 100, None));
+        Assert.Equal(0, await States(store).RemoveConsumedStatesAsync(Noon, 100, None));
 
         foreach (var redemption in old)
         {
-            Assert.Null(await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
+            Assert.Null(await States(store).FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
         }
 
-        Assert.Equal(kept, await store.FindConsumedStateAsync(kept.Nonce, kept.IssuedAt, None));
+        Assert.Equal(kept, await States(store).FindConsumedStateAsync(kept.Nonce, kept.IssuedAt, None));
     }
 
     [Fact]
@@ -517,7 +517,7 @@ public abstract class InstanceStoreConformance
         await Parallel.ForEachAsync(
             all, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (instance, _) => await store.TryWriteAsync(null, instance, None));
         await store.SaveLastUseAsync(all[0].Id, Noon, None);
-        await store.TryAddConsumedStateAsync(NewRedemption(), None);
+        await States(store).TryAddConsumedStateAsync(NewRedemption(), None);
 
         foreach (var (status, limit) in new (InstanceStatus?, int)[]
         {
@@ -645,14 +645,16 @@ public abstract class InstanceStoreConformance
             async () => await store.ReadByStatusAsync(InstanceStatus.Removed, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             async () => await store.ReadGlancesAsync(gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.RemoveDueAsync(new DueInstance(NewId(), Noon), gone),
-            () => store.TryAddConsumedStateAsync(redemption, gone),
-            () => store.FindConsumedStateAsync(redemption.Nonce, Noon, gone),
-            () => store.SaveConsumedStateAsync(redemption, gone),
-            () => store.RemoveConsumedStatesAsync(Noon, 1, gone),
+            () => States(store).TryAddConsumedStateAsync(redemption, gone),
+            () => States(store).FindConsumedStateAsync(redemption.Nonce, Noon, gone),
+            () => States(store).SaveConsumedStateAsync(redemption, gone),
+            () => States(store).RemoveConsumedStatesAsync(Noon, 1, gone),
             () => store.FindLastUseAsync(NewId(), gone),
             () => store.SaveLastUseAsync(NewId(), Noon, gone),
         ];
-        Assert.Equal(typeof(IInstanceStore).GetMethods(BindingFlags.Instance | BindingFlags.Public).Length, calls.Length);
+        Assert.Equal(
+            new[] { typeof(IInstanceStore), typeof(IConsumedStateStore) }.Sum(type => type.GetMethods(BindingFlags.Instance | BindingFlags.Public).Length),
+            calls.Length);
 
         foreach (var call in calls)
         {
@@ -747,4 +749,6 @@ public abstract class InstanceStoreConformance
 
         return all;
     }
+
+    private static IConsumedStateStore States(IInstanceStore store) => (IConsumedStateStore)store;
 }

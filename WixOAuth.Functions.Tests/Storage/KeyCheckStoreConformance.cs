@@ -1,4 +1,5 @@
 using Azure.Data.Tables;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Storage;
@@ -70,7 +71,7 @@ public sealed class TableKeyCheckTests(AzuriteFixture azurite) : KeyCheckStoreCo
     [Fact]
     public async Task A_table_that_is_missing_is_unavailable_rather_than_empty()
     {
-        IKeyCheckStore checks = new TableInstanceStore(TableConnection.Open(azurite.NewTable(), null));
+        IKeyCheckStore checks = new TableStore(TableConnection.Open(azurite.NewTable(), null));
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => checks.FindKeyCheckAsync(None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => checks.TryWriteKeyCheckAsync(null, One, None));

@@ -1,5 +1,4 @@
 using WixOAuth.Instances;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Storage;
 

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -265,7 +266,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     public async Task Initializing_without_the_right_to_create_a_missing_table_fails()
     {
         using var wire = new Wire();
-        var store = new TableInstanceStore(TableConnection.Open(azurite.NewTable(), null, new HttpClientTransport(wire)));
+        var store = new TableStore(TableConnection.Open(azurite.NewTable(), null, new HttpClientTransport(wire)));
         wire.LoseAll("403");
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.InitializeAsync(None));
@@ -282,7 +283,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         {
             ConnectionString = new ConnectionString($"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=AAAA;TableEndpoint=http://127.0.0.1:{port}/a;"),
         };
-        var store = new TableInstanceStore(TableConnection.Open(nowhere, null));
+        var store = new TableStore(TableConnection.Open(nowhere, null));
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
     }
@@ -290,7 +291,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     [Fact]
     public async Task ATableThatIsMissingIsUnavailableAndNotEmpty()
     {
-        var store = new TableInstanceStore(TableConnection.Open(azurite.NewTable(), null));
+        var store = new TableStore(TableConnection.Open(azurite.NewTable(), null));
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));

@@ -15,7 +15,6 @@ using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Webhooks;
 using WixOAuth.Wix;
@@ -45,6 +44,7 @@ public sealed class Core : IDisposable
         services
             .Replace(ServiceDescriptor.Singleton<TimeProvider>(Clock))
             .Replace(ServiceDescriptor.Singleton(store ?? memory))
+            .Replace(ServiceDescriptor.Singleton(store as IConsumedStateStore ?? memory))
             .Replace(ServiceDescriptor.Singleton(store as IRefreshTallyStore ?? memory))
             .Replace(ServiceDescriptor.Singleton(store as ISweepStateStore ?? memory))
             .Replace(ServiceDescriptor.Singleton(store as IKeyCheckStore ?? memory));

@@ -32,7 +32,7 @@ public enum StoreFault
 public sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous, Instance? Instance);
 
 /// <summary>A store whose calls a test can hold, fail, and look at once they are done.</summary>
-public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IKeyCheckStore
+public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsumedStateStore, IKeyCheckStore
 {
     private static readonly AsyncLocal<Holder?> s_attempt = new();
     private int _underWay;
@@ -116,20 +116,20 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IKeyChec
         onConflict: true);
 
     public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) =>
-        BusyAsync(() => inner.TryAddConsumedStateAsync(consumedState, cancellationToken));
+        BusyAsync(() => ((IConsumedStateStore)inner).TryAddConsumedStateAsync(consumedState, cancellationToken));
 
     public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
-        BusyAsync(() => inner.FindConsumedStateAsync(nonce, issuedAt, cancellationToken));
+        BusyAsync(() => ((IConsumedStateStore)inner).FindConsumedStateAsync(nonce, issuedAt, cancellationToken));
 
     public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) =>
         BusyAsync(async () =>
         {
-            await inner.SaveConsumedStateAsync(consumedState, cancellationToken);
+            await ((IConsumedStateStore)inner).SaveConsumedStateAsync(consumedState, cancellationToken);
             return true;
         });
 
     public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        BusyAsync(() => inner.RemoveConsumedStatesAsync(before, limit, cancellationToken));
+        BusyAsync(() => ((IConsumedStateStore)inner).RemoveConsumedStatesAsync(before, limit, cancellationToken));
 
     public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
         BusyAsync(() => inner.FindLastUseAsync(id, cancellationToken));

@@ -55,18 +55,6 @@ public sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         store.ReadByStatusAsync(status, cancellationToken);
 
-    public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) =>
-        store.TryAddConsumedStateAsync(consumedState, cancellationToken);
-
-    public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
-        store.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
-
-    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) =>
-        store.SaveConsumedStateAsync(consumedState, cancellationToken);
-
-    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        store.RemoveConsumedStatesAsync(before, limit, cancellationToken);
-
     public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) => store.FindLastUseAsync(id, cancellationToken);
 
     public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>

@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>A store that writes down what is asked of it, and does first what a test says.</summary>
-public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
+public sealed class WatchedStore(IInstanceStore store) : IInstanceStore, IConsumedStateStore
 {
     /// <summary>The names of the methods, and the instance where there is one.</summary>
     public ConcurrentQueue<(string Method, InstanceId? Id)> Calls { get; } = new();
@@ -57,25 +57,25 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore
     public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
         await NoteAsync(nameof(TryAddConsumedStateAsync), consumedState.InstanceId);
-        return await store.TryAddConsumedStateAsync(consumedState, cancellationToken);
+        return await ((IConsumedStateStore)store).TryAddConsumedStateAsync(consumedState, cancellationToken);
     }
 
     public async Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
     {
         await NoteAsync(nameof(FindConsumedStateAsync), null);
-        return await store.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
+        return await ((IConsumedStateStore)store).FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
     }
 
     public async Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
         await NoteAsync(nameof(SaveConsumedStateAsync), consumedState.InstanceId);
-        await store.SaveConsumedStateAsync(consumedState, cancellationToken);
+        await ((IConsumedStateStore)store).SaveConsumedStateAsync(consumedState, cancellationToken);
     }
 
     public async Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)
     {
         await NoteAsync(nameof(RemoveConsumedStatesAsync), null);
-        return await store.RemoveConsumedStatesAsync(before, limit, cancellationToken);
+        return await ((IConsumedStateStore)store).RemoveConsumedStatesAsync(before, limit, cancellationToken);
     }
 
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken)

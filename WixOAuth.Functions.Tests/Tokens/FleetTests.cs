@@ -3,7 +3,6 @@ using System.Text;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Tokens;
 

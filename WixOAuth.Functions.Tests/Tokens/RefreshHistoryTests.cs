@@ -3,7 +3,6 @@ using Moq;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;

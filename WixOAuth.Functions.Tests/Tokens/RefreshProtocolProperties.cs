@@ -1,7 +1,6 @@
 using CsCheck;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Tokens;
 

@@ -3,7 +3,6 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 

@@ -1,6 +1,5 @@
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 

@@ -2,7 +2,6 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;

@@ -6,7 +6,6 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Instances;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Webhooks;
 

@@ -7,7 +7,7 @@ namespace WixOAuth.Install;
 /// Removes consumed states and redeemed links that are of no use any more, once an hour. It has a time budget of its own,
 /// because anybody can cause such rows: their number must not keep other maintenance from its work.
 /// </summary>
-public sealed class ConsumedStateCleanup(IInstanceStore store, Telemetry telemetry, TimeProvider time, ILogger<ConsumedStateCleanup> logger)
+public sealed class ConsumedStateCleanup(IConsumedStateStore store, Telemetry telemetry, TimeProvider time, ILogger<ConsumedStateCleanup> logger)
 {
     /// <summary>How long a row is kept: longer than a state or a link lives, or it could be used again.</summary>
     public static readonly TimeSpan KeptFor = TimeSpan.FromHours(1);

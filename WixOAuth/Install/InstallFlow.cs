@@ -18,7 +18,7 @@ namespace WixOAuth.Install;
 public sealed class InstallFlow(
     InstallStateService states,
     ExchangeLimiter limiter,
-    IInstanceStore store,
+    IConsumedStateStore store,
     InstanceWriter writer,
     TokenGrants grants,
     InstanceConfirmation confirmation,

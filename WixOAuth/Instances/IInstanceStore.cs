@@ -152,22 +152,6 @@ public interface IInstanceStore
     /// <summary>Removes a row of the due index that no instance stands behind any more. Gone already is fine.</summary>
     Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken);
 
-    /// <summary>
-    /// Writes down that a state is being redeemed.
-    /// </summary>
-    /// <returns>False when its nonce was written down before, by anyone.</returns>
-    Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
-
-    /// <summary>Reads what is known of a redeemed state; null when it never was redeemed.</summary>
-    Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
-
-    /// <summary>Replaces what is known of a redeemed state by how its use ended.</summary>
-    Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
-
-    /// <summary>Removes consumedStates of states issued before <paramref name="before"/>, at most <paramref name="limit"/>.</summary>
-    /// <returns>How many were removed.</returns>
-    Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
-
     /// <summary>When an instance was last asked for; null when never.</summary>
     Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken);
 

@@ -7,7 +7,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Storage;
 
 /// <summary>The outbox in the table of the instances. Saving and removing are one storage request each.</summary>
-internal sealed class TableOutbox(TableClient table) : IOutbox
+internal sealed class TableOutbox(TableGateway gateway) : IOutbox
 {
     /// <inheritdoc />
     /// <remarks>
@@ -56,8 +56,8 @@ internal sealed class TableOutbox(TableClient table) : IOutbox
         {
             if (OutboxRows.Key(read) == row.RowKey)
             {
-                var saved = await TableInstanceStore.AskAsync(
-                    () => table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+                var saved = await TableGateway.AskAsync(
+                    () => gateway.Table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken);
                 return changed with { ETag = ETagOf(saved.Headers.ETag) };
             }
 
@@ -66,10 +66,10 @@ internal sealed class TableOutbox(TableClient table) : IOutbox
                 new(TableTransactionActionType.UpsertReplace, row),
                 new(TableTransactionActionType.Delete, new TableEntity(row.PartitionKey, OutboxRows.Key(read)), match),
             ];
-            var moved = await TableInstanceStore.AskAsync(() => table.SubmitTransactionAsync(move, cancellationToken), cancellationToken);
+            var moved = await TableGateway.AskAsync(() => gateway.Table.SubmitTransactionAsync(move, cancellationToken), cancellationToken);
             return changed with { ETag = ETagOf(moved.Value[0].Headers.ETag) };
         }
-        catch (StorageUnavailableException exception) when (TableInstanceStore.IsConflict(exception))
+        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
         {
             return null;
         }
@@ -79,13 +79,13 @@ internal sealed class TableOutbox(TableClient table) : IOutbox
     public async Task RemoveAsync(OutboxEvent delivered, CancellationToken cancellationToken)
     {
         var (shard, key) = (InstanceRows.ShardOf(delivered.InstanceId), OutboxRows.Key(delivered));
-        await TableInstanceStore.AskAsync(() => table.DeleteEntityAsync(shard, key, ETag.All, cancellationToken), cancellationToken);
+        await TableGateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, key, ETag.All, cancellationToken), cancellationToken);
     }
 
     private async IAsyncEnumerable<OutboxEvent> QueryAsync(string filter, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        await using var rows = table.QueryAsync<TableEntity>(filter, cancellationToken: cancellationToken).GetAsyncEnumerator(cancellationToken);
-        while (await TableInstanceStore.AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
+        await using var rows = gateway.Table.QueryAsync<TableEntity>(filter, cancellationToken: cancellationToken).GetAsyncEnumerator(cancellationToken);
+        while (await TableGateway.AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
         {
             if (OutboxRows.ToEvent(rows.Current) is { } each)
             {

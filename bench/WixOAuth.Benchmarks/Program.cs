@@ -1,3 +1,4 @@
 using BenchmarkDotNet.Running;
+using WixOAuth.Benchmarks;
 
-BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+BenchmarkSwitcher.FromAssembly(typeof(Service).Assembly).Run(args);

@@ -8,8 +8,8 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
+using WixOAuth.Scale;
 using WixOAuth.Secrets;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -36,7 +36,7 @@ internal sealed class Service : IDisposable
         var services = new ServiceCollection();
         services.AddSingleton<ILoggerFactory>(NullLoggerFactory.Instance).AddSingleton(typeof(ILogger<>), typeof(NullLogger<>));
         services.AddWixOAuth(new ConfigurationBuilder().AddInMemoryCollection(settings).Build());
-        services.Replace(ServiceDescriptor.Singleton<IInstanceStore, MemoryInstanceStore>());
+        MemoryInstanceStore.Use(services);
         services.Replace(ServiceDescriptor.Singleton(provider =>
         {
             var http = new HttpClient(new RefusingWix());

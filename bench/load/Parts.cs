@@ -7,6 +7,7 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Local;
 using WixOAuth.Processes;
+using WixOAuth.Scale;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
 using WixOAuth.Tokens;
@@ -505,7 +506,7 @@ internal static partial class Parts
             run,
             "unused",
             settings => settings["Tokens:RefreshConcurrency"] = Figures.Of(concurrency, "F0"),
-            added => added.Replace(ServiceDescriptor.Singleton<IInstanceStore, MemoryInstanceStore>()));
+            added => MemoryInstanceStore.Use(added));
         var (store, protector, now) = (services.GetRequiredService<IInstanceStore>(), run.Around.Protector, TimeProvider.System.GetUtcNow());
         foreach (var site in Enumerable.Range(0, count).Select(number => run.Around.Wix.CreateInstall($"In memory {number}").InstanceId))
         {

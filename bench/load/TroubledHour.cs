@@ -1,8 +1,8 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Scale;
 using WixOAuth.Secrets;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -35,9 +35,8 @@ internal static class TroubledHour
                 settings["Wix:ClientCredentialsFallback"] = "false";
                 settings["Tokens:IdleAfter"] = "00:00:00";
             },
-            added => added
+            added => MemoryInstanceStore.Use(added)
                 .Replace(ServiceDescriptor.Singleton<TimeProvider>(clock))
-                .Replace(ServiceDescriptor.Singleton<IInstanceStore, MemoryInstanceStore>())
                 .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, http, http))));
 
         var (store, sweep) = (services.GetRequiredService<IInstanceStore>(), services.GetRequiredService<RefreshSweep>());

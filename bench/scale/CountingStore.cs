@@ -8,7 +8,7 @@ namespace WixOAuth.Scale;
 /// The memory store, each request to it counted by kind and taking as long as one to Table storage. The due index is
 /// read as <see cref="TableInstanceStore"/> reads it: the shards in turns, a page of keys at a time.
 /// </summary>
-internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime time, Counts counts) : IInstanceStore, IRefreshTallyStore, ISweepStateStore
+internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime time, Counts counts) : IInstanceStore, IConsumedStateStore, IRefreshTallyStore, ISweepStateStore
 {
     /// <summary>Off while the world is furnished.</summary>
     public bool IsOn { get; set; }

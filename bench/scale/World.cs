@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
-using WixOAuth.Storage;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -107,6 +106,7 @@ internal sealed class World : IDisposable
         services
             .Replace(ServiceDescriptor.Singleton<TimeProvider>(_time))
             .Replace(ServiceDescriptor.Singleton<IInstanceStore>(_store))
+            .Replace(ServiceDescriptor.Singleton<IConsumedStateStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
             .Replace(ServiceDescriptor.Singleton<ISweepStateStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(_memory))

@@ -2,7 +2,7 @@ using System.Globalization;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 
-namespace WixOAuth.Storage;
+namespace WixOAuth.Scale;
 
 public sealed partial class MemoryInstanceStore : IKeyCheckStore
 {

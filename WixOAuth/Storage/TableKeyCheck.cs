@@ -9,30 +9,30 @@ namespace WixOAuth.Storage;
 /// The key-check row: partition "00", row key <c>k|protection</c>, properties <c>Check</c> and <c>CheckKeyId</c>. No range
 /// of <see cref="InstanceRows"/> covers its key, so versions that do not know it never meet it.
 /// </summary>
-public sealed partial class TableInstanceStore : IKeyCheckStore
+internal sealed class TableKeyCheck(TableGateway gateway) : IKeyCheckStore
 {
-    internal const string KeyCheckRowKey = "k|protection";
+    public const string KeyCheckRowKey = "k|protection";
 
     private static string KeyCheckShard => InstanceRows.Shards.First();
 
-    async Task<StoredKeyCheck?> IKeyCheckStore.FindKeyCheckAsync(CancellationToken cancellationToken) =>
-        await FindRowAsync(KeyCheckShard, KeyCheckRowKey, cancellationToken) is { } row
+    public async Task<StoredKeyCheck?> FindKeyCheckAsync(CancellationToken cancellationToken) =>
+        await gateway.FindRowAsync(KeyCheckShard, KeyCheckRowKey, cancellationToken) is { } row
             ? new StoredKeyCheck(new RowReader(row).Protected("Check"), row.ETag.ToString())
             : null;
 
-    async Task<bool> IKeyCheckStore.TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken)
+    public async Task<bool> TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken)
     {
         var row = new TableEntity(KeyCheckShard, KeyCheckRowKey) { ["Check"] = check.Data.ToArray(), ["CheckKeyId"] = check.KeyId };
         try
         {
-            await AskAsync(
+            await TableGateway.AskAsync(
                 () => previous is null
-                    ? table.AddEntityAsync(row, cancellationToken)
-                    : table.UpdateEntityAsync(row, new ETag(previous.ETag), TableUpdateMode.Replace, cancellationToken),
+                    ? gateway.Table.AddEntityAsync(row, cancellationToken)
+                    : gateway.Table.UpdateEntityAsync(row, new ETag(previous.ETag), TableUpdateMode.Replace, cancellationToken),
                 cancellationToken);
             return true;
         }
-        catch (StorageUnavailableException exception) when (IsConflict(exception))
+        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
         {
             return false;
         }

@@ -1,15 +1,16 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using WixOAuth.Events;
 using WixOAuth.Instances;
 
-namespace WixOAuth.Storage;
+namespace WixOAuth.Scale;
 
 /// <summary>
-/// Keeps instances in memory, for tests and for a laptop without Azurite: all is lost when the program ends. Safe for
+/// Keeps instances in memory, for the simulator and for tests: all is lost when the program ends. Safe for
 /// concurrent use.
 /// </summary>
-public sealed partial class MemoryInstanceStore(EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore, IOutbox
+public sealed partial class MemoryInstanceStore(EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore, IConsumedStateStore, IOutbox
 {
     private const string AfterAllIds = "g";
 
@@ -23,6 +24,18 @@ public sealed partial class MemoryInstanceStore(EventRecorder? events = null) : 
     private readonly SortedDictionary<(string Id, long Sequence), OutboxEvent> _outbox = [];
     private SweepState? _sweepState;
     private long _version;
+
+    /// <summary>Has the service keep everything in one such store.</summary>
+    public static IServiceCollection Use(IServiceCollection services)
+    {
+        var store = new MemoryInstanceStore();
+        return services
+            .Replace(ServiceDescriptor.Singleton<IInstanceStore>(store))
+            .Replace(ServiceDescriptor.Singleton<IConsumedStateStore>(store))
+            .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(store))
+            .Replace(ServiceDescriptor.Singleton<ISweepStateStore>(store))
+            .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(store));
+    }
 
     /// <inheritdoc />
     public Task InitializeAsync(CancellationToken cancellationToken) => Locked(() => true, cancellationToken);

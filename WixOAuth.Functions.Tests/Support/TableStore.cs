@@ -1,0 +1,86 @@
+using Azure.Data.Tables;
+using WixOAuth.Events;
+using WixOAuth.Instances;
+using WixOAuth.Protection;
+using WixOAuth.Storage;
+
+namespace WixOAuth.Functions.Tests.Support;
+
+/// <summary>All that the service stores in one table, as one store.</summary>
+public sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTallyStore, ISweepStateStore, IKeyCheckStore
+{
+    private readonly TableInstanceStore _instances;
+    private readonly TableConsumedStates _states;
+    private readonly TableSweepRecords _records;
+    private readonly TableKeyCheck _keyCheck;
+
+    public TableStore(TableClient table, EventRecorder? events = null)
+    {
+        var gateway = new TableGateway(table);
+        (_instances, _states, _records, _keyCheck) = (new(table, events), new(gateway), new(gateway), new(gateway));
+    }
+
+    public Task InitializeAsync(CancellationToken cancellationToken) => _instances.InitializeAsync(cancellationToken);
+
+    public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) => _instances.FindAsync(id, cancellationToken);
+
+    public Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken) =>
+        _instances.TryWriteAsync(previous, instance, cancellationToken);
+
+    public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _instances.TryRemoveAsync(previous, cancellationToken);
+
+    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+        _instances.ReadByStatusAsync(status, cancellationToken);
+
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+        _instances.ListAsync(status, after, limit, cancellationToken);
+
+    public Task<InstancePage> ListByCustomerAsync(
+        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+        _instances.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
+
+    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _instances.ReadGlancesAsync(cancellationToken);
+
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        _instances.ReadDueAsync(now, cancellationToken);
+
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        _instances.ReadDueAsync(shard, now, cancellationToken);
+
+    public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _instances.RemoveDueAsync(due, cancellationToken);
+
+    public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) => _instances.FindLastUseAsync(id, cancellationToken);
+
+    public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>
+        _instances.SaveLastUseAsync(id, usedAt, cancellationToken);
+
+    public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) =>
+        _states.TryAddConsumedStateAsync(consumedState, cancellationToken);
+
+    public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        _states.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
+
+    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) =>
+        _states.SaveConsumedStateAsync(consumedState, cancellationToken);
+
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        _states.RemoveConsumedStatesAsync(before, limit, cancellationToken);
+
+    public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken) =>
+        _records.SaveTalliesAsync(tallies, cancellationToken);
+
+    public Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken) =>
+        _records.ReadTalliesAsync(from, cancellationToken);
+
+    public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        _records.RemoveTalliesAsync(before, limit, cancellationToken);
+
+    public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken) => _records.SaveSweepStateAsync(state, cancellationToken);
+
+    public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => _records.ReadSweepStateAsync(cancellationToken);
+
+    Task<StoredKeyCheck?> IKeyCheckStore.FindKeyCheckAsync(CancellationToken cancellationToken) => _keyCheck.FindKeyCheckAsync(cancellationToken);
+
+    Task<bool> IKeyCheckStore.TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken) =>
+        _keyCheck.TryWriteKeyCheckAsync(previous, check, cancellationToken);
+}

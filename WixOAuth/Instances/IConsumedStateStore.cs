@@ -1,0 +1,24 @@
+namespace WixOAuth.Instances;
+
+/// <summary>
+/// Stores which states and install links were consumed, so that each works once. Raises
+/// <see cref="StorageUnavailableException"/> as <see cref="IInstanceStore"/> does.
+/// </summary>
+public interface IConsumedStateStore
+{
+    /// <summary>
+    /// Records that a state is being consumed.
+    /// </summary>
+    /// <returns>False when its nonce was recorded before, by anyone.</returns>
+    Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
+
+    /// <summary>Reads what is known of a consumed state; null when it never was consumed.</summary>
+    Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
+
+    /// <summary>Records how the use of a state ended.</summary>
+    Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
+
+    /// <summary>Removes the rows of states that were issued before <paramref name="before"/>, at most <paramref name="limit"/>.</summary>
+    /// <returns>How many were removed.</returns>
+    Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
+}

@@ -1,0 +1,49 @@
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Storage;
+
+/// <summary>Consumed states and redeemed links in the table of the instances; one storage request each.</summary>
+internal sealed class TableConsumedStates(TableGateway gateway) : IConsumedStateStore
+{
+    /// <inheritdoc />
+    public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(consumedState);
+        var row = InstanceRows.ToRow(consumedState);
+        try
+        {
+            await TableGateway.AskAsync(() => gateway.Table.AddEntityAsync(row, cancellationToken), cancellationToken);
+            return true;
+        }
+        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
+        {
+            return false;
+        }
+    }
+
+    /// <inheritdoc />
+    public async Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
+    {
+        var (shard, rowKey) = InstanceRows.ConsumedStateKey(nonce, issuedAt);
+        return await gateway.FindRowAsync(shard, rowKey, cancellationToken) is { } row
+            ? InstanceRows.ToConsumedState(nonce, issuedAt, row)
+            : null;
+    }
+
+    /// <inheritdoc />
+    public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(consumedState);
+        var row = InstanceRows.ToRow(consumedState);
+        return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    /// <remarks>
+    /// The shards take turns by the hundred, in random order, so that a low limit starves none. Where somebody else is
+    /// removing the same ones, the rest of that shard is left to them.
+    /// </remarks>
+    public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        gateway.RemoveAsync(InstanceRows.Shards, shard => InstanceRows.ConsumedStateFilter(shard, before), limit, cancellationToken);
+}

@@ -1,0 +1,193 @@
+using System.Runtime.CompilerServices;
+using Azure;
+using Azure.Data.Tables;
+using Azure.Data.Tables.Models;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Storage;
+
+/// <summary>
+/// Everything that is asked of Azure's tables goes through here: each failure becomes a
+/// <see cref="StorageUnavailableException"/>. Safe for concurrent use.
+/// </summary>
+internal sealed class TableGateway(TableClient table)
+{
+    // Azure's limit for one transaction.
+    private const int TransactionLimit = 100;
+
+    private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
+
+    public TableClient Table => table;
+
+    /// <summary>The properties of a row that a query for keys reads.</summary>
+    public static string[] KeysOnly => s_keysOnly;
+
+    /// <summary>
+    /// Whether another writer was first, as opposed to a table that is missing or is being deleted. A refusal without an error
+    /// code is not the table service's: something on the way answered in its place.
+    /// </summary>
+    public static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException { ErrorCode: not null } refused
+        && refused.Status switch
+        {
+            404 => refused.ErrorCode != TableErrorCode.TableNotFound,
+            409 => refused.ErrorCode != TableErrorCode.TableBeingDeleted,
+            412 => true,
+            _ => false,
+        };
+
+    /// <summary>
+    /// Asks, and turns whatever goes wrong into one exception. The SDK ends a call with whatever it met last: its own
+    /// exception, several in one when it tried several times, one of the network's, of the credential's, or of a reader that
+    /// was given something else than the service's answer.
+    /// </summary>
+    /// <exception cref="StorageUnavailableException">It failed.</exception>
+    public static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await ask();
+        }
+        catch (Exception exception)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw new StorageUnavailableException(Describe(exception), exception);
+        }
+    }
+
+    /// <summary>One transaction.</summary>
+    /// <exception cref="InvalidOperationException">It has too many rows, or rows of several partitions.</exception>
+    public async Task<IReadOnlyList<Response>> SubmitAsync(List<TableTransactionAction> actions, CancellationToken cancellationToken)
+    {
+        // Azure would refuse it; Azurite, and so the tests, would not.
+        if (actions.Count > TransactionLimit || actions.Any(action => action.Entity.PartitionKey != actions[0].Entity.PartitionKey))
+        {
+            throw new InvalidOperationException($"A transaction has at most {TransactionLimit} rows, all of one partition.");
+        }
+
+        return (await AskAsync(() => table.SubmitTransactionAsync(actions, cancellationToken), cancellationToken)).Value;
+    }
+
+    /// <summary>A row by its keys; null when there is none.</summary>
+    public async Task<TableEntity?> FindRowAsync(string shard, string rowKey, CancellationToken cancellationToken)
+    {
+        try
+        {
+            // Not GetEntityIfExists: to that, a table that is missing is only a row that is missing.
+            return (await AskAsync(() => table.GetEntityAsync<TableEntity>(shard, rowKey, cancellationToken: cancellationToken), cancellationToken)).Value;
+        }
+        catch (StorageUnavailableException exception) when (IsConflict(exception) && exception.InnerException is RequestFailedException { Status: 404 })
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The first rows of a query.</summary>
+    public async Task<List<TableEntity>> FirstAsync(string filter, int count, string[]? properties, CancellationToken cancellationToken)
+    {
+        var rows = new List<TableEntity>();
+        await foreach (var row in table.QueryAsync<TableEntity>(filter, count, properties, cancellationToken))
+        {
+            rows.Add(row);
+            if (rows.Count == count)
+            {
+                break;
+            }
+        }
+
+        return rows;
+    }
+
+    /// <summary>
+    /// Removes rows by the hundred, shard by shard in random order, so that a low limit starves none. Where another process
+    /// is removing the same ones, the rest of that shard is left to it.
+    /// </summary>
+    /// <returns>How many were removed.</returns>
+    public async Task<int> RemoveAsync(
+        IEnumerable<string> inShards, Func<string, string> filter, int limit, CancellationToken cancellationToken)
+    {
+        var shards = new Queue<string>(inShards.OrderBy(_ => Random.Shared.Next()));
+        var removed = 0;
+        while (removed < limit && shards.TryDequeue(out var shard))
+        {
+            var most = Math.Min(limit - removed, TransactionLimit);
+            var rows = await AskAsync(
+                () => FirstAsync(filter(shard), most, s_keysOnly, cancellationToken), cancellationToken);
+            if (rows.Count == 0)
+            {
+                continue;
+            }
+
+            try
+            {
+                await SubmitAsync([.. rows.Select(row => new TableTransactionAction(TableTransactionActionType.Delete, row, ETag.All))], cancellationToken);
+                removed += rows.Count;
+            }
+            catch (StorageUnavailableException exception) when (IsConflict(exception))
+            {
+                continue;
+            }
+
+            if (rows.Count == TransactionLimit)
+            {
+                shards.Enqueue(shard);
+            }
+        }
+
+        return removed;
+    }
+
+    /// <summary>
+    /// The row keys that a query finds in each shard. The shards take turns; one that fails does not keep the others back,
+    /// and its failure is raised at the end.
+    /// </summary>
+    public async IAsyncEnumerable<string> ReadKeysAsync(
+        IEnumerable<string> inShards, Func<string, string> filter, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var shards = new Queue<IAsyncEnumerator<TableEntity>>(inShards.Select(shard =>
+            table.QueryAsync<TableEntity>(filter(shard), null, s_keysOnly, cancellationToken).GetAsyncEnumerator(cancellationToken)));
+        StorageUnavailableException? missed = null;
+        try
+        {
+            while (shards.TryPeek(out var shard))
+            {
+                bool hasMore;
+                try
+                {
+                    hasMore = await AskAsync(() => shard.MoveNextAsync().AsTask(), cancellationToken);
+                }
+                catch (StorageUnavailableException exception)
+                {
+                    // The other shards' instances should not have to wait for this one.
+                    (hasMore, missed) = (false, exception);
+                }
+
+                if (!hasMore)
+                {
+                    await shards.Dequeue().DisposeAsync();
+                    continue;
+                }
+
+                shards.Enqueue(shards.Dequeue());
+                yield return shard.Current.RowKey;
+            }
+
+            if (missed is not null)
+            {
+                throw missed;
+            }
+        }
+        finally
+        {
+            foreach (var shard in shards)
+            {
+                await shard.DisposeAsync();
+            }
+        }
+    }
+
+    private static string Describe(Exception exception) => exception switch
+    {
+        RequestFailedException { Status: > 0 } refused => $"The table service refused with {refused.Status} {refused.ErrorCode}.",
+        _ => "The table service could not be asked.",
+    };
+}

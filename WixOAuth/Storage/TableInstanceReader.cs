@@ -1,0 +1,198 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Storage;
+
+/// <summary>Reads many instances at once: lists, the due and the status index, and glances over all of them.</summary>
+internal sealed class TableInstanceReader(TableGateway gateway)
+{
+    private const int ReadsAtOnce = 16;
+    private const int ShardsAtOnce = 4;
+    private const int GlancesAhead = 2_000;
+
+    /// <inheritdoc cref="IInstanceStore.ReadByStatusAsync" />
+    /// <remarks>
+    /// The shards take turns in random order, so that whoever does not read to the end does not always see the same
+    /// ones. A key that is not of this layout is passed over.
+    /// </remarks>
+    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+        gateway.ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status), cancellationToken)
+            .Select(InstanceRows.ReadStatusKey)
+            .Where(id => id is not null)
+            .Select(id => id!.Value);
+
+    /// <inheritdoc cref="IInstanceStore.ReadGlancesAsync" />
+    /// <remarks>One request for each thousand instances, and seven of their properties; several shards at once.</remarks>
+    public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var glances = Channel.CreateBounded<InstanceGlance>(new BoundedChannelOptions(GlancesAhead) { SingleReader = true });
+        using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var reading = ReadShardsAsync(glances.Writer, left.Token);
+        try
+        {
+            await foreach (var glance in glances.Reader.ReadAllAsync(cancellationToken))
+            {
+                yield return glance;
+            }
+        }
+        finally
+        {
+            // Whoever has seen enough waits for no shard.
+            await left.CancelAsync();
+            await reading;
+        }
+    }
+
+    /// <inheritdoc cref="IInstanceStore.ListAsync" />
+    /// <remarks>
+    /// <para>
+    /// Shard by shard, in each by id. Without a status a page is one request for each shard that it reaches into. With
+    /// one, the status index tells which instances, and a second request for each shard reads them together with what
+    /// lies between them; where they lie so thin that this would read more than twice as many, the rest is read one by
+    /// one. Nothing that is asked for grows with the table.
+    /// </para>
+    /// <para>A row that this version cannot read is left out.</para>
+    /// </remarks>
+    public async Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
+        var (found, last, left) = (new List<Instance>(), after, limit);
+        var first = after is { } id ? InstanceRows.ShardOf(id) : "";
+        foreach (var shard in InstanceRows.Shards.Where(shard => string.CompareOrdinal(shard, first) >= 0))
+        {
+            var from = shard == first ? after : null;
+            var filter = status is { } only ? InstanceRows.StatusFilter(shard, only, from) : InstanceRows.InstanceFilter(shard, from);
+
+            // One more than asked for tells whether there is more.
+            var rows = await TableGateway.AskAsync(() => gateway.FirstAsync(filter, left + 1, status is null ? null : TableGateway.KeysOnly, cancellationToken), cancellationToken);
+            var page = rows.Take(left).ToList();
+            var ids = page.Select(row => InstanceRows.ReadId(row.RowKey)).OfType<InstanceId>().ToList();
+            if (status is not null && ids.Count > 0)
+            {
+                page = await ReadAsync(shard, ids, cancellationToken);
+            }
+
+            found.AddRange(page.Select(ReadOrNull).OfType<Instance>().Where(instance => instance.Status == (status ?? instance.Status)));
+            last = ids.Count > 0 ? ids[^1] : last;
+            if (rows.Count > left)
+            {
+                return new InstancePage(found, last);
+            }
+
+            left -= rows.Count;
+        }
+
+        return new InstancePage(found, null);
+    }
+
+    /// <inheritdoc cref="IInstanceStore.ListByCustomerAsync" />
+    /// <remarks>The table service filters, shard by shard; a row that this version cannot read is left out.</remarks>
+    public async Task<InstancePage> ListByCustomerAsync(
+        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
+        var (found, last, left) = (new List<Instance>(), after, limit);
+        var first = after is { } id ? InstanceRows.ShardOf(id) : "";
+        foreach (var shard in InstanceRows.Shards.Where(shard => string.CompareOrdinal(shard, first) >= 0))
+        {
+            // One more than asked for tells whether there is more.
+            var filter = InstanceRows.CustomerFilter(shard, customer, status, shard == first ? after : null);
+            var rows = await TableGateway.AskAsync(() => gateway.FirstAsync(filter, left + 1, null, cancellationToken), cancellationToken);
+            var page = rows.Take(left).ToList();
+            found.AddRange(page.Select(ReadOrNull).OfType<Instance>());
+            last = page.Count > 0 ? InstanceRows.ReadId(page[^1].RowKey) ?? last : last;
+            if (rows.Count > left)
+            {
+                return new InstancePage(found, last);
+            }
+
+            left -= rows.Count;
+        }
+
+        return new InstancePage(found, null);
+    }
+
+    /// <inheritdoc cref="IInstanceStore.ReadDueAsync(DateTimeOffset, CancellationToken)" />
+    /// <remarks>
+    /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
+    /// passed over.
+    /// </remarks>
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync(InstanceRows.Shards, now, cancellationToken);
+
+    /// <inheritdoc cref="IInstanceStore.ReadDueAsync(InstanceShard, DateTimeOffset, CancellationToken)" />
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
+        ReadDueAsync([InstanceRows.Key(shard)], now, cancellationToken);
+
+    /// <summary>Never raises anything: what went wrong is told to whoever reads.</summary>
+    private async Task ReadShardsAsync(ChannelWriter<InstanceGlance> glances, CancellationToken cancellationToken)
+    {
+        Exception? error = null;
+        try
+        {
+            await Parallel.ForEachAsync(
+                InstanceRows.Shards,
+                new ParallelOptions { MaxDegreeOfParallelism = ShardsAtOnce, CancellationToken = cancellationToken },
+                async (shard, token) =>
+                {
+                    await using var rows = gateway.Table
+                        .QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), null, InstanceRows.GlanceProperties, token)
+                        .GetAsyncEnumerator(token);
+                    while (await TableGateway.AskAsync(() => rows.MoveNextAsync().AsTask(), token))
+                    {
+                        if (InstanceRows.ReadGlance(rows.Current) is { } glance)
+                        {
+                            await glances.WriteAsync(glance, token);
+                        }
+                    }
+                });
+        }
+        catch (Exception exception)
+        {
+            error = exception;
+        }
+
+        glances.Complete(error);
+    }
+
+    // The rows of instances of one shard, whose ids are given in order. One that has gone is left out.
+    private async Task<List<TableEntity>> ReadAsync(string shard, List<InstanceId> ids, CancellationToken cancellationToken)
+    {
+        var dense = await TableGateway.AskAsync(
+            () => gateway.FirstAsync(InstanceRows.InstanceFilter(shard, ids[0], ids[^1]), ids.Count * 2, null, cancellationToken), cancellationToken);
+        var rows = dense.ToDictionary(row => row.RowKey);
+        foreach (var some in ids.Select(InstanceRows.InstanceKey).Where(key => !rows.ContainsKey(key)).Chunk(ReadsAtOnce))
+        {
+            foreach (var row in await Task.WhenAll(some.Select(key => gateway.FindRowAsync(shard, key, cancellationToken))))
+            {
+                if (row is not null)
+                {
+                    rows[row.RowKey] = row;
+                }
+            }
+        }
+
+        return [.. ids.Select(id => rows.GetValueOrDefault(InstanceRows.InstanceKey(id))).OfType<TableEntity>()];
+    }
+
+    private static Instance? ReadOrNull(TableEntity row)
+    {
+        try
+        {
+            return InstanceRows.ReadId(row.RowKey) is { } id ? InstanceRows.ToInstance(id, row) : null;
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+
+    private IAsyncEnumerable<DueInstance> ReadDueAsync(IEnumerable<string> shards, DateTimeOffset now, CancellationToken cancellationToken) =>
+        gateway.ReadKeysAsync(shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
+            .Select(InstanceRows.ReadDueKey)
+            .OfType<DueInstance>();
+}

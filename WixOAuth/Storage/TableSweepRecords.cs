@@ -1,0 +1,50 @@
+using Azure.Data.Tables;
+using WixOAuth.Instances;
+
+namespace WixOAuth.Storage;
+
+/// <summary>What sweeps record in the table of the instances: tallies of refreshes, and the state of the last sweep.</summary>
+internal sealed class TableSweepRecords(TableGateway gateway) : IRefreshTallyStore, ISweepStateStore
+{
+    /// <inheritdoc />
+    public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(tallies);
+        return gateway.SubmitAsync(
+            [.. tallies.Select(tally => new TableTransactionAction(TableTransactionActionType.UpsertReplace, InstanceRows.ToRow(tally)))], cancellationToken);
+    }
+
+    /// <inheritdoc />
+    /// <remarks>One request for each thousand of them.</remarks>
+    public async Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken)
+    {
+        var rows = gateway.Table.QueryAsync<TableEntity>(InstanceRows.TalliesSince(from), cancellationToken: cancellationToken);
+        return await TableGateway.AskAsync(
+            async () => await rows.Select(InstanceRows.ToTally).OfType<RefreshTally>().ToListAsync(cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    /// <remarks>By the hundred. Where somebody else is removing the same ones, the rest is left to them.</remarks>
+    public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        gateway.RemoveAsync([InstanceRows.TallyShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
+
+    /// <inheritdoc />
+    public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(InstanceRows.ToRow(state), TableUpdateMode.Replace, cancellationToken), cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public async Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await gateway.FindRowAsync(InstanceRows.TallyShard, InstanceRows.SweepStateKey, cancellationToken) is { } row ? InstanceRows.ToSweepState(row) : null;
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+}
