@@ -10,7 +10,7 @@ public partial class AlertTests
 {
     private static readonly string[] s_alerts =
     [
-        "backup-overdue", "due-lag", "key-vault-denied", "log-cap", "refresh-failures", "reinstall-required", "secret-suspect", "server-errors", "sites-on-fallback", "slow-webhooks",
+        "backup-overdue", "due-lag", "events-parked", "key-vault-denied", "log-cap", "refresh-failures", "reinstall-required", "secret-suspect", "server-errors", "sites-on-fallback", "slow-webhooks",
         "sweep-stopped", "table-deleted",
     ];
 

@@ -11,18 +11,14 @@ namespace WixOAuth.Storage;
 /// </summary>
 public sealed partial class TableInstanceStore : IKeyCheckStore
 {
-    internal const string KeyCheckRowKey = "k|protection";
-
-    private static string KeyCheckShard => InstanceRows.Shards.First();
-
     async Task<StoredKeyCheck?> IKeyCheckStore.FindKeyCheckAsync(CancellationToken cancellationToken) =>
-        await FindRowAsync(KeyCheckShard, KeyCheckRowKey, cancellationToken) is { } row
+        await FindRowAsync(InstanceRows.KeyCheckShard, InstanceRows.KeyCheckKey, cancellationToken) is { } row
             ? new StoredKeyCheck(new RowReader(row).Protected("Check"), row.ETag.ToString())
             : null;
 
     async Task<bool> IKeyCheckStore.TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken)
     {
-        var row = new TableEntity(KeyCheckShard, KeyCheckRowKey) { ["Check"] = check.Data.ToArray(), ["CheckKeyId"] = check.KeyId };
+        var row = new TableEntity(InstanceRows.KeyCheckShard, InstanceRows.KeyCheckKey) { ["Check"] = check.Data.ToArray(), ["CheckKeyId"] = check.KeyId };
         try
         {
             await AskAsync(
