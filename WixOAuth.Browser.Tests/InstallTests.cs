@@ -104,9 +104,10 @@ public sealed class InstallTests(AzuriteFixture azurite, BrowserFixture chromium
             return goOn.Task;
         };
         await OpenConsentAsync(site.Name);
+        var redirecting = Page.WaitForRequestAsync(request => new Uri(request.Url).AbsolutePath == "/api/redirect");
         var agreed = AgreeButton(Page).ClickAsync();
         await atWix.Task;
-        var redirect = LastRedirect();
+        var redirect = (await redirecting).Url;
 
         // What the reload button does while an address is loading: that address is asked for anew, the first request is dropped.
         var again = Page.WaitForRequestAsync(request => request.Url == redirect);

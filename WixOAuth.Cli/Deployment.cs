@@ -18,8 +18,8 @@ namespace WixOAuth.Cli;
 /// </summary>
 internal sealed class Deployment : IDisposable
 {
-    /// <summary>What WixOAuth.Local leaves in its data folder while it runs.</summary>
-    public const string LaptopFile = ".data/settings.json";
+    /// <summary>What WixOAuth.Local leaves in its data folder while it runs: with the pretend Wix, and with a real one.</summary>
+    private static readonly string[] s_laptopFiles = [".data/settings.json", ".data/wix/settings.json"];
 
     private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
     private readonly Lazy<ServiceProvider> _services;
@@ -66,16 +66,17 @@ internal sealed class Deployment : IDisposable
     /// <summary>The environment over the file; without a file, local.settings.json or what a running WixOAuth.Local has left.</summary>
     public static IConfiguration ReadConfiguration(CliEnvironment environment, string? file)
     {
-        var found = file ?? new[] { "local.settings.json", LaptopFile }.FirstOrDefault(File.Exists);
+        var laptop = s_laptopFiles.FirstOrDefault(File.Exists);
+        var found = file ?? (File.Exists("local.settings.json") ? "local.settings.json" : laptop);
         if (file is not null && !File.Exists(file))
         {
             throw new BadUseException($"There is no file {file}.");
         }
 
         var values = found is null ? [] : ReadValues(found);
-        if (file is null && found != LaptopFile && File.Exists(LaptopFile))
+        if (file is null && laptop is not null && found != laptop)
         {
-            foreach (var (name, value) in ReadValues(LaptopFile).Where(pair => string.IsNullOrWhiteSpace(values.GetValueOrDefault(pair.Key))))
+            foreach (var (name, value) in ReadValues(laptop).Where(pair => string.IsNullOrWhiteSpace(values.GetValueOrDefault(pair.Key))))
             {
                 values[name] = value;
             }

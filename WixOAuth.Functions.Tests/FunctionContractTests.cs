@@ -25,6 +25,7 @@ public class FunctionContractTests
             "ImportInstance put instances/{instanceId} Admin",
             "ListInstances get instances Function",
             "OpenApi get,head openapi.json Anonymous",
+            "RedeliverEvents post events/redeliver Function",
             "Redirect get,head redirect Anonymous",
             "RefreshInstance post instances/{instanceId}/refresh Function",
             "SetCustomer put instances/{instanceId}/customer Function",

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http;
+using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Install;
@@ -294,6 +295,15 @@ public sealed partial class TelemetryTests : IDisposable
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
         _core.Telemetry.PoisonShards(0);
+        foreach (var outcome in Enum.GetValues<SendOutcome>())
+        {
+            _core.Telemetry.SentEvent(outcome);
+        }
+
+        _core.Telemetry.CountedEvents("waiting", 2);
+        _core.Telemetry.CountedEvents("parked", 1);
+        _core.Telemetry.BackedUp(succeeded: true, TimeSpan.FromSeconds(1));
+        _core.Telemetry.BackedUp(succeeded: false, TimeSpan.FromSeconds(1));
         await _core.Housekeeping.RunAsync(None);
         await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);

@@ -60,21 +60,6 @@ internal sealed class DataFolder(string path)
         }
     }
 
-    /// <summary>What is in a file of the folder; null where there is none. Makes nothing.</summary>
-    /// <exception cref="StartFailedException">The file cannot be read.</exception>
-    public string? Find(string name)
-    {
-        var file = Path.Combine(path, name);
-        try
-        {
-            return File.Exists(file) ? File.ReadAllText(file) : null;
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new StartFailedException($"{file} cannot be read: {exception.Message}", exception);
-        }
-    }
-
     /// <summary>Writes a file anew: whoever reads it, or finds it after a kill, has the old text or the new one.</summary>
     /// <exception cref="StartFailedException">The folder cannot be written.</exception>
     public void Replace(string name, string text)

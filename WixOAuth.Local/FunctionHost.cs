@@ -20,22 +20,15 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
             Map(app, route, function.Trigger.Methods ?? [], FunctionEndpoint.Of(function, pattern, app.Services));
         }
 
-        var keyEndpoints = new KeyEndpoints(keys);
-        MapAdmin(app, "/admin/functions/{name}", ["POST"], FireAsync);
-        MapAdmin(app, KeyEndpoints.Route, ["GET"], keyEndpoints.ListAsync);
-        MapAdmin(app, KeyEndpoints.Route + "/{name}", ["PUT", "POST"], keyEndpoints.SetAsync);
-        MapAdmin(app, KeyEndpoints.Route + "/{name}", ["DELETE"], keyEndpoints.DeleteAsync);
+        Map(app, "/admin/functions/{name}", ["POST"], new FunctionEndpoint("admin", AuthorizationLevel.Admin, new Lazy<RequestDelegate>(() => FireAsync)));
         app.UseRouting();
         app.Run(TraceAsync);
     }
 
-    private static void MapAdmin(WebApplication app, string route, IReadOnlyList<string> methods, RequestDelegate answer) =>
-        Map(app, route, methods, new FunctionEndpoint("admin", AuthorizationLevel.Admin, new Lazy<RequestDelegate>(() => answer)));
-
-    private static void Map(WebApplication app, string route, IReadOnlyList<string> methods, FunctionEndpoint endpoint)
+    private static void Map(WebApplication app, string route, string[] methods, FunctionEndpoint endpoint)
     {
         RequestDelegate never = _ => throw new InvalidOperationException("AnswerAsync answers.");
-        var mapped = methods.Count == 0 ? app.Map(route, never) : app.MapMethods(route, methods, never);
+        var mapped = methods.Length == 0 ? app.Map(route, never) : app.MapMethods(route, methods, never);
         mapped.WithMetadata(endpoint);
     }
 
@@ -74,8 +67,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
             return;
         }
 
-        var onlyMaster = endpoint.Level is AuthorizationLevel.Admin or AuthorizationLevel.System;
-        if (endpoint.Level != AuthorizationLevel.Anonymous && !keys.AreShownBy(context.Request, onlyMaster))
+        if (endpoint.Level != AuthorizationLevel.Anonymous && !keys.AreShownBy(context.Request))
         {
             response.StatusCode = StatusCodes.Status401Unauthorized;
             return;

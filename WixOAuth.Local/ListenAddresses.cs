@@ -22,6 +22,30 @@ internal sealed record ListenAddresses(IReadOnlyList<string> Urls, string BaseUr
             : throw NotAnAddress(urls);
     }
 
+    /// <summary>
+    /// Where the pretend Wix listens: the port after the service's, so that its address is the same at each start; a free
+    /// one where that port is in use, or the service's own was not chosen.
+    /// </summary>
+    public static Uri FindNext(string serviceUrl, string urls)
+    {
+        var port = new Uri(serviceUrl).Port + 1;
+        if (!urls.Contains(":0", StringComparison.Ordinal))
+        {
+            try
+            {
+                using var listener = new TcpListener(IPAddress.Loopback, port);
+                listener.Start();
+                return new Uri($"http://127.0.0.1:{Text(port)}");
+            }
+            catch (Exception exception) when (exception is SocketException or ArgumentOutOfRangeException)
+            {
+                // In use: another one will do.
+            }
+        }
+
+        return new Uri("http://127.0.0.1:0");
+    }
+
     private static (string Host, int Port) FindOne(string url)
     {
         BindingAddress address;

@@ -13,6 +13,7 @@ public sealed class LocalHost : IRunningProgram
     private readonly WebApplication _app;
     private readonly LocalServices _services;
     private readonly string _apiUrl;
+    private readonly IReadOnlyList<string> _notes;
 
     private LocalHost(WebApplication app, LocalServices services, LocalSettings settings, string baseUrl, string apiUrl)
     {
@@ -20,6 +21,7 @@ public sealed class LocalHost : IRunningProgram
         Url = new Uri(baseUrl);
         FunctionKey = settings.Text("Functions__Key")!;
         InstallPage = services.InstallPage ?? AppUrl(settings, apiUrl);
+        _notes = [.. StartNotes.Of(settings, services.InstallPage, apiUrl)];
     }
 
     /// <summary>Where it serves; the functions are below <c>/api</c>.</summary>
@@ -40,7 +42,8 @@ public sealed class LocalHost : IRunningProgram
         $"Install:  {InstallPage}",
         $"Status:   {_apiUrl}/status",
         $"Key:      {FunctionKey}",
-        $"GetToken: curl -H \"x-functions-key: {FunctionKey}\" {_apiUrl}/instances/<instanceId>/token",
+        $"GetToken: curl -H \"x-functions-key: {FunctionKey}\" \"{_apiUrl}/instances/$INSTANCE_ID/token\"",
+        .. _notes,
     ];
 
     /// <summary>Starts the service's functions and everything they need.</summary>
@@ -136,7 +139,7 @@ public sealed class LocalHost : IRunningProgram
         services.RemoveAll<IHostLifetime>();
         services.AddSingleton<IHostLifetime, NoLifetime>();
         services.AddSingleton(map);
-        services.AddSingleton(new FunctionKeys(settings.Text("Functions__Key")!, settings.DataFolder));
+        services.AddSingleton(new FunctionKeys(settings.Text("Functions__Key")!));
         services.AddSingleton<FunctionHost>();
         services.AddSingleton<TimerService>();
         services.TryAddSingleton(TimeProvider.System);

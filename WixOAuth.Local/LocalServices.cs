@@ -83,10 +83,6 @@ internal sealed class LocalServices : IAsyncDisposable
         && settings.Text("Sweep") is null
         && settings.Text("Sweep__queueServiceUri") is null;
 
-    // A vault means the real Wix: its app secret could not be had from there for a pretend one.
-    private static bool NeedsPretendWix(LocalSettings settings) =>
-        settings.Text("Wix__ApiUrl") is null && settings.Text("Wix__AppId") is null && settings.Text("KeyVault__VaultUri") is null;
-
     // The keys may be shared: programs that share one storage have to use the same ones.
     private static void FillKeys(LocalSettings settings, DataFolder folder)
     {
@@ -109,7 +105,7 @@ internal sealed class LocalServices : IAsyncDisposable
             _taken.Add(folder.TakeAlone("Azurite", "Tables__ConnectionString"));
         }
 
-        if (NeedsPretendWix(settings))
+        if (settings.UsesPretendWix)
         {
             _taken.Add(folder.TakeAlone("pretend Wix", "Wix__ApiUrl"));
         }
@@ -125,12 +121,13 @@ internal sealed class LocalServices : IAsyncDisposable
 
     private async Task StartPretendWixAsync(LocalSettings settings, DataFolder folder, string apiUrl, CancellationToken cancellationToken)
     {
-        if (NeedsPretendWix(settings))
+        if (settings.UsesPretendWix)
         {
             _pretendAppSecret = settings.Text("Wix__AppSecret") ?? folder.KeepSecret("app-secret", NewSecret);
             _wix = await PretendWixServer.StartAsync(
                 new PretendWixOptions
                 {
+                    ListenUrl = ListenAddresses.FindNext(apiUrl, settings.Urls),
                     AppId = PretendAppId,
                     AppSecret = _pretendAppSecret,
                     AppUrl = new Uri($"{apiUrl}/install"),

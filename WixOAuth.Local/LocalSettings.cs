@@ -9,12 +9,9 @@ namespace WixOAuth.Local;
 /// </summary>
 public sealed class LocalSettings
 {
-    private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
-
     private static readonly Dictionary<string, string?> s_defaults = new()
     {
         ["urls"] = "http://localhost:7071",
-        ["Local:DataFolder"] = ".data",
         ["RefreshSchedule"] = "0 * * * * *",
         ["HousekeepingSchedule"] = "0 17 3 * * *",
         ["BackupSchedule"] = "0 37 2 * * *",
@@ -29,7 +26,7 @@ public sealed class LocalSettings
         ["Logging:LogLevel:Microsoft.Extensions.Hosting.Internal.Host"] = "Critical",
     };
 
-    private LocalSettings(IConfigurationRoot configuration) => Configuration = configuration;
+    private LocalSettings(IConfigurationRoot configuration, SettingsFile? file = null) => (Configuration, File) = (configuration, file);
 
     /// <summary>All settings, with <c>:</c> as the separator.</summary>
     public IConfigurationRoot Configuration { get; }
@@ -40,7 +37,31 @@ public sealed class LocalSettings
     /// <summary>The addresses to serve on, as given.</summary>
     internal string Urls => Text("urls")!;
 
-    internal DataFolder DataFolder => new(Path.GetFullPath(Text("Local__DataFolder")!, Root));
+    /// <summary>The file that was read; null where there is none.</summary>
+    internal SettingsFile? File { get; }
+
+    /// <summary>
+    /// Whether no real Wix is given. A vault means the real one: its app secret could not be had from there for a
+    /// pretend one.
+    /// </summary>
+    internal bool UsesPretendWix => Text("Wix__ApiUrl") is null && Text("Wix__AppId") is null && Text("KeyVault__VaultUri") is null;
+
+    /// <summary>
+    /// Where keys and data are kept. A real Wix has a folder of its own: it must never be asked for the sites of the
+    /// pretend one. A folder that an earlier version has used for a real Wix alone stays in use.
+    /// </summary>
+    internal DataFolder DataFolder => new(DataFolderIn(Root));
+
+    /// <inheritdoc cref="DataFolder"/>
+    /// <param name="root">The folder of host.json.</param>
+    internal string DataFolderIn(string root)
+    {
+        var shared = Path.Combine(root, ".data");
+        var isReal = Directory.Exists(Path.Combine(shared, "azurite")) && !System.IO.File.Exists(Path.Combine(shared, "pretend-wix.json"));
+        return Text("Local__DataFolder") is { } given ? Path.GetFullPath(given, root)
+            : UsesPretendWix || isReal ? shared
+            : Path.Combine(shared, "wix");
+    }
 
     /// <summary>Reads the command line, the environment and local.settings.json.</summary>
     /// <exception cref="StartFailedException">One of them cannot be read.</exception>
@@ -59,12 +80,14 @@ public sealed class LocalSettings
             throw new StartFailedException($"The command line cannot be read: {exception.Message}", exception);
         }
 
-        var file = Path.GetFullPath(outside["Local:SettingsFile"] ?? "local.settings.json", Root);
-        return new LocalSettings(new ConfigurationBuilder()
-            .AddInMemoryCollection(s_defaults)
-            .AddInMemoryCollection(ReadFile(file))
-            .AddConfiguration(outside)
-            .Build());
+        var file = SettingsFile.Read(Path.GetFullPath(outside["Local:SettingsFile"] ?? "local.settings.json", Root));
+        return new LocalSettings(
+            new ConfigurationBuilder()
+                .AddInMemoryCollection(s_defaults)
+                .AddInMemoryCollection(file?.Values ?? [])
+                .AddConfiguration(outside)
+                .Build(),
+            file);
     }
 
     /// <summary>Takes these settings and looks nowhere else, so that a test does not depend on where it runs.</summary>
@@ -91,52 +114,17 @@ public sealed class LocalSettings
         return filledIn;
     }
 
-    // As the Functions host reads them: the names and texts below "Values", nothing else of the file.
-    internal static Dictionary<string, string?> ReadFile(string file)
-    {
-        var values = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
-        try
-        {
-            if (!File.Exists(file))
-            {
-                return values;
-            }
-
-            using var document = JsonDocument.Parse(File.ReadAllBytes(file), s_lenient);
-            if (document.RootElement.ValueKind == JsonValueKind.Object
-                && document.RootElement.TryGetProperty("Values", out var found)
-                && found.ValueKind == JsonValueKind.Object)
-            {
-                foreach (var value in found.EnumerateObject())
-                {
-                    values[Colons(value.Name)] = value.Value.ToString();
-                }
-            }
-
-            return values;
-        }
-        catch (JsonException exception)
-        {
-            // The message of a JsonException may quote what it stumbled over, which may be a secret.
-            throw new StartFailedException($"{file} is not JSON (line {exception.LineNumber + 1}).", exception);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new StartFailedException($"{file} cannot be read: {exception.Message}", exception);
-        }
-    }
-
     /// <summary>The prefix of every route, from host.json.</summary>
     internal static string ReadRoutePrefix(string hostJson)
     {
-        if (!File.Exists(hostJson))
+        if (!System.IO.File.Exists(hostJson))
         {
             return "api";
         }
 
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(hostJson), s_lenient);
+            using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(hostJson), SettingsFile.Lenient);
             return document.RootElement.TryGetProperty("extensions", out var extensions)
                 && extensions.TryGetProperty("http", out var http)
                 && http.TryGetProperty("routePrefix", out var prefix)
@@ -149,7 +137,7 @@ public sealed class LocalSettings
         }
     }
 
-    private static string Colons(string name) => name.Replace("__", ":", StringComparison.Ordinal);
+    internal static string Colons(string name) => name.Replace("__", ":", StringComparison.Ordinal);
 
     private static string WithColons(string argument)
     {
@@ -164,7 +152,7 @@ public sealed class LocalSettings
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory).Parent; folder is not null; folder = folder.Parent)
         {
-            if (File.Exists(Path.Combine(folder.FullName, "host.json")))
+            if (System.IO.File.Exists(Path.Combine(folder.FullName, "host.json")))
             {
                 return folder.FullName;
             }

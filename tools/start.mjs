@@ -13,7 +13,7 @@ const windows = process.platform === 'win32';
 const azuriteFolder = join(root, 'tools', 'azurite');
 const azurite = join(azuriteFolder, 'node_modules', 'azurite', 'dist', 'src', 'azurite.js');
 const local = join(root, 'WixOAuth.Local', 'bin', 'Debug', 'net10.0', 'WixOAuth.Local.dll');
-const dataFolder = resolve(root, process.env.Local__DataFolder ?? join('.data', 'functions'));
+let dataFolder = resolve(root, process.env.Local__DataFolder ?? join('.data', 'functions'));
 const port = process.env.FUNCTIONS_PORT ?? '7071';
 const npm = process.ppid;
 let ending = false;
@@ -102,6 +102,12 @@ const settings = func && readSettings();
 if (!func) {
   end(1, 'Azure Functions Core Tools 4 are missing: npm install puts them here, or see https://learn.microsoft.com/azure/azure-functions/functions-run-local (dotnet run --project WixOAuth.Local needs neither).');
 } else if (settings) {
+  // A real Wix must never be asked for the sites of the pretend one. A folder that held a real one alone stays in use.
+  const isReal = existsSync(join(dataFolder, 'azurite')) && !existsSync(join(dataFolder, 'pretend-wix.json'));
+  if (settings.Wix__AppId && !process.env.Local__DataFolder && !isReal) {
+    dataFolder = join(root, '.data', 'wix-functions');
+  }
+
   if (!existsSync(azurite) && spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: azuriteFolder, shell: windows, stdio: 'inherit' }).status !== 0) {
     end(1, 'Azurite could not be installed: see what npm says above.');
   } else if (await answers(10000) && await answers(10002)) {

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Net;
-using System.Net.Http.Json;
 using System.Security.Cryptography;
 using Azure.Data.Tables;
 using Microsoft.Extensions.DependencyInjection;
@@ -155,33 +154,6 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
             }
 
             return statuses;
-        }
-    }
-
-    /// <summary>By the address of the host's own key management, which <c>az functionapp keys</c> leads to.</summary>
-    [Fact]
-    public async Task A_function_key_while_its_callers_move_to_another()
-    {
-        Assert.Equal(HttpStatusCode.Created, await SetKeyAsync("my-app", "the-first-key-of-my-app"));
-        await using var load = await Load.StartAsync(_bed, "the-first-key-of-my-app");
-        await load.PassAsync(minutes: 2);
-
-        Assert.Equal(HttpStatusCode.Created, await SetKeyAsync("my-app-2", "the-second-key-of-my-app"));
-        await load.PassAsync(minutes: 2);
-        load.Key = "the-second-key-of-my-app";
-        await load.RoundAsync();
-        Assert.Equal(HttpStatusCode.NoContent, await ManageKeyAsync(HttpMethod.Delete, "my-app", null));
-        await load.PassAsync(minutes: 2);
-
-        Assert.Equal(HttpStatusCode.Unauthorized, (await _bed.GetTokenAsync(load.Sites[0], key: "the-first-key-of-my-app")).StatusCode);
-        Assert.Equal(HttpStatusCode.Unauthorized, await ManageKeyAsync(HttpMethod.Delete, "my-app-2", null, "the-second-key-of-my-app"));
-
-        async Task<HttpStatusCode> SetKeyAsync(string name, string value) => await ManageKeyAsync(HttpMethod.Put, name, JsonContent.Create(new { value }));
-
-        async Task<HttpStatusCode> ManageKeyAsync(HttpMethod method, string name, HttpContent? body, string key = TestBed.FunctionKey)
-        {
-            using var answer = await _bed.CallAsync(method, $"/admin/host/functionkeys/{name}", body, key);
-            return answer.StatusCode;
         }
     }
 

@@ -142,6 +142,9 @@ public sealed class FaultTests(AzuriteFixture azurite)
             var wire = new FaultyTables(() => scene!.Calls);
             var store = new TableInstanceStore(TableConnection.Open(options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero));
             scene = new Scene(operation, undisturbed, wire, store);
+
+            // As at the start of a process: the key check is over before the first request.
+            Assert.True(await scene._core.Protector.CanSealAsync(CancellationToken.None));
             if (operation is not ("Install" or "AppInstalled of an unknown instance"))
             {
                 var stored = await scene._core.InstallAsync(scene._id);

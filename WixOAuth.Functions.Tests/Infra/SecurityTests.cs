@@ -215,8 +215,9 @@ public partial class SecurityTests
 
         // Of a connection string there is one; with local authentication off, it only tells where telemetry goes.
         Assert.Equal(
-            ["APPLICATIONINSIGHTS_CONNECTION_STRING", "Tokens__ProtectionKeyName", "Wix__AppSecretName", "Wix__WebhookPublicKey", "Wix__WebhookPublicKeyName"],
+            ["APPLICATIONINSIGHTS_CONNECTION_STRING", "Events__SecretName", "Tokens__ProtectionKeyName", "Wix__AppSecretName", "Wix__WebhookPublicKey", "Wix__WebhookPublicKeyName"],
             settings.Keys.Where(name => SecretLike().IsMatch(name)).Order(StringComparer.Ordinal));
+        Assert.Equal("events-secret", settings["Events__SecretName"]);
         Assert.Equal("wix-app-secret", settings["Wix__AppSecretName"]);
         Assert.Equal("token-protection-key", settings["Tokens__ProtectionKeyName"]);
         Assert.EndsWith(".applicationInsightsConnectionString.value]", settings["APPLICATIONINSIGHTS_CONNECTION_STRING"], StringComparison.Ordinal);

@@ -53,13 +53,13 @@ public sealed class LocalProgramTests : IDisposable
     [SkippableTheory]
     [InlineData("TERM")]
     [InlineData("INT")]
-    public async Task It_prints_four_lines_and_ends_on_a_signal(string signal)
+    public async Task It_prints_its_addresses_and_ends_on_a_signal(string signal)
     {
         Skip.If(OperatingSystem.IsWindows(), "Windows has no such signals.");
         Skip.If(signal == "INT" && IgnoresInterrupts(), "A shell started these tests in the background, where SIGINT is ignored, also by what they start.");
         using var process = Start();
         var lines = new List<string>();
-        while (lines.Count < 4)
+        while (lines.Count < 6)
         {
             lines.Add(await process.StandardOutput.ReadLineAsync().WaitAsync(s_patience) ?? throw new InvalidOperationException(await process.StandardError.ReadToEndAsync()));
         }
@@ -67,7 +67,9 @@ public sealed class LocalProgramTests : IDisposable
         Assert.Equal("Install:  http://127.0.0.1:7071/api/install", lines[0]);
         Assert.Matches(@"^Status:   http://127\.0\.0\.1:\d+/api/status$", lines[1]);
         Assert.Equal("Key:      a-function-key", lines[2]);
-        Assert.Matches("""^GetToken: curl -H "x-functions-key: a-function-key" http://127\.0\.0\.1:\d+/api/instances/<instanceId>/token$""", lines[3]);
+        Assert.Matches("""^GetToken: curl -H "x-functions-key: a-function-key" "http://127\.0\.0\.1:\d+/api/instances/\$INSTANCE_ID/token"$""", lines[3]);
+        Assert.Matches("^Wix:      http.*, app ", lines[4]);
+        Assert.Matches("^Note:     Wix__RedirectUrl is on port 7071, but the service listens on port ", lines[5]);
 
         using var client = new HttpClient();
         var answer = await client.GetAsync(new Uri(new Uri(lines[1]["Status:".Length..].Trim()), "/api/no-such-function"));

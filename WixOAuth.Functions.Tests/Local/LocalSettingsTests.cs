@@ -53,10 +53,46 @@ public sealed class LocalSettingsTests : IDisposable
         Assert.Null(settings.Text(Variable));
     }
 
+    [Theory]
+    [InlineData("""{ "IsEncrypted": false, "Wix__AppId": "s3cret" }""", "has no object \"Values\"")]
+    [InlineData("""{ "Values": { "Wix": { "AppId": "s3cret" } } }""", "Wix in ", "is no text")]
+    [InlineData("""{ "Values": { "WixAppId": "s3cret", "wix__appid": "an-app" } }""", "WixAppId in ", "is no setting")]
+    [InlineData("""{ "Values": { "Tokens__ProtektionKey": "s3cret" } }""", "Tokens__ProtektionKey in ", "is no setting")]
+    public void What_is_ignored_of_a_settings_file_is_named_without_its_value(string json, params string[] parts)
+    {
+        var file = SettingsFile.Read(FileOf(json).Split('=', 2)[1])!;
+
+        var line = Assert.Single(file.FindIgnored(WixOAuth.Settings.ServiceSettings.Read(LocalSettings.From([]).Configuration).Names));
+
+        Assert.All(parts, part => Assert.Contains(part, line, StringComparison.Ordinal));
+        Assert.DoesNotContain("s3cret", line, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Nothing_of_the_sample_is_ignored() =>
+        Assert.Empty(SettingsFile.Read(Path.Combine(LocalSettings.Root, "local.settings.sample.json"))!
+            .FindIgnored(WixOAuth.Settings.ServiceSettings.Read(LocalSettings.From([]).Configuration).Names));
+
+    [Fact]
+    public void A_real_Wix_has_a_data_folder_of_its_own_unless_it_has_used_the_shared_one_alone()
+    {
+        var pretend = LocalSettings.From([]);
+        var real = LocalSettings.From([KeyValuePair.Create("Wix__AppId", (string?)"an-app")]);
+        var (shared, own) = (Path.Combine(_folder.Path, ".data"), Path.Combine(_folder.Path, ".data", "wix"));
+        Assert.Equal((shared, own), (pretend.DataFolderIn(_folder.Path), real.DataFolderIn(_folder.Path)));
+
+        Directory.CreateDirectory(Path.Combine(shared, "azurite"));
+        Assert.Equal(shared, real.DataFolderIn(_folder.Path));
+
+        File.WriteAllText(Path.Combine(shared, "pretend-wix.json"), "{}");
+        Assert.Equal(own, real.DataFolderIn(_folder.Path));
+        Assert.Equal("/elsewhere", LocalSettings.From([KeyValuePair.Create("Local__DataFolder", (string?)"/elsewhere")]).DataFolderIn(_folder.Path));
+    }
+
     [Fact]
     public void The_sample_names_every_setting_and_leaves_open_what_only_its_reader_knows()
     {
-        var values = LocalSettings.ReadFile(Path.Combine(LocalSettings.Root, "local.settings.sample.json"));
+        var values = SettingsFile.Read(Path.Combine(LocalSettings.Root, "local.settings.sample.json"))!.Values;
         Assert.Equal("dotnet-isolated", values["FUNCTIONS_WORKER_RUNTIME"]);
         foreach (var name in new[] { "Wix:AppId", "Wix:AppSecret", "Tables:ConnectionString", "Tokens:ProtectionKey", "Functions:Key", "KeyVault:VaultUri" })
         {

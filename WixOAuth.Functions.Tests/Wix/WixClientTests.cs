@@ -175,10 +175,14 @@ public sealed class WixClientTests : IDisposable
 
         Assert.Equal(FailedCallLog.MostEachMinute, _core.Logs.Of(703).Count);
 
+        // Those of another endpoint are still logged.
+        await RefreshAsync();
+        Assert.Single(_core.Logs.Of(703), line => line.StartsWith("Call refresh to Wix failed", StringComparison.Ordinal));
+
         _core.Clock.Advance(TimeSpan.FromMinutes(1));
         await ExchangeAsync();
 
-        Assert.Equal(FailedCallLog.MostEachMinute + 1, _core.Logs.Of(703).Count);
+        Assert.Equal(FailedCallLog.MostEachMinute + 2, _core.Logs.Of(703).Count);
         Assert.StartsWith($"{100 - FailedCallLog.MostEachMinute} more failed calls", Assert.Single(_core.Logs.Of(704)), StringComparison.Ordinal);
     }
 

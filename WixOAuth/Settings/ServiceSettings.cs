@@ -11,7 +11,7 @@ namespace WixOAuth.Settings;
 /// </summary>
 public sealed partial class ServiceSettings
 {
-    private ServiceSettings(IReadOnlyList<string> problems) => Problems = problems;
+    private ServiceSettings(SettingsReader reader) => (Problems, Names) = (reader.Problems, reader.Names);
 
     /// <summary><c>Wix__…</c></summary>
     public WixOptions Wix { get; } = new();
@@ -37,11 +37,14 @@ public sealed partial class ServiceSettings
     /// <summary>What is wrong, a line for each bad setting: its name and what it should be, never its value.</summary>
     public IReadOnlyList<string> Problems { get; }
 
+    /// <summary>The names of all settings of the service, with <c>__</c>, in any case.</summary>
+    public IReadOnlySet<string> Names { get; }
+
     /// <summary>Reads every setting; what is wrong is in <see cref="Problems"/>.</summary>
     public static ServiceSettings Read(IConfiguration configuration)
     {
         var reader = new SettingsReader(configuration);
-        var settings = new ServiceSettings(reader.Problems);
+        var settings = new ServiceSettings(reader);
         settings.ReadWix(reader);
         settings.ReadTables(reader);
         settings.ReadBackup(reader);

@@ -10,13 +10,18 @@ namespace WixOAuth.Settings;
 internal sealed class SettingsReader(IConfiguration configuration)
 {
     private readonly List<string> _problems = [];
+    private readonly HashSet<string> _names = new(StringComparer.OrdinalIgnoreCase);
 
     public IReadOnlyList<string> Problems => _problems;
+
+    /// <summary>Every name that was looked up, given or not.</summary>
+    public IReadOnlySet<string> Names => _names;
 
     public void Problem(string name, string shouldBe) => _problems.Add($"{name} {shouldBe}.");
 
     public string? Text(string name)
     {
+        _names.Add(name);
         var value = configuration[name.Replace("__", ":", StringComparison.Ordinal)]?.Trim();
         return value is "" ? null : value;
     }

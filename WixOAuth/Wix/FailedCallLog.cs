@@ -1,28 +1,36 @@
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 
 namespace WixOAuth.Wix;
 
 /// <summary>
-/// Logs failed calls with Wix's request id, by which Wix's support finds them. Bounded, because anybody can cause
-/// exchanges that fail.
+/// Logs failed calls with Wix's request id, by which Wix's support finds them. Bounded for each endpoint, because anybody
+/// can cause exchanges that fail; these must not hide other failures.
 /// </summary>
 internal sealed class FailedCallLog(TimeProvider time, ILogger logger)
 {
-    /// <summary>How many lines are written in a minute at most.</summary>
-    public const int MostEachMinute = 30;
+    /// <summary>How many lines are written in a minute for one endpoint at most, one more for those left out before.</summary>
+    public const int MostEachMinute = 8;
 
     private readonly Lock _lock = new();
-    private long? _minuteBegan;
-    private int _inThisMinute;
+    private readonly Dictionary<string, Minute> _minutes = new(StringComparer.Ordinal);
 
-    /// <summary>Logs a failed call, unless the minute has had its lines.</summary>
+    /// <summary>Logs a failed call, unless the endpoint has had its lines in this minute.</summary>
     public void Add(string endpoint, string outcome, int? status, string? requestId)
     {
         int notLogged;
         lock (_lock)
         {
-            notLogged = BeginMinuteIfOver();
-            if (++_inThisMinute > MostEachMinute)
+            ref var minute = ref CollectionsMarshal.GetValueRefOrAddDefault(_minutes, endpoint, out var exists);
+            notLogged = 0;
+            if (!exists || time.GetElapsedTime(minute.Began) >= TimeSpan.FromMinutes(1))
+            {
+                notLogged = minute.Calls - MostEachMinute;
+                minute = new Minute(time.GetTimestamp(), 0);
+            }
+
+            minute = minute with { Calls = minute.Calls + 1 };
+            if (minute.Calls > MostEachMinute)
             {
                 return;
             }
@@ -36,15 +44,5 @@ internal sealed class FailedCallLog(TimeProvider time, ILogger logger)
         logger.CallFailed(endpoint, outcome, status, requestId);
     }
 
-    private int BeginMinuteIfOver()
-    {
-        if (_minuteBegan is { } began && time.GetElapsedTime(began) < TimeSpan.FromMinutes(1))
-        {
-            return 0;
-        }
-
-        var notLogged = _inThisMinute - MostEachMinute;
-        (_minuteBegan, _inThisMinute) = (time.GetTimestamp(), 0);
-        return notLogged;
-    }
+    private record struct Minute(long Began, int Calls);
 }
