@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Microsoft.Azure.Functions.Worker.Core.FunctionMetadata;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using WixOAuth.Settings;
 
 namespace WixOAuth.Functions;
 
@@ -11,13 +12,19 @@ namespace WixOAuth.Functions;
 /// </summary>
 internal static class OptionalFunctions
 {
-    /// <summary>Drops <c>Backup</c> where no <c>BackupSchedule</c> is given.</summary>
+    /// <summary>Drops <c>Backup</c> where no <c>BackupSchedule</c> is given, and <c>RefreshShard</c> where no queue is swept by.</summary>
     public static IServiceCollection AddOptionalFunctions(this IServiceCollection services, IConfiguration configuration)
     {
         HashSet<string> dropped = [];
         if (!Schedules.IsSet(configuration, "BackupSchedule"))
         {
             dropped.Add(nameof(Timers.Backup));
+        }
+
+        // Its listener would look for a connection.
+        if (!string.Equals(configuration["Tokens:SweepBy"]?.Trim(), nameof(SweepBy.Queue), StringComparison.OrdinalIgnoreCase))
+        {
+            dropped.Add(nameof(Timers.RefreshShard));
         }
 
         return dropped.Count == 0 ? services : services.Decorate(dropped);

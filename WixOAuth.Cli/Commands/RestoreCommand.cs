@@ -49,7 +49,7 @@ internal static class RestoreCommand
         environment.Say($"Writes into the table '{table.Name}'. Where a site is in both, the later consent stays, and what was removed or forgotten after its consent stays so.");
         Confirm(environment, parsed.GetValue(s_yes));
 
-        var summary = await ProgressDisplay.RunAsync(environment, "Restoring", manifest.Instances, meter => new Restore(copies, table).RunAsync(manifest, meter, cancellationToken));
+        var summary = await ProgressDisplay.RunAsync(environment, "Restoring", manifest.Instances, meter => new Restore(copies, table).RunAsync(manifest, contents.MissingKeys.Count > 0, meter, cancellationToken));
         results.Write(
             string.Create(
                 CultureInfo.InvariantCulture,

@@ -27,16 +27,24 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
 
         if (settings.Problems.Count > 0)
         {
-            yield return Finding.Skipped("table, keys, app secret, webhook key, backups", "the settings come first");
+            yield return Finding.Skipped("table, keys, app secret, webhook key, backups", "the settings come first: correct them, and run this again");
             yield break;
         }
 
         yield return Finding.Ok("settings", "all are good");
         _services = new ServiceCollection().AddLogging().AddWixOAuth(configuration).BuildServiceProvider();
-        Func<CancellationToken, Task<Finding>>[] checks = [CheckTableAsync, CheckKeyAsync, CheckAppSecretAsync, CheckWebhookKeyAsync, CheckBackupAsync, CheckEventsAsync];
-        foreach (var check in checks)
+        (string Name, Func<string, CancellationToken, Task<Finding>> Run)[] checks =
+        [
+            ("table", CheckTableAsync),
+            ("protection key", CheckKeyAsync),
+            ("app secret", CheckAppSecretAsync),
+            ("webhook key", CheckWebhookKeyAsync),
+            ("backup", CheckBackupAsync),
+            ("events", CheckEventsAsync),
+        ];
+        foreach (var (name, run) in checks)
         {
-            yield return await GuardAsync(check, cancellationToken);
+            yield return await GuardAsync(name, run, cancellationToken);
         }
     }
 
@@ -76,93 +84,105 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
 
     private IInstanceStore Store => _services!.GetRequiredService<IInstanceStore>();
 
-    private async Task<Finding> CheckTableAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckTableAsync(string check, CancellationToken cancellationToken)
     {
         await Store.FindAsync(default, cancellationToken);
-        return Finding.Ok("table", "can be read");
+        return Finding.Ok(check, "can be read");
     }
 
-    private async Task<Finding> CheckKeyAsync(CancellationToken cancellationToken)
+    // The service looks at the key-check row, which needs no site. Without one a stored token has to do.
+    private async Task<Finding> CheckKeyAsync(string check, CancellationToken cancellationToken)
     {
-        await _services!.GetRequiredService<IKeyRing>().GetCurrentAsync(cancellationToken);
+        var keys = _services!.GetRequiredService<IKeyRing>();
+        await keys.GetCurrentAsync(cancellationToken);
+        if (await _services!.GetRequiredService<IKeyCheckStore>().FindKeyCheckAsync(cancellationToken) is { Check: { } stored })
+        {
+            return await keys.FindAsync(stored.KeyId, cancellationToken) is { } key && KeyCheck.Opens(key, stored)
+                ? Finding.Ok(check, "opens the table's key check")
+                : WrongKey(check, "the table's key check", stored.KeyId);
+        }
+
         var protector = _services!.GetRequiredService<TokenProtector>();
         await foreach (var instance in ReadActive(cancellationToken).Take(SitesToTry))
         {
             if (instance.RefreshToken is { } text)
             {
                 return await protector.UnprotectRefreshTokenAsync(instance.Id, instance.RefreshTokenGeneration ?? instance.Generation, text, cancellationToken) is not null
-                    ? Finding.Ok("protection key", "opens a stored refresh token")
-                    : Finding.Failed("protection key", $"does not open a stored refresh token, which needs the key {text.KeyId}: bring that version back (runbook: a lost protection key); nothing is overwritten meanwhile");
+                    ? Finding.Ok(check, "opens a stored refresh token")
+                    : WrongKey(check, "a stored refresh token", text.KeyId);
             }
         }
 
-        return Finding.Ok("protection key", "can be read; no site has a refresh token yet to try it on");
+        return Finding.Ok(check, "can be read; the table has neither a key check nor a refresh token to try it on");
     }
 
-    private async Task<Finding> CheckAppSecretAsync(CancellationToken cancellationToken)
+    private static Finding WrongKey(string check, string what, string keyId) => Finding.Failed(
+        check, $"does not open {what}, which needs the key {keyId}: bring that version back (runbook: the wrong protection key); nothing is overwritten meanwhile");
+
+    private async Task<Finding> CheckAppSecretAsync(string check, CancellationToken cancellationToken)
     {
         var secret = await _services!.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(cancellationToken);
         if (await ReadActive(cancellationToken).FirstOrDefaultAsync(cancellationToken) is not { } instance)
         {
-            return Finding.Skipped("app secret", "can be read, but no site is installed to try it with");
+            return Finding.Skipped(check, "can be read, but no site is installed to try it with");
         }
 
         return await _services!.GetRequiredService<WixClient>().RequestClientCredentialsTokenAsync(instance.Id, secret.Value, cancellationToken) switch
         {
-            TokenAnswer.Granted => Finding.Ok("app secret", "Wix takes it"),
-            TokenAnswer.Rejected => Finding.Warning("app secret", $"Wix refuses a client-credentials token for {instance.Id}: compare the secret with Wix's dashboard, unless that site removed the app"),
-            _ => Finding.Warning("app secret", "Wix gave no clear answer: try again later"),
+            TokenAnswer.Granted => Finding.Ok(check, "Wix takes it"),
+            TokenAnswer.Rejected => Finding.Warning(check, $"Wix refuses a client-credentials token for {instance.Id}: compare the secret with Wix's dashboard, unless that site removed the app"),
+            _ => Finding.Warning(check, "Wix gave no clear answer: try again later, and check Wix__ApiUrl"),
         };
     }
 
-    private async Task<Finding> CheckWebhookKeyAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckWebhookKeyAsync(string check, CancellationToken cancellationToken)
     {
         var settings = _services!.GetRequiredService<ServiceSettings>();
         if (settings.Wix.WebhookPublicKeys.Count == 0 && settings.Wix.WebhookPublicKeyName.Length == 0)
         {
-            return Finding.Warning("webhook key", "none is set, so removed apps are noticed late: put the app's public key from Wix's dashboard into Wix__WebhookPublicKey");
+            return Finding.Warning(check, "none is set, so removed apps are noticed late: put the app's public key from Wix's dashboard into Wix__WebhookPublicKey");
         }
 
         await _services!.GetRequiredService<ISecretSource<WebhookKeys>>().GetAsync(cancellationToken);
-        return Finding.Ok("webhook key", "can be read");
+        return Finding.Ok(check, "can be read");
     }
 
-    private async Task<Finding> CheckBackupAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckBackupAsync(string check, CancellationToken cancellationToken)
     {
         if (_services!.GetService<BackupContainer>() is not { } copies)
         {
-            return Finding.Warning("backup", "none are made: set Backup__ServiceUri, or a deleted table is lost");
+            return Finding.Warning(check, "none are made: set Backup__ServiceUri, or a deleted table is lost");
         }
 
         if (await copies.ListAsync(cancellationToken) is not [.., var newest])
         {
-            return Finding.Warning("backup", "there is no finished copy yet: run wixoauth backup");
+            return Finding.Warning(check, "there is no finished copy yet: run wixoauth backup");
         }
 
         var age = time.GetUtcNow() - BackupMonitor.TimeOf(newest);
         return age <= BackupMonitor.OverdueAfter
-            ? Finding.Ok("backup", $"the last copy, {newest}, is {age.TotalHours:F0} hours old")
-            : Finding.Failed("backup", $"the last copy, {newest}, is {age.TotalHours:F0} hours old: see the log of the function Backup, and run wixoauth backup");
+            ? Finding.Ok(check, $"the last copy, {newest}, is {age.TotalHours:F0} hours old")
+            : Finding.Failed(check, $"the last copy, {newest}, is {age.TotalHours:F0} hours old: see the log of the function Backup, and run wixoauth backup");
     }
 
-    private async Task<Finding> CheckEventsAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckEventsAsync(string check, CancellationToken cancellationToken)
     {
         if (configuration["Events:Url"]?.Trim() is not { Length: > 0 } text)
         {
-            return Finding.Skipped("events", "no receiver is set (Events__Url)");
+            return Finding.Skipped(check, "no receiver is set (Events__Url)");
         }
 
         if (!Uri.TryCreate(text, UriKind.Absolute, out var url))
         {
-            return Finding.Failed("events", "Events__Url is no URL");
+            return Finding.Failed(check, "Events__Url is no URL: correct it");
         }
 
         using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(10) };
         using var request = new HttpRequestMessage(HttpMethod.Options, url);
         using var response = await http.SendAsync(request, cancellationToken);
         return (int)response.StatusCode < 500
-            ? Finding.Ok("events", $"the receiver {url.Host} answers")
-            : Finding.Failed("events", $"the receiver {url.Host} answers {(int)response.StatusCode}: mend it; events are kept for 72 hours");
+            ? Finding.Ok(check, $"the receiver {url.Host} answers")
+            : Finding.Failed(check, $"the receiver {url.Host} answers {(int)response.StatusCode}: mend it; events are kept for 72 hours");
     }
 
     // Table order is by a hash of the id, so that the first sites are as good as any sample.
@@ -183,12 +203,11 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
         }
     }
 
-    private static async Task<Finding> GuardAsync(Func<CancellationToken, Task<Finding>> check, CancellationToken cancellationToken)
+    private static async Task<Finding> GuardAsync(string name, Func<string, CancellationToken, Task<Finding>> check, CancellationToken cancellationToken)
     {
-        var name = check.Method.Name["Check".Length..^"Async".Length];
         try
         {
-            return await check(cancellationToken);
+            return await check(name, cancellationToken);
         }
         catch (StorageUnavailableException exception)
         {
@@ -197,6 +216,10 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
         catch (SecretUnavailableException exception)
         {
             return Finding.Failed(name, $"{exception.Message} Check the vault, the name of the secret and the role Key Vault Secrets User");
+        }
+        catch (InvalidDataException exception)
+        {
+            return Finding.Failed(name, $"{exception.Message} Update this command to the version of the service");
         }
         catch (Exception exception) when ((exception is HttpRequestException or OperationCanceledException) && !cancellationToken.IsCancellationRequested)
         {

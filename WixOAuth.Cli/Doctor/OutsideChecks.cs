@@ -22,91 +22,99 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
             : url.IsLoopback
                 ? Finding.Warning("https", "http on this machine: fine for a laptop, Wix needs https")
                 : Finding.Failed("https", "give Wix https addresses only: the install's cookie is lost over http");
-        foreach (var check in new[] { CheckAppUrlAsync, CheckHeadAsync, CheckRedirectAsync, CheckLongRedirectAsync, CheckHealthAsync, (Func<CancellationToken, Task<Finding>>)CheckClockAsync })
+        (string Name, Func<string, CancellationToken, Task<Finding>> Run)[] checks =
+        [
+            ("App URL", CheckAppUrlAsync),
+            ("HEAD", CheckHeadAsync),
+            ("Redirect URL", CheckRedirectAsync),
+            ("long codes", CheckLongRedirectAsync),
+            ("health", CheckHealthAsync),
+            ("clock", CheckClockAsync),
+        ];
+        foreach (var (name, run) in checks)
         {
-            yield return await GuardAsync(check, cancellationToken);
+            yield return await GuardAsync(name, run, cancellationToken);
         }
     }
 
     public void Dispose() => _http.Dispose();
 
-    private async Task<Finding> CheckAppUrlAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckAppUrlAsync(string check, CancellationToken cancellationToken)
     {
-        const string Check = "App URL";
         using var response = await SendAsync(HttpMethod.Get, "install", cancellationToken);
         _serviceTime = response.Headers.Date;
         if (response.StatusCode != HttpStatusCode.Redirect || response.Headers.Location is not { IsAbsoluteUri: true } consent)
         {
-            return Finding.Failed(Check, $"it answers {(int)response.StatusCode} instead of sending on to Wix's consent page: is {url} the service's address, and is it running?");
+            return Finding.Failed(check, $"it answers {(int)response.StatusCode} instead of sending on to Wix's consent page: is {url} the service's address, and is it running?");
         }
 
         var redirect = QueryHelpers.ParseQuery(consent.Query).GetValueOrDefault("redirectUrl").ToString();
         if (!Uri.TryCreate(redirect, UriKind.Absolute, out var back) || !back.Authority.Equals(url.Authority, StringComparison.OrdinalIgnoreCase))
         {
-            return Finding.Failed(Check, $"its Redirect URL is on the host {back?.Authority ?? "?"}, not on {url.Authority}: put both on one host (Wix__RedirectUrl, and the App URL on Wix's dashboard), or the cookie does not come back");
+            return Finding.Failed(check, $"its Redirect URL is on the host {back?.Authority ?? "?"}, not on {url.Authority}: put both on one host (Wix__RedirectUrl, and the App URL on Wix's dashboard), or the cookie does not come back");
         }
 
         return HasOpener(response)
-            ? Finding.Ok(Check, "sends on to Wix's consent page; the Redirect URL is on the same host")
-            : Finding.Failed(Check, "the header Cross-Origin-Opener-Policy: unsafe-none is missing: let no proxy change it, or Wix cannot close its window");
+            ? Finding.Ok(check, "sends on to Wix's consent page; the Redirect URL is on the same host")
+            : Finding.Failed(check, "the header Cross-Origin-Opener-Policy: unsafe-none is missing: let no proxy change it, or Wix cannot close its window");
     }
 
-    private async Task<Finding> CheckHeadAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckHeadAsync(string check, CancellationToken cancellationToken)
     {
         using var response = await SendAsync(HttpMethod.Head, "install", cancellationToken);
         return response.StatusCode == HttpStatusCode.Redirect
-            ? Finding.Ok("HEAD", "answered as GET")
-            : Finding.Warning("HEAD", $"the App URL answers HEAD with {(int)response.StatusCode}: checkers of links take it for broken; update the service, or let HEAD through the proxy");
+            ? Finding.Ok(check, "answered as GET")
+            : Finding.Warning(check, $"the App URL answers HEAD with {(int)response.StatusCode}: checkers of links take it for broken; update the service, or let HEAD through the proxy");
     }
 
-    private async Task<Finding> CheckRedirectAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckRedirectAsync(string check, CancellationToken cancellationToken)
     {
         using var response = await SendAsync(HttpMethod.Get, "redirect", cancellationToken);
         return IsOurPage(response)
-            ? Finding.Ok("Redirect URL", "answers with a page of the service")
-            : Finding.Failed("Redirect URL", $"it answers {(int)response.StatusCode} without the service's headers: something in front of it answers instead (a sign-in, a firewall, a wrong route); let /api/redirect through");
+            ? Finding.Ok(check, "answers with a page of the service")
+            : Finding.Failed(check, $"it answers {(int)response.StatusCode} without the service's headers: something in front of it answers instead (a sign-in, a firewall, a wrong route); let /api/redirect through");
     }
 
-    private async Task<Finding> CheckLongRedirectAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckLongRedirectAsync(string check, CancellationToken cancellationToken)
     {
         var query = $"redirect?code={new string('a', LongestCode)}&state=none&instanceId={Guid.Empty}";
         using var response = await SendAsync(HttpMethod.Get, query, cancellationToken);
         return IsOurPage(response)
-            ? Finding.Ok("long codes", "a redirect with a code of 7,500 characters arrives")
-            : Finding.Failed("long codes", $"a redirect with a code of 7,500 characters is answered {(int)response.StatusCode} on the way: raise the limit of the proxy or firewall for request lines to 8 KiB, and deploy on Linux");
+            ? Finding.Ok(check, "a redirect with a code of 7,500 characters arrives")
+            : Finding.Failed(check, $"a redirect with a code of 7,500 characters is answered {(int)response.StatusCode} on the way: raise the limit of the proxy or firewall for request lines to 8 KiB, and deploy on Linux");
     }
 
-    private async Task<Finding> CheckHealthAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckHealthAsync(string check, CancellationToken cancellationToken)
     {
         using var response = await SendAsync(HttpMethod.Get, "health", cancellationToken);
         var body = JsonDocument.Parse(await response.Content.ReadAsStringAsync(cancellationToken)).RootElement;
         var bad = s_vital.Where(name => body.TryGetProperty(name, out var value) && value.GetString() != "healthy").ToList();
         if (bad.Count > 0)
         {
-            return Finding.Failed("health", $"{string.Join(" and ", bad)} unhealthy: see the runbook, \"Every customer says the app stopped working\"");
+            return Finding.Failed(check, $"{string.Join(" and ", bad)} unhealthy: see the runbook, \"Every customer says the app stopped working\"");
         }
 
         var degraded = body.TryGetProperty("degraded", out var words) ? words.EnumerateArray().Select(word => word.GetString()).ToList() : [];
         return degraded.Count == 0
-            ? Finding.Ok("health", "storage and secrets are healthy")
-            : Finding.Warning("health", $"degraded: {string.Join(", ", degraded)}; each word is explained in the runbook");
+            ? Finding.Ok(check, "storage and secrets are healthy")
+            : Finding.Warning(check, $"degraded: {string.Join(", ", degraded)}; each word is explained in the runbook");
     }
 
-    private async Task<Finding> CheckClockAsync(CancellationToken cancellationToken)
+    private async Task<Finding> CheckClockAsync(string check, CancellationToken cancellationToken)
     {
         using var request = new HttpRequestMessage(HttpMethod.Head, wixApi);
         var before = time.GetUtcNow();
         using var response = await _http.SendAsync(request, cancellationToken);
         if (response.Headers.Date is not { } wix)
         {
-            return Finding.Skipped("clock", "Wix's answer has no date");
+            return Finding.Skipped(check, "Wix's answer has no date");
         }
 
         var (ours, whose) = _serviceTime is { } service ? (service, "service") : (before, "machine");
         var off = (ours - wix).Duration();
         return off <= s_clockTolerance
-            ? Finding.Ok("clock", $"the {whose}'s clock is within {s_clockTolerance.TotalSeconds:F0} s of Wix's")
-            : Finding.Failed("clock", $"the {whose}'s clock is {off.TotalSeconds:F0} s away from Wix's: set it by NTP; tokens are taken for living longer or shorter than they do");
+            ? Finding.Ok(check, $"the {whose}'s clock is within {s_clockTolerance.TotalSeconds:F0} s of Wix's")
+            : Finding.Failed(check, $"the {whose}'s clock is {off.TotalSeconds:F0} s away from Wix's: set it by NTP; tokens are taken for living longer or shorter than they do");
     }
 
     private static bool IsOurPage(HttpResponseMessage response) =>
@@ -121,12 +129,11 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
         return await _http.SendAsync(request, cancellationToken);
     }
 
-    private async Task<Finding> GuardAsync(Func<CancellationToken, Task<Finding>> check, CancellationToken cancellationToken)
+    private static async Task<Finding> GuardAsync(string name, Func<string, CancellationToken, Task<Finding>> check, CancellationToken cancellationToken)
     {
-        var name = check.Method.Name["Check".Length..^"Async".Length];
         try
         {
-            return await check(cancellationToken);
+            return await check(name, cancellationToken);
         }
         catch (HttpRequestException exception)
         {
@@ -138,7 +145,7 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or KeyNotFoundException)
         {
-            return Finding.Failed(name, "the answer is not the service's: something in front of it answers instead");
+            return Finding.Failed(name, "the answer is not the service's: something in front of it answers instead (a sign-in, a firewall, a wrong route); let /api/health through");
         }
     }
 }

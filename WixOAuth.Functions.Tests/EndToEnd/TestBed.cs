@@ -214,11 +214,11 @@ public sealed class TestBed : IAsyncDisposable
 
     /// <summary>All rows of the table but the key-check row.</summary>
     public async Task<List<TableEntity>> RowsAsync() =>
-        await Table.QueryAsync<TableEntity>(row => row.RowKey != TableKeyCheck.KeyCheckRowKey).ToListAsync();
+        await Table.QueryAsync<TableEntity>(row => row.RowKey != InstanceRows.KeyCheckKey).ToListAsync();
 
     /// <summary>The key-check row; null when there is none.</summary>
     public async Task<TableEntity?> FindKeyCheckRowAsync() =>
-        await Table.QueryAsync<TableEntity>(row => row.RowKey == TableKeyCheck.KeyCheckRowKey).SingleOrDefaultAsync();
+        await Table.QueryAsync<TableEntity>(row => row.RowKey == InstanceRows.KeyCheckKey).SingleOrDefaultAsync();
 
     public TableClient Table => new(_settings["Tables__ConnectionString"], _settings["Tables__Name"]);
 

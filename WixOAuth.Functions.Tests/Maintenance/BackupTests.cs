@@ -37,8 +37,14 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         await _world.Store.SaveLastUseAsync(Core.NewId(), _world.Clock.GetUtcNow(), None);
         await _world.Table.AddEntityAsync(new TableEntity("03", "x|of a later version")
         {
-            ["Text"] = "a\nb\"", ["Number"] = 7, ["Long"] = long.MaxValue, ["Double"] = 0.1, ["Flag"] = true,
-            ["Time"] = new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero).AddTicks(7), ["Guid"] = Guid.NewGuid(), ["Bytes"] = new byte[] { 0, 255, 10 },
+            ["Text"] = "a\nb\"",
+            ["Number"] = 7,
+            ["Long"] = long.MaxValue,
+            ["Double"] = 0.1,
+            ["Flag"] = true,
+            ["Time"] = new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero).AddTicks(7),
+            ["Guid"] = Guid.NewGuid(),
+            ["Bytes"] = new byte[] { 0, 255, 10 },
         });
 
         var manifest = await _world.BackUpAsync();
@@ -49,7 +55,7 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal((41, 1, 0), (contents.Instances, contents.Removed, contents.Unreadable));
         Assert.Empty(contents.MissingKeys);
         Assert.Equal((41, 0, 0, 0), (summary.Written, summary.Kept, summary.Forgotten, summary.IndexRowsMended));
-        Assert.Equal(await CopyWorld.DumpAsync(_world.Table), await CopyWorld.DumpAsync(restored));
+        Assert.Equal(await CopyWorld.DumpAsync(_world.Table, withKeyCheck: false), await CopyWorld.DumpAsync(restored));
     }
 
     [Fact]

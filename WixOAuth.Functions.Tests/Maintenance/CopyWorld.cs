@@ -53,8 +53,8 @@ public sealed class CopyWorld : IDisposable
     internal Task<BackupContents> CheckAsync(BackupManifest manifest, IKeyRing? keys = null) =>
         new BackupCheck(Container, keys ?? Support.Core.KeyRingOf(Core.Settings.Tokens.ProtectionKey!)).RunAsync(manifest, null, None);
 
-    public Task<RestoreSummary> RestoreAsync(BackupManifest manifest, TableClient? into = null) =>
-        new Restore(Container, into ?? Table).RunAsync(manifest, null, None);
+    public Task<RestoreSummary> RestoreAsync(BackupManifest manifest, TableClient? into = null, bool acceptsNextKey = false) =>
+        new Restore(Container, into ?? Table).RunAsync(manifest, acceptsNextKey, null, None);
 
     /// <summary>A table that nobody has made yet.</summary>
     public TableClient NewTable() => TableConnection.Open(_azurite.NewTable(), null);
@@ -76,7 +76,8 @@ public sealed class CopyWorld : IDisposable
     public static IAsyncEnumerable<TableEntity> RowsAsync(TableClient table) => table.QueryAsync<TableEntity>();
 
     /// <summary>Every row and property of a table as text, but for what the service sets itself.</summary>
-    public static async Task<List<string>> DumpAsync(TableClient table) => await RowsAsync(table)
+    public static async Task<List<string>> DumpAsync(TableClient table, bool withKeyCheck = true) => await RowsAsync(table)
+        .Where(row => withKeyCheck || row.RowKey != InstanceRows.KeyCheckKey)
         .Select(row => string.Join("; ", row.Where(pair => pair.Key is not ("odata.etag" or "Timestamp")).OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={Text(pair.Value)}")))
         .Order(StringComparer.Ordinal)
         .ToListAsync();

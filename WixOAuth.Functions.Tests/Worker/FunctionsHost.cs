@@ -145,6 +145,15 @@ internal sealed class FunctionsHost : IAsyncDisposable
         return await InvokeAsync(NewInvocation(), function, timer, []).WaitAsync(s_patience);
     }
 
+    /// <summary>Hands a message of its queue to a function; answers how it ended.</summary>
+    public async Task<StatusResult> RunQueueAsync(string name, string message)
+    {
+        var function = Functions.Single(each => each.Name == name);
+        var binding = new ParameterBinding { Name = function.Parameter, Data = new TypedData { String = message } };
+        KeyValuePair<string, string>[] metadata = [new("DequeueCount", "1"), new("Id", NewInvocation()), new("QueueTrigger", message)];
+        return await InvokeAsync(NewInvocation(), function, binding, metadata).WaitAsync(s_patience);
+    }
+
     /// <summary>Runs a function; answers how it ended.</summary>
     public async Task<StatusResult> InvokeAsync(
         string invocation, WorkerFunction function, ParameterBinding trigger, IEnumerable<KeyValuePair<string, string>> metadata)

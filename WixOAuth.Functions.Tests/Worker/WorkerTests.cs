@@ -29,15 +29,6 @@ public sealed class WorkerTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task Backup_is_not_reported_when_it_has_no_schedule()
-    {
-        await using var bed = await WorkerBed.StartAsync(azurite);
-        Assert.Contains(bed.Host.Functions, function => function.Name == "Housekeeping");
-        Assert.DoesNotContain(bed.Host.Functions, function => function.Name == "Backup");
-        await bed.EndAsync();
-    }
-
-    [Fact]
     public async Task Site_is_installed_served_refreshed_and_removed()
     {
         await using var receiver = await TelemetryReceiver.StartAsync();

@@ -20,6 +20,7 @@ namespace WixOAuth.Storage;
 /// p|id|sequence      an event whose delivery was given up
 /// h|from|process     what a process counted of its refreshes, all in one shard so that one query reads them
 /// w|sweep            how the service stands by the last sweep, in the same shard
+/// k|protection       the key check, in the same shard
 /// </code>
 /// Times in keys are UTC ticks of 19 digits, which sort as text. Properties that are not known are ignored, so that
 /// an older version can read what a newer one wrote; it drops them when it writes.
@@ -53,8 +54,16 @@ internal static class InstanceRows
     /// <summary>Whether a row is one of the due or the status index.</summary>
     public static bool IsIndex(string rowKey) => rowKey.StartsWith("d|", StringComparison.Ordinal) || rowKey.StartsWith("s|", StringComparison.Ordinal);
 
-    /// <summary>Whether a row is a count of refreshes, which is of no use after an hour.</summary>
-    public static bool IsTally(string rowKey) => rowKey.StartsWith("h|", StringComparison.Ordinal);
+    /// <summary>
+    /// Whether a row comes back from a copy. Counts of refreshes and the state of the last sweep tell of a time that is over.
+    /// The key-check row tells which keys open the table's tokens, which only the service can find out.
+    /// </summary>
+    public static bool IsRestored(string rowKey) =>
+        !rowKey.StartsWith("h|", StringComparison.Ordinal) && rowKey != SweepStateKey && rowKey != KeyCheckKey;
+
+    /// <summary>The instance that an event or a last use is of; null for other rows.</summary>
+    public static InstanceId? ReadOwner(string rowKey) =>
+        rowKey.Split('|') is ["o" or "p" or "u", var id, ..] && InstanceId.TryParse(id, out var owner) ? owner : null;
 
     /// <summary>The keys of the index rows that an instance's row asks for; none for a row that is not of this layout.</summary>
     public static IEnumerable<string> IndexKeys(TableEntity row)
@@ -318,6 +327,11 @@ internal static class InstanceRows
             : null;
 
     public const string SweepStateKey = "w|sweep";
+
+    public const string KeyCheckKey = "k|protection";
+
+    /// <summary>Where the key check is kept.</summary>
+    public static string KeyCheckShard => Key(new InstanceShard(0));
 
     public static TableEntity ToRow(SweepState state)
     {

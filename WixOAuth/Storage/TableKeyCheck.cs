@@ -11,18 +11,14 @@ namespace WixOAuth.Storage;
 /// </summary>
 internal sealed class TableKeyCheck(TableGateway gateway) : IKeyCheckStore
 {
-    public const string KeyCheckRowKey = "k|protection";
-
-    private static string KeyCheckShard => InstanceRows.Shards.First();
-
     public async Task<StoredKeyCheck?> FindKeyCheckAsync(CancellationToken cancellationToken) =>
-        await gateway.FindRowAsync(KeyCheckShard, KeyCheckRowKey, cancellationToken) is { } row
+        await gateway.FindRowAsync(InstanceRows.KeyCheckShard, InstanceRows.KeyCheckKey, cancellationToken) is { } row
             ? new StoredKeyCheck(new RowReader(row).Protected("Check"), row.ETag.ToString())
             : null;
 
     public async Task<bool> TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken)
     {
-        var row = new TableEntity(KeyCheckShard, KeyCheckRowKey) { ["Check"] = check.Data.ToArray(), ["CheckKeyId"] = check.KeyId };
+        var row = new TableEntity(InstanceRows.KeyCheckShard, InstanceRows.KeyCheckKey) { ["Check"] = check.Data.ToArray(), ["CheckKeyId"] = check.KeyId };
         try
         {
             await TableGateway.AskAsync(

@@ -1,6 +1,7 @@
 using Azure;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Maintenance.Backup;
 
@@ -23,11 +24,15 @@ public sealed class Restore(BackupContainer container, TableClient table)
 
     /// <summary>Writes what <see cref="BackupCheck"/> has found to be whole.</summary>
     /// <param name="manifest">The copy's manifest.</param>
+    /// <param name="acceptsNextKey">
+    /// Whether keys of the copy are lost for good: then the key check takes whichever key the service has. Otherwise it fails
+    /// until the service has a key that opens a stored token.
+    /// </param>
     /// <param name="progress">Told how many instances of the copy are done so far; may be null.</param>
     /// <param name="cancellationToken">Ends it; what is written stays, and a later run writes the rest.</param>
     /// <exception cref="BackupUnusableException">The copy has changed since it was checked.</exception>
     /// <exception cref="StorageUnavailableException">The table or the blob service fails; run it again.</exception>
-    public async Task<RestoreSummary> RunAsync(BackupManifest manifest, IProgress<long>? progress, CancellationToken cancellationToken)
+    public async Task<RestoreSummary> RunAsync(BackupManifest manifest, bool acceptsNextKey, IProgress<long>? progress, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(manifest);
         try
@@ -40,6 +45,7 @@ public sealed class Restore(BackupContainer container, TableClient table)
                 new ParallelOptions { MaxDegreeOfParallelism = ShardsAtOnce, CancellationToken = cancellationToken },
                 async (part, token) => await new ShardRestore(
                     BackupCheck.ShardOf(part), BackupReader.ReadAsync(container, part, token), forgotten, table, counts).RunAsync(token));
+            await ResetKeyCheckAsync(acceptsNextKey, cancellationToken);
             return counts.ToSummary();
         }
         catch (RequestFailedException exception) when (exception.ErrorCode == "TableBeingDeleted")
@@ -49,6 +55,20 @@ public sealed class Restore(BackupContainer container, TableClient table)
         catch (Exception exception) when (exception is RequestFailedException or AggregateException)
         {
             throw BackupContainer.Unavailable(exception);
+        }
+    }
+
+    // A service that met the empty table has written a row there with its own key, which need not open the tokens of the copy.
+    private async Task ResetKeyCheckAsync(bool acceptsNextKey, CancellationToken cancellationToken)
+    {
+        var (shard, key) = (InstanceRows.KeyCheckShard, InstanceRows.KeyCheckKey);
+        if (acceptsNextKey)
+        {
+            await table.UpsertEntityAsync(new TableEntity(shard, key), TableUpdateMode.Replace, cancellationToken);
+        }
+        else
+        {
+            await table.DeleteEntityAsync(shard, key, ETag.All, cancellationToken);
         }
     }
 }

@@ -22,6 +22,9 @@ internal sealed class ShardRestore(
     private readonly HashSet<string> _wanted = [];
     private readonly HashSet<InstanceId> _seen = [];
 
+    // Instances that were removed or forgotten after the copy: nothing else of theirs comes back.
+    private readonly HashSet<InstanceId> _ended = [];
+
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         var rows = table.QueryAsync<TableEntity>(InstanceRows.ShardFilter(shard), cancellationToken: cancellationToken);
@@ -39,9 +42,10 @@ internal sealed class ShardRestore(
                     _found.Add(key);
                 }
             }
-            else if (current is null && !InstanceRows.IsTally(key))
+            else if (current is null && InstanceRows.IsRestored(key) && !IsOfEnded(key))
             {
-                await _writer.AddAsync(copied!, cancellationToken);
+                // An event may be delivered a second time for this; a lost one would never be.
+                await _writer.AddAsync(WithoutLease(copied!), cancellationToken);
             }
         }
 
@@ -52,13 +56,19 @@ internal sealed class ShardRestore(
 
     private async Task DecideAsync(TableEntity? copied, TableEntity? current, CancellationToken cancellationToken)
     {
-        if (InstanceRows.ReadId((copied ?? current)!.RowKey) is { } id)
+        var id = InstanceRows.ReadId((copied ?? current)!.RowKey);
+        if (id is { } read)
         {
-            _seen.Add(id);
-            copied = copied is null ? null : Obey(id, copied);
+            _seen.Add(read);
+            copied = copied is null ? null : Obey(read, copied);
         }
 
         var takesCopy = copied is not null && (current is null || RestoredRow.Read(copied).Replaces(RestoredRow.Read(current)));
+        if (id is { } ended && !takesCopy && IsRemoved(current!) && !(copied is not null && IsRemoved(copied)))
+        {
+            _ended.Add(ended);
+        }
+
         Want(takesCopy ? copied! : current!);
         if (takesCopy)
         {
@@ -81,13 +91,25 @@ internal sealed class ShardRestore(
         var row = RestoredRow.Read(copied);
         if (!forgotten.TryGetValue(id, out var at) || row.Forgotten || row.ConnectedAt > at)
         {
-            copied.Remove("LeaseOwner");
-            copied.Remove("LeaseUntil");
-            return copied;
+            return WithoutLease(copied);
         }
 
+        _ended.Add(id);
         counts.Forgotten();
         return Tombstone(id, at, copied);
+    }
+
+    // Rows of instances come before those of their events and last uses.
+    private bool IsOfEnded(string rowKey) =>
+        InstanceRows.ReadOwner(rowKey) is { } id && (_ended.Contains(id) || (!_seen.Contains(id) && forgotten.ContainsKey(id)));
+
+    private static bool IsRemoved(TableEntity row) => RestoredRow.Read(row).Status == InstanceStatus.Removed;
+
+    private static TableEntity WithoutLease(TableEntity copied)
+    {
+        copied.Remove("LeaseOwner");
+        copied.Remove("LeaseUntil");
+        return copied;
     }
 
     private static TableEntity Tombstone(InstanceId id, DateTimeOffset at, TableEntity? copied)
