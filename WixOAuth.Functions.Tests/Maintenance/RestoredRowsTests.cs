@@ -144,7 +144,7 @@ public sealed class RestoredRowsTests(AzuriteFixture azurite) : IAsyncLifetime
 
         await _world.RestoreAsync(manifest);
 
-        var outbox = new TableOutbox(_world.Table);
+        var outbox = new TableOutbox(new TableGateway(_world.Table));
         var (found, foundParked) = (await outbox.ReadWaitingAsync(id, None).ToListAsync(), await outbox.ReadParkedAsync(10, None));
         Assert.True(comesBack == (found.Count == 1 && foundParked.Count == 1), what);
         Assert.True(comesBack || found.Count + foundParked.Count == 0, what);
@@ -164,7 +164,7 @@ public sealed class RestoredRowsTests(AzuriteFixture azurite) : IAsyncLifetime
 
         await _world.RestoreAsync(manifest);
 
-        Assert.Equal(removed.Id, (await new TableOutbox(_world.Table).ReadWaitingAsync(id, None).SingleAsync()).Id);
+        Assert.Equal(removed.Id, (await new TableOutbox(new TableGateway(_world.Table)).ReadWaitingAsync(id, None).SingleAsync()).Id);
     }
 
     private DateTimeOffset Now => _world.Clock.GetUtcNow();
