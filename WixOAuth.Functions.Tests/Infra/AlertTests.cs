@@ -10,8 +10,9 @@ public partial class AlertTests
 {
     private static readonly string[] s_alerts =
     [
-        "backup-overdue", "due-lag", "events-parked", "key-vault-denied", "log-cap", "refresh-failures", "reinstall-required", "secret-suspect", "server-errors", "sites-on-fallback", "slow-webhooks",
-        "sweep-stopped", "table-deleted",
+        "backup-overdue", "due-lag", "events-parked", "key-vault-denied", "log-cap", "refresh-failures", "reinstall-required", "secret-suspect",
+        "server-errors", "sites-on-fallback", "slow-webhooks", "sweep-stopped", "table-deleted", "unreadable-tokens", "wix-throttled",
+        "wrong-protection-key",
     ];
 
     private static readonly string[] s_queueAlerts = ["poison-messages", "shards-unseen"];
@@ -19,7 +20,7 @@ public partial class AlertTests
     /// <summary>The columns of Azure's tables that queries read.</summary>
     private static readonly string[] s_columns =
     [
-        "Category", "Detail", "DurationMs", "ItemCount", "Max", "Message", "Name", "OperationCategory", "OperationKey", "OperationName",
+        "AppRoleInstance", "Category", "Detail", "DurationMs", "ItemCount", "Max", "Message", "Name", "OperationCategory", "OperationKey", "OperationName",
         "Properties", "ResourceProvider", "ResultCode", "StatusText", "Sum", "TimeGenerated",
     ];
 
@@ -121,10 +122,25 @@ public partial class AlertTests
         Assert.All(asked, metric => Assert.Contains($"\"{metric}\"", source, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void Every_log_line_that_is_asked_for_is_written()
+    {
+        var source = string.Concat(Directory.EnumerateFiles(Path.Combine(Bicep.Root, "WixOAuth"), "*.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
+        var asked = Directory.EnumerateFiles(Path.Combine(Bicep.Folder, "queries"))
+            .SelectMany(file => LogLine().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value))
+            .ToList();
+
+        Assert.NotEmpty(asked);
+        Assert.All(asked, line => Assert.Contains($", \"{line}", source, StringComparison.Ordinal));
+    }
+
     public static TheoryData<string> Queries => [.. Directory.GetFiles(Path.Combine(Bicep.Folder, "queries")).Select(file => Path.GetFileName(file)!)];
 
     [GeneratedRegex(@"wixoauth(\.[a-z_]+)+")]
     private static partial Regex Metric();
+
+    [GeneratedRegex("Message startswith '([^']+)'")]
+    private static partial Regex LogLine();
 
     [GeneratedRegex(@"\bbin\(TimeGenerated, (\d+)m\)")]
     private static partial Regex Bin();

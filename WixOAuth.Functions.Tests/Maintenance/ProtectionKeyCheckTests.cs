@@ -81,6 +81,32 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
+    public async Task A_check_that_fails_after_a_refresh_token_was_spent_does_not_lose_its_result()
+    {
+        using var first = New(_right);
+        await first.IsPassedAsync(None);
+        var keys = new ChangingKeys(_right);
+        using var check = New(_store, keys);
+        var protector = new TokenProtector(keys, check);
+        Assert.True(await protector.CanSealAsync(None));
+
+        // The vault changes, and the hourly check finds out, while Wix is being asked.
+        keys.Now = [_wrong];
+        await check.StartAsync(None);
+        await _core.Logs.WaitForAsync(109);
+        var id = Core.NewId();
+        var text = await protector.ProtectAsync(id, TokenField.RefreshToken, 1, new RefreshToken("next"), None);
+
+        Assert.Equal(_right.Id, text.KeyId);
+        Assert.Equal("next", (await new TokenProtector(new FixedKeys(_right)).UnprotectRefreshTokenAsync(id, 1, text, None))?.Reveal());
+
+        // What has not begun does not begin.
+        Assert.False(await protector.CanSealAsync(None));
+        await Assert.ThrowsAsync<SecretUnavailableException>(() => protector.EnsureCanSealAsync(None).AsTask());
+        await check.StopAsync(None);
+    }
+
+    [Fact]
     public async Task A_table_without_the_row_gets_it_once_a_stored_token_opened()
     {
         await AddAsync(_wrong);

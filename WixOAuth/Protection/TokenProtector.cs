@@ -34,6 +34,9 @@ public sealed class TokenProtector
     private readonly IKeyRing _keys;
     private readonly IKeyCheck? _check;
 
+    // The key that sealed when the check was passed last.
+    private volatile ProtectionKey? _passed;
+
     /// <param name="keys">The keys.</param>
     /// <param name="check">Whether they are the right ones; null to seal without a check.</param>
     internal TokenProtector(IKeyRing keys, IKeyCheck? check = null) => (_keys, _check) = (keys, check);
@@ -45,7 +48,16 @@ public sealed class TokenProtector
     /// </summary>
     /// <exception cref="SecretUnavailableException">The keys cannot be had.</exception>
     /// <exception cref="StorageUnavailableException">The stored key check cannot be read.</exception>
-    public ValueTask<bool> CanSealAsync(CancellationToken cancellationToken) => _check?.IsPassedAsync(cancellationToken) ?? new(true);
+    public async ValueTask<bool> CanSealAsync(CancellationToken cancellationToken)
+    {
+        if (_check is not null && !await _check.IsPassedAsync(cancellationToken))
+        {
+            return false;
+        }
+
+        _passed = await _keys.GetCurrentAsync(cancellationToken);
+        return true;
+    }
 
     /// <summary>As <see cref="CanSealAsync"/>, raising <see cref="SecretUnavailableException"/> where that returns false.</summary>
     /// <exception cref="SecretUnavailableException">The keys cannot be had, or are not the right ones.</exception>
@@ -54,7 +66,7 @@ public sealed class TokenProtector
     {
         if (!await CanSealAsync(cancellationToken))
         {
-            throw new SecretUnavailableException("The protection keys are not the ones that the stored tokens are sealed with.");
+            throw NotTheKeys();
         }
     }
 
@@ -63,15 +75,18 @@ public sealed class TokenProtector
         _check?.ResealAsync(newest, cancellationToken) ?? Task.FromResult<string?>(null);
 
     /// <summary>Seals a token with the current key; 28 bytes are added to its UTF-8 form.</summary>
+    /// <remarks>
+    /// A check that fails only now comes too late for a code or refresh token that was spent: its result is sealed with the
+    /// key that passed before, which the stored tokens are sealed with too.
+    /// </remarks>
     /// <exception cref="ArgumentException">The token is of another kind than the field, or no well-formed Unicode.</exception>
-    /// <exception cref="SecretUnavailableException">The key cannot be had, or must not seal (<see cref="CanSealAsync"/>).</exception>
+    /// <exception cref="SecretUnavailableException">The key cannot be had, or no key has passed the check (<see cref="CanSealAsync"/>).</exception>
     /// <exception cref="StorageUnavailableException">The stored key check cannot be read.</exception>
     public async ValueTask<ProtectedText> ProtectAsync(
         InstanceId instance, TokenField field, long generation, SecretText token, CancellationToken cancellationToken)
     {
         var plaintext = Encode(field, token);
-        await EnsureCanSealAsync(cancellationToken);
-        var key = await _keys.GetCurrentAsync(cancellationToken);
+        var key = await CanSealAsync(cancellationToken) ? await _keys.GetCurrentAsync(cancellationToken) : _passed ?? throw NotTheKeys();
         var data = new byte[plaintext.Length + SealedBytes.Overhead];
         SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedData.OfToken(instance, field, generation), data);
         return new ProtectedText(key.Id, data);
@@ -99,6 +114,8 @@ public sealed class TokenProtector
     /// <summary>Opens a stored token with one key; null when it does not open.</summary>
     internal static byte[]? Open(ProtectionKey key, InstanceId instance, TokenField field, long generation, ProtectedText text) =>
         SealedBytes.Open(KeyOf(key, instance), text.Data.Span, AssociatedData.OfToken(instance, field, generation));
+
+    private static SecretUnavailableException NotTheKeys() => new("The protection keys are not the ones that the stored tokens are sealed with.");
 
     private async ValueTask<string?> UnprotectAsync(
         InstanceId instance, TokenField field, long generation, ProtectedText text, CancellationToken cancellationToken)

@@ -120,6 +120,36 @@ var usualAlerts = [
     outOf: 1
   }
   {
+    name: 'unreadable-tokens'
+    title: 'No protection key opens the refresh tokens of some sites'
+    severity: 1
+    minutes: 60
+    query: loadTextContent('../queries/unreadable-tokens.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    outOf: 1
+  }
+  {
+    name: 'wrong-protection-key'
+    title: 'The protection keys are not those of the stored tokens: nothing is stored'
+    severity: 0
+    minutes: 15
+    query: loadTextContent('../queries/wrong-protection-key.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    outOf: 1
+  }
+  {
+    name: 'wix-throttled'
+    title: 'Wix has throttled or failed us for half an hour'
+    severity: 2
+    minutes: 15
+    query: loadTextContent('../queries/wix-throttled.kql')
+    operator: 'GreaterThan'
+    threshold: 80
+    outOf: 2
+  }
+  {
     name: 'events-parked'
     title: 'The delivery of events to your receiver was given up'
     severity: 2
