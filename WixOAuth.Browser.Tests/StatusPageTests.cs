@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Microsoft.Playwright;
 using WixOAuth.Functions.Tests;
 using WixOAuth.Functions.Tests.EndToEnd;
+using WixOAuth.Functions.Tests.Events;
 using WixOAuth.PretendWix;
 
 namespace WixOAuth.Browser.Tests;
@@ -229,6 +230,38 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
         await Assertions.Expect(Page.GetByRole(AriaRole.Button, new() { Name = "0 active", Exact = true })).ToBeVisibleAsync();
         await Assertions.Expect(Page.GetByRole(AriaRole.Button, new() { Name = "1 removed" })).ToBeVisibleAsync();
         Assert.Equal("removed", (await Bed.GetInstanceAsync(site)).GetProperty("status").GetString());
+    }
+
+    [SkippableFact]
+    public async Task Parked_events_are_sent_again_at_the_press_of_a_button()
+    {
+        Axe.Require();
+        await using var receiver = await EventReceiver.StartAsync();
+        await using var bed = await StartAsync(overrides: null, ("Events__Url", receiver.Url.AbsoluteUri), ("Events__Secret", EventReceiver.Secret), ("Wix__SetupCompletion", "ByApp"));
+        receiver.Answer = (_, context) => EventReceiver.Status(context, 410);
+        var site = await bed.InstallAsync("Ann's Café");
+        await receiver.WaitForAsync(1);
+        while ((await bed.RowsAsync()).All(row => !row.RowKey.StartsWith("p|", StringComparison.Ordinal)))
+        {
+            await bed.SettleAsync();
+        }
+
+        receiver.Answer = (_, context) => EventReceiver.Status(context, 204);
+        await OpenStatusAsync(bed);
+        var events = Page.GetByRole(AriaRole.Region, new() { Name = "Events to your apps" });
+        await Assertions.Expect(events).ToContainTextAsync($"instance.connected of {site}");
+        await Axe.AssertAccessibleAsync(Page, "status-events-parked");
+
+        var button = events.GetByRole(AriaRole.Button, new() { Name = "Send parked events again" });
+        await TabToAsync(button);
+        await Page.Keyboard.PressAsync("Enter");
+
+        await AssertSaidAsync("Parked events: 1 is sent again within a minute.");
+        await Assertions.Expect(button).ToHaveCountAsync(0);
+        await Assertions.Expect(events).ToBeFocusedAsync();
+        await Assertions.Expect(Page.Locator("#events-parked")).ToHaveCountAsync(0);
+        await bed.SweepAsync();
+        Assert.Equal(2, receiver.All.Count);
     }
 
     [SkippableFact]
@@ -466,6 +499,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
         bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Kind = PretendWixFaultKind.ResetBefore, InstanceId = well[2] });
         using var failed = await bed.CallAsync(HttpMethod.Post, $"instances/{well[2]}/refresh");
         using var forgotten = await bed.CallAsync(HttpMethod.Delete, $"instances/{await InstallForAsync(bed, "Paper & Twine", "shop-1006")}");
+        await bed.SweepAsync();
         return bed;
     }
 }

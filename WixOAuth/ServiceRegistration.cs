@@ -96,6 +96,8 @@ public static class ServiceRegistration
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
         services.AddSingleton<CustomerEndpoints>();
+        services.AddSingleton<ServiceTroubles>();
+        services.AddSingleton<HealthChecks>();
         services.AddSingleton<HealthEndpoint>();
         services.AddSingleton<OpenApiEndpoint>();
         services.AddSingleton<InstanceOverview>();

@@ -4,7 +4,14 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Moq;
+using WixOAuth.Events;
+using WixOAuth.Functions.Tests.Events;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Pages;
+using WixOAuth.Secrets;
+using WixOAuth.Storage;
 using WixOAuth.Wix;
 using static WixOAuth.Functions.Tests.Storage.Samples;
 using PretendWixEndpoints = WixOAuth.PretendWix.PretendWixEndpoints;
@@ -126,6 +133,99 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Without_a_receiver_nothing_is_said_of_events()
+    {
+        await _bed.InstallAsync();
+
+        Assert.DoesNotContain("id=\"events\"", await PageAsync("status/view"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Old_events_are_shown_without_a_receiver_and_cannot_be_sent()
+    {
+        var (id, sequence) = (await _bed.InstallAsync(), _bed.Clock.GetUtcNow().UtcTicks);
+        var parked = new OutboxEvent(new InstanceId(id), sequence, InstanceEventType.Connected, "consent", _bed.Clock.GetUtcNow()) { ParkedAt = _bed.Clock.GetUtcNow() };
+        await _bed.Table.AddEntityAsync(OutboxRows.ToRow(parked));
+
+        var page = await PageAsync("status/view");
+
+        Assert.Contains($"instance.connected of <code>{id}</code>", page, StringComparison.Ordinal);
+        Assert.Contains("Events__Url is not set", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("redeliver", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Waiting_and_parked_events_are_counted_and_the_parked_ones_can_be_sent_again()
+    {
+        await using var receiver = await EventReceiver.StartAsync();
+        await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Events__Url", receiver.Url.AbsoluteUri), ("Events__Secret", EventReceiver.Secret), ("Wix__SetupCompletion", "ByApp"));
+        Assert.Contains("<dd>0</dd>", EventsOf(await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view"))), StringComparison.Ordinal);
+        receiver.Answer = (_, context) => EventReceiver.Status(context, 503);
+        await bed.InstallAsync();
+        await receiver.WaitForAsync(1);
+        receiver.Answer = (_, context) => EventReceiver.Status(context, 410);
+        var gone = await bed.InstallAsync();
+        await receiver.WaitForAsync(1);
+        while ((await bed.RowsAsync()).All(row => !row.RowKey.StartsWith("p|", StringComparison.Ordinal)))
+        {
+            await bed.SettleAsync();
+        }
+
+        var page = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?recount=yes"));
+        Assert.Matches("waiting for delivery, the first since [0-9]+ s</dt><dd>1</dd>", EventsOf(page));
+        Assert.Contains("<dd class=\"bad\">1</dd>", EventsOf(page), StringComparison.Ordinal);
+        Assert.Contains($"<code>{gone}</code>", EventsOf(page), StringComparison.Ordinal);
+        Assert.Contains("id=\"events-parked\"", page, StringComparison.Ordinal);
+        Assert.Contains("id=\"redeliver\"", page, StringComparison.Ordinal);
+
+        using var redelivered = await bed.CallAsync(HttpMethod.Post, "events/redeliver");
+        page = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?recount=yes"));
+        Assert.Matches("waiting for delivery, the first since [0-9]+ s</dt><dd>2</dd>", EventsOf(page));
+        Assert.DoesNotContain("redeliver", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("id=\"events-parked\"", page, StringComparison.Ordinal);
+
+        static string EventsOf(string page) => Regex.Match(page, "<section class=\"card\" id=\"events\".*?</section>", RegexOptions.Singleline).Value;
+    }
+
+    [Fact]
+    public async Task Every_trouble_of_the_whole_service_has_a_banner_that_says_what_to_do()
+    {
+        var documented = Regex.Match(Repository.Read("docs", "http-api.md"), "- `degraded` lists.*").Value;
+        var words = Regex.Matches(documented, "`([a-z]+_[a-z_]+)`: ").Select(match => match.Groups[1].Value).Append("secrets").ToList();
+        Assert.Equal(7, words.Count);
+        foreach (var word in words.Where(word => word != "sites_on_fallback"))
+        {
+            var banner = StatusBanners.Render([word]).ToString();
+            Assert.Contains($"id=\"{word.Replace('_', '-')}\"", banner, StringComparison.Ordinal);
+            Assert.Contains("runbook", banner, StringComparison.Ordinal);
+        }
+
+        // Each place of the runbook that is named is there.
+        var all = StatusBanners.Render(words).ToString();
+        var headings = Regex.Matches(Repository.Read("docs", "operations.md"), "^###? (.*)$", RegexOptions.Multiline).Select(match => match.Groups[1].Value).ToList();
+        var named = Regex.Matches(all, "“([^”]+)”").Select(match => match.Groups[1].Value).Where(name => name != "wixoauth backup").ToList();
+        Assert.Equal(7, named.Count);
+        Assert.All(named, name => Assert.Contains(name, headings));
+        Assert.Equal("", StatusBanners.Render(["sites_on_fallback", "unknown"]).ToString());
+
+        // One that is there, on the page; and none where all is well.
+        Assert.DoesNotContain("card warning", await PageAsync("status/view"), StringComparison.Ordinal);
+        await _bed.SweepAsync();
+        _bed.Clock.Advance(TimeSpan.FromMinutes(6));
+        Assert.Contains("id=\"sweep-overdue\"", await PageAsync("status/view"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_secret_that_cannot_be_read_is_a_trouble_of_the_whole_service()
+    {
+        var secret = new Mock<ISecretSource<AppSecretVersion>>();
+        secret.Setup(source => source.GetAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new SecretUnavailableException("Key Vault is away."));
+        await using var bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(secret.Object)));
+
+        Assert.Contains("id=\"secrets\"", await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view")), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task It_pages_and_searches()
     {
         for (var number = 0; number < 27; number++)
@@ -208,7 +308,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         }
 
         await using var bed = await TestBed.StartAsync(azurite, services =>
-            services.Replace(ServiceDescriptor.Singleton<IInstanceStore>(store)).Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(store)).Replace(ServiceDescriptor.Singleton<ISweepStateStore>(store)));
+            services.Replace(ServiceDescriptor.Singleton<IInstanceStore>(store)).Replace(ServiceDescriptor.Singleton<IOutbox>(store)).Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(store)).Replace(ServiceDescriptor.Singleton<ISweepStateStore>(store)));
 
         var first = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?search=needle"));
         Assert.Contains("None found so far", first, StringComparison.Ordinal);

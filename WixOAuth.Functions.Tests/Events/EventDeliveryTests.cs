@@ -121,6 +121,31 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_end_of_a_pass_cancels_no_attempt_and_takes_up_no_further_event()
+    {
+        var stored = await ConnectAsync();
+        for (var number = 1; number <= 5; number++)
+        {
+            stored = (await _store.TryWriteAsync(stored, stored.Instance with { CustomerConflictAt = Samples.Noon.AddDays(number) }, None))!;
+        }
+
+        _receiver.Answer = (_, context) =>
+        {
+            _clock.Advance(TimeSpan.FromSeconds(9));
+            return EventReceiver.Status(context, 204);
+        };
+        await _delivery.DeliverWaitingAsync(None);
+
+        // The fifth attempt goes over the end of the pass at 40 seconds.
+        Assert.Equal(5, _receiver.All.Count);
+        var last = await _store.ReadWaitingAsync(None).SingleAsync();
+        Assert.Equal((0, null), (last.Attempts, last.Lease));
+        await _delivery.DeliverWaitingAsync(None);
+        Assert.Equal(6, _receiver.All.Select(each => each.Id).Distinct().Count());
+        Assert.Equal(6, _receiver.All.Count);
+    }
+
+    [Fact]
     public async Task A_redirect_is_not_followed()
     {
         await ConnectAsync();

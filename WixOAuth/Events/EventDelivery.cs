@@ -50,21 +50,13 @@ public sealed class EventDelivery : BackgroundService
     /// <exception cref="StorageUnavailableException">The outbox cannot be read.</exception>
     public async Task DeliverWaitingAsync(CancellationToken cancellationToken)
     {
+        // The end of the pass cancels no attempt: an event whose delivery is not recorded would be sent twice.
         using var inTime = new CancellationTokenSource(LongestPass, _time);
-        using var until = CancellationTokenSource.CreateLinkedTokenSource(inTime.Token, cancellationToken);
         var waiting = 0;
-        try
-        {
-            await Parallel.ForEachAsync(
-                ByInstanceAsync(_outbox.ReadWaitingAsync(until.Token), until.Token),
-                new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = until.Token },
-                async (events, token) => Interlocked.Add(ref waiting, await DeliverGuardedAsync(events, token)));
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            // The rest waits for the next pass.
-        }
-
+        await Parallel.ForEachAsync(
+            ByInstanceAsync(_outbox.ReadWaitingAsync(cancellationToken), cancellationToken),
+            new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
+            async (events, token) => Interlocked.Add(ref waiting, await DeliverGuardedAsync(events, inTime.Token, token)));
         _telemetry.CountedEvents("waiting", waiting);
     }
 
@@ -76,7 +68,7 @@ public sealed class EventDelivery : BackgroundService
         {
             try
             {
-                await DeliverGuardedAsync(await _outbox.ReadWaitingAsync(id, token).ToListAsync(token), token);
+                await DeliverGuardedAsync(await _outbox.ReadWaitingAsync(id, token).ToListAsync(token), CancellationToken.None, token);
             }
             catch (StorageUnavailableException)
             {
@@ -86,7 +78,7 @@ public sealed class EventDelivery : BackgroundService
 
     /// <summary>One instance's failure must not end the delivery for the others.</summary>
     /// <returns>How many events still wait.</returns>
-    private async Task<int> DeliverGuardedAsync(IReadOnlyList<OutboxEvent> events, CancellationToken cancellationToken)
+    private async Task<int> DeliverGuardedAsync(IReadOnlyList<OutboxEvent> events, CancellationToken noMore, CancellationToken cancellationToken)
     {
         if (events.Count == 0 || !_sending.TryAdd(events[0].InstanceId, 0))
         {
@@ -98,7 +90,7 @@ public sealed class EventDelivery : BackgroundService
         {
             foreach (var each in events)
             {
-                if (!await DeliverAsync(each, cancellationToken))
+                if (noMore.IsCancellationRequested || !await DeliverAsync(each, cancellationToken))
                 {
                     break;
                 }

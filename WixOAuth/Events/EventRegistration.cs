@@ -14,6 +14,7 @@ internal static class EventRegistration
     public static IServiceCollection AddEvents(this IServiceCollection services, ServiceSettings settings)
     {
         services.AddSingleton<ParkedEvents>();
+        services.AddSingleton<EventOverview>();
         if (settings.Events.Url is null)
         {
             return services;

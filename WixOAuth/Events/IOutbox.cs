@@ -14,6 +14,9 @@ public interface IOutbox
     /// <summary>The events of one instance that wait, in order.</summary>
     IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken);
 
+    /// <summary>The events that wait and those that are parked.</summary>
+    IAsyncEnumerable<OutboxEvent> ReadAllAsync(CancellationToken cancellationToken);
+
     /// <summary>The parked events, at most <paramref name="limit"/>.</summary>
     Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken);
 

@@ -1,11 +1,11 @@
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
+using WixOAuth.Events;
 using WixOAuth.Instances;
 using WixOAuth.Pages;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
-using WixOAuth.Wix;
 
 namespace WixOAuth.Http;
 
@@ -14,9 +14,9 @@ public sealed class StatusEndpoint(
     IInstanceStore store,
     InstanceOverview overview,
     RefreshHistory history,
-    WixCircuit circuit,
-    ISweepStateStore states,
-    AppSecretLedger ledger,
+    EventOverview events,
+    ServiceTroubles troubles,
+    HealthChecks health,
     ServiceSettings settings,
     TimeProvider time,
     ILogger<StatusEndpoint> logger)
@@ -58,7 +58,8 @@ public sealed class StatusEndpoint(
         }
 
         var search = values[1] is { Length: <= 200 } text ? text.Trim() : null;
-        var seen = await overview.GetAsync(isAnew: values[3] is not null, cancellationToken);
+        var isAnew = values[3] is not null;
+        var seen = await overview.GetAsync(isAnew, cancellationToken);
         var (instances, last) = await FindAsync(ListOf(values[0], seen, cancellationToken), search, values[2] is null ? null : after, cancellationToken);
         var html = Pages.StatusView.Render(
             new StatusModel(
@@ -71,10 +72,17 @@ public sealed class StatusEndpoint(
                 values[2],
                 last is { } end ? ListCursor.Write(values[0], end) : null,
                 settings.Wix.SetupCompletion != SetupCompletion.Never,
-                circuit.IsOpen,
-                ledger.IsSuspect || await states.ReadSweepStateAsync(cancellationToken) is { IsSecretSuspect: true }));
+                await FindTroublesAsync(cancellationToken),
+                await events.GetAsync(isAnew, cancellationToken),
+                settings.Events.Url is not null));
         return new OperatorsPage(200, html, StatusPage.ContentSecurityPolicy);
     });
+
+    private async Task<IReadOnlyList<string>> FindTroublesAsync(CancellationToken cancellationToken) =>
+    [
+        .. (await health.FindAsync(cancellationToken)).Secrets == HealthChecks.Healthy ? Array.Empty<string>() : [StatusBanners.Secrets],
+        .. await troubles.FindAsync(cancellationToken),
+    ];
 
     private static bool HasKeyInAddress(HttpRequest request) => request.Query.ContainsKey("code");
 

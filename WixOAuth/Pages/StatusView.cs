@@ -1,4 +1,5 @@
 using System.Globalization;
+using WixOAuth.Events;
 using WixOAuth.Instances;
 using WixOAuth.Tokens;
 
@@ -19,17 +20,13 @@ internal sealed record StatusModel(
     string? Cursor,
     string? Next,
     bool SendsSetup,
-    bool IsWixThrottled,
-    bool IsSecretSuspect);
+    IReadOnlyList<string> Troubles,
+    StoredEvents? Events,
+    bool SendsEvents);
 
 /// <summary>How the sites stand, as the operators' page shows it.</summary>
 internal static class StatusView
 {
-    private static readonly Html s_throttled = Html.Of($"""
-        <p class="card warning" id="wix-throttled"><b>Wix throttles this process or does not answer it.</b> Refreshes pause; tokens are served while
-        they live. One call each 10 seconds finds out when Wix is back. Nothing is to be done unless it lasts: see “Wix is down” in the runbook.</p>
-        """);
-
     /// <summary>What the shell puts in its places.</summary>
     public static string Render(StatusModel model) => Html.Of($"""
         {At(model)}
@@ -45,7 +42,7 @@ internal static class StatusView
         var overview = model.Overview;
         return Html.Of($"""
             <div id="live">
-            {(model.IsWixThrottled ? s_throttled : default)}
+            {Banners(model)}
             <ul class="tiles">
             {Tile("active", "active", overview.ByStatus[InstanceStatus.Active], "")}
             {Tile(StatusPage.Failing, "active, last refresh failed", overview.Failing, "warn")}
@@ -58,18 +55,25 @@ internal static class StatusView
             <section class="card" aria-labelledby="life"><h2 id="life">How long the active sites’ tokens live</h2>{Life(overview)}</section>
             <section class="card" aria-labelledby="hour"><h2 id="hour">Refreshes in the last hour</h2>{Hour(model.History)}</section>
             </div>
+            {StatusEvents.Render(model.Events, model.SendsEvents, model.Now)}
             </div>
             """);
     }
 
-    /// <summary>What concerns refresh tokens and the app secret, a line for each; nothing where all is well.</summary>
+    // Whether events are parked is counted: what health says of it may be a minute old, and the button is to show its effect.
+    private static Html Banners(StatusModel model) => StatusBanners.Render(
+    [
+        .. model.Troubles.Where(trouble => trouble != StatusBanners.EventsParked),
+        .. model.Events is { Parked: > 0 } ? [StatusBanners.EventsParked] : Array.Empty<string>(),
+    ]);
+
+    /// <summary>What concerns refresh tokens, a line for each; nothing where all is well.</summary>
     private static Html Custody(StatusModel model)
     {
         var overview = model.Overview;
         var byGrant = overview.ByGrant;
         (bool Holds, string Css, string Words)[] lines =
         [
-            (model.IsSecretSuspect, "card warning", "Wix rejects every site that is asked: is the app secret right? No site needs a reinstall because of this."),
             (overview.Unreadable > 0, "card warning", $"{N(overview.Unreadable)} with a refresh token that no protection key opens: kept, served by client credentials. A version of the protection key is missing."),
             (overview.OnFallback > overview.Unreadable, "card warning", $"{N(overview.OnFallback - overview.Unreadable)} with a refresh token that Wix rejects: kept, served by client credentials, tried again by itself."),
             (byGrant.Values.Sum() > 0, "dim", $"Access tokens: {N(byGrant.GetValueOrDefault(Grant.RefreshToken))} by refresh token, {N(byGrant.GetValueOrDefault(Grant.ClientCredentials))} by client credentials."),
@@ -222,15 +226,17 @@ internal static class StatusView
     private static string? SafeUrl(string? text) =>
         Uri.TryCreate(text, UriKind.Absolute, out var url) && (url.Scheme == Uri.UriSchemeHttps || url.Scheme == Uri.UriSchemeHttp) ? url.AbsoluteUri : null;
 
-    private static string Ago(TimeSpan age) => age switch
+    internal static string Ago(TimeSpan age) => $"{Age(age)} ago";
+
+    internal static string Age(TimeSpan age) => age switch
     {
-        { TotalSeconds: < 90 } => $"{Math.Max(0, (int)age.TotalSeconds)} s ago",
-        { TotalMinutes: < 90 } => $"{(int)age.TotalMinutes} min ago",
-        { TotalHours: < 36 } => $"{(int)age.TotalHours} h ago",
-        _ => $"{(int)age.TotalDays} days ago",
+        { TotalSeconds: < 90 } => $"{Math.Max(0, (int)age.TotalSeconds)} s",
+        { TotalMinutes: < 90 } => $"{(int)age.TotalMinutes} min",
+        { TotalHours: < 36 } => $"{(int)age.TotalHours} h",
+        _ => $"{(int)age.TotalDays} days",
     };
 
     private static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("HH:mm:ss 'UTC,' d MMMM yyyy", CultureInfo.InvariantCulture);
 
-    private static string N(int number) => number.ToString("N0", CultureInfo.InvariantCulture);
+    internal static string N(int number) => number.ToString("N0", CultureInfo.InvariantCulture);
 }

@@ -57,7 +57,7 @@
         byId('board').hidden = byId('sign-out').hidden = false;
         byId('sign-in-said').textContent = '';
         if (wasAsked) byId('found').focus({preventScroll: true});
-      } else if (focus && document.activeElement.id !== focus) (byId(focus) ?? byId('found')).focus();
+      } else if (focus && document.activeElement.id !== focus) (byId(focus) ?? byId(focus === 'redeliver' ? 'events' : 'found')).focus();
       if (stale) say('', '');
       stale = false;
     } catch {
@@ -99,16 +99,21 @@
     const {act, id, name} = button.dataset;
     if (!act || button.ariaDisabled) return;
     if (act === 'forget' && !await confirmed(name)) return;
-    const [path, method, done] = {refresh: ['/refresh', 'POST', 'has a new token'], setup: ['/setup', 'POST', 'is set up'], forget: ['', 'DELETE', 'is forgotten']}[act];
+    const [path, method, done] = {
+      refresh: [`instances/${id}/refresh`, 'POST', () => ' has a new token.'],
+      setup: [`instances/${id}/setup`, 'POST', () => ' is set up.'],
+      forget: [`instances/${id}`, 'DELETE', () => ' is forgotten.'],
+      redeliver: ['events/redeliver', 'POST', ({events}) => `: ${events} ${events === 1 ? 'is' : 'are'} sent again within a minute.`],
+    }[act];
     // Not really disabled: it would lose the keyboard's focus.
     button.ariaDisabled = 'true';
     stale = false;
     say('', '');
     try {
-      const answer = await call('instances/' + id + path, method);
+      const answer = await call(path, method);
       if (answer.status === 401 || answer.status === 403) return showSignIn('This key is not accepted any more. Sign in again.');
-      const code = answer.ok ? null : (await answer.json().catch(() => ({}))).code;
-      say(name, answer.ok ? ' ' + done + '.' : ': ' + (problems[code] ?? 'that did not work') + '.');
+      const body = await answer.json().catch(() => ({}));
+      say(name, answer.ok ? done(body) : ': ' + (problems[body.code] ?? 'that did not work') + '.');
     } catch { say(name, ': the service could not be reached.'); }
     button.ariaDisabled = null;
     await show(true);

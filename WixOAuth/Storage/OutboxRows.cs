@@ -23,6 +23,9 @@ internal static class OutboxRows
 
     public static string WaitingFilter(InstanceId id) => InstanceRows.Range(InstanceRows.ShardOf(id), $"{Waiting}|{id}|", $"{Waiting}|{id}}}");
 
+    // No other rows lie between those of waiting and of parked events.
+    public static string AllFilter(string shard) => InstanceRows.Range(shard, $"{Waiting}|", $"{Parked}}}");
+
     public static string ParkedFilter(string shard) => InstanceRows.Range(shard, $"{Parked}|", $"{Parked}}}");
 
     public static TableEntity ToRow(OutboxEvent each)

@@ -30,6 +30,19 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
         QueryAsync(OutboxRows.WaitingFilter(id), cancellationToken);
 
     /// <inheritdoc />
+    /// <remarks>One request for each shard, and one for each further 1,000 events.</remarks>
+    public async IAsyncEnumerable<OutboxEvent> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var shard in InstanceRows.Shards)
+        {
+            await foreach (var each in QueryAsync(OutboxRows.AllFilter(shard), cancellationToken))
+            {
+                yield return each;
+            }
+        }
+    }
+
+    /// <inheritdoc />
     public async Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken)
     {
         var parked = new List<OutboxEvent>();

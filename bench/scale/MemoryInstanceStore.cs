@@ -256,14 +256,18 @@ public sealed partial class MemoryInstanceStore(EventRecorder? events = null) : 
     public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => Locked(() => _sweepState, cancellationToken);
 
     /// <inheritdoc />
-    public async IAsyncEnumerable<OutboxEvent> ReadWaitingAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<OutboxEvent> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        foreach (var each in await Locked(() => _outbox.Values.Where(each => each.ParkedAt is null).ToList(), cancellationToken))
+        foreach (var each in await Locked(() => _outbox.Values.ToList(), cancellationToken))
         {
             cancellationToken.ThrowIfCancellationRequested();
             yield return each;
         }
     }
+
+    /// <inheritdoc />
+    public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(CancellationToken cancellationToken) =>
+        ReadAllAsync(cancellationToken).Where(each => each.ParkedAt is null);
 
     /// <inheritdoc />
     public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) =>

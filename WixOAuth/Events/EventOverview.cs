@@ -1,0 +1,82 @@
+using WixOAuth.Instances;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Events;
+
+/// <summary>The events that are stored.</summary>
+/// <param name="Waiting">How many wait for their delivery.</param>
+/// <param name="WaitingSince">Since when the first of them waits; null when none does.</param>
+/// <param name="Parked">How many are parked.</param>
+/// <param name="SomeParked">A few of these.</param>
+/// <param name="IsPartial">Whether there are more than were counted.</param>
+public sealed record StoredEvents(
+    int Waiting, DateTimeOffset? WaitingSince, int Parked, IReadOnlyList<OutboxEvent> SomeParked, bool IsPartial);
+
+/// <summary>
+/// Counts the stored events for the operators' page, at most every half minute: one storage request for each shard and for
+/// each further 1,000 events. Without <c>Events__Url</c> there can only be old ones: these are counted once an hour.
+/// </summary>
+public sealed class EventOverview(IOutbox outbox, ServiceSettings settings, TimeProvider time)
+{
+    /// <summary>The most events that are counted.</summary>
+    public const int Limit = 50_000;
+
+    /// <summary>The most parked events that are named.</summary>
+    public const int MostNamed = 5;
+
+    private readonly TimeSpan _keptFor = settings.Events.Url is null ? TimeSpan.FromHours(1) : TimeSpan.FromSeconds(30);
+    private readonly Lock _lock = new();
+    private (DateTimeOffset At, Task<StoredEvents> Counting)? _last;
+
+    /// <summary>The stored events; null where there are none and <c>Events__Url</c> is not set.</summary>
+    /// <param name="isAnew">Whether they are counted now, though it was done lately.</param>
+    /// <param name="cancellationToken">Ends the wait; the count goes on for others.</param>
+    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
+    public async Task<StoredEvents?> GetAsync(bool isAnew, CancellationToken cancellationToken)
+    {
+        var stored = await CountOnceAsync(isAnew && settings.Events.Url is not null).WaitAsync(cancellationToken);
+        return settings.Events.Url is null && stored is { Waiting: 0, Parked: 0 } ? null : stored;
+    }
+
+    private Task<StoredEvents> CountOnceAsync(bool isAnew)
+    {
+        lock (_lock)
+        {
+            var now = time.GetUtcNow();
+            if (isAnew || _last is not { } last || now - last.At >= _keptFor || now < last.At || last.Counting.IsFaulted)
+            {
+                _last = last = (now, CountAsync());
+            }
+
+            return last.Counting;
+        }
+    }
+
+    // No caller's cancellation reaches this: others wait for it too.
+    private async Task<StoredEvents> CountAsync()
+    {
+        await Task.Yield();
+        var (waiting, parked) = (0, 0);
+        DateTimeOffset? waitingSince = null;
+        var some = new List<OutboxEvent>();
+        await foreach (var each in outbox.ReadAllAsync(CancellationToken.None).Take(Limit + 1))
+        {
+            if (waiting + parked == Limit)
+            {
+                return new StoredEvents(waiting, waitingSince, parked, some, IsPartial: true);
+            }
+
+            if (each.ParkedAt is null)
+            {
+                waiting++;
+                waitingSince = waitingSince < each.WaitingSince ? waitingSince : each.WaitingSince;
+            }
+            else if (++parked <= MostNamed)
+            {
+                some.Add(each);
+            }
+        }
+
+        return new StoredEvents(waiting, waitingSince, parked, some, IsPartial: false);
+    }
+}

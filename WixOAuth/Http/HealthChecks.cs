@@ -1,0 +1,85 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Protection;
+using WixOAuth.Secrets;
+
+namespace WixOAuth.Http;
+
+/// <summary>Looks at the storage and the secrets. A finding is kept for 10 seconds, since anybody may ask.</summary>
+public sealed class HealthChecks(
+    IInstanceStore store,
+    ISecretSource<AppSecretVersion> appSecret,
+    IKeyRing protectionKeys,
+    TokenProtector protector,
+    ServiceTroubles troubles,
+    TimeProvider time,
+    ILogger<HealthChecks> logger)
+{
+    internal const string Healthy = "healthy";
+    private const string Unhealthy = "unhealthy";
+
+    private static readonly TimeSpan s_keptFor = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_longestCheck = TimeSpan.FromSeconds(5);
+    private readonly Lock _lock = new();
+    private (DateTimeOffset At, Task<HealthBody> Finding)? _last;
+
+    /// <summary>The last finding, or a new one when that is older than 10 seconds.</summary>
+    internal Task<HealthBody> FindAsync(CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            var now = time.GetUtcNow();
+            if (_last is not { } last || now - last.At >= s_keptFor || now < last.At)
+            {
+                _last = last = (now, CheckAsync());
+            }
+
+            return last.Finding.WaitAsync(cancellationToken);
+        }
+    }
+
+    // No caller's cancellation reaches this: others wait for it too.
+    private async Task<HealthBody> CheckAsync()
+    {
+        // No instance has the empty id: reading it is the cheapest request.
+        var storage = CheckAsync(async cancellationToken => await store.FindAsync(default, cancellationToken));
+        var secrets = CheckAsync(async cancellationToken =>
+        {
+            await appSecret.GetAsync(cancellationToken);
+            await protectionKeys.GetCurrentAsync(cancellationToken);
+            await CheckKeysAsync(cancellationToken);
+        });
+        await Task.Yield();
+        var degraded = troubles.FindAsync(CancellationToken.None);
+        var (storageStatus, secretsStatus) = (await storage, await secrets);
+        return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus, await degraded);
+    }
+
+    private async Task CheckKeysAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await protector.EnsureCanSealAsync(cancellationToken);
+        }
+        catch (StorageUnavailableException)
+        {
+            // Reported as the storage's health, not as the secrets'.
+        }
+    }
+
+    private async Task<string> CheckAsync(Func<CancellationToken, Task> check)
+    {
+        using var inTime = new CancellationTokenSource(s_longestCheck, time);
+        try
+        {
+            await Task.Yield();
+            await check(inTime.Token);
+            return Healthy;
+        }
+        catch (Exception exception)
+        {
+            logger.Unavailable(exception.GetType().Name);
+            return Unhealthy;
+        }
+    }
+}

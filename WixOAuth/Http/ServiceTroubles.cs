@@ -1,0 +1,63 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Events;
+using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
+using WixOAuth.Settings;
+using WixOAuth.Tokens;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Http;
+
+/// <summary>
+/// What should be looked at although the service answers, as words of the contract (<c>degraded</c> of <c>HealthBody</c>).
+/// What cannot be found out now is left out, and logged.
+/// </summary>
+public sealed class ServiceTroubles(
+    ISweepStateStore states,
+    AppSecretLedger ledger,
+    WixCircuit circuit,
+    BackupMonitor backups,
+    ParkedEvents parked,
+    ServiceSettings settings,
+    TimeProvider time,
+    ILogger<ServiceTroubles> logger)
+{
+    /// <summary>So long after the last sweep it is overdue: a sweep runs each minute, and the alert waits longer.</summary>
+    private static readonly TimeSpan s_sweepOverdueAfter = TimeSpan.FromMinutes(5);
+
+    private static readonly TimeSpan s_longestCheck = TimeSpan.FromSeconds(5);
+
+    /// <summary>The words that hold now. Costs one storage request, and a few more at times.</summary>
+    public async Task<IReadOnlyList<string>> FindAsync(CancellationToken cancellationToken)
+    {
+        var state = ReadAsync(states.ReadSweepStateAsync, cancellationToken);
+        var isAnyParked = settings.Events.Url is null ? Task.FromResult(false) : ReadAsync(parked.IsAnyAsync, cancellationToken);
+        var isBackupOverdue = ReadAsync(backups.IsOverdueAsync, cancellationToken);
+        var swept = await state;
+        (bool Holds, string Word)[] findings =
+        [
+            (swept is { OnFallback: > 0 }, "sites_on_fallback"),
+            (ledger.IsSuspect || swept is { IsSecretSuspect: true }, "secret_suspect"),
+            (circuit.IsOpen || swept is { IsWixThrottled: true }, "wix_throttled"),
+            (time.GetUtcNow() - swept?.SweptAt > s_sweepOverdueAfter, "sweep_overdue"),
+            (await isAnyParked, "events_parked"),
+            (await isBackupOverdue, "backup_overdue"),
+        ];
+        return [.. findings.Where(finding => finding.Holds).Select(finding => finding.Word)];
+    }
+
+    private async Task<T?> ReadAsync<T>(Func<CancellationToken, Task<T>> read, CancellationToken cancellationToken)
+    {
+        using var inTime = new CancellationTokenSource(s_longestCheck, time);
+        using var until = CancellationTokenSource.CreateLinkedTokenSource(inTime.Token, cancellationToken);
+        try
+        {
+            return await read(until.Token);
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            logger.Unavailable(exception.GetType().Name);
+            return default;
+        }
+    }
+}
