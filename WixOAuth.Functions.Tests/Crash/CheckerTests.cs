@@ -78,6 +78,9 @@ public sealed class CheckerTests
         ["a site that is marked"] = (Checker.Status, good => Write(good, 0, write => write with { State = write.State with { Status = InstanceStatus.ReinstallRequired } })),
         ["a caller who is sent away"] = (Checker.Status, good => Ask(good, ask => ask with { Status = 409 })),
         ["an answer that is none"] = (Checker.Status, good => Ask(good, ask => ask with { Status = 500 })),
+        ["a wrong key that nobody hears of"] = (Checker.WrongKey, good => good with { WrongKeys = [new WrongKey(3, At(0), At(11), IsTold: false)] }),
+        ["a token sealed with a wrong key"] = (Checker.WrongKey, good => Write(good with { WrongKeys = [new WrongKey(Other, At(0), At(1), IsTold: true)] }, 2, write => write with { RefreshToken = null })),
+        ["a refresh token used with a wrong key"] = (Checker.WrongKey, good => good with { WrongKeys = [new WrongKey(Other, At(0), At(1), IsTold: true)] }),
         ["a line that nobody foresaw"] = (Checker.Fault, good => good with { Faults = ["TokenService[418]"] }),
     };
 

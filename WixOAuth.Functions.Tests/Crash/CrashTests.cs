@@ -29,6 +29,11 @@ public sealed class CrashTests
                 WishesPerSecond = 20,
                 Lifetime = (60, 120),
                 BusyPart = 0,
+                WrongKeyPart = 0.1,
+                WrongKeyTime = (1, 3),
+                Storms = 1,
+                Lives = 6,
+                ChangesPerSecond = 2,
                 Tolerance = new Tolerance(Slack: TimeSpan.FromMinutes(1), Blink: TimeSpan.FromSeconds(20)),
             },
             say: _ => { },
@@ -41,6 +46,7 @@ public sealed class CrashTests
         Assert.NotEqual(0, report.Findings.LeftLeases);
         Assert.NotEqual(0, report.Findings.UnsavedTokens);
         Assert.Contains(report.History.Asks, ask => ask.Status == 200);
+        Assert.Contains(report.History.Arrivals, arrival => arrival.IsAccepted);
     }
 
     [Fact]

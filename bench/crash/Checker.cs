@@ -49,13 +49,18 @@ internal sealed class Checker
     public const string MinTtl = "nobody gets a token that lives less than demanded, is another site's, or was reported as rejected";
     public const string Stuck = "no site is stuck longer than a lease, and nobody waits for ever";
     public const string Status = "no site is marked, and every answer is one of the contract's";
+    public const string WrongKey = "a process with a wrong protection key seals nothing, and says so";
     public const string Fault = "nothing unforeseen is logged";
+
+    // A storm opens the circuit of each process, which asks once in this time whether Wix is back.
+    private static readonly TimeSpan s_afterStorm = Wix.WixCircuit.ProbeInterval * 2;
 
     private readonly History _history;
     private readonly Tolerance _tolerance;
     private readonly List<Violation> _violations = [];
     private readonly Dictionary<string, WixCall> _byAccessToken;
     private readonly Dictionary<int, DateTimeOffset> _killedAt;
+    private readonly HashSet<int> _withWrongKey;
     private readonly ILookup<Guid, WixCall> _calls;
 
     // By site: until when nobody could have had a token.
@@ -71,6 +76,7 @@ internal sealed class Checker
     {
         (_history, _tolerance) = (history, tolerance);
         _killedAt = history.Kills.GroupBy(kill => kill.Node).ToDictionary(kills => kills.Key, kills => kills.First().At);
+        _withWrongKey = [.. history.WrongKeys.Select(wrong => wrong.Node)];
         _calls = history.Calls.OrderBy(call => call.ActedAt).ToLookup(call => call.Site);
         _byAccessToken = history.Calls.Where(call => call.AccessToken is not null).ToDictionary(call => call.AccessToken!);
     }
@@ -86,12 +92,13 @@ internal sealed class Checker
         }
 
         var unsaved = _history.Calls
-            .Where(call => call.Outcome == WixOutcome.Accepted && !_saved.Contains(call) && _killedAt.ContainsKey(call.Node))
+            .Where(call => call.Outcome == WixOutcome.Accepted && !_saved.Contains(call) && _killedAt.ContainsKey(call.Node) && !_withWrongKey.Contains(call.Node) && !_history.Lives.Contains(call.Site))
             .ToList();
-        var lost = _history.Sites.Where(site => site is { Rotation: Rotation.Strict, Revoked: false }).Count(CheckKept);
-        _history.Sites.Where(site => site is { Revoked: true } or { Rotation: not Rotation.Strict }).ToList().ForEach(site => CheckKept(site));
+        var lost = _history.Sites.Where(site => !site.Revoked).Count(CheckKept);
+        _history.Sites.Where(site => site.Revoked).ToList().ForEach(site => CheckKept(site));
         _history.Asks.ToList().ForEach(CheckAnswer);
         _history.Wishes.ToList().ForEach(CheckWait);
+        CheckWrongKeys();
         _history.Faults.ToList().ForEach(line => Break(Fault, null, null, line));
         return new Findings
         {
@@ -231,7 +238,7 @@ internal sealed class Checker
     private void CheckCalls(Site site, List<Tenure> tenures)
     {
         var accepted = new List<(WixCall Call, Tenure Tenure)>();
-        foreach (var call in _calls[site.Id])
+        foreach (var call in _calls[site.Id].Where(call => !_withWrongKey.Contains(call.Node)))
         {
             // The lease that the process had written last before it asked.
             if (tenures.LastOrDefault(tenure => tenure.Write.Node == call.Node && tenure.Write.SentAt <= call.ReceivedAt) is not { } tenure)
@@ -256,7 +263,8 @@ internal sealed class Checker
         {
             foreach (var ((earlier, tenure), (later, _)) in generation.Zip(generation.Skip(1)))
             {
-                if (tenure.Until > later.ReceivedAt || (!_killedAt.ContainsKey(earlier.Node) && !IsCutOff(earlier.ActedAt)))
+                // After an answer that came too late it asks again, or gives the lease back for the next.
+                if (!IsUnsaveable(earlier) || (!_history.Unheard.Contains(earlier) && tenure.Until > later.ReceivedAt))
                 {
                     Break(OneRefresh, site.Id, later.ReceivedAt, $"Processes {earlier.Node} and {later.Node} both refreshed generation {generation.Key}.");
                 }
@@ -264,14 +272,41 @@ internal sealed class Checker
         }
     }
 
+    /// <summary>It may answer by client credentials, from its memory; what it writes holds tokens only as they were.</summary>
+    private void CheckWrongKeys()
+    {
+        foreach (var quiet in _history.WrongKeys.Where(wrong => !wrong.IsTold && wrong.Until - wrong.From > _tolerance.Slack))
+        {
+            Break(WrongKey, null, quiet.From, $"Process {quiet.Node} had another key for {(quiet.Until - quiet.From).TotalSeconds:F1} s and has not said so.");
+        }
+
+        foreach (var write in _history.Writes.Where(write => _withWrongKey.Contains(write.Node) && IsUnreadable(write)))
+        {
+            Break(WrongKey, write.Site, write.SentAt, $"Process {write.Node} sealed a token.");
+        }
+
+        foreach (var call in _history.Calls.Where(call => _withWrongKey.Contains(call.Node) && call.Grant == Grant.RefreshToken && !_history.Lives.Contains(call.Site)))
+        {
+            Break(WrongKey, call.Site, call.ActedAt, $"Process {call.Node} used a refresh token.");
+        }
+
+        static bool IsUnreadable(RowWrite write) =>
+            (write.State.AccessToken is not null && write.AccessToken is null) || (write.State.RefreshToken is not null && write.RefreshToken is null);
+    }
+
     /// <returns>Whether its refresh token was lost in a way that no client of such a Wix could have prevented.</returns>
     private bool CheckKept(Site site)
     {
-        // Wix has voided the old one and the process with the new one is gone; or the storage was, for longer than a lease.
-        var lostAt = site.Rotation == Rotation.Strict
-            ? _calls[site.Id].FirstOrDefault(call => call.Issued is not null && !_saved.Contains(call) && (_killedAt.ContainsKey(call.Node) || IsCutOff(call.ActedAt)))?.ActedAt
-            : null;
-        foreach (var call in _calls[site.Id].Where(call => call.Outcome == WixOutcome.Rejected || call.Grant == Grant.ClientCredentials))
+        // Wix has voided the old one, and the new one did not reach the storage: its process was killed, its answer came too
+        // late, or the storage was away for longer than a lease. With grace it takes two of these, one after the other.
+        var unsaved = _calls[site.Id].Where(call => call.Issued is not null && !_saved.Contains(call) && IsUnsaveable(call)).Select(call => (DateTimeOffset?)call.ActedAt);
+        var lostAt = site.Rotation switch
+        {
+            Rotation.Strict => unsaved.FirstOrDefault(),
+            Rotation.Grace => _calls[site.Id].Where(call => call.Issued is not null && IsCutOff(call.ActedAt)).Select(call => (DateTimeOffset?)call.ActedAt).FirstOrDefault(at => unsaved.Any(other => other > at)),
+            _ => null,
+        };
+        foreach (var call in _calls[site.Id].Where(call => !_withWrongKey.Contains(call.Node) && (call.Outcome == WixOutcome.Rejected || call.Grant == Grant.ClientCredentials)))
         {
             if (!site.Revoked && !(lostAt < call.ActedAt))
             {
@@ -338,6 +373,7 @@ internal sealed class Checker
 
         var allowedUntil = _excuses.GetValueOrDefault(wish.Site, [])
             .Concat(_history.Outages.Where(outage => outage.From < servedAt).Select(outage => outage.Until + Tokens.TokenRefresher.LeaseTime))
+            .Concat(_history.Storms.Where(storm => storm.From < servedAt).Select(storm => storm.Until + s_afterStorm))
             .Where(until => until > wish.StartedAt && until - Tokens.TokenRefresher.LeaseTime * 2 < servedAt)
             .Append(wish.StartedAt)
             .Max();
@@ -349,6 +385,9 @@ internal sealed class Checker
             Break(Stuck, wish.Site, servedAt, $"A token came {beyond.TotalSeconds:F1} s after every lease had ended.");
         }
     }
+
+    /// <summary>Whether nobody could have saved what Wix gave.</summary>
+    private bool IsUnsaveable(WixCall call) => _killedAt.ContainsKey(call.Node) || _history.Unheard.Contains(call) || IsCutOff(call.ActedAt);
 
     private bool IsCutOff(DateTimeOffset at) => _history.Outages.Any(outage => at > outage.From - Tokens.TokenRefresher.LeaseTime && at < outage.Until);
 

@@ -41,6 +41,24 @@ internal sealed record CrashOptions
     /// <summary>The part of Wix's answers that are 503.</summary>
     public double BusyPart { get; init; } = 0.03;
 
+    /// <summary>The part of the processes that is started with another protection key than the rest, for a while.</summary>
+    public double WrongKeyPart { get; init; } = 0.1;
+
+    /// <summary>For how long, in seconds: from, and below.</summary>
+    public (int From, int Below) WrongKeyTime { get; init; } = (5, 15);
+
+    /// <summary>How often Wix answers with pages of HTML for some seconds.</summary>
+    public int Storms { get; init; } = 30;
+
+    /// <summary>How many sites are imported, removed and so on, for their events.</summary>
+    public int Lives { get; init; } = 60;
+
+    /// <summary>How many of these changes there are.</summary>
+    public double ChangesPerSecond { get; init; } = 5;
+
+    /// <summary>The part of the events that the receiver fails to take.</summary>
+    public double ReceiverTroublePart { get; init; } = 0.2;
+
     public Tolerance Tolerance { get; init; } = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1));
 }
 
@@ -62,6 +80,7 @@ internal sealed class CrashRun : IAsyncDisposable
 {
     private const string AtRandom = "at random points";
 
+    private static readonly TimeSpan s_delivers = TimeSpan.FromMinutes(6);
     private static readonly TimeSpan s_reachesWithin = TimeSpan.FromSeconds(60);
 
     private readonly CrashOptions _options;
@@ -71,6 +90,7 @@ internal sealed class CrashRun : IAsyncDisposable
     private readonly Traps _traps = new();
     private readonly string _table = Surroundings.NewTableName();
     private readonly List<Guid> _loaded = [];
+    private readonly List<Guid> _lives = [];
     private readonly Dictionary<(Step Step, Rotation Rotation), Queue<Guid>> _prepared = [];
     private readonly Dictionary<Guid, Step> _stepOf = [];
     private readonly ConcurrentDictionary<Guid, string> _lastTokens = new();
@@ -78,6 +98,7 @@ internal sealed class CrashRun : IAsyncDisposable
 
     private Surroundings _around = null!;
     private FakeWix _wix = null!;
+    private EventReceiver _receiver = null!;
     private StorageWatch _watch = null!;
     private Fleet _fleet = null!;
     private Callers _callers = null!;
@@ -99,6 +120,11 @@ internal sealed class CrashRun : IAsyncDisposable
             await _fleet.DisposeAsync();
         }
 
+        if (_receiver is not null)
+        {
+            await _receiver.DisposeAsync();
+        }
+
         if (_wix is not null)
         {
             await _wix.DisposeAsync();
@@ -116,22 +142,30 @@ internal sealed class CrashRun : IAsyncDisposable
         _around = await Surroundings.StartAsync(_cancellationToken);
         _wix = await FakeWix.StartAsync(_journal, _traps, _cancellationToken);
         (_wix.Lifetime, _wix.BusyPart) = (_options.Lifetime, _options.BusyPart);
+        _lives.AddRange(Enumerable.Range(0, _options.Lives).Select(_ => Guid.NewGuid()));
+        _lives.ForEach(site => _wix.Install(new Site(site, Rotation.Same)));
+        _wix.Described = _lives.ToHashSet();
+        _receiver = await EventReceiver.StartAsync(_journal, _cancellationToken);
+        _receiver.TroublePart = _options.ReceiverTroublePart;
         _watch = new StorageWatch(_journal, _traps, _around.Protector);
         await SeedAsync();
         var first = await ReadRowsAsync();
-        _fleet = new Fleet(_around, _wix, _watch, _journal, _table, _options.Processes, _cancellationToken);
+        _fleet = new Fleet(_around, _wix, _watch, _journal, _table, _options.Processes, _cancellationToken, _receiver);
         _callers = new Callers(_fleet, _journal);
         await _fleet.StartAsync();
+        _fleet.WrongKeyPart = _options.WrongKeyPart;
+        using var lives = new Lives(_fleet, _wix, _lives, _options.ChangesPerSecond);
 
         using (var stop = CancellationTokenSource.CreateLinkedTokenSource(_cancellationToken))
         {
-            var load = Task.WhenAll(WishAsync(stop.Token), SweepAsync(stop.Token));
+            var load = Task.WhenAll(WishAsync(stop.Token), SweepAsync(stop.Token), lives.RunAsync(stop.Token), EndWrongKeysAsync(stop.Token));
             await KillAsync(load);
             await stop.CancelAsync();
             await load;
         }
 
         _say("The last ones are waited for.");
+        await _fleet.EndWrongKeysAsync();
         using (var patience = new CancellationTokenSource((TokenRefresher.LeaseTime * 3) + _options.Tolerance.Slack, TimeProvider.System))
         {
             using var registration = patience.Token.Register(_giveUp.Cancel);
@@ -140,9 +174,11 @@ internal sealed class CrashRun : IAsyncDisposable
                 _loaded.Concat(_stepOf.Keys), new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (site, _) => await ProveAsync(site, patience.Token));
         }
 
+        await DeliverAsync();
         await _fleet.EndAsync(() => _watch.Count);
-        var history = _journal.Close(first, await ReadRowsAsync(), _wix.GoodTokens());
+        var history = _journal.Close(first, await ReadRowsAsync(), _wix.GoodTokens()) with { Lives = _lives };
         var findings = Checker.Check(history, _options.Tolerance);
+        findings = findings with { Violations = [.. findings.Violations, .. EventChecker.Check(history)] };
         return new CrashReport(ResultsOf(history, findings), findings, history, Stopwatch.GetElapsedTime(startedAt));
     }
 
@@ -237,12 +273,49 @@ internal sealed class CrashRun : IAsyncDisposable
         return !stop.IsCancellationRequested;
     }
 
+    /// <summary>Those that were started with a wrong key are killed after a while, and so restarted with the right one.</summary>
+    private async Task EndWrongKeysAsync(CancellationToken stop)
+    {
+        while (await PauseAsync(TimeSpan.FromSeconds(0.5), stop))
+        {
+            var time = TimeSpan.FromSeconds(Random.Shared.Next(_options.WrongKeyTime.From, _options.WrongKeyTime.Below));
+            foreach (var node in _fleet.Living.Where(node => Journal.Now - node.WrongSince > time))
+            {
+                await _fleet.KillAsync(node, Fleet.AfterWrongKey, null);
+            }
+        }
+    }
+
+    /// <summary>The receiver is well again, and takes what waits.</summary>
+    private async Task DeliverAsync()
+    {
+        _receiver.TroublePart = 0;
+        var table = TableConnection.Open(_around.Table(_table), null);
+        for (var startedAt = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(startedAt) < s_delivers;)
+        {
+            var waiting = 0;
+            foreach (var shard in InstanceRows.Shards)
+            {
+                waiting += await table.QueryAsync<TableEntity>(OutboxRows.WaitingFilter(shard), select: ["RowKey"], cancellationToken: _cancellationToken).CountAsync(_cancellationToken);
+            }
+
+            if (waiting == 0)
+            {
+                return;
+            }
+
+            await _callers.SweepAsync(await _fleet.PickAsync(), _cancellationToken);
+            await PauseAsync(TimeSpan.FromSeconds(1), _cancellationToken);
+        }
+    }
+
     // What happens to it.
 
     private async Task KillAsync(Task load)
     {
         var events = Enumerable.Repeat<Func<Task>>(KillAtRandomAsync, _options.RandomKills)
             .Concat(Enumerable.Repeat<Func<Task>>(BreakStorageAsync, _options.Outages))
+            .Concat(Enumerable.Repeat<Func<Task>>(BeginStorm, _options.Storms))
             .Concat(Rounds().SelectMany(round => Enumerable.Repeat<Func<Task>>(() => KillAtAsync(round.Step, round.Rotation), _options.StepRounds)))
             .ToArray();
         if (!_options.IsShort)
@@ -268,7 +341,7 @@ internal sealed class CrashRun : IAsyncDisposable
     }
 
     /// <summary>The others go on, and enough of them.</summary>
-    private Task<Node> PickVictimAsync() => _fleet.PickAsync(Math.Max(2, _options.Processes - 2));
+    private Task<Node> PickVictimAsync() => _fleet.PickAsync(Math.Max(2, _options.Processes - 2), withRightKey: true);
 
     private async Task KillAtRandomAsync()
     {
@@ -293,14 +366,10 @@ internal sealed class CrashRun : IAsyncDisposable
                 _wix.Revoke(site);
             }
 
-            // It dies with the process.
-            _ = step.Way switch
-            {
-                Way.FirstUse => _callers.AskAsync(node, site, TimeSpan.Zero, null, _cancellationToken),
-                Way.Sweep => _callers.SweepAsync(node, _cancellationToken),
-                _ => (Task)_callers.RefreshAsync(node, site, _cancellationToken),
-            };
-            await Task.WhenAny(trap.Sprung, Task.Delay(s_reachesWithin, TimeProvider.System, _cancellationToken));
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(_cancellationToken);
+            patience.CancelAfter(s_reachesWithin);
+            var asking = AskUntilTrappedAsync(node, site, step.Way, trap, patience.Token);
+            await Task.WhenAny(trap.Sprung, asking);
             if (trap.Sprung.IsCompleted)
             {
                 await _fleet.KillAsync(node, step.Name, site);
@@ -313,6 +382,37 @@ internal sealed class CrashRun : IAsyncDisposable
 
         _wix.SetAvailable(site, true);
         Wish(site, TokenRequirements.MaxMinTtl, null);
+    }
+
+    /// <summary>Asks again where a storm kept the process from the point. What is trapped ends with the process.</summary>
+    private async Task AskUntilTrappedAsync(Node node, Guid site, Way way, Trap trap, CancellationToken cancellationToken)
+    {
+        try
+        {
+            do
+            {
+                await (way switch
+                {
+                    Way.FirstUse => _callers.AskAsync(node, site, TimeSpan.Zero, null, cancellationToken),
+                    Way.Sweep => _callers.SweepAsync(node, cancellationToken),
+                    _ => (Task)_callers.RefreshAsync(node, site, cancellationToken),
+                });
+            }
+            while (!trap.Sprung.IsCompleted && await PauseAsync(TimeSpan.FromSeconds(0.5), cancellationToken));
+        }
+        catch (OperationCanceledException)
+        {
+            // It took too long; another process is tried.
+        }
+    }
+
+    private Task BeginStorm()
+    {
+        var until = Journal.Now + TimeSpan.FromSeconds(2 + (4 * Random.Shared.NextDouble()));
+        var storm = new Storm(Journal.Now, until, Random.Shared.Next(2) == 0 ? 401 : 403, 0.3 + (0.7 * Random.Shared.NextDouble()), Random.Shared.Next(2) == 0);
+        _wix.Storm = storm;
+        _journal.Add(storm);
+        return Task.CompletedTask;
     }
 
     private async Task BreakStorageAsync()
@@ -349,6 +449,7 @@ internal sealed class CrashRun : IAsyncDisposable
             rounds.Count() * _options.StepRounds,
             history.Kills.Count(kill => kill.Step == rounds.Key.Name),
             findings.Violations.Count(violation => violation.Site is { } site && _stepOf.GetValueOrDefault(site) == rounds.Key))).ToList();
+        results.Add(new StepResult(Fleet.AfterWrongKey, history.WrongKeys.Count, history.Kills.Count(kill => kill.Step == Fleet.AfterWrongKey), 0));
         results.Add(new StepResult(
             AtRandom,
             _options.RandomKills,

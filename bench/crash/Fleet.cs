@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Reflection;
+using System.Security.Cryptography;
 using System.Text.RegularExpressions;
 using WixOAuth.Processes;
 using WixOAuth.Tokens;
@@ -7,16 +8,25 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Crash;
 
 /// <summary>A process of the program, with its own way to the storage and to Wix.</summary>
-internal sealed record Node(int Number, ServiceProcess Process, CountingProxy Storage);
+/// <param name="Number">Which.</param>
+/// <param name="Process">Itself.</param>
+/// <param name="Storage">Its way to the storage.</param>
+/// <param name="WrongSince">Since when it has another protection key than the rest; null when it has the same.</param>
+internal sealed record Node(int Number, ServiceProcess Process, CountingProxy Storage, DateTimeOffset? WrongSince = null);
 
 /// <summary>Some processes on one storage. Whoever is killed is replaced.</summary>
 internal sealed class Fleet(
-    Surroundings around, FakeWix wix, StorageWatch watch, Journal journal, string table, int size, CancellationToken cancellationToken)
+    Surroundings around, FakeWix wix, StorageWatch watch, Journal journal, string table, int size, CancellationToken cancellationToken, EventReceiver? receiver = null)
     : IAsyncDisposable
 {
     // What TokenService says when it met what nobody foresaw or lost something, and the host of a function that threw.
     private static readonly Regex s_unforeseen = new(
         $@"\[({EventOf(nameof(TokenLog.RefreshBroke))}|{EventOf(nameof(TokenLog.TokensLost))}|{EventOf(nameof(TokenLog.Unreadable))})\]|FunctionHost\[1\]|Unhandled exception");
+
+    // The critical line that names the keys that are missing (ProtectionKeyCheck).
+    private static readonly Regex s_wrongKeyTold = new(@"\[109\]");
+
+    private static readonly Regex s_unreadable = new($@"\[{EventOf(nameof(TokenLog.Unreadable))}\]");
 
     // Starting takes all of a processor.
     private readonly SemaphoreSlim _starts = new(Math.Max(1, Environment.ProcessorCount));
@@ -25,6 +35,9 @@ internal sealed class Fleet(
     private readonly List<Task> _background = [];
     private TaskCompletionSource _changed = NewSignal();
     private int _started;
+
+    /// <summary>Which part of those that are started has another protection key than the rest.</summary>
+    public double WrongKeyPart { get; set; }
 
     public Task StartAsync() => Task.WhenAll(Enumerable.Range(0, size).Select(_ => StartNodeAsync()));
 
@@ -41,16 +54,19 @@ internal sealed class Fleet(
     }
 
     /// <summary>One of those that live, when there are as many as asked for.</summary>
-    public async Task<Node> PickAsync(int atLeast = 1)
+    /// <param name="atLeast">How many.</param>
+    /// <param name="withRightKey">Whether only those with the right protection key count.</param>
+    public async Task<Node> PickAsync(int atLeast = 1, bool withRightKey = false)
     {
         while (true)
         {
             Task changed;
             lock (_lock)
             {
-                if (_living.Count >= atLeast)
+                var among = _living.FindAll(node => !withRightKey || node.WrongSince is null);
+                if (among.Count >= atLeast)
                 {
-                    return _living[Random.Shared.Next(_living.Count)];
+                    return among[Random.Shared.Next(among.Count)];
                 }
 
                 changed = _changed.Task;
@@ -74,6 +90,11 @@ internal sealed class Fleet(
 
         await node.Process.KillAsync();
         journal.Add(new Kill(Journal.Now, node.Number, step, site));
+        if (node.WrongSince is { } since)
+        {
+            journal.Add(new WrongKey(node.Number, since, Journal.Now, node.Process.LinesLike(s_wrongKeyTold).Count > 0));
+        }
+
         lock (_lock)
         {
             _background.RemoveAll(task => task.IsCompletedSuccessfully);
@@ -81,6 +102,35 @@ internal sealed class Fleet(
             _background.Add(StartNodeAsync());
         }
     }
+
+    /// <summary>Those with the wrong protection key are replaced, and no more come.</summary>
+    public async Task EndWrongKeysAsync()
+    {
+        WrongKeyPart = 0;
+        while (true)
+        {
+            Task[] starting;
+            lock (_lock)
+            {
+                starting = [.. _background];
+            }
+
+            await Task.WhenAll(starting);
+            var wrong = Living.Where(node => node.WrongSince is not null).ToList();
+            if (wrong.Count == 0)
+            {
+                return;
+            }
+
+            foreach (var node in wrong)
+            {
+                await KillAsync(node, AfterWrongKey, null);
+            }
+        }
+    }
+
+    /// <summary>What a kill of a process with the wrong key is called.</summary>
+    public const string AfterWrongKey = "after a while with a wrong protection key";
 
     /// <summary>Points all to where the storage is now.</summary>
     public void MoveStorage()
@@ -133,7 +183,20 @@ internal sealed class Fleet(
             // It does not live long enough for what is compiled twice to pay.
             settings["DOTNET_TC_CallCounting"] = "0";
             settings["Tokens__IdleAfter"] = "00:02:00";
-            var node = new Node(number, await StartProcessAsync(settings), storage);
+            if (receiver is not null)
+            {
+                settings["Events__Url"] = receiver.Url.ToString();
+                settings["Events__Secret"] = receiver.Secret;
+                settings["Wix__WebhookPublicKey"] = wix.WebhookKey;
+            }
+
+            var isWrong = Random.Shared.NextDouble() < WrongKeyPart;
+            if (isWrong)
+            {
+                settings["Tokens__ProtectionKey"] = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
+            }
+
+            var node = new Node(number, await StartProcessAsync(settings), storage, isWrong ? Journal.Now : null);
             lock (_lock)
             {
                 // The storage may have moved while it started.
@@ -172,7 +235,7 @@ internal sealed class Fleet(
 
     private void NoteFaults(Node node)
     {
-        foreach (var line in node.Process.LinesLike(s_unforeseen))
+        foreach (var line in node.Process.LinesLike(s_unforeseen).Where(line => node.WrongSince is null || !s_unreadable.IsMatch(line)))
         {
             journal.AddFault(line);
         }

@@ -48,6 +48,7 @@ internal enum WriteKind
 /// <param name="State">What it says.</param>
 /// <param name="AccessToken">The access token in it, decrypted.</param>
 /// <param name="RefreshToken">The refresh token in it, decrypted.</param>
+/// <param name="Events">The events that are stored with it, in their order.</param>
 internal sealed record RowWrite(
     DateTimeOffset SentAt,
     DateTimeOffset AnsweredAt,
@@ -57,12 +58,28 @@ internal sealed record RowWrite(
     string? ETag,
     Instance State,
     string? AccessToken,
-    string? RefreshToken)
+    string? RefreshToken,
+    IReadOnlyList<EventRow>? Events = null)
 {
     public Guid Site { get; } = Guid.ParseExact(State.Id.ToString(), "D");
 
     public bool Landed => ETag is not null;
 }
+
+/// <summary>An event in the outbox.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Type">What it tells of, without the prefix that it is sent with.</param>
+internal sealed record EventRow(string Id, string Type);
+
+/// <summary>An event that the receiver has read.</summary>
+/// <param name="At">When.</param>
+/// <param name="Id">Its id.</param>
+/// <param name="HeaderId">Its id, as the header says.</param>
+/// <param name="Site">Of which site.</param>
+/// <param name="Type">What it tells of.</param>
+/// <param name="Time">When that happened.</param>
+/// <param name="IsAccepted">Whether the receiver answered 204.</param>
+internal sealed record Arrival(DateTimeOffset At, string Id, string HeaderId, Guid Site, string Type, DateTimeOffset Time, bool IsAccepted);
 
 /// <summary>How Wix answered.</summary>
 internal enum WixOutcome
@@ -134,6 +151,21 @@ internal sealed record Kill(DateTimeOffset At, int Node, string? Step, Guid? Sit
 /// <summary>The storage was gone.</summary>
 internal sealed record Outage(DateTimeOffset From, DateTimeOffset Until);
 
+/// <summary>For a while Wix, or what stands before it, answered with a page of HTML.</summary>
+/// <param name="From">Since when.</param>
+/// <param name="Until">Until when.</param>
+/// <param name="Status">With which status.</param>
+/// <param name="Part">Which part of the calls.</param>
+/// <param name="EveryEndpoint">Whether for client credentials too.</param>
+internal sealed record Storm(DateTimeOffset From, DateTimeOffset Until, int Status, double Part, bool EveryEndpoint);
+
+/// <summary>A process had another protection key than the rest.</summary>
+/// <param name="Node">Which.</param>
+/// <param name="From">Since when.</param>
+/// <param name="Until">When it was killed.</param>
+/// <param name="IsTold">Whether it had said so by then.</param>
+internal sealed record WrongKey(int Node, DateTimeOffset From, DateTimeOffset Until, bool IsTold);
+
 /// <summary>All that was seen of a run; the times are of one clock.</summary>
 internal sealed record History
 {
@@ -152,6 +184,18 @@ internal sealed record History
     public IReadOnlyList<Kill> Kills { get; init; } = [];
 
     public IReadOnlyList<Outage> Outages { get; init; } = [];
+
+    /// <summary>Answers of Wix that their process did not wait for, or that came too late for it.</summary>
+    public IReadOnlyCollection<WixCall> Unheard { get; init; } = [];
+
+    public IReadOnlyList<Storm> Storms { get; init; } = [];
+
+    public IReadOnlyList<WrongKey> WrongKeys { get; init; } = [];
+
+    /// <summary>The sites that are imported, removed and so on, for their events.</summary>
+    public IReadOnlyCollection<Guid> Lives { get; init; } = [];
+
+    public IReadOnlyList<Arrival> Arrivals { get; init; } = [];
 
     public IReadOnlyList<Row> Last { get; init; } = [];
 
@@ -172,6 +216,10 @@ internal sealed class Journal
     private readonly ConcurrentQueue<Wish> _wishes = new();
     private readonly ConcurrentQueue<Kill> _kills = new();
     private readonly ConcurrentQueue<Outage> _outages = new();
+    private readonly ConcurrentQueue<WixCall> _unheard = new();
+    private readonly ConcurrentQueue<Storm> _storms = new();
+    private readonly ConcurrentQueue<WrongKey> _wrongKeys = new();
+    private readonly ConcurrentQueue<Arrival> _arrivals = new();
     private readonly ConcurrentQueue<string> _faults = new();
 
     public static DateTimeOffset Now => TimeProvider.System.GetUtcNow();
@@ -190,6 +238,14 @@ internal sealed class Journal
 
     public void Add(Outage outage) => _outages.Enqueue(outage);
 
+    public void AddUnheard(WixCall call) => _unheard.Enqueue(call);
+
+    public void Add(Storm storm) => _storms.Enqueue(storm);
+
+    public void Add(WrongKey wrongKey) => _wrongKeys.Enqueue(wrongKey);
+
+    public void Add(Arrival arrival) => _arrivals.Enqueue(arrival);
+
     public void AddFault(string line) => _faults.Enqueue(line);
 
     public History Close(IReadOnlyList<Row> first, IReadOnlyList<Row> last, IReadOnlyDictionary<Guid, string> good) => new()
@@ -202,6 +258,10 @@ internal sealed class Journal
         Wishes = [.. _wishes],
         Kills = [.. _kills],
         Outages = [.. _outages],
+        Unheard = _unheard.ToHashSet(),
+        Storms = [.. _storms],
+        WrongKeys = [.. _wrongKeys],
+        Arrivals = [.. _arrivals],
         Faults = [.. _faults],
         Last = last,
         Good = good,

@@ -18,7 +18,7 @@ namespace WixOAuth.Crash;
 internal sealed partial class StorageWatch(Journal journal, Traps traps, TokenProtector protector)
 {
     private readonly Lock _lock = new();
-    private readonly ConcurrentDictionary<(int Node, Guid Site), string> _attempts = new();
+    private readonly ConcurrentDictionary<(int Node, Guid Site, string Attempt), byte> _attempts = new();
     private int _underWay;
     private long _count;
     private bool _isCutOff;
@@ -122,21 +122,30 @@ internal sealed partial class StorageWatch(Journal journal, Traps traps, TokenPr
         var body = Encoding.UTF8.GetString(request.Body.Span);
         if (RowOf(target) is { } site)
         {
-            return await ReadWriteAsync(node, site, body, request.Headers.TryGetValue("If-Match", out var values) ? values[0] : null, isTransaction: false);
+            return await ReadWriteAsync(node, site, body, request.Headers.TryGetValue("If-Match", out var values) ? values[0] : null, isTransaction: false, events: []);
         }
 
-        // In a transaction the instance's own row comes first.
-        if (!target.Contains("$batch", StringComparison.Ordinal) || RowOf(Uri.UnescapeDataString(body)) is not { } inside)
+        // In a transaction the instance's own row comes first. The delivery of events has transactions without one.
+        var rows = target.Contains("$batch", StringComparison.Ordinal) ? Line().Matches(body).Where(line => line.ValueSpan[0] == '{').ToList() : [];
+        if (rows.Count == 0 || InstanceKey().Match(rows[0].Value) is not { Success: true } key)
         {
             return default;
         }
 
-        var json = Line().Matches(body).First(line => line.ValueSpan[0] == '{').Value;
+        var headers = IfMatch().Match(body[..rows[0].Index]);
         return await ReadWriteAsync(
-            node, inside, json, IfMatch().Match(body) is { Success: true } match ? match.Groups["etag"].Value.Trim() : null, isTransaction: true);
+            node,
+            Guid.ParseExact(key.Groups["id"].Value, "D"),
+            rows[0].Value,
+            headers.Success ? headers.Groups["etag"].Value.Trim() : null,
+            isTransaction: true,
+            [.. rows.Skip(1).Select(row => EventOf(row.Value)).OfType<EventRow>()]);
     }
 
-    private async Task<Sent> ReadWriteAsync(int node, Guid site, string json, string? ifMatch, bool isTransaction)
+    private static EventRow? EventOf(string json) =>
+        EventKey().Match(json) is { Success: true } key ? new EventRow($"{key.Groups["id"].Value}-{key.Groups["sequence"].Value.TrimStart('0')}", EventType().Match(json).Groups["type"].Value) : null;
+
+    private async Task<Sent> ReadWriteAsync(int node, Guid site, string json, string? ifMatch, bool isTransaction, IReadOnlyList<EventRow> events)
     {
         var id = new InstanceId(site);
         var state = InstanceRows.ToInstance(id, ToEntity(json));
@@ -145,14 +154,14 @@ internal sealed partial class StorageWatch(Journal journal, Traps traps, TokenPr
             : null;
         var refresh = await RefreshTokenOfAsync(state);
 
-        // A commit bears the id of the attempt that took the lease.
+        // A commit bears the id of the attempt that took the lease. A process can have two for a site: a probe's too.
         var kind = state.Lease is { } ? isTransaction ? WriteKind.Other : WriteKind.Lease
-            : _attempts.TryGetValue((node, site), out var attempt) && attempt == state.CommitId ? WriteKind.Commit
             : state.Failures is { } ? WriteKind.Failure
+            : state.CommitId is { } attempt && _attempts.ContainsKey((node, site, attempt)) ? WriteKind.Commit
             : WriteKind.Other;
         if (kind == WriteKind.Lease)
         {
-            _attempts[(node, site)] = state.Lease!.Owner;
+            _attempts[(node, site, state.Lease!.Owner)] = 0;
         }
 
         var (before, after) = kind switch
@@ -162,7 +171,7 @@ internal sealed partial class StorageWatch(Journal journal, Traps traps, TokenPr
             WriteKind.Commit => (Point.CommitAsked, Point.CommitLanded),
             _ => ((Point?)null, (Point?)null),
         };
-        return new Sent(before, after, site, new RowWrite(default, default, 0, kind, ifMatch, null, state, access?.Reveal(), refresh));
+        return new Sent(before, after, site, new RowWrite(default, default, 0, kind, ifMatch, null, state, access?.Reveal(), refresh, events));
     }
 
     public async Task<string?> RefreshTokenOfAsync(Instance state) => state.RefreshToken is { } refresh
@@ -215,6 +224,15 @@ internal sealed partial class StorageWatch(Journal journal, Traps traps, TokenPr
 
     [GeneratedRegex(@"RowKey='i\|(?<id>[0-9a-f-]{36})'")]
     private static partial Regex InstanceRow();
+
+    [GeneratedRegex(@"""RowKey"":""i\|(?<id>[0-9a-f-]{36})""")]
+    private static partial Regex InstanceKey();
+
+    [GeneratedRegex(@"""RowKey"":""o\|(?<id>[0-9a-f-]{36})\|(?<sequence>\d+)""")]
+    private static partial Regex EventKey();
+
+    [GeneratedRegex(@"""Type"":""(?<type>[a-z_]+)""")]
+    private static partial Regex EventType();
 
     [GeneratedRegex(@"RowKey='\w\|(?<id>[0-9a-f-]{36})'")]
     private static partial Regex SiteKey();

@@ -1,10 +1,12 @@
 using System.Globalization;
 using System.Text.Json;
+using WixOAuth.Instances;
 using WixOAuth.Scale;
 
 const string Usage =
-    "bench/scale [--sites <number>]... [--idle-after <hh:mm:ss>] [--concurrency <number>] [--instances <1 to 16>] [--seed <number>] [--json] [--hours <number> --call-every <hh:mm:ss>]";
+    "bench/scale [--sites <number>]... [--idle-after <hh:mm:ss>] [--concurrency <number>] [--instances <1 to 16>] [--grant <RefreshToken or ClientCredentials>] [--seed <number>] [--json] [--hours <number> --call-every <hh:mm:ss>]";
 var (scales, idleAfter, concurrency, instances, seed, asJson) = (new List<int>(), TimeSpan.FromHours(1), 64, 1, 1, false);
+var grant = Grant.RefreshToken;
 (int? hours, TimeSpan? callEvery) = (null, null);
 for (var i = 0; i < args.Length; i++)
 {
@@ -22,6 +24,8 @@ for (var i = 0; i < args.Length; i++)
             break;
         case "--instances" when Number(value) is >= 1 and <= 16:
             instances = Number(value)!.Value;
+            break;
+        case "--grant" when Enum.TryParse(value, out grant) && Enum.IsDefined(grant):
             break;
         case "--seed" when Number(value) is not null:
             seed = Number(value)!.Value;
@@ -62,7 +66,7 @@ return await Task.Run(async () =>
             scale = scale with { Windows = 1, Length = TimeSpan.FromHours(some) };
         }
 
-        var result = await scale.RunAsync(seed, idleAfter, concurrency, callEvery is { } every ? SiteUse.Steady(every) : null, instances);
+        var result = await scale.RunAsync(seed, idleAfter, concurrency, callEvery is { } every ? SiteUse.Steady(every) : null, instances, grant);
         results.Add(result);
         await Console.Error.WriteLineAsync($"{Format.Of(sites, "N0")} sites took {Format.Of(result.Took.TotalSeconds, "F0")} s");
         if (asJson)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using WixOAuth.Instances;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Scale;
@@ -24,7 +25,7 @@ internal sealed record Scale(int Sites, int Windows, TimeSpan Length, TimeSpan W
         _ => new(sites, 4, TimeSpan.FromMinutes(4), TimeSpan.FromMinutes(16)),
     };
 
-    public async Task<Result> RunAsync(int seed, TimeSpan idleAfter, int concurrency, Func<int, SiteUse>? useOf = null, int instances = 1)
+    public async Task<Result> RunAsync(int seed, TimeSpan idleAfter, int concurrency, Func<int, SiteUse>? useOf = null, int instances = 1, Grant grant = Grant.RefreshToken)
     {
         var (sum, sweeps, warm) = (new Counts(), new List<SweepSummary>(), new List<int>());
         var startedAt = Stopwatch.GetTimestamp();
@@ -32,7 +33,7 @@ internal sealed record Scale(int Sites, int Windows, TimeSpan Length, TimeSpan W
         {
             // Of four windows each is centred on its hour, one on the busiest.
             var start = Windows == 1 ? s_day : s_day.AddHours(2 + (24.0 / Windows * number)) - (Length / 2);
-            using var world = new World(new Window(start, WarmUp, Length), idleAfter, concurrency, instances);
+            using var world = new World(new Window(start, WarmUp, Length), idleAfter, concurrency, instances, grant);
             var observed = await world.RunAsync(Sites, seed, useOf ?? SiteUse.Realistic(Sites, seed));
             sum = sum.With(observed.Counts, (one, other) => one + other);
             sweeps.AddRange(observed.Sweeps);

@@ -42,13 +42,15 @@ internal sealed class World : IDisposable
     private readonly TokenService _keeper;
     private readonly List<SweepSummary> _sweeps = [];
     private readonly TimeSpan _idleAfter;
+    private readonly Grant _grant;
     private long _busySecond;
     private bool _isSweeping;
 
-    public World(Window window, TimeSpan idleAfter, int concurrency, int instances = 1)
+    public World(Window window, TimeSpan idleAfter, int concurrency, int instances = 1, Grant grant = Grant.RefreshToken)
     {
         _window = window;
         _idleAfter = idleAfter;
+        _grant = grant;
         _time = new SimulatedTime(window.Start - window.WarmUp);
         _store = new CountingStore(_memory, _time, _counts);
         _wix = new ModelledWix(_time, _counts);
@@ -95,6 +97,7 @@ internal sealed class World : IDisposable
             ["Wix:AppId"] = "11111111-2222-4333-8444-555555555555",
             ["Wix:AppSecret"] = "the-app-secret",
             ["Wix:RedirectUrl"] = "https://tokens.example.com/api/redirect",
+            ["Wix:PreferredGrant"] = _grant.ToString(),
             ["Tables:ConnectionString"] = "UseDevelopmentStorage=true",
             ["Tokens:ProtectionKey"] = Convert.ToBase64String(new byte[32]),
             ["Tokens:IdleAfter"] = _idleAfter.ToString("c"),

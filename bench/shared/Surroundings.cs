@@ -13,7 +13,7 @@ internal sealed class Surroundings : IAsyncDisposable
 {
     public const string FunctionKey = "the-function-key-of-a-bench";
 
-    private const string AppId = "11111111-2222-4333-8444-555555555555";
+    public const string AppId = "11111111-2222-4333-8444-555555555555";
     private const string AppSecret = "the-app-secret-of-a-bench";
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("wixoauth-bench-");
