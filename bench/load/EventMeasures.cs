@@ -91,8 +91,8 @@ internal static class EventMeasures
     private static async Task<IReadOnlyList<Measure>> OutageAsync(LoadRun run)
     {
         var (sites, turns, sweeps) = run.Quick ? (100, 8, 2) : (500, 60, 5);
-        await using var good = await World.StartAsync(run, sites, sweeps, new Receiver.Behaviour(Answers: true));
-        await using var bad = await World.StartAsync(run, sites, sweeps, new Receiver.Behaviour(Answers: false));
+        await using var good = await World.StartAsync(run, sites, new Receiver.Behaviour(Answers: true));
+        await using var bad = await World.StartAsync(run, sites, new Receiver.Behaviour(Answers: false));
         foreach (var world in new[] { good, bad, good, bad })
         {
             await world.SweepAsync();
@@ -223,7 +223,7 @@ internal static class EventMeasures
         /// <summary>Two events of each site, and one for each webhook.</summary>
         public int Expected => (2 * _sites.Count) + _removed;
 
-        public static async Task<World> StartAsync(LoadRun run, int sites, int sweeps, Receiver.Behaviour behaviour)
+        public static async Task<World> StartAsync(LoadRun run, int sites, Receiver.Behaviour behaviour)
         {
             var table = Surroundings.NewTableName();
             var ids = await run.AddStaleAsync(table, sites);
