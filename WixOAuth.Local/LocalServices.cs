@@ -21,6 +21,7 @@ internal sealed class LocalServices : IAsyncDisposable
     private readonly List<IDisposable> _taken = [];
     private PretendWixServer? _wix;
     private string? _pretendAppSecret;
+    private string? _eventsSecret;
     private Azurite? _azurite;
     private FileInfo? _settingsFile;
 
@@ -95,6 +96,8 @@ internal sealed class LocalServices : IAsyncDisposable
         }
     }
 
+    private static string NewEventsSecret() => $"whsec_{Convert.ToBase64String(RandomNumberGenerator.GetBytes(32))}";
+
     private static string NewSecret() => Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
 
     // Before either is started, so that a second program says so at once.
@@ -124,6 +127,9 @@ internal sealed class LocalServices : IAsyncDisposable
         if (settings.UsesPretendWix)
         {
             _pretendAppSecret = settings.Text("Wix__AppSecret") ?? folder.KeepSecret("app-secret", NewSecret);
+
+            // The pretend Wix plays the receiver of events too, unless there is one.
+            _eventsSecret = settings.Text("Events__Url") is null ? settings.Text("Events__Secret") ?? folder.KeepSecret("events-secret", NewEventsSecret) : null;
             _wix = await PretendWixServer.StartAsync(
                 new PretendWixOptions
                 {
@@ -133,6 +139,7 @@ internal sealed class LocalServices : IAsyncDisposable
                     AppUrl = new Uri($"{apiUrl}/install"),
                     RedirectUrl = RedirectUrlOf(settings, apiUrl),
                     WebhookUrl = new Uri($"{apiUrl}/webhooks"),
+                    EventsSecret = _eventsSecret,
                     StateFile = folder.PathOf("pretend-wix.json"),
                 },
                 cancellationToken);
@@ -169,6 +176,11 @@ internal sealed class LocalServices : IAsyncDisposable
             settings.Fill("Wix__ApiUrl", wix.ApiUrl.ToString);
             settings.Fill("Wix__InstallerUrl", wix.InstallerUrl.ToString);
             settings.Fill("Wix__WebhookPublicKey", () => wix.WebhookPublicKeyPem);
+            if (wix.EventsUrl is { } eventsUrl)
+            {
+                settings.Fill("Events__Url", eventsUrl.ToString);
+                settings.Fill("Events__Secret", () => _eventsSecret!);
+            }
         }
     }
 

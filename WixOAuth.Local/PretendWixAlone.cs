@@ -30,6 +30,8 @@ internal sealed class PretendWixAlone : IRunningProgram
         "Wix__ApiUrl",
         "Wix__InstallerUrl",
         "Tokens__ProtectionKey",
+        "Events__Url",
+        "Events__Secret",
     ];
 
     private readonly LocalServices _services;
@@ -37,7 +39,7 @@ internal sealed class PretendWixAlone : IRunningProgram
     private PretendWixAlone(LocalServices services, LocalSettings settings)
     {
         _services = services;
-        StartLines = [JsonSerializer.Serialize(new { install = services.InstallPage, settings = s_settings.ToDictionary(name => name, settings.Text) })];
+        StartLines = [JsonSerializer.Serialize(new { install = services.InstallPage, settings = s_settings.Where(name => settings.Text(name) is not null).ToDictionary(name => name, settings.Text) })];
     }
 
     public IReadOnlyList<string> StartLines { get; }

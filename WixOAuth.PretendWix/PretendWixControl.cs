@@ -149,6 +149,15 @@ public sealed class PretendWixControl
         Volatile.Write(ref _appSecrets, oldStaysValid ? [.. Volatile.Read(ref _appSecrets), added] : [added]);
     }
 
+    /// <summary>Ends faults, delays and a changed app secret; all other switches, and what is on record, stay.</summary>
+    internal void EndTroubles()
+    {
+        var well = new PretendWixSwitches();
+        Switches = Switches with { LatencyMs = well.LatencyMs, ReceiverStatus = well.ReceiverStatus };
+        Array.Clear(_faults);
+        Volatile.Write(ref _appSecrets, [_firstSecret]);
+    }
+
     /// <summary>Rejects an instance's refresh tokens, until its owner consents anew or this is taken back.</summary>
     /// <param name="instanceId">The instance.</param>
     /// <param name="rejected">Whether they are rejected.</param>
@@ -175,6 +184,9 @@ public sealed class PretendWixControl
             site.ResetCounts();
         }
     }
+
+    /// <summary>Whether the app secret that it was started with is accepted.</summary>
+    internal bool HasFirstSecret => Volatile.Read(ref _appSecrets).Contains(_firstSecret);
 
     internal static int GrantIndex(string? grant) => Array.IndexOf(Grants, grant);
 

@@ -26,6 +26,12 @@ public sealed class PretendWixOptions
     /// <summary>Where webhooks go (wix-protocol §10); can also be set on the running server. None sends none.</summary>
     public Uri? WebhookUrl { get; init; }
 
+    /// <summary>
+    /// The secret that events are signed with. With one, this Wix also plays the user's own app that receives them, at
+    /// <see cref="PretendWixServer.EventsUrl"/>.
+    /// </summary>
+    public string? EventsSecret { get; init; }
+
     /// <summary>A file in which sites, installs and keys outlive the process; none keeps them in memory.</summary>
     public string? StateFile { get; init; }
 

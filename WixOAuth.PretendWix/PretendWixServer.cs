@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using WixOAuth.PretendWix.Pages;
 
 namespace WixOAuth.PretendWix;
 
@@ -13,6 +14,7 @@ public sealed class PretendWixServer : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly Ledger _ledger;
     private readonly Webhooks _webhooks;
+    private readonly ReceivedEvents? _events;
     private readonly CancellationTokenSource _stopping = new();
     private Uri? _appUrl;
     private Uri? _redirectUrl;
@@ -47,7 +49,15 @@ public sealed class PretendWixServer : IAsyncDisposable
         _app = builder.Build();
         _app.UseRouting();
         new WixApi(_ledger, options, Control, logger, _stopping.Token).Map(_app);
-        new BrowserPages(this, _ledger, options, Control).Map(_app);
+        new SitePages(this, _ledger, options, new Lately(this, _ledger, Control)).Map(_app);
+        new InstallerPages(this, _ledger, options, Control).Map(_app);
+        new TroublePages(this, _ledger, Control).Map(_app);
+        if (options.EventsSecret is { } secret)
+        {
+            _events = new ReceivedEvents(secret, options.TimeProvider);
+            new EventPages(_events, _ledger, Control).Map(_app);
+        }
+
         new ControlEndpoints(this, _ledger, Control).Map(_app);
         _app.UseEndpoints(static _ => { });
     }
@@ -60,6 +70,12 @@ public sealed class PretendWixServer : IAsyncDisposable
 
     /// <summary>What <c>Wix__InstallerUrl</c> is set to.</summary>
     public Uri InstallerUrl => new(Url, "installer");
+
+    /// <summary>What <c>Events__Url</c> is set to; null without <see cref="PretendWixOptions.EventsSecret"/>.</summary>
+    public Uri? EventsUrl => _events is null ? null : new(Url, EventPages.Path);
+
+    /// <summary>The latest events that were received, oldest first.</summary>
+    public IReadOnlyList<PretendWixEvent> Events => _events?.Latest ?? [];
 
     /// <summary>Switches, faults, gates, counts and records.</summary>
     public PretendWixControl Control { get; }
@@ -225,11 +241,12 @@ public sealed class PretendWixServer : IAsyncDisposable
     /// <param name="cancellationToken">Ends the wait.</param>
     public Task WebhooksSettledAsync(CancellationToken cancellationToken) => _webhooks.SettledAsync(cancellationToken);
 
-    /// <summary>The control's first state, and no deliveries on record.</summary>
+    /// <summary>The control's first state, and no deliveries or events on record.</summary>
     internal void Reset()
     {
         Control.Reset();
         _webhooks.Clear();
+        _events?.Clear();
     }
 
     /// <summary>The owner agrees; answers the code.</summary>

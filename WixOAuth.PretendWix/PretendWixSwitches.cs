@@ -104,6 +104,9 @@ public sealed record PretendWixSwitches
     /// <summary>Whether webhooks carry the newer members <c>identity</c> and <c>id</c> (wix-protocol §10).</summary>
     public bool NewerWebhooks { get; init; }
 
+    /// <summary>What the receiver of events answers to one that it verified.</summary>
+    public int ReceiverStatus { get; init; } = StatusCodes.Status204NoContent;
+
     /// <summary>Real milliseconds to wait before an endpoint acts, by its name in <see cref="PretendWixEndpoints"/>.</summary>
     public IReadOnlyDictionary<string, int> LatencyMs { get; init; } = new Dictionary<string, int>();
 
@@ -122,6 +125,7 @@ public sealed record PretendWixSwitches
 
         Require(CodeLength is >= 0 and <= 8_000 && AccessTokenLength is >= 0 and <= 8_000, "A code or token has up to 8,000 characters.");
         Require(RejectionStatus is >= 400 and <= 599 && WrongSecretStatus is >= 400 and <= 599, "A rejection's status is 400 to 599.");
+        Require(ReceiverStatus is >= 200 and <= 599, "The receiver's status is 200 to 599.");
         Require(Enum.IsDefined(RefreshTokenAnswer), "RefreshTokenAnswer is same, new or none.");
         Require(Enum.IsDefined(BodyForm), "BodyForm is plain, byteOrderMark, utf16, gzip, deflate or brotli.");
         ArgumentNullException.ThrowIfNull(LatencyMs);

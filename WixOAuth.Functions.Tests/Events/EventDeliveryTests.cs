@@ -211,6 +211,28 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_pass_that_finds_the_receiver_back_delivers_everything()
+    {
+        for (var number = 0; number < 40; number++)
+        {
+            await ConnectAsync();
+        }
+
+        _receiver.Answer = (_, context) => EventReceiver.Status(context, 503);
+        for (var minute = 0; minute < 10; minute++)
+        {
+            await _delivery.DeliverWaitingAsync(None);
+            _clock.Advance(TimeSpan.FromMinutes(1));
+        }
+
+        Assert.Single(_logs.Of(901));
+        _receiver.Answer = (_, context) => EventReceiver.Status(context, 204);
+        await _delivery.DeliverWaitingAsync(None);
+
+        Assert.Empty(await _store.ReadWaitingAsync(None).ToListAsync());
+    }
+
+    [Fact]
     public async Task After_72_hours_events_are_parked_and_can_be_made_due_again()
     {
         await ConnectAsync();

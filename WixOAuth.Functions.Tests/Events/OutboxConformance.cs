@@ -1,3 +1,4 @@
+using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Events;
@@ -42,6 +43,25 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
         await table.AddEntityAsync(new TableEntity(row.PartitionKey, $"o|{instance.Id}|not-a-number"));
 
         Assert.Single(await outbox.ReadWaitingAsync(default).ToListAsync());
+    }
+
+    [Fact]
+    public async Task An_outbox_that_cannot_be_written_makes_no_write_fail_and_the_loss_is_logged()
+    {
+        var options = azurite.NewTable();
+        var table = TableConnection.Open(options, null);
+        await table.CreateAsync();
+        using var wire = new OutboxRefusals();
+        var logs = new LogLines();
+        var recorder = new EventRecorder(new OutboxSignal(), TestClock.New(), logs.For<EventRecorder>());
+        var store = new TableInstanceStore(TableConnection.Open(options, null, new HttpClientTransport(wire)), recorder);
+
+        var stored = await ConnectAsync(store);
+
+        Assert.Equal(1, wire.Refused);
+        Assert.Equal(stored.ETag, (await store.FindAsync(stored.Instance.Id, default))!.ETag);
+        Assert.Empty(await new TableOutbox(table).ReadAllAsync(default).ToListAsync());
+        Assert.Single(logs.Of(905));
     }
 
     [Fact]
@@ -144,10 +164,12 @@ public abstract class OutboxConformance
         var parked = (await outbox.TrySaveAsync(read, read with { ParkedAt = Samples.Noon }, None))!;
         Assert.Empty(await outbox.ReadWaitingAsync(None).ToListAsync());
         Assert.Equal([parked], await outbox.ReadParkedAsync(10, None));
+        await ConnectAsync(store);
+        Assert.Equal([true, false], (await outbox.ReadAllAsync(None).ToListAsync()).Select(each => each.ParkedAt is null).OrderDescending());
 
         Assert.NotNull(await outbox.TrySaveAsync(parked, parked with { ParkedAt = null }, None));
         Assert.Empty(await outbox.ReadParkedAsync(10, None));
-        Assert.Equal(read.Id, (await outbox.ReadWaitingAsync(None).SingleAsync()).Id);
+        Assert.Equal(read.Id, (await outbox.ReadWaitingAsync(read.InstanceId, None).SingleAsync()).Id);
     }
 
     [Fact]

@@ -52,12 +52,26 @@ public sealed class EventDelivery : BackgroundService
     {
         // The end of the pass cancels no attempt: an event whose delivery is not recorded would be sent twice.
         using var inTime = new CancellationTokenSource(LongestPass, _time);
+        var recoveredAt = _receiver.RecoveredAt;
+        var waiting = await DeliverOnceAsync(inTime.Token, cancellationToken);
+        if (_receiver.RecoveredAt != recoveredAt)
+        {
+            // While one attempt found out that the receiver is back, the others were skipped.
+            waiting = await DeliverOnceAsync(inTime.Token, cancellationToken);
+        }
+
+        _telemetry.CountedEvents("waiting", waiting);
+    }
+
+    /// <returns>How many events still wait.</returns>
+    private async Task<int> DeliverOnceAsync(CancellationToken noMore, CancellationToken cancellationToken)
+    {
         var waiting = 0;
         await Parallel.ForEachAsync(
             ByInstanceAsync(_outbox.ReadWaitingAsync(cancellationToken), cancellationToken),
             new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
-            async (events, token) => Interlocked.Add(ref waiting, await DeliverGuardedAsync(events, inTime.Token, token)));
-        _telemetry.CountedEvents("waiting", waiting);
+            async (events, token) => Interlocked.Add(ref waiting, await DeliverGuardedAsync(events, noMore, token)));
+        return waiting;
     }
 
     /// <summary>Delivers the events of instances that this process has just written.</summary>

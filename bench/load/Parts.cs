@@ -47,6 +47,7 @@ internal static partial class Parts
             ["marked"] = MarkedAsync,
             ["import"] = Moving.ImportAsync,
             ["restore"] = Moving.RestoreAsync,
+            ["events"] = EventMeasures.MeasureAsync,
         };
 
     private static async Task<IReadOnlyList<Measure>> InProcessAsync(LoadRun run)
@@ -489,7 +490,7 @@ internal static partial class Parts
         ];
     }
 
-    private static async Task<(int Refreshed, double Milliseconds)> SweepAsync(ServiceProcess service, CancellationToken cancellationToken)
+    internal static async Task<(int Refreshed, double Milliseconds)> SweepAsync(ServiceProcess service, CancellationToken cancellationToken)
     {
         var from = service.LineCount;
         using var caller = await Caller.ConnectAsync(service.Url, cancellationToken);

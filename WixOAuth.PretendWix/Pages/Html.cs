@@ -3,9 +3,9 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Unicode;
 
-namespace WixOAuth.PretendWix;
+namespace WixOAuth.PretendWix.Pages;
 
-/// <summary>Markup. What is put into the holes of <see cref="Of"/> is encoded, unless it is markup itself: forgetting is impossible.</summary>
+/// <summary>Markup. <see cref="Of"/> encodes every value that is not markup itself, so that encoding one cannot be forgotten.</summary>
 internal sealed class Html
 {
     private static readonly HtmlEncoder _encoder = HtmlEncoder.Create(UnicodeRanges.All);
@@ -21,8 +21,8 @@ internal sealed class Html
 
     public static Html Join(IEnumerable<Html> parts) => new(string.Concat(parts.Select(part => part._text)));
 
-    /// <summary>Markup that was written here, not had from elsewhere: style sheets.</summary>
-    public static Html Trusted(string text) => new(text);
+    /// <summary>A style sheet or script of our own, which HTML does not encode inside its element.</summary>
+    public static Html FromAsset(Asset asset) => new(asset.Text);
 
     [InterpolatedStringHandler]
     public readonly struct Template(int literalLength, int formattedCount)
