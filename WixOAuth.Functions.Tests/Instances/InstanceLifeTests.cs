@@ -266,7 +266,7 @@ public sealed class InstanceLifeTests
         await DoubtAsync(core);
         core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(503, "77"));
 
-        await core.Clock.RunAsync(core.Sweep.RunAsync(CancellationToken.None));
+        await core.RunAsync(() => core.Sweep.RunAsync(CancellationToken.None));
 
         var doubted = await core.ReadAsync(Id);
         Assert.Equal((InstanceStatus.Active, true), (doubted.Status, doubted.RemovalNotedAt is not null));
