@@ -60,7 +60,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
 
         Assert.Equal(1, wire.Refused);
         Assert.Equal(stored.ETag, (await store.FindAsync(stored.Instance.Id, default))!.ETag);
-        Assert.Empty(await new TableOutbox(table).ReadAllAsync(default).ToListAsync());
+        Assert.Empty(await new TableOutbox(new TableGateway(table)).ReadAllAsync(default).ToListAsync());
         Assert.Single(logs.Of(905));
     }
 
