@@ -119,7 +119,8 @@ public static class ServiceRegistration
         }
 
         services.AddSingleton(provider => TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>()));
-        services.AddSingleton(provider => new TableInstanceStore(provider.GetRequiredService<TableClient>(), provider.GetService<EventRecorder>()));
+        services.AddSingleton(provider => new TableInstanceStore(
+            provider.GetRequiredService<TableClient>(), provider.GetService<EventRecorder>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<TableGateway>();
         services.AddSingleton<IConsumedStateStore, TableConsumedStates>();

@@ -1,5 +1,8 @@
 using Azure.Data.Tables;
+using Microsoft.Extensions.Time.Testing;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Storage;
 using static WixOAuth.Functions.Tests.Storage.Samples;
 
@@ -30,6 +33,34 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
         await store.SaveLastUseAsync(id, Noon, None);
         Assert.Equal([$"i|{id}", $"s|removed|{id}", $"u|{id}"], await RowsAsync(table));
         Assert.Single(await table.QueryAsync<TableEntity>().Select(row => row.PartitionKey).Distinct().ToListAsync());
+    }
+
+    [Theory]
+    [InlineData(0, 0, true)]
+    [InlineData(22, 0, false)]
+    [InlineData(22, 22, true)]
+    [InlineData(-22, 0, true)]
+    [InlineData(0, 22, true)]
+    public async Task An_access_token_whose_writer_had_a_faster_clock_is_left_out(int writersLead, int readersLead, bool isServed)
+    {
+        var (_, table) = await azurite.CreateAsync();
+        var (writers, readers) = (ClockAhead(writersLead), ClockAhead(readersLead));
+        var now = writers.GetUtcNow();
+        var instance = NewInstance() with
+        {
+            AccessToken = new ProtectedText("a-key", new byte[40]),
+            AccessTokenIssuedAt = now,
+            AccessTokenExpiresOn = now.AddMinutes(5),
+            RefreshToken = new ProtectedText("a-key", new byte[41]),
+        };
+        await new TableStore(table, time: writers).TryWriteAsync(null, instance, None);
+
+        var read = (await new TableStore(table, time: readers).FindAsync(instance.Id, None))!.Instance;
+
+        Assert.Equal((isServed, isServed), (read.AccessToken is not null, read.AccessTokenExpiresOn is not null));
+        Assert.Equal(instance.RefreshToken, read.RefreshToken);
+
+        static FakeTimeProvider ClockAhead(int minutes) => new(TimeProvider.System.GetUtcNow().AddMinutes(minutes));
     }
 
     [Fact]

@@ -14,10 +14,10 @@ public sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTa
     private readonly TableSweepRecords _records;
     private readonly TableKeyCheck _keyCheck;
 
-    public TableStore(TableClient table, EventRecorder? events = null)
+    public TableStore(TableClient table, EventRecorder? events = null, TimeProvider? time = null)
     {
         var gateway = new TableGateway(table);
-        (_instances, _states, _records, _keyCheck) = (new(table, events), new(gateway), new(gateway), new(gateway));
+        (_instances, _states, _records, _keyCheck) = (new(table, events, time), new(gateway), new(gateway), new(gateway));
     }
 
     public Task InitializeAsync(CancellationToken cancellationToken) => _instances.InitializeAsync(cancellationToken);

@@ -68,12 +68,16 @@ internal sealed class TableGateway(TableClient table)
     }
 
     /// <summary>A row by its keys; null when there is none.</summary>
-    public async Task<TableEntity?> FindRowAsync(string shard, string rowKey, CancellationToken cancellationToken)
+    public async Task<TableEntity?> FindRowAsync(string shard, string rowKey, CancellationToken cancellationToken) =>
+        (await ReadRowAsync(shard, rowKey, cancellationToken))?.Value;
+
+    /// <summary>As <see cref="FindRowAsync"/>, with the headers of the answer.</summary>
+    public async Task<Response<TableEntity>?> ReadRowAsync(string shard, string rowKey, CancellationToken cancellationToken)
     {
         try
         {
             // Not GetEntityIfExists: to that, a table that is missing is only a row that is missing.
-            return (await AskAsync(() => table.GetEntityAsync<TableEntity>(shard, rowKey, cancellationToken: cancellationToken), cancellationToken)).Value;
+            return await AskAsync(() => table.GetEntityAsync<TableEntity>(shard, rowKey, cancellationToken: cancellationToken), cancellationToken);
         }
         catch (StorageUnavailableException exception) when (IsConflict(exception) && exception.InnerException is RequestFailedException { Status: 404 })
         {

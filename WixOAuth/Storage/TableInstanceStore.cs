@@ -21,10 +21,14 @@ namespace WixOAuth.Storage;
 /// </remarks>
 /// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
 /// <param name="events">Adds the events that a write causes; null where none are sent.</param>
-public sealed class TableInstanceStore(TableClient table, EventRecorder? events = null) : IInstanceStore
+/// <param name="time">The clock of this process, which that of a row's writer is compared with; null for the system's.</param>
+public sealed class TableInstanceStore(TableClient table, EventRecorder? events = null, TimeProvider? time = null) : IInstanceStore
 {
     // A transaction names each row once, so no more than the deletes beside the instance's own row can be in the way.
     private const int MostDeletes = 3;
+
+    // As far as the clocks of two processes may differ.
+    private static readonly TimeSpan s_clockTolerance = TimeSpan.FromMinutes(1);
 
     private readonly TableGateway _gateway = new(table);
     private readonly TableInstanceReader _reader = new(new TableGateway(table));
@@ -46,8 +50,8 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
 
     /// <inheritdoc />
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
-        await _gateway.FindRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is { } row
-            ? new StoredInstance(InstanceRows.ToInstance(id, row), row.ETag.ToString())
+        await _gateway.ReadRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is { Value: var row } answer
+            ? new StoredInstance(WithoutMisdatedToken(InstanceRows.ToInstance(id, row), row, answer.GetRawResponse().Headers.Date), row.ETag.ToString())
             : null;
 
     /// <inheritdoc />
@@ -161,6 +165,23 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     {
         var row = InstanceRows.ToLastUseRow(id, usedAt);
         return TableGateway.AskAsync(() => table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+    }
+
+    /// <summary>
+    /// Leaves out an access token that a process with a fast clock has saved: its stored life ends later than its true one.
+    /// How far that clock was ahead of ours is told by the storage's own: it dates each row when it is written, and each answer.
+    /// </summary>
+    private Instance WithoutMisdatedToken(Instance instance, TableEntity row, DateTimeOffset? answeredAt)
+    {
+        if (instance.AccessTokenIssuedAt is not { } issuedAt || row.Timestamp is not { } writtenAt || answeredAt is null)
+        {
+            return instance;
+        }
+
+        var (writersLead, ourLead) = (issuedAt - writtenAt, (time ?? TimeProvider.System).GetUtcNow() - answeredAt.Value);
+        return writersLead - ourLead > s_clockTolerance
+            ? instance with { AccessToken = null, AccessTokenIssuedAt = null, AccessTokenExpiresOn = null }
+            : instance;
     }
 
     // The instance comes first: what its answer says is what decides.
