@@ -171,7 +171,7 @@ public sealed class HostileParserTests : IDisposable
         return changes.TryAsync(3_000, changed =>
         {
             var id = Core.NewId();
-            var row = InstanceRows.ToRow(MakeInstance(id));
+            var row = InstanceRow.Of(MakeInstance(id));
             var names = row.Keys.Where(name => name is not ("PartitionKey" or "RowKey" or "odata.etag")).Order(StringComparer.Ordinal).ToList();
             foreach (var (where, value) in changed)
             {
@@ -180,7 +180,7 @@ public sealed class HostileParserTests : IDisposable
 
             try
             {
-                Assert.Equal(id, InstanceRows.ToInstance(id, row).Id);
+                Assert.Equal(id, InstanceRow.Read(id, row).Id);
             }
             catch (InvalidDataException unreadable)
             {

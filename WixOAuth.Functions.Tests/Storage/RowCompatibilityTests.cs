@@ -43,10 +43,10 @@ public sealed class RowCompatibilityTests : IDisposable
     public async Task The_earlier_version_can_read_every_row_and_what_it_writes_back_is_still_right(string state)
     {
         var instance = await MakeAsync(state);
-        var row = InstanceRows.ToRow(instance);
+        var row = InstanceRow.Of(instance);
 
         Assert.All(s_earlierWords, words => Assert.True(!row.TryGetValue(words.Key, out var word) || words.Value.Contains(word)));
-        var before = InstanceRows.ToInstance(instance.Id, row);
+        var before = InstanceRow.Read(instance.Id, row);
         Assert.Equal(instance, before);
 
         // As it writes any change: all that it does not know is gone.
@@ -55,7 +55,7 @@ public sealed class RowCompatibilityTests : IDisposable
             row.Remove(column);
         }
 
-        var after = InstanceRows.ToInstance(instance.Id, row);
+        var after = InstanceRow.Read(instance.Id, row);
         Assert.Equal((before.Status, before.Grant, before.RefreshToken, before.Generation), (after.Status, after.Grant, after.RefreshToken, after.Generation));
         Assert.Equal(
             (await _core.InstanceTokens.OpenRefreshTokenAsync(before))?.Reveal(), (await _core.InstanceTokens.OpenRefreshTokenAsync(after))?.Reveal());
@@ -78,9 +78,9 @@ public sealed class RowCompatibilityTests : IDisposable
     [Fact]
     public async Task A_row_of_the_earlier_version_is_read_as_it_is()
     {
-        var row = InstanceRows.ToRow((await MakeAsync("ok")));
+        var row = InstanceRow.Of((await MakeAsync("ok")));
         Assert.Subset(s_earlierColumns, row.Keys.ToHashSet());
-        var lost = InstanceRows.ToInstance(InstanceRows.ReadId(row.RowKey)!.Value, new TableEntity(row) { ["Grant"] = "client_credentials", ["RefreshToken"] = null });
+        var lost = InstanceRow.Read(InstanceRows.ReadId(row.RowKey)!.Value, new TableEntity(row) { ["Grant"] = "client_credentials", ["RefreshToken"] = null });
 
         Assert.Equal((Grant.ClientCredentials, RefreshTokenState.None), (lost.CurrentGrant, lost.RefreshTokenState));
     }

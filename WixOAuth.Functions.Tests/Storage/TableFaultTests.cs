@@ -76,7 +76,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
                 await table.SubmitTransactionAsync(some.SelectMany(one =>
                 {
                     var status = one.number % 25 == 0 ? InstanceStatus.ReinstallRequired : InstanceStatus.Active;
-                    return new[] { InstanceRows.ToRow(NewInstance(one.id) with { Status = status }), new TableEntity(shard.Key, InstanceRows.StatusKey(status, one.id)) };
+                    return new[] { InstanceRow.Of(NewInstance(one.id) with { Status = status }), new TableEntity(shard.Key, InstanceRows.StatusKey(status, one.id)) };
                 }).Select(row => new TableTransactionAction(TableTransactionActionType.Add, row)));
             }
         }
@@ -111,7 +111,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
             await Parallel.ForEachAsync(ids.Chunk(50), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (some, _) =>
                 await table.SubmitTransactionAsync(some.SelectMany(id => new[]
                 {
-                    InstanceRows.ToRow(NewInstance(id)),
+                    InstanceRow.Of(NewInstance(id)),
                     new TableEntity("00", InstanceRows.StatusKey(InstanceStatus.Active, id)),
                 }).Select(row => new TableTransactionAction(TableTransactionActionType.Add, row)), None));
             foreach (var status in new InstanceStatus?[] { null, InstanceStatus.Active })

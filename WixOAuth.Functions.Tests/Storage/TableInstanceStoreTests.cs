@@ -196,7 +196,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
 
         // More than are read ahead, and more than a page, all of one shard.
         const int Many = 2_300;
-        foreach (var some in Enumerable.Range(0, Many).Select(_ => InstanceRows.ToRow(NewInstance())).Chunk(100))
+        foreach (var some in Enumerable.Range(0, Many).Select(_ => InstanceRow.Of(NewInstance())).Chunk(100))
         {
             await table.SubmitTransactionAsync(some.Select(row =>
             {

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Storage;
 
@@ -27,9 +26,6 @@ namespace WixOAuth.Storage;
 /// </remarks>
 internal static class InstanceRows
 {
-    // The earliest time a property of Azure's may hold; Azurite takes any.
-    private static readonly DateTimeOffset s_earliest = new(1601, 1, 1, 0, 0, 0, TimeSpan.Zero);
-
     public static IEnumerable<string> Shards { get; } = [.. InstanceShard.All.Select(Key)];
 
     public static string ShardOf(InstanceId id) => ShardOf(id.ToByteArray());
@@ -162,130 +158,15 @@ internal static class InstanceRows
     /// <summary>A range of tallies: all of stretches that began before <paramref name="before"/>.</summary>
     public static string TalliesBefore(DateTimeOffset before) => Range(TallyShard, "h|", $"h|{Ticks(before)}");
 
-    public static TableEntity ToRow(Instance instance)
-    {
-        var row = new TableEntity(ShardOf(instance.Id), InstanceKey(instance.Id));
-        Put(row, "Status", Words.Of(instance.Status));
-        Put(row, "Grant", Words.Of(instance.Grant));
-        Put(row, "AccessTokenGrant", instance.AccessTokenGrant is { } grant ? Words.Of(grant) : null);
-        Put(row, "Customer", instance.Customer);
-        Put(row, "SiteId", instance.Site?.Id);
-        Put(row, "SiteName", instance.Site?.Name);
-        Put(row, "SiteUrl", instance.Site?.Url);
-        Put(row, "AppVersion", instance.AppVersion);
-        Put(row, "RefreshToken", instance.RefreshToken);
-        Put(row, "RefreshTokenGeneration", instance.RefreshTokenGeneration);
-        if (instance.RefreshTokenFault is { } fault)
-        {
-            Put(row, "RefreshTokenFault", Words.Of(fault.Kind));
-            Put(row, "RefreshTokenFaultSince", fault.Since);
-            row["RefreshTokenTries"] = fault.Tries;
-            Put(row, "RefreshTokenRetryAt", fault.RetryAt);
-        }
-
-        Put(row, "AccessToken", instance.AccessToken);
-        Put(row, "AccessTokenIssuedAt", instance.AccessTokenIssuedAt);
-        Put(row, "AccessTokenExpiresOn", instance.AccessTokenExpiresOn);
-        row["Generation"] = instance.Generation;
-        Put(row, "LeaseOwner", instance.Lease?.Owner);
-        Put(row, "LeaseUntil", instance.Lease?.Until);
-        Put(row, "CommitId", instance.CommitId);
-        Put(row, "ConsentId", instance.ConsentId);
-        if (instance.Failures is { } failures)
-        {
-            row["FailureCount"] = failures.Count;
-            row["Rejections"] = failures.Rejections;
-            Put(row, "FirstRejectedAt", failures.FirstRejectedAt);
-            Put(row, "FailedAt", failures.LastAt);
-            Put(row, "LastError", Words.Of(failures.LastError));
-            Put(row, "RetryAt", failures.RetryAt);
-        }
-
-        if (instance.CountedRejections is { } counted)
-        {
-            row["CountedRejections"] = counted.Count;
-            Put(row, "FirstCountedAt", counted.FirstAt);
-        }
-
-        Put(row, "MarkedAt", instance.MarkedAt);
-        Put(row, "DueAt", instance.DueAt);
-        Put(row, "InstalledAt", instance.InstalledAt);
-        Put(row, "ConsentedAt", instance.ConsentedAt);
-        Put(row, "UpdatedAt", instance.UpdatedAt);
-        Put(row, "RefreshedAt", instance.RefreshedAt);
-        Put(row, "LastUsedAt", instance.LastUsedAt);
-        Put(row, "RemovedAt", instance.RemovedAt);
-        row["Forgotten"] = instance.Forgotten;
-        Put(row, "WixConsentedAt", instance.WixConsentedAt);
-        Put(row, "WixInstalledAt", instance.WixInstalledAt);
-        Put(row, "WixRemovedAt", instance.WixRemovedAt);
-        Put(row, "RemovalNotedAt", instance.RemovalNotedAt);
-        row["InstalledBefore"] = instance.InstalledBefore;
-        Put(row, "SetupCompletedAt", instance.SetupCompletedAt);
-        row["SetupPending"] = instance.SetupPending;
-        Put(row, "CustomerConflictAt", instance.CustomerConflictAt);
-        Put(row, "ImportedAt", instance.ImportedAt);
-        Put(row, "EventSequence", instance.EventSequence);
-        return row;
-    }
-
-    public static Instance ToInstance(InstanceId id, TableEntity row)
-    {
-        var from = new RowReader(row);
-        return new Instance
-        {
-            Id = id,
-            Status = from.RequiredWord<InstanceStatus>("Status"),
-            Grant = from.Word<Grant>("Grant") ?? default,
-            AccessTokenGrant = from.Word<Grant>("AccessTokenGrant"),
-            Customer = from.Text("Customer"),
-            Site = ReadSite(from),
-            AppVersion = from.Text("AppVersion"),
-            RefreshToken = from.Protected("RefreshToken"),
-            RefreshTokenGeneration = from.Number("RefreshTokenGeneration"),
-            RefreshTokenFault = ReadFault(from),
-            AccessToken = from.Protected("AccessToken"),
-            AccessTokenIssuedAt = from.Time("AccessTokenIssuedAt"),
-            AccessTokenExpiresOn = from.Time("AccessTokenExpiresOn"),
-            Generation = from.Required<long>("Generation"),
-            Lease = from.Text("LeaseOwner") is { } owner ? new Lease(owner, from.Required<DateTimeOffset>("LeaseUntil")) : null,
-            CommitId = from.Text("CommitId"),
-            ConsentId = from.Text("ConsentId"),
-            Failures = ReadFailures(from),
-            CountedRejections = from.Has("CountedRejections")
-                ? new CountedRejections(from.Required<int>("CountedRejections"), from.Required<DateTimeOffset>("FirstCountedAt"))
-                : null,
-            MarkedAt = from.Time("MarkedAt"),
-            DueAt = from.Time("DueAt"),
-            InstalledAt = from.Required<DateTimeOffset>("InstalledAt"),
-            ConsentedAt = from.Time("ConsentedAt"),
-            UpdatedAt = from.Required<DateTimeOffset>("UpdatedAt"),
-            RefreshedAt = from.Time("RefreshedAt"),
-            LastUsedAt = from.Time("LastUsedAt"),
-            RemovedAt = from.Time("RemovedAt"),
-            Forgotten = from.Flag("Forgotten"),
-            WixConsentedAt = from.Time("WixConsentedAt"),
-            WixInstalledAt = from.Time("WixInstalledAt"),
-            WixRemovedAt = from.Time("WixRemovedAt"),
-            RemovalNotedAt = from.Time("RemovalNotedAt"),
-            InstalledBefore = from.Flag("InstalledBefore"),
-            SetupCompletedAt = from.Time("SetupCompletedAt"),
-            SetupPending = from.Flag("SetupPending"),
-            CustomerConflictAt = from.Time("CustomerConflictAt"),
-            ImportedAt = from.Time("ImportedAt"),
-            EventSequence = from.Optional<long>("EventSequence"),
-        };
-    }
-
     public static TableEntity ToRow(ConsumedState consumedState)
     {
         var (shard, rowKey) = ConsumedStateKey(consumedState.Nonce, consumedState.IssuedAt);
         var row = new TableEntity(shard, rowKey);
-        Put(row, "AttemptId", consumedState.AttemptId);
-        Put(row, "CodeFingerprint", consumedState.CodeFingerprint);
-        Put(row, "InstanceId", consumedState.InstanceId.ToString());
-        Put(row, "Outcome", Words.Of(consumedState.Outcome));
-        Put(row, "AccessTokenExpiresOn", consumedState.AccessTokenExpiresOn);
+        row.Put("AttemptId", consumedState.AttemptId);
+        row.Put("CodeFingerprint", consumedState.CodeFingerprint);
+        row.Put("InstanceId", consumedState.InstanceId.ToString());
+        row.Put("Outcome", Words.Of(consumedState.Outcome));
+        row.Put("AccessTokenExpiresOn", consumedState.AccessTokenExpiresOn);
         return row;
     }
 
@@ -307,7 +188,7 @@ internal static class InstanceRows
     public static TableEntity ToLastUseRow(InstanceId id, DateTimeOffset usedAt)
     {
         var row = new TableEntity(ShardOf(id), LastUseKey(id));
-        Put(row, "UsedAt", usedAt);
+        row.Put("UsedAt", usedAt);
         return row;
     }
 
@@ -342,7 +223,7 @@ internal static class InstanceRows
             ["SecretSuspect"] = state.IsSecretSuspect,
             ["WixThrottled"] = state.IsWixThrottled,
         };
-        Put(row, "SweptAt", state.SweptAt);
+        row.Put("SweptAt", state.SweptAt);
         return row;
     }
 
@@ -364,66 +245,6 @@ internal static class InstanceRows
     private static T? WordOrNull<T>(TableEntity row, string name)
         where T : struct, Enum =>
         TextOrNull(row, name) is { } text ? Words.Parse<T>(text) : null;
-
-    private static Site? ReadSite(RowReader from)
-    {
-        var site = new Site(from.Text("SiteId"), from.Text("SiteName"), from.Text("SiteUrl"));
-        return site is { Id: null, Name: null, Url: null } ? null : site;
-    }
-
-    private static Failures? ReadFailures(RowReader from) =>
-        from.Has("FailureCount")
-            ? new Failures(
-                from.Required<int>("FailureCount"),
-                from.Required<int>("Rejections"),
-                from.Time("FirstRejectedAt"),
-                from.Required<DateTimeOffset>("FailedAt"),
-                from.RequiredWord<TokenError>("LastError"),
-                from.Time("RetryAt"))
-            : null;
-
-    private static RefreshTokenFault? ReadFault(RowReader from) =>
-        from.Word<RefreshTokenFaultKind>("RefreshTokenFault") is { } kind
-            ? new RefreshTokenFault(
-                kind,
-                from.Required<DateTimeOffset>("RefreshTokenFaultSince"),
-                from.Required<int>("RefreshTokenTries"),
-                from.Time("RefreshTokenRetryAt"))
-            : null;
-
-    private static void Put(TableEntity row, string name, long? number)
-    {
-        if (number is { } known)
-        {
-            row[name] = known;
-        }
-    }
-
-    internal static void Put(TableEntity row, string name, string? text)
-    {
-        if (text is not null)
-        {
-            row[name] = text;
-        }
-    }
-
-    private static void Put(TableEntity row, string name, ProtectedText? text)
-    {
-        if (text is not null)
-        {
-            row[name] = text.Data.ToArray();
-            row[name + "KeyId"] = text.KeyId;
-        }
-    }
-
-    internal static void Put(TableEntity row, string name, DateTimeOffset? time)
-    {
-        if (time is { } known)
-        {
-            ArgumentOutOfRangeException.ThrowIfLessThan(known, s_earliest, name);
-            row[name] = known.ToUniversalTime();
-        }
-    }
 
     private static string ShardOf(byte[] key) => Key(InstanceShard.Of(key));
 

@@ -38,11 +38,11 @@ internal static class OutboxRows
             ["WaitingSince"] = each.WaitingSince.ToUniversalTime(),
             ["Attempts"] = each.Attempts,
         };
-        InstanceRows.Put(row, "LastAttemptAt", each.LastAttemptAt);
-        InstanceRows.Put(row, "RetryAt", each.RetryAt);
-        InstanceRows.Put(row, "LeaseOwner", each.Lease?.Owner);
-        InstanceRows.Put(row, "LeaseUntil", each.Lease?.Until);
-        InstanceRows.Put(row, "ParkedAt", each.ParkedAt);
+        row.Put("LastAttemptAt", each.LastAttemptAt);
+        row.Put("RetryAt", each.RetryAt);
+        row.Put("LeaseOwner", each.Lease?.Owner);
+        row.Put("LeaseUntil", each.Lease?.Until);
+        row.Put("ParkedAt", each.ParkedAt);
         return row;
     }
 

@@ -183,7 +183,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
     {
         try
         {
-            return InstanceRows.ReadId(row.RowKey) is { } id ? InstanceRows.ToInstance(id, row) : null;
+            return InstanceRows.ReadId(row.RowKey) is { } id ? InstanceRow.Read(id, row) : null;
         }
         catch (InvalidDataException)
         {

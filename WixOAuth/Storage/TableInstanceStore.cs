@@ -51,7 +51,7 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     /// <inheritdoc />
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
         await _gateway.ReadRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is { Value: var row } answer
-            ? new StoredInstance(WithoutMisdatedToken(InstanceRows.ToInstance(id, row), row, answer.GetRawResponse().Headers.Date), row.ETag.ToString())
+            ? new StoredInstance(WithoutMisdatedToken(InstanceRow.Read(id, row), row, answer.GetRawResponse().Headers.Date), row.ETag.ToString())
             : null;
 
     /// <inheritdoc />
@@ -187,7 +187,7 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     // The instance comes first: what its answer says is what decides.
     private static List<TableTransactionAction> Write(StoredInstance? previous, Instance instance)
     {
-        var (id, row) = (instance.Id, InstanceRows.ToRow(instance));
+        var (id, row) = (instance.Id, InstanceRow.Of(instance));
         List<TableTransactionAction> write =
         [
             previous is null

@@ -223,7 +223,7 @@ internal sealed class CrashRun : IAsyncDisposable
         {
             await foreach (var row in table.QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), cancellationToken: _cancellationToken))
             {
-                var state = InstanceRows.ToInstance(InstanceRows.ReadId(row.RowKey)!.Value, row);
+                var state = InstanceRow.Read(InstanceRows.ReadId(row.RowKey)!.Value, row);
                 rows.Add(new Row(Guid.ParseExact(state.Id.ToString(), "D"), row.ETag.ToString(), state, await _watch.RefreshTokenOfAsync(state)));
             }
         }

@@ -7,7 +7,6 @@ using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Processes;
 using WixOAuth.Protection;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Crash;
 
@@ -148,7 +147,7 @@ internal sealed partial class StorageWatch(Journal journal, Traps traps, TokenPr
     private async Task<Sent> ReadWriteAsync(int node, Guid site, string json, string? ifMatch, bool isTransaction, IReadOnlyList<EventRow> events)
     {
         var id = new InstanceId(site);
-        var state = InstanceRows.ToInstance(id, ToEntity(json));
+        var state = Storage.InstanceRow.Read(id, ToEntity(json));
         var access = state.AccessToken is { } sealedAccess
             ? await protector.UnprotectAccessTokenAsync(id, state.Generation, sealedAccess, CancellationToken.None)
             : null;

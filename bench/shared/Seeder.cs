@@ -70,7 +70,7 @@ internal sealed class Seeder(TablesOptions options, TokenProtector protector)
 
     private static IEnumerable<TableTransactionAction> RowsOf(Instance instance)
     {
-        var row = InstanceRows.ToRow(instance);
+        var row = InstanceRow.Of(instance);
         yield return new(TableTransactionActionType.Add, row);
         yield return new(TableTransactionActionType.Add, new TableEntity(row.PartitionKey, InstanceRows.StatusKey(instance.Status, instance.Id)));
         yield return new(TableTransactionActionType.Add, new TableEntity(row.PartitionKey, InstanceRows.DueKey(instance.DueAt!.Value, instance.Id)));

@@ -80,7 +80,7 @@ public sealed class BackupCheck(BackupContainer container, IKeyRing keys)
     {
         try
         {
-            return InstanceRows.ReadId(row.RowKey) is { } id && InstanceRows.ToInstance(id, row).Id == id;
+            return InstanceRows.ReadId(row.RowKey) is { } id && InstanceRow.Read(id, row).Id == id;
         }
         catch (InvalidDataException)
         {

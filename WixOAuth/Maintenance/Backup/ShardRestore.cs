@@ -117,14 +117,14 @@ internal sealed class ShardRestore(
         Instance? before = null;
         try
         {
-            before = copied is null ? null : InstanceRows.ToInstance(id, copied);
+            before = copied is null ? null : InstanceRow.Read(id, copied);
         }
         catch (InvalidDataException)
         {
             // A row that cannot be read has nothing that a tombstone needs.
         }
 
-        return InstanceRows.ToRow(Instance.Forget(before, id, at));
+        return InstanceRow.Of(Instance.Forget(before, id, at));
     }
 
     // Their rows are in no copy, but an AppInstalled that is still on its way must not revive them.
