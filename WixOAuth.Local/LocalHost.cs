@@ -42,7 +42,7 @@ public sealed class LocalHost : IRunningProgram
         $"Install:  {InstallPage}",
         $"Status:   {_apiUrl}/status",
         $"Key:      {FunctionKey}",
-        $"GetToken: curl -H \"x-functions-key: {FunctionKey}\" \"{_apiUrl}/instances/$INSTANCE_ID/token\"",
+        $"GetToken: curl -H \"x-functions-key: {FunctionKey}\" {_apiUrl}/instances/$INSTANCE_ID/token",
         .. _notes,
     ];
 

@@ -67,7 +67,7 @@ public sealed class LocalProgramTests : IDisposable
         Assert.Equal("Install:  http://127.0.0.1:7071/api/install", lines[0]);
         Assert.Matches(@"^Status:   http://127\.0\.0\.1:\d+/api/status$", lines[1]);
         Assert.Equal("Key:      a-function-key", lines[2]);
-        Assert.Matches("""^GetToken: curl -H "x-functions-key: a-function-key" "http://127\.0\.0\.1:\d+/api/instances/\$INSTANCE_ID/token"$""", lines[3]);
+        Assert.Matches("""^GetToken: curl -H "x-functions-key: a-function-key" http://127\.0\.0\.1:\d+/api/instances/\$INSTANCE_ID/token$""", lines[3]);
         Assert.Matches("^Wix:      http.*, app ", lines[4]);
         Assert.Matches("^Note:     Wix__RedirectUrl is on port 7071, but the service listens on port ", lines[5]);
 
