@@ -59,6 +59,9 @@ public sealed class TestBed : IAsyncDisposable
     {
         var clock = new OffsetClock();
         var table = azurite.NewTable();
+
+        // The program makes it in the background, and the first request of a test may come before.
+        await TableConnection.Open(table, null).CreateAsync();
         var wix = await PretendWixServer.StartAsync(
             new PretendWixOptions { AppId = AppId, AppSecret = AppSecret, TimeProvider = clock }, CancellationToken.None);
         var values = new Dictionary<string, string?>
