@@ -43,7 +43,7 @@ internal sealed class ReceivedEvents(string secrets, TimeProvider time)
         }
     }
 
-    /// <summary>Takes an event down.</summary>
+    /// <summary>Verifies and records an event.</summary>
     /// <param name="headers">The headers of the request.</param>
     /// <param name="body">Its body, byte by byte as it came.</param>
     /// <param name="status">What to answer when it is verified.</param>

@@ -1,6 +1,5 @@
 using System.Net;
 using Azure.Core;
-using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -119,10 +118,8 @@ public static class ServiceRegistration
         }
 
         services.AddSingleton(provider => TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>()));
-        services.AddSingleton(provider => new TableInstanceStore(
-            provider.GetRequiredService<TableClient>(), provider.GetService<EventRecorder>(), provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton<IInstanceStore>(provider => provider.GetRequiredService<TableInstanceStore>());
         services.AddSingleton<TableGateway>();
+        services.AddSingleton<IInstanceStore, TableInstanceStore>();
         services.AddSingleton<IConsumedStateStore, TableConsumedStates>();
         services.AddSingleton<IOutbox, TableOutbox>();
         services.AddSingleton<TableSweepRecords>();

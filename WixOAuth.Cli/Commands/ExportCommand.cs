@@ -46,7 +46,7 @@ internal static class ExportCommand
     private static async Task<(long Exported, long WithoutToken)> ExportAsync(Deployment deployment, Stream file, ProgressMeter meter, CancellationToken cancellationToken)
     {
         var (exported, withoutToken) = (0L, 0L);
-        var store = new TableInstanceStore(deployment.OpenTable());
+        var store = new TableInstanceStore(new TableGateway(deployment.OpenTable()));
         for (InstanceId? after = null; ;)
         {
             var page = await store.ListAsync(null, after, IInstanceStore.MaxPage, cancellationToken);

@@ -27,7 +27,7 @@ public sealed class DoctorOutsideTests
     };
 
     [Fact]
-    public async Task A_deployment_that_is_well_has_no_line_that_asks_for_anything()
+    public async Task A_healthy_deployment_needs_no_action()
     {
         var run = await RunAsync("");
 

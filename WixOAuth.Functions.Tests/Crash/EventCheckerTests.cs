@@ -47,7 +47,7 @@ public sealed class EventCheckerTests
 
     private static DateTimeOffset At(double seconds) => s_start + TimeSpan.FromSeconds(seconds);
 
-    // Imported, and removed; the receiver takes the first event only when it comes again.
+    // Imported, then removed. The receiver accepts the first event only at its second delivery.
     private static History Good()
     {
         var tokens = new ProtectedTokens(1, new("key", new byte[1]), new("key", new byte[1]), At(0), At(300));

@@ -65,7 +65,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task While_secrets_rotate_either_verifies()
+    public async Task Either_secret_verifies_while_they_rotate()
     {
         const string Next = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         using var delivery = NewDelivery(_receiver.Url, $"{EventReceiver.Secret} {Next}");

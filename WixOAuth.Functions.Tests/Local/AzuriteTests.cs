@@ -68,5 +68,5 @@ public sealed class AzuriteTests : IDisposable
     }
 
     private static TableInstanceStore Open(Azurite azurite) =>
-        new(TableConnection.Open(new TablesOptions { ConnectionString = azurite.ConnectionString }, null));
+        new(new TableGateway(TableConnection.Open(new TablesOptions { ConnectionString = azurite.ConnectionString }, null)));
 }

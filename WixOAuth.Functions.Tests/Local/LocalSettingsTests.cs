@@ -1,4 +1,7 @@
+using System.Net;
+using System.Net.Sockets;
 using Microsoft.Extensions.Options;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Local;
 
 namespace WixOAuth.Functions.Tests.Local;
@@ -130,6 +133,19 @@ public sealed class LocalSettingsTests : IDisposable
     public void What_is_no_address_is_refused_in_a_line(string urls)
     {
         Assert.StartsWith("urls should be", Assert.Throws<StartFailedException>(() => ListenAddresses.Find(urls)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_pretend_Wix_takes_the_port_after_the_services_or_a_free_one()
+    {
+        var port = FreePort.Next();
+        Assert.Equal($"http://127.0.0.1:{port}/", ListenAddresses.FindNext($"http://localhost:{port - 1}/api", $"http://localhost:{port - 1}").ToString());
+        Assert.Equal(0, ListenAddresses.FindNext($"http://localhost:{port - 1}/api", "http://localhost:0").Port);
+        Assert.Equal(0, ListenAddresses.FindNext("http://localhost:65535/api", "http://localhost:65535").Port);
+
+        using var other = new TcpListener(IPAddress.Loopback, port);
+        other.Start();
+        Assert.Equal(0, ListenAddresses.FindNext($"http://localhost:{port - 1}/api", $"http://localhost:{port - 1}").Port);
     }
 
     [Fact]

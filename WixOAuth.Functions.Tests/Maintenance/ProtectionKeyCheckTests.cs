@@ -81,7 +81,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
-    public async Task A_check_that_fails_after_a_refresh_token_was_spent_does_not_lose_its_result()
+    public async Task The_result_of_a_spent_refresh_token_survives_a_key_check_that_fails_meanwhile()
     {
         using var first = New(_right);
         await first.IsPassedAsync(None);

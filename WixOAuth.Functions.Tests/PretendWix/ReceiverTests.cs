@@ -74,7 +74,7 @@ public sealed class ReceiverTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task While_secrets_rotate_either_is_good()
+    public async Task Either_secret_is_accepted_while_they_rotate()
     {
         await using var rotating = await StartAsync($"{Secret} {Next}");
         foreach (var secret in new[] { Secret, Next })

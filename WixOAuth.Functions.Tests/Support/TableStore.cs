@@ -17,7 +17,7 @@ public sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTa
     public TableStore(TableClient table, EventRecorder? events = null, TimeProvider? time = null)
     {
         var gateway = new TableGateway(table);
-        (_instances, _states, _records, _keyCheck) = (new(table, events, time), new(gateway), new(gateway), new(gateway));
+        (_instances, _states, _records, _keyCheck) = (new(gateway, events, time), new(gateway), new(gateway), new(gateway));
     }
 
     public Task InitializeAsync(CancellationToken cancellationToken) => _instances.InitializeAsync(cancellationToken);

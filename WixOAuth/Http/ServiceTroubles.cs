@@ -19,6 +19,8 @@ public sealed class ServiceTroubles(
     BackupMonitor backups,
     ParkedEvents parked,
     ServiceSettings settings,
+
+    // Eight: one for each trouble that is looked for.
     TimeProvider time,
     ILogger<ServiceTroubles> logger)
 {

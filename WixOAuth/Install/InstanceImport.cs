@@ -129,6 +129,6 @@ internal static partial class ImportLog
     [LoggerMessage(711, LogLevel.Information, "Instance {InstanceId}: import ended as {Outcome}")]
     public static partial void ImportDone(this ILogger logger, InstanceId instanceId, ImportOutcome outcome);
 
-    [LoggerMessage(712, LogLevel.Warning, "Instance {InstanceId}: import refused, Wix rejects the token or says that it belongs elsewhere")]
+    [LoggerMessage(712, LogLevel.Warning, "Instance {InstanceId}: import refused, Wix rejects the token, or it belongs to another instance or app")]
     public static partial void ImportRejected(this ILogger logger, InstanceId instanceId);
 }

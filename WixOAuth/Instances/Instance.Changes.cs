@@ -28,6 +28,9 @@ public sealed partial record Instance
     /// </summary>
     public static readonly TimeSpan RemovalDoubtedFor = TimeSpan.FromHours(48);
 
+    /// <summary>How far the clocks of two processes may differ.</summary>
+    internal static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
+
     /// <summary>By how much Wix's clock may be ahead of ours; a later time is a mistake of some clock.</summary>
     public static readonly TimeSpan WixClockTolerance = TimeSpan.FromMinutes(5);
 

@@ -13,25 +13,21 @@ namespace WixOAuth.Storage;
 /// Finding and writing are one storage request each. A write is two when the row of the due index it would move has gone.
 /// </para>
 /// <para>
-/// An instance that this version cannot read raises <see cref="InvalidDataException"/>, which names row
-/// and property and never a value: it is the trouble of that one row, so whoever walks over many goes on with the
-/// next. Reading the due index never raises it.
+/// A row that this version cannot read raises <see cref="InvalidDataException"/>, which names the row and the property and
+/// never a value. It concerns that row only: callers that read many continue with the next one. Reading the due index never
+/// raises it.
 /// </para>
 /// <para>A site of which nothing at all is known is read as none.</para>
 /// </remarks>
-/// <param name="table">The table; <see cref="InitializeAsync"/> creates it.</param>
+/// <param name="gateway">The table; <see cref="InitializeAsync"/> creates it.</param>
 /// <param name="events">Adds the events that a write causes; null where none are sent.</param>
 /// <param name="time">The clock of this process, which that of a row's writer is compared with; null for the system's.</param>
-public sealed class TableInstanceStore(TableClient table, EventRecorder? events = null, TimeProvider? time = null) : IInstanceStore
+internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? events = null, TimeProvider? time = null) : IInstanceStore
 {
     // A transaction names each row once, so no more than the deletes beside the instance's own row can be in the way.
     private const int MostDeletes = 3;
 
-    // As far as the clocks of two processes may differ.
-    private static readonly TimeSpan s_clockTolerance = TimeSpan.FromMinutes(1);
-
-    private readonly TableGateway _gateway = new(table);
-    private readonly TableInstanceReader _reader = new(new TableGateway(table));
+    private readonly TableInstanceReader _reader = new(gateway);
 
     /// <inheritdoc />
     /// <remarks>The role Storage Table Data Contributor suffices; on the table alone, where the deployment has created it.</remarks>
@@ -39,7 +35,7 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     {
         try
         {
-            await TableGateway.AskAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+            await TableGateway.AskAsync(() => gateway.Table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
         }
         catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 403 })
         {
@@ -50,7 +46,7 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
 
     /// <inheritdoc />
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
-        await _gateway.ReadRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is { Value: var row } answer
+        await gateway.ReadRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is { Value: var row } answer
             ? new StoredInstance(WithoutMisdatedToken(InstanceRow.Read(id, row), row, answer.GetRawResponse().Headers.Date), row.ETag.ToString())
             : null;
 
@@ -74,7 +70,7 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
         try
         {
             var etag = write is [{ ActionType: TableTransactionActionType.UpdateReplace, Entity: var row, ETag: var match }]
-                ? (await TableGateway.AskAsync(() => table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken)).Headers.ETag
+                ? (await TableGateway.AskAsync(() => gateway.Table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken)).Headers.ETag
                 : await SubmitWriteAsync(write, cancellationToken);
             if (caused.Count > 0)
             {
@@ -147,12 +143,12 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     {
         ArgumentNullException.ThrowIfNull(due);
         var (shard, rowKey) = (InstanceRows.ShardOf(due.Id), InstanceRows.DueKey(due.DueAt, due.Id));
-        return TableGateway.AskAsync(() => table.DeleteEntityAsync(shard, rowKey, ETag.All, cancellationToken), cancellationToken);
+        return TableGateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, rowKey, ETag.All, cancellationToken), cancellationToken);
     }
 
     /// <inheritdoc />
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
-        await _gateway.FindRowAsync(InstanceRows.ShardOf(id), InstanceRows.LastUseKey(id), cancellationToken) is { } row
+        await gateway.FindRowAsync(InstanceRows.ShardOf(id), InstanceRows.LastUseKey(id), cancellationToken) is { } row
             ? InstanceRows.ToLastUse(row)
             : null;
 
@@ -164,7 +160,7 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
     public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken)
     {
         var row = InstanceRows.ToLastUseRow(id, usedAt);
-        return TableGateway.AskAsync(() => table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+        return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
     /// <summary>
@@ -179,7 +175,7 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
         }
 
         var (writersLead, ourLead) = (issuedAt - writtenAt, (time ?? TimeProvider.System).GetUtcNow() - answeredAt.Value);
-        return writersLead - ourLead > s_clockTolerance
+        return writersLead - ourLead > Instance.ClockTolerance
             ? instance with { AccessToken = null, AccessTokenIssuedAt = null, AccessTokenExpiresOn = null }
             : instance;
     }
@@ -226,7 +222,7 @@ public sealed class TableInstanceStore(TableClient table, EventRecorder? events 
         {
             try
             {
-                return (await _gateway.SubmitAsync(write, cancellationToken))[0].Headers.ETag;
+                return (await gateway.SubmitAsync(write, cancellationToken))[0].Headers.ETag;
             }
             catch (StorageUnavailableException exception) when (
                 tries < MostDeletes

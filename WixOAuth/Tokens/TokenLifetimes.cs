@@ -8,9 +8,6 @@ internal static class TokenLifetimes
     /// <summary>No token of Wix lives longer (wix-protocol §8: four hours). A longer life is a mistake of somebody.</summary>
     public static readonly TimeSpan Longest = TimeSpan.FromDays(1);
 
-    /// <summary>By how much the clocks of two processes may differ.</summary>
-    public static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
-
     /// <summary>The same token with a life of a day at most.</summary>
     public static TokenAnswer.Granted Bounded(this TokenAnswer.Granted granted) =>
         granted.ExpiresOn - granted.IssuedAt > Longest ? granted with { ExpiresOn = granted.IssuedAt + Longest } : granted;

@@ -35,7 +35,7 @@ public abstract record TokenResult
         /// Whether its times can be true at <paramref name="now"/>: they were written by another process, whose clock may
         /// have been wrong. One that fails this is refreshed, not served.
         /// </summary>
-        internal bool IsPlausible(DateTimeOffset now) => IssuedAt <= now + TokenLifetimes.ClockTolerance && Lifetime <= TokenLifetimes.Longest;
+        internal bool IsPlausible(DateTimeOffset now) => IssuedAt <= now + Instance.ClockTolerance && Lifetime <= TokenLifetimes.Longest;
     }
 
     /// <summary>No such instance was ever installed here.</summary>

@@ -167,14 +167,14 @@ internal sealed class SideBySide : IAsyncDisposable
     private static async Task MarkAsync(TableClient table, Guid site, CancellationToken cancellationToken)
     {
         var now = TimeProvider.System.GetUtcNow();
-        var (id, store) = (new InstanceId(site), new TableInstanceStore(table));
+        var (id, store) = (new InstanceId(site), new TableInstanceStore(new TableGateway(table)));
         var stored = (await store.FindAsync(id, cancellationToken))!;
         await store.TryWriteAsync(stored, stored.Instance.Failed(TokenError.Rejected, null, now.AddHours(1), now).Marked(now), cancellationToken);
     }
 
     private async Task<string?> RefreshTokenOfAsync(TableClient table, Guid site, CancellationToken cancellationToken)
     {
-        var instance = (await new TableInstanceStore(table).FindAsync(new InstanceId(site), cancellationToken))!.Instance;
+        var instance = (await new TableInstanceStore(new TableGateway(table)).FindAsync(new InstanceId(site), cancellationToken))!.Instance;
         return instance.RefreshToken is { } text
             ? (await _around.Protector.UnprotectRefreshTokenAsync(instance.Id, instance.RefreshTokenGeneration ?? instance.Generation, text, cancellationToken))?.Reveal()
             : null;

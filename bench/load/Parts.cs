@@ -536,7 +536,7 @@ internal static partial class Parts
             table,
             settings => settings["Tokens:RefreshConcurrency"] = Figures.Of(concurrency, "F0"),
             added => added.Replace(ServiceDescriptor.Singleton<IInstanceStore>(
-                new TableInstanceStore(TableConnection.Open(run.Around.Table(table), null, new HttpClientTransport(wire))))));
+                new TableInstanceStore(new TableGateway(TableConnection.Open(run.Around.Table(table), null, new HttpClientTransport(wire)))))));
         var summary = await services.GetRequiredService<RefreshSweep>().RunAsync(run.CancellationToken);
         return wire.Total.TotalMilliseconds / summary.Refreshed;
     }
@@ -586,7 +586,7 @@ internal static partial class Parts
 
     private static Task<TimeSpan> TimeStorageCallAsync(LoadRun run, string table, Guid site)
     {
-        var store = new TableInstanceStore(TableConnection.Open(run.Around.Table(table), null));
+        var store = new TableInstanceStore(new TableGateway(TableConnection.Open(run.Around.Table(table), null)));
         return MedianTimeAsync(50, () => store.FindAsync(new InstanceId(site), run.CancellationToken));
     }
 
