@@ -28,7 +28,21 @@ public sealed partial class LocalProgram : IAsyncLifetime
             ("Functions__Key", FunctionKey),
             ("Logging__LogLevel__Default", "Warning"));
         WixUrl = new Uri(new Uri(await LineAsync(_process, InstallLine())), "/");
-        Url = new Uri(new Uri(await LineAsync(_process, TokenLine())), "/");
+        Url = await AddressAsync(_process);
+    }
+
+    /// <summary>Starts the service alone, on this program's storage and pretend Wix: a process that a test may kill.</summary>
+    /// <param name="urls">Where it listens; a free port by default.</param>
+    public async Task<(Process Process, Uri Url)> StartServiceAsync(string urls = "http://127.0.0.1:0")
+    {
+        var process = Start(
+            Repository.Output("WixOAuth.Local", "WixOAuth.Local.dll"),
+            ("urls", urls),
+            ("Local__DataFolder", _folder.FullName),
+            ("Local__SettingsFile", Path.Combine(_folder.FullName, "settings.json")),
+            ("Functions__Key", FunctionKey),
+            ("Logging__LogLevel__Default", "Warning"));
+        return (process, await AddressAsync(process));
     }
 
     public async Task DisposeAsync()
@@ -45,8 +59,14 @@ public sealed partial class LocalProgram : IAsyncLifetime
     /// <summary>A whole install in a browser.</summary>
     public async Task<Guid> InstallAsync(string siteName)
     {
-        using var made = await _http.PostAsJsonAsync(new Uri(WixUrl, "_control/install"), new { name = siteName });
-        var id = (await made.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("instanceId").GetGuid();
+        var id = (await ControlAsync("install", new { name = siteName })).GetProperty("instanceId").GetGuid();
+        await ConsentAsync(id);
+        return id;
+    }
+
+    /// <summary>The owner opens the app, which may be removed, and consents.</summary>
+    public async Task ConsentAsync(Guid id)
+    {
         using var opened = await _http.GetAsync(new Uri(WixUrl, $"sites/{id}/open"));
         using var asked = await _http.GetAsync(opened.Headers.Location);
         using var form = new FormUrlEncodedContent([KeyValuePair.Create("decision", "agree")]);
@@ -55,7 +75,13 @@ public sealed partial class LocalProgram : IAsyncLifetime
         back.Headers.Add("Cookie", asked.Headers.GetValues("Set-Cookie").Select(cookie => cookie.Split(';')[0]));
         using var end = await _http.SendAsync(back);
         Assert.Equal("/installer/close-window", end.Headers.Location!.AbsolutePath);
-        return id;
+    }
+
+    /// <summary>Asks for something at the pretend Wix's control endpoints; without a path its switches are set.</summary>
+    public async Task<JsonElement> ControlAsync(string path, object body)
+    {
+        using var response = await _http.PostAsJsonAsync(new Uri(WixUrl, $"_control/{path}".TrimEnd('/')), body);
+        return await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>();
     }
 
     /// <summary>Asks Wix whose token this is.</summary>
@@ -95,6 +121,8 @@ public sealed partial class LocalProgram : IAsyncLifetime
 
         throw new InvalidOperationException("The program ended.");
     }
+
+    private static async Task<Uri> AddressAsync(Process process) => new(new Uri(await LineAsync(process, TokenLine())), "/");
 
     public static async Task EndAsync(Process process)
     {

@@ -57,10 +57,9 @@ public sealed partial class HttpApiTests
     public async Task Errors_are_the_documented_ones()
     {
         List<string> made = [];
-        foreach (var problem in typeof(Problems).GetMethods(BindingFlags.Public | BindingFlags.Static).SelectMany(Answers))
+        foreach (var method in typeof(Problems).GetMethods(BindingFlags.Public | BindingFlags.Static))
         {
-            var (status, body) = await ExecuteAsync(problem);
-            made.Add($"{status} {JsonDocument.Parse(body).RootElement.GetProperty("code").GetString()}");
+            made.AddRange((await ExecuteAllAsync(method)).Select(answer => $"{answer.Status} {JsonDocument.Parse(answer.Body).RootElement.GetProperty("code").GetString()}"));
         }
 
         AssertSame(Repository.Table(Document, "## Errors").Select(row => $"{row[0]} {row[1]}"), made.Distinct());
@@ -74,11 +73,10 @@ public sealed partial class HttpApiTests
     [Fact]
     public async Task Pages_are_the_documented_ones()
     {
-        var stopped = typeof(InstallEndpoints).GetMethod("Stopped", BindingFlags.NonPublic | BindingFlags.Static)!;
         List<string> made = [];
         foreach (var problem in Enum.GetValues<InstallProblem>())
         {
-            made.Add($"{(await ExecuteAsync((IResult)stopped.Invoke(null, [problem])!)).Status} {Words.Of(problem)}");
+            made.Add($"{await StatusOfPageAsync(problem)} {Words.Of(problem)}");
         }
 
         AssertSame(Repository.Table(Document, "## Pages").Select(row => $"{row[0]} {row[1]}"), made);
@@ -138,6 +136,25 @@ public sealed partial class HttpApiTests
         let trigger = method.GetParameters().Select(parameter => parameter.GetCustomAttribute<T>()).SingleOrDefault(each => each is not null)
         where name is not null && trigger is not null
         select (name, trigger);
+
+    /// <summary>The answers that a method of <see cref="Problems"/> makes.</summary>
+    internal static async Task<IReadOnlyList<(int Status, string Body)>> ExecuteAllAsync(MethodInfo problem)
+    {
+        List<(int Status, string Body)> answers = [];
+        foreach (var answer in Answers(problem))
+        {
+            answers.Add(await ExecuteAsync(answer));
+        }
+
+        return answers;
+    }
+
+    /// <summary>The status of a problem's page.</summary>
+    internal static async Task<int> StatusOfPageAsync(InstallProblem problem)
+    {
+        var stopped = typeof(InstallEndpoints).GetMethod("Stopped", BindingFlags.NonPublic | BindingFlags.Static)!;
+        return (await ExecuteAsync((IResult)stopped.Invoke(null, [problem])!)).Status;
+    }
 
     private static IEnumerable<IResult> Answers(MethodInfo method) =>
         method.GetParameters() is [{ ParameterType: var type }] && type == typeof(TokenResult)

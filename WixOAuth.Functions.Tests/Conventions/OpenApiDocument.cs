@@ -175,13 +175,15 @@ internal static partial class OpenApiDocument
 
     private static IEnumerable<(string Status, string Description, bool IsPage)> Errors(string errors)
     {
-        var isPage = errors == "page";
+        var isPage = errors.Contains("page", StringComparison.Ordinal);
         var rows = isPage ? Repository.Table(Source, "## Pages") : Repository.Table(Source, "## Errors");
-        var codes = Words().Matches(errors).Select(match => match.Value).ToHashSet(StringComparer.Ordinal);
-        var unknown = codes.Where(code => !isPage && rows.All(row => row[1] != code)).ToList();
+        var codes = errors == "all pages"
+            ? rows.Select(row => row[1]).ToHashSet(StringComparer.Ordinal)
+            : Words().Matches(errors).Select(match => match.Value).Where(word => word != "page").ToHashSet(StringComparer.Ordinal);
+        var unknown = codes.Where(code => rows.All(row => row[1] != code)).ToList();
         return unknown.Count > 0
-            ? throw new InvalidOperationException($"{Source}: not in the table below \"## Errors\": {string.Join(", ", unknown)}")
-            : rows.Where(row => isPage || codes.Contains(row[1]))
+            ? throw new InvalidOperationException($"{Source}: not in the table below \"{(isPage ? "## Pages" : "## Errors")}\": {string.Join(", ", unknown)}")
+            : rows.Where(row => codes.Contains(row[1]))
                 .GroupBy(row => row[0])
                 .Select(group => (group.Key, string.Join('\n', group.Select(row => $"`{row[1]}`: {row[2]}")), isPage));
     }

@@ -3,6 +3,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using Azure.Data.Tables;
 using Microsoft.Extensions.DependencyInjection;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
@@ -102,6 +103,20 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
         await TestBed.AssertProblemAsync(answer, 400, "invalid_request");
         Assert.Contains($" {name} ", (await TestBed.ReadJsonAsync(answer)).GetProperty("title").GetString(), StringComparison.Ordinal);
         Assert.Empty(await _bed.RowsAsync());
+    }
+
+    [Fact]
+    public async Task Every_function_with_a_key_refuses_an_unknown_parameter()
+    {
+        foreach (var row in Repository.Table("docs/http-api.md", "## Functions").Where(row => row[3] == "yes"))
+        {
+            var path = row[2]["/api/".Length..].Replace("{instanceId}", Guid.NewGuid().ToString(), StringComparison.Ordinal);
+            using var body = JsonContent.Create(new { customer = "acme" });
+            using var answer = await _bed.CallAsync(new HttpMethod(row[1]), $"{path}?colour=blue", row[1] is "PUT" or "POST" ? body : null);
+
+            await TestBed.AssertProblemAsync(answer, 400, "invalid_request");
+            Assert.Contains(" colour ", (await TestBed.ReadJsonAsync(answer)).GetProperty("title").GetString(), StringComparison.Ordinal);
+        }
     }
 
     [Theory]

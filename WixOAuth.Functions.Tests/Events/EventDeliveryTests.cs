@@ -253,6 +253,32 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task All_parked_events_become_due_however_many_they_are()
+    {
+        const int Count = 10_500;
+        for (var number = 0; number < Count; number++)
+        {
+            await ConnectAsync();
+        }
+
+        foreach (var waiting in await _store.ReadWaitingAsync(None).ToListAsync())
+        {
+            await _store.TrySaveAsync(waiting, waiting with { Attempts = 1, ParkedAt = _clock.GetUtcNow() }, None);
+        }
+
+        _clock.Advance(TimeSpan.FromMinutes(1));
+        using var telemetry = new Telemetry(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
+        var parked = new ParkedEvents(_store, _clock, telemetry, _logs.For<ParkedEvents>());
+        Assert.True(await parked.IsAnyAsync(None));
+
+        Assert.Equal(Count, await parked.RedeliverAsync(None));
+
+        Assert.False(await parked.IsAnyAsync(None));
+        Assert.Equal(Count, await _store.ReadWaitingAsync(None).CountAsync(each => each.Attempts == 0));
+        Assert.Equal(0, await parked.RedeliverAsync(None));
+    }
+
+    [Fact]
     public async Task Parked_events_are_removed_after_30_days()
     {
         var stored = await ConnectAsync();

@@ -6,8 +6,10 @@ namespace WixOAuth.Events;
 /// <summary>The events whose delivery was given up: counted, made due again, and removed after <see cref="DeliveryPolicy.ParkedFor"/>.</summary>
 public sealed class ParkedEvents
 {
-    // Bounds one request or run; the next one goes on.
+    // Bounds what is held in memory at once.
     private const int Batch = 10_000;
+
+    private const int Concurrency = 16;
 
     private static readonly TimeSpan KeptFor = TimeSpan.FromMinutes(1);
 
@@ -26,14 +28,29 @@ public sealed class ParkedEvents
     /// <exception cref="StorageUnavailableException">The storage fails; some may be due already.</exception>
     public async Task<int> RedeliverAsync(CancellationToken cancellationToken)
     {
-        var count = 0;
-        var now = _time.GetUtcNow();
-        foreach (var each in await _outbox.ReadParkedAsync(Batch, cancellationToken))
+        var (count, now) = (0, _time.GetUtcNow());
+        int before;
+        IReadOnlyList<OutboxEvent> parked;
+        do
         {
-            var due = each with { ParkedAt = null, Attempts = 0, RetryAt = null, Lease = null, WaitingSince = now };
-            count += await _outbox.TrySaveAsync(each, due, cancellationToken) is null ? 0 : 1;
-        }
+            (before, parked) = (count, await _outbox.ReadParkedAsync(Batch, cancellationToken));
 
+            // In order for each instance, so that no later event is sent while an earlier one is still parked. An event that
+            // waits since now was made due before, sent and parked again.
+            await Parallel.ForEachAsync(
+                parked.Where(each => each.WaitingSince != now).GroupBy(each => each.InstanceId),
+                new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
+                async (events, token) =>
+                {
+                    foreach (var each in events)
+                    {
+                        Interlocked.Add(ref count, await TryMakeDueAsync(each, now, token) ? 1 : 0);
+                    }
+                });
+        }
+        while (parked.Count == Batch && count > before);
+
+        _last = null;
         _logger.EventsRedelivered(count);
         return count;
     }
@@ -72,6 +89,12 @@ public sealed class ParkedEvents
         }
 
         return old.Count;
+    }
+
+    private async Task<bool> TryMakeDueAsync(OutboxEvent parked, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var due = parked with { ParkedAt = null, Attempts = 0, RetryAt = null, Lease = null, WaitingSince = now };
+        return await _outbox.TrySaveAsync(parked, due, cancellationToken) is not null;
     }
 
     private sealed record Finding(long At, bool IsAny);

@@ -40,7 +40,8 @@ internal abstract class Answer(int statusCode) : IResult
 internal sealed class EmptyAnswer(int statusCode) : Answer(statusCode);
 
 /// <summary>JSON as the contract names it: snake_case, UTF-8.</summary>
-internal sealed class JsonAnswer<T>(int statusCode, T body, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type) : Answer(statusCode)
+internal sealed class JsonAnswer<T>(T body, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, int statusCode = StatusCodes.Status200OK)
+    : Answer(statusCode)
 {
     protected override Task WriteAsync(HttpResponse response) =>
         WriteAsync(response, "application/json; charset=utf-8", JsonSerializer.SerializeToUtf8Bytes(body, type));

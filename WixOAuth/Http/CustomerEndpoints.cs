@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
-using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
@@ -32,7 +31,7 @@ public sealed class CustomerEndpoints(InstanceLife life, InstallLinkService link
 
         // App URL and Redirect URL are neighbours; the Host header of a request is anybody's word.
         var url = new Uri(settings.Wix.RedirectUrl, $"install?start={start}");
-        return new JsonAnswer<LinkBody>(201, new LinkBody(url.AbsoluteUri, expiresOn), Json.Default.LinkBody);
+        return new JsonAnswer<LinkBody>(new LinkBody(url.AbsoluteUri, expiresOn), Json.Default.LinkBody, StatusCodes.Status201Created);
     });
 
     /// <summary><c>PUT /api/instances/{instanceId}/customer</c>: see the contract's <c>SetCustomer</c>.</summary>
@@ -57,7 +56,7 @@ public sealed class CustomerEndpoints(InstanceLife life, InstallLinkService link
         return await life.SetCustomerAsync(id, body.Customer, cancellationToken) switch
         {
             null => Problems.UnknownInstance(),
-            { Status: InstanceStatus.Removed } => Problems.Of(new TokenResult.Removed()),
+            { Status: InstanceStatus.Removed } => Problems.AppRemoved(),
             _ => new EmptyAnswer(StatusCodes.Status204NoContent),
         };
     });

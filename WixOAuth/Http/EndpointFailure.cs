@@ -14,6 +14,7 @@ internal static partial class EndpointFailure
     /// <summary>Nobody reads this answer.</summary>
     public const int ClientClosedRequest = StatusCodes.Status499ClientClosedRequest;
 
+    /// <summary>For an answer that comes of storage or secrets.</summary>
     public static async Task<IResult> GuardAsync(this ILogger logger, Func<Task<IResult>> answer)
     {
         try
@@ -31,9 +32,31 @@ internal static partial class EndpointFailure
         }
         catch (Exception exception)
         {
-            logger.Unexpected(exception.GetType().Name, exception.StackTrace);
-            return Problems.Unexpected();
+            return logger.Failed(exception);
         }
+    }
+
+    /// <summary>For an answer that needs neither storage nor secrets, or says itself what is wrong with them.</summary>
+    public static async Task<IResult> GuardUnexpectedAsync(this ILogger logger, Func<Task<IResult>> answer)
+    {
+        try
+        {
+            return await answer();
+        }
+        catch (OperationCanceledException)
+        {
+            return new EmptyAnswer(ClientClosedRequest);
+        }
+        catch (Exception exception)
+        {
+            return logger.Failed(exception);
+        }
+    }
+
+    private static IResult Failed(this ILogger logger, Exception exception)
+    {
+        logger.Unexpected(exception.GetType().Name, exception.StackTrace);
+        return Problems.Unexpected();
     }
 
     [LoggerMessage(301, LogLevel.Error, "A request could not be served: {Error}")]

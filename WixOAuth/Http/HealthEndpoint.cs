@@ -7,9 +7,11 @@ namespace WixOAuth.Http;
 public sealed class HealthEndpoint(HealthChecks checks, ILogger<HealthEndpoint> logger)
 {
     /// <summary><c>GET /api/health</c>: see the contract's <c>Health</c>.</summary>
-    public Task<IResult> Health(CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    public Task<IResult> Health(CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
         var finding = await checks.FindAsync(cancellationToken);
-        return new JsonAnswer<HealthBody>(finding.Status == HealthChecks.Healthy ? 200 : 503, finding, Json.Default.HealthBody);
+        return finding.Status == HealthChecks.Healthy
+            ? new JsonAnswer<HealthBody>(finding, Json.Default.HealthBody)
+            : new JsonAnswer<HealthBody>(finding, Json.Default.HealthBody, StatusCodes.Status503ServiceUnavailable);
     });
 }

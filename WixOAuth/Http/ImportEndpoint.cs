@@ -40,11 +40,10 @@ public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILo
 
     private static IResult Answer(InstanceId id, ImportResult result) => result switch
     {
-        ImportResult.Done { Outcome: ImportOutcome.Removed } => Problems.Of(new Tokens.TokenResult.Removed()),
-        ImportResult.Done { Outcome: var outcome } => new JsonAnswer<ImportBody>(
-            outcome == ImportOutcome.Imported ? StatusCodes.Status201Created : StatusCodes.Status200OK,
-            new ImportBody(id.ToString(), Words.Of(outcome)),
-            Json.Default.ImportBody),
+        ImportResult.Done { Outcome: ImportOutcome.Removed } => Problems.AppRemoved(),
+        ImportResult.Done { Outcome: ImportOutcome.Imported } => new JsonAnswer<ImportBody>(
+            new ImportBody(id.ToString(), Words.Of(ImportOutcome.Imported)), Json.Default.ImportBody, StatusCodes.Status201Created),
+        ImportResult.Done { Outcome: var outcome } => new JsonAnswer<ImportBody>(new ImportBody(id.ToString(), Words.Of(outcome)), Json.Default.ImportBody),
         ImportResult.TokenRequired => Problems.InvalidRequest("refresh_token should be given: the settings forbid client credentials."),
         ImportResult.WixUnavailable { RetryAfter: var wait } => Problems.WixUnavailable(wait),
         _ => Problems.ImportRejected(),

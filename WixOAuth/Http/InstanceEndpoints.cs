@@ -28,7 +28,7 @@ public sealed class InstanceEndpoints(
         }
 
         return await store.FindAsync(id, cancellationToken) is { } stored
-            ? new JsonAnswer<InstanceBody>(200, BodyOf(stored.Instance), Json.Default.InstanceBody)
+            ? new JsonAnswer<InstanceBody>(BodyOf(stored.Instance), Json.Default.InstanceBody)
             : Problems.UnknownInstance();
     });
 
@@ -67,7 +67,6 @@ public sealed class InstanceEndpoints(
             ? await store.ListAsync(status, after, limit, cancellationToken)
             : await store.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
         return new JsonAnswer<InstanceListBody>(
-            200,
             new InstanceListBody([.. page.Instances.Select(BodyOf)], page.Last is { } end ? ListCursor.Write(list, end) : null),
             Json.Default.InstanceListBody);
     });

@@ -9,7 +9,7 @@ public sealed class OpenApiEndpoint(ILogger<OpenApiEndpoint> logger)
     private static readonly Lazy<byte[]> s_document = new(Read);
 
     /// <summary><c>GET /api/openapi.json</c>: see the contract's <c>OpenApi</c>.</summary>
-    public Task<IResult> OpenApi() => logger.GuardAsync(() => Task.FromResult<IResult>(new OpenApiAnswer(s_document.Value)));
+    public Task<IResult> OpenApi() => logger.GuardUnexpectedAsync(() => Task.FromResult<IResult>(new OpenApiAnswer(s_document.Value)));
 
     private static byte[] Read()
     {

@@ -16,6 +16,8 @@ internal static class Problems
 
     public static IResult UnknownInstance() => new ProblemAnswer(404, "unknown_instance", "No such instance is installed.");
 
+    public static IResult AppRemoved() => new ProblemAnswer(410, "app_removed", "The app was removed from this site.");
+
     public static IResult StorageUnavailable(TimeSpan retryAfter) =>
         new ProblemAnswer(503, "storage_unavailable", "The token storage is not available at the moment.", retryAfter);
 
@@ -31,7 +33,7 @@ internal static class Problems
     public static IResult Of(TokenResult result) => result switch
     {
         TokenResult.Unknown => UnknownInstance(),
-        TokenResult.Removed => new ProblemAnswer(410, "app_removed", "The app was removed from this site."),
+        TokenResult.Removed => AppRemoved(),
         TokenResult.ReinstallRequired => new ProblemAnswer(
             409, "reinstall_required", "Wix no longer accepts this installation: the site's owner has to install the app again."),
         TokenResult.StorageUnavailable storage => StorageUnavailable(storage.RetryAfter),

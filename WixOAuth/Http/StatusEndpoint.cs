@@ -31,11 +31,11 @@ public sealed class StatusEndpoint(
     private const string KeyInAddress = "A key does not belong in an address: send it in the header x-functions-key.";
 
     /// <summary><c>GET /api/status</c>: see the contract's <c>Status</c>.</summary>
-    public Task<IResult> Status(HttpRequest request) => logger.GuardAsync(() => Task.FromResult(
+    public Task<IResult> Status(HttpRequest request) => logger.GuardUnexpectedAsync(() => Task.FromResult(
         !HasKeyInAddress(request)
-            ? new OperatorsPage(200, StatusPage.Shell, StatusPage.ContentSecurityPolicy)
+            ? new OperatorsPage(StatusPage.Shell, StatusPage.ContentSecurityPolicy)
             : request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
-                ? new OperatorsPage(400, StatusPage.KeyInAddress, $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'")
+                ? new OperatorsPage(StatusPage.KeyInAddress, $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'", StatusCodes.Status400BadRequest)
                 : Problems.InvalidRequest(KeyInAddress)));
 
     /// <summary><c>GET /api/status/view</c>: see the contract's <c>StatusView</c>.</summary>
@@ -75,7 +75,7 @@ public sealed class StatusEndpoint(
                 await FindTroublesAsync(cancellationToken),
                 await events.GetAsync(isAnew, cancellationToken),
                 settings.Events.Url is not null));
-        return new OperatorsPage(200, html, StatusPage.ContentSecurityPolicy);
+        return new OperatorsPage(html, StatusPage.ContentSecurityPolicy);
     });
 
     private async Task<IReadOnlyList<string>> FindTroublesAsync(CancellationToken cancellationToken) =>
@@ -165,7 +165,7 @@ public sealed class StatusEndpoint(
 }
 
 /// <summary>A page for operators, or a part of it: never framed, alone in its window.</summary>
-internal sealed class OperatorsPage(int statusCode, string html, string policy) : Answer(statusCode)
+internal sealed class OperatorsPage(string html, string policy, int statusCode = StatusCodes.Status200OK) : Answer(statusCode)
 {
     protected override Task WriteAsync(HttpResponse response)
     {

@@ -36,7 +36,7 @@ public sealed class TokenEndpoints(TokenService tokenService, TimeProvider time,
             ? TokenRequirements.Default
             : TokenRequirements.LivingFor(minTtl ?? TokenRequirements.DefaultMinTtl, rejected);
         return await tokenService.GetTokenAsync(id, demand, cancellationToken) is var result && result is TokenResult.Token token
-            ? new JsonAnswer<TokenBody>(200, BodyOf(token), Json.Default.TokenBody)
+            ? new JsonAnswer<TokenBody>(BodyOf(token), Json.Default.TokenBody)
             : Problems.Of(result);
     });
 

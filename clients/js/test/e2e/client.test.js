@@ -1,6 +1,6 @@
 // The client with the real service, the pretend Wix and Wix's SDK.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, mock, test } from 'node:test';
 import { createClient } from '@wix/sdk';
 import { WixOAuthClient } from '../../src/index.js';
 import { KEY, Program } from './program.js';
@@ -73,6 +73,64 @@ test('hits reach neither the service nor Wix', async () => {
   assert.ok(before > start);
   await Promise.all(Array.from({ length: 1000 }, () => counting.getToken(instanceId)));
   assert.deepEqual([await wixCalls(), requests], [before, 1]);
+});
+
+test('no caller fails while its token lives, though the service is killed for a minute', async (t) => {
+  const instanceId = await program.install();
+  let service = await program.startService();
+  t.after(() => service.stop());
+  const { url } = service;
+  const wire = { asked: 0, answered: 0, ended: 0, gate: Promise.resolve() };
+  const client = new WixOAuthClient({
+    url,
+    key: KEY,
+    fetch: async (...args) => {
+      wire.asked++;
+      await wire.gate;
+      try {
+        const response = await fetch(...args);
+        wire.answered++;
+        return response;
+      } finally {
+        wire.ended++;
+      }
+    },
+  });
+  const call = () => Promise.all(Array.from({ length: 50 }, () => client.getToken(instanceId)));
+  const until = async (condition) => {
+    while (!condition()) {
+      await call();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  t.after(() => mock.timers.reset());
+  await call();
+
+  // 40 % of its life is left: it is refreshed in the background, by a request that meets the kill.
+  mock.timers.tick(180_000);
+  let killed;
+  wire.gate = new Promise((resolve) => (killed = resolve));
+  await call();
+  assert.deepEqual([wire.asked, wire.answered], [2, 1]);
+  let isGone = false;
+  await Promise.all([service.stop('SIGKILL').then(() => (isGone = true)), until(() => isGone)]);
+  killed();
+  for (let second = 0; second < 60; second++) {
+    await call();
+    await until(() => wire.ended === wire.asked);
+    mock.timers.tick(1_000);
+  }
+
+  assert.ok(wire.asked > 3 && wire.asked < 20, `${wire.asked} requests`);
+  assert.equal(wire.answered, 1);
+  service = await program.startService(url);
+  mock.timers.tick(15_000);
+  await until(() => wire.answered === 2);
+
+  // The token from before the outage would be dead by now.
+  mock.timers.tick(60_000);
+  await call();
 });
 
 test('errors carry the problem\'s code', async () => {

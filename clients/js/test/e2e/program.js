@@ -16,10 +16,10 @@ export class Program {
   #process;
   #folder;
 
-  static async start(settings = {}) {
+  static async start(settings = {}, url = undefined) {
     const program = new Program();
     program.#folder = mkdtempSync(join(tmpdir(), 'wixoauth-js-'));
-    const url = `http://localhost:${await freePort()}`;
+    url ??= `http://localhost:${await freePort()}`;
     const inherited = Object.entries(process.env).filter(([name]) => !/^(Wix|Tables|Tokens|KeyVault|Functions|Local|Logging|ASPNETCORE)__/i.test(name));
     program.#process = spawn('dotnet', [assembly()], {
       cwd: program.#folder,
@@ -42,6 +42,11 @@ export class Program {
       await program.stop();
       throw error;
     }
+  }
+
+  /** Starts the service alone, on this program's storage and pretend Wix: a process that a test may kill. */
+  startService(url) {
+    return Program.start({ Local__SettingsFile: join(this.#folder, 'settings.json') }, url);
   }
 
   /** A whole install in a browser of its own. */
@@ -82,10 +87,10 @@ export class Program {
     }
   }
 
-  async stop() {
+  async stop(signal = 'SIGTERM') {
     if (this.#process.exitCode === null && this.#process.signalCode === null) {
       const exited = once(this.#process, 'exit');
-      this.#process.kill('SIGTERM');
+      this.#process.kill(signal);
       await exited;
     }
 
