@@ -34,13 +34,12 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal("DENY", TestBed.Header(response, "X-Frame-Options"));
         var installer = _bed.Wix.InstallerUrl.GetLeftPart(UriPartial.Authority);
         Assert.Matches(
-            $"^default-src 'none'; style-src 'sha256-[^']+'; base-uri 'none'; form-action 'self' {Regex.Escape(installer)}; frame-ancestors 'none'$",
+            $"^default-src 'none'; style-src 'sha256-[^']+'; script-src 'sha256-[^']+'; base-uri 'none'; form-action 'self' {Regex.Escape(installer)}; frame-ancestors 'none'$",
             TestBed.Header(response, "Content-Security-Policy"));
         var page = await response.Content.ReadAsStringAsync();
         Assert.Contains("<h1>Connect a Wix site to <bdi>Acme &amp; S&#xF8;ns &lt;Ltd&gt;</bdi></h1>", page, StringComparison.Ordinal);
         Assert.DoesNotContain("acme", page, StringComparison.Ordinal);
-        Assert.DoesNotContain("<script", page, StringComparison.Ordinal);
-        Assert.Equal(1, Regex.Count(page, "<button"));
+        Assert.Equal((1, 1), (Regex.Count(page, "<script"), Regex.Count(page, "<button")));
         Assert.Empty(_browser.Cookies);
         Assert.Empty(await _bed.RowsAsync());
         Assert.Empty(_bed.Wix.Control.Calls);
