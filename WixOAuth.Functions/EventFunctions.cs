@@ -10,5 +10,5 @@ public sealed class EventFunctions(EventEndpoints endpoints)
     [Function(nameof(RedeliverEvents))]
     public Task<IResult> RedeliverEvents(
         [HttpTrigger(AuthorizationLevel.Function, "post", Route = "events/redeliver")] HttpRequest request, CancellationToken cancellationToken) =>
-        endpoints.RedeliverEvents(cancellationToken);
+        endpoints.RedeliverEvents(request, cancellationToken);
 }

@@ -8,8 +8,9 @@ namespace WixOAuth.Http;
 public sealed class EventEndpoints(ParkedEvents parked, ILogger<EventEndpoints> logger)
 {
     /// <summary><c>POST /api/events/redeliver</c>: see the contract's <c>RedeliverEvents</c>.</summary>
-    public Task<IResult> RedeliverEvents(CancellationToken cancellationToken) => logger.GuardAsync(async () =>
-        new JsonAnswer<RedeliveryBody>(
+    public Task<IResult> RedeliverEvents(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+        Parameters.RefuseUnknown(request)
+        ?? new JsonAnswer<RedeliveryBody>(
             StatusCodes.Status202Accepted,
             new RedeliveryBody(await parked.RedeliverAsync(cancellationToken)),
             Json.Default.RedeliveryBody));
