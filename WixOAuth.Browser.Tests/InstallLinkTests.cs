@@ -60,6 +60,28 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
         await Assertions.Expect(Page.FrameLocator("iframe").GetByRole(AriaRole.Button)).ToHaveCountAsync(0);
     }
 
+    // A page that asks for a double click and closes its window, or leaves for the link, at the first click of it.
+    [SkippableFact]
+    public async Task A_click_that_was_meant_for_another_page_does_not_press_the_button()
+    {
+        await Page.Clock.InstallAsync();
+        await Page.Clock.PauseAtAsync(Bed.Clock.GetUtcNow().AddHours(1).UtcDateTime);
+        await Page.GotoAsync(await Bed.CreateLinkAsync("attacker"));
+        var button = Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" });
+
+        await button.ClickAsync(new() { Force = true });
+        await AssertHeadingAsync(Page, "Connect a Wix site to attacker");
+        await Page.Clock.RunForAsync(1_000);
+        await Page.EvaluateAsync("dispatchEvent(new FocusEvent('focus'))");
+        await button.ClickAsync(new() { Force = true });
+        await AssertHeadingAsync(Page, "Connect a Wix site to attacker");
+        Assert.Empty(await Bed.RowsAsync());
+
+        await Page.Clock.RunForAsync(1_000);
+        await button.ClickAsync();
+        await AssertHeadingAsync(Page, "Where should Your app go?");
+    }
+
     [SkippableFact]
     public async Task The_pages_of_a_link_are_accessible()
     {
@@ -67,6 +89,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
         var link = await Bed.CreateLinkAsync("acme", "Acme Web Studio & Sons");
         await Page.GotoAsync(link);
         await AssertHeadingAsync(Page, "Connect a Wix site to Acme Web Studio & Sons");
+        await Assertions.Expect(Page.GetByRole(AriaRole.Button)).ToBeEnabledAsync();
         await Axe.AssertAccessibleAsync(Page, "install-link");
         await Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" }).ClickAsync();
         await AssertHeadingAsync(Page, "Where should Your app go?");
@@ -74,6 +97,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
         // Back, and pressed again.
         await Page.GoBackAsync();
         ExpectFailedLoad(400, "Bad Request", "/api/install");
+        await Assertions.Expect(Page.GetByRole(AriaRole.Button)).ToBeEnabledAsync();
         await Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" }).ClickAsync();
         await AssertHeadingAsync(Page, "You have confirmed this link already");
         await Axe.AssertAccessibleAsync(Page, "install-link-used-here");

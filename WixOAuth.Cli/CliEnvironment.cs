@@ -29,6 +29,15 @@ internal sealed class CliEnvironment
         IsInteractive = !Console.IsInputRedirected && !Console.IsErrorRedirected,
     };
 
-    /// <summary>Prints a line to the terminal as it is.</summary>
-    public void Say(string line) => Terminal.WriteLine(line);
+    /// <summary>Prints a line to the terminal, without what a terminal would execute.</summary>
+    public void Say(string line) => Terminal.WriteLine(Printable(line));
+
+    /// <summary>
+    /// Replaces control characters and changes of direction: lines also hold texts of files, copies and services, and an
+    /// escape sequence in one could rewrite what the operator reads.
+    /// </summary>
+    public static string Printable(string text) => text.Any(IsUnsafe) ? string.Concat(text.Select(c => IsUnsafe(c) ? '\uFFFD' : c)) : text;
+
+    private static bool IsUnsafe(char c) =>
+        (char.IsControl(c) && c is not ('\n' or '\t')) || c is (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069');
 }

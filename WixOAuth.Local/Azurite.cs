@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
+using System.Security.Cryptography;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Local;
@@ -14,9 +15,9 @@ namespace WixOAuth.Local;
 /// </remarks>
 public sealed class Azurite : IAsyncDisposable
 {
-    // The account that every emulator of Azure Storage has; Microsoft publishes its key.
+    // The account that every emulator of Azure Storage has. Not with the key that Microsoft publishes: with it any other
+    // user of this machine could read and write the tables.
     private const string Account = "devstoreaccount1";
-    private const string Key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
     private static readonly TimeSpan s_startsWithin = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_endsWithin = TimeSpan.FromSeconds(10);
@@ -24,13 +25,13 @@ public sealed class Azurite : IAsyncDisposable
     private readonly Process _process;
     private readonly FileStream _lock;
 
-    private Azurite(Process process, FileStream @lock, AzuritePorts ports)
+    private Azurite(Process process, FileStream @lock, string key, AzuritePorts ports)
     {
         _process = process;
         _lock = @lock;
         var queue = ports.Queue is { } port ? $"QueueEndpoint=http://127.0.0.1:{port}/{Account};" : "";
         ConnectionString = new ConnectionString(
-            $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={Key};"
+            $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={key};"
             + $"TableEndpoint=http://127.0.0.1:{ports.Table}/{Account};BlobEndpoint=http://127.0.0.1:{ports.Blob}/{Account};{queue}");
     }
 
@@ -65,11 +66,12 @@ public sealed class Azurite : IAsyncDisposable
     {
         var script = FindScript();
         var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
+        var key = Convert.ToBase64String(RandomNumberGenerator.GetBytes(64));
         Process? process = null;
         try
         {
-            process = Start(script, dataFolder, savesMeanwhile, withQueues);
-            return new Azurite(process, @lock, await ReadPortsAsync(process, cancellationToken));
+            process = Start(script, dataFolder, key, savesMeanwhile, withQueues);
+            return new Azurite(process, @lock, key, await ReadPortsAsync(process, cancellationToken));
         }
         catch
         {
@@ -120,11 +122,12 @@ public sealed class Azurite : IAsyncDisposable
         }
     }
 
-    private static Process Start(string script, string dataFolder, bool savesMeanwhile, bool withQueues)
+    private static Process Start(string script, string dataFolder, string key, bool savesMeanwhile, bool withQueues)
     {
         var start = new ProcessStartInfo("node")
         {
             ArgumentList = { script, Path.GetFullPath(dataFolder) },
+            Environment = { ["AZURITE_ACCOUNTS"] = $"{Account}:{key}" },
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,

@@ -64,7 +64,14 @@ function readSettings() {
   const file = existsSync(own) ? own : join(root, 'local.settings.sample.json');
   try {
     const values = Object.entries(JSON.parse(readFileSync(file, 'utf8')).Values ?? {}).filter(([, value]) => value !== '');
-    return { ...Object.fromEntries(values), ...process.env };
+    const settings = { ...Object.fromEntries(values), ...process.env };
+
+    // The service takes their names in any case and with colons. An app id that is not seen here would be served without keys.
+    for (const name of ['Wix__AppId', 'Tables__ConnectionString', 'Tables__ServiceUri']) {
+      settings[name] ??= Object.entries(settings).find(([other, value]) => other.replaceAll(':', '__').toLowerCase() === name.toLowerCase() && value)?.[1];
+    }
+
+    return settings;
   } catch {
     // What is wrong with it is not said: it may be a secret.
     end(1, `${file} cannot be read, or is not JSON.`);

@@ -80,7 +80,7 @@ internal static class ImportCommand
     {
         foreach (var failure in summary.Failures.OrderBy(failure => failure.Line))
         {
-            results.Write($"line {failure.Line}: {failure.InstanceId} {failure.Code}: {failure.Message}", failure);
+            results.Write($"line {failure.Line}: {(failure.InstanceId.Length > 0 ? $"{failure.InstanceId} " : "")}{failure.Code}: {failure.Message}", failure);
         }
 
         var outcomes = string.Join(", ", summary.Outcomes.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Value:N0} {pair.Key}")));

@@ -3,7 +3,10 @@ using CsvHelper;
 
 namespace WixOAuth.Cli.Import;
 
-/// <summary>A CSV file with what became of each line, in the order of the answers. It holds no token.</summary>
+/// <summary>
+/// A CSV file with what became of each line, in the order of the answers. It holds no token, and nothing that a spreadsheet
+/// would run as a formula.
+/// </summary>
 internal sealed class ImportReport : IDisposable
 {
     private readonly CsvWriter _csv;
@@ -11,7 +14,7 @@ internal sealed class ImportReport : IDisposable
 
     public ImportReport(string path)
     {
-        _csv = CsvWriter.Create(File.Create(path), CsvWriterOptions.Default, leaveOpen: false);
+        _csv = CsvWriter.Create(File.Create(path), CsvWriterOptions.Default with { Injection = CsvInjection.Escape }, leaveOpen: false);
         _csv.WriteRecord("line", "instance_id", "outcome", "code", "message");
     }
 

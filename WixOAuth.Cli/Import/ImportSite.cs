@@ -25,7 +25,8 @@ internal sealed record ImportSite(
         var time = field(ImportField.ConsentedAt)?.Trim() is { Length: > 0 } at ? at : null;
         var consentedAt = time is null ? null : ReadTime(time);
         string? problem = null;
-        if (!Instances.InstanceId.TryParse(id, out var instance))
+        var hasId = Instances.InstanceId.TryParse(id, out var instance);
+        if (!hasId)
         {
             problem = id.Length == 0 ? "no instance id" : "the instance id is not a GUID with hyphens";
         }
@@ -39,11 +40,12 @@ internal sealed record ImportSite(
         }
         else if (time is not null && consentedAt is null)
         {
-            problem = "the time of the consent is neither ISO 8601 nor a Unix time";
+            problem = "the time of the consent is neither ISO 8601 nor a Unix time, or it is before 1970";
         }
 
+        // What is no id is not shown: where two columns were swapped it is a token.
         return new ImportSite(
-            line, problem is null ? instance.ToString() : id[..Math.Min(id.Length, 36)], string.IsNullOrWhiteSpace(token) ? null : new RefreshToken(token.Trim()), customer, consentedAt, problem);
+            line, hasId ? instance.ToString() : "", string.IsNullOrWhiteSpace(token) ? null : new RefreshToken(token.Trim()), customer, consentedAt, problem);
     }
 
     /// <summary>For a line that cannot be read at all.</summary>
@@ -60,7 +62,10 @@ internal sealed record ImportSite(
                 : null;
         }
 
-        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time) ? time : null;
+        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time)
+            && time >= DateTimeOffset.UnixEpoch
+                ? time
+                : null;
     }
 }
 

@@ -33,10 +33,10 @@ public sealed class ImportFileTests : IDisposable
     [Fact]
     public async Task A_line_that_cannot_be_sent_is_named_by_its_number_and_never_quoted()
     {
-        var sites = await ReadAsync($"instanceId,note,refreshToken,consentedAt\n{One},\"two\nlines\",s3cret-1,\nnot-a-guid,,s3cret-2,\n{Two},,,\n{Two},,s3cret-3,yesterday\n{Two},s3cret-4\n{Two},,s3cret-5,2026-01-02\n");
+        var sites = await ReadAsync($"instanceId,note,refreshToken,consentedAt\n{One},\"two\nlines\",s3cret-1,\nnot-a-guid,,s3cret-2,\n{Two},,,\n{Two},,s3cret-3,yesterday\n{Two},s3cret-4\n{Two},,s3cret-5,2026-01-02\n{Two},,s3cret-6,0001-01-01 00:00:00\n");
 
-        Assert.Equal([2L, 4, 5, 6, 7, 8], sites.Select(site => site.Line));
-        Assert.Equal([true, false, false, false, false, true], sites.Select(site => site.Problem is null));
+        Assert.Equal([2L, 4, 5, 6, 7, 8, 9], sites.Select(site => site.Line));
+        Assert.Equal([true, false, false, false, false, true, false], sites.Select(site => site.Problem is null));
         Assert.All(sites, site => Assert.DoesNotContain("s3cret", $"{site} {site.Problem}", StringComparison.Ordinal));
     }
 

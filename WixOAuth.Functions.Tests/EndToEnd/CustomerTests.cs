@@ -84,6 +84,15 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
         await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"instances?cursor={cursor}"), 400, "invalid_request");
     }
 
+    [Fact]
+    public async Task An_empty_customer_does_not_list_the_sites_of_all_customers()
+    {
+        await _bed.InstallForAsync("acme");
+
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, "instances?customer="), 400, "invalid_request");
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, "instances?customer"), 400, "invalid_request");
+    }
+
     [Theory]
     [InlineData("GET", "instances?customr=acme", "customr")]
     [InlineData("GET", "instances?status=active&x=1", "x")]
@@ -94,6 +103,8 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("DELETE", "instances/00000000-0000-4000-8000-000000000001?dry-run=true", "dry-run")]
     [InlineData("PUT", "instances/00000000-0000-4000-8000-000000000001/customer?customer=acme", "customer")]
     [InlineData("POST", "install-links?customer=acme", "customer")]
+    [InlineData("PUT", "instances/00000000-0000-4000-8000-000000000001?refresh-token=x", "refresh-token")]
+    [InlineData("POST", "events/redeliver?instance=1", "instance")]
     [InlineData("GET", "status/view?q=acme", "q")]
     public async Task An_unknown_parameter_is_refused_and_named(string method, string path, string name)
     {

@@ -116,11 +116,13 @@ public sealed class ImportInstanceTests(AzuriteFixture azurite)
     [InlineData("{\"customer\":\"a\\u0007\"}")]
     [InlineData("{\"consented_at\":\"yesterday\"}")]
     [InlineData("{\"consented_at\":\"2999-01-01T00:00:00Z\"}")]
+    [InlineData("{\"consented_at\":\"0001-01-01T00:00:00Z\"}")]
     public async Task A_body_that_is_not_as_described_is_400(string body)
     {
         await using var bed = await TestBed.StartAsync(azurite);
         using var content = new StringContent(body, Encoding.UTF8, "application/json");
         await TestBed.AssertProblemAsync(await bed.CallAsync(HttpMethod.Put, $"instances/{Guid.NewGuid()}", content), 400, "invalid_request");
+        Assert.Empty(bed.Wix.Control.Calls);
     }
 
     [Theory]

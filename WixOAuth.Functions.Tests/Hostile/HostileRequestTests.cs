@@ -105,6 +105,26 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
         await AssertNothingHappenedAsync();
     }
 
+    // A page on a neighbouring host of the same domain can set such names, which no browser takes for a __Host- cookie.
+    [Theory]
+    [InlineData("\u2000")]
+    [InlineData("\u00a0")]
+    [InlineData("\u3000")]
+    [InlineData("\u2028")]
+    [InlineData("\u0085")]
+    public async Task A_cookie_whose_name_begins_with_a_Unicode_space_is_not_ours(string space)
+    {
+        var (state, cookie) = await BeginAsync();
+        var planted = Encoding.Latin1.GetString(Encoding.UTF8.GetBytes($"Cookie: a=b; {space}{cookie}\r\n"));
+
+        await CheckAsync(new HostileRequest("GET", "/api/redirect", $"code=c&state={state}&instanceId={Guid.NewGuid()}", planted, null), answer =>
+        {
+            AssertRefused(answer);
+            Assert.EndsWith("foreign_state", answer.Header("Location"), StringComparison.Ordinal);
+        });
+        await AssertNothingHappenedAsync();
+    }
+
     [Fact]
     public async Task A_problem_page_has_nothing_of_its_address()
     {

@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+using System.Security.Cryptography;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Install;
 
@@ -93,8 +95,26 @@ public sealed class InstallStateServiceTests : IDisposable
         var (nonce, issuedAt) = (await _core.States.ReadStateAsync(state, None))!.Value;
 
         Assert.Equal(_core.Clock.GetUtcNow(), issuedAt);
-        Assert.Equal("customer", (await _core.States.FindAsync([other, new(cookie.Name, "rubbish"), new(cookie.Name, cookie.Value)], nonce, None))?.Link?.Customer);
+        Assert.Equal("customer", (await _core.States.FindAsync([other, new(cookie.Name, cookie.Value), new(cookie.Name, "rubbish")], nonce, None))?.Link?.Customer);
         Assert.Null(await _core.States.FindAsync([other, new(other.Key, cookie.Value), new(cookie.Name, other.Value)], nonce, None));
+    }
+
+    // Each that does not open is an exception in .NET.
+    [Fact]
+    public async Task Of_many_cookies_with_the_name_of_one_state_one_is_opened()
+    {
+        var (state, cookie) = await _core.States.IssueAsync(null, None);
+        var (nonce, _) = (await _core.States.ReadStateAsync(state, None))!.Value;
+        var forged = KeyValuePair.Create(cookie.Name, cookie.Value[..^2] + (cookie.Value.EndsWith("AA", StringComparison.Ordinal) ? "BA" : "AA"));
+        var (isOurs, failures) = (new AsyncLocal<bool> { Value = true }, 0);
+        AppDomain.CurrentDomain.FirstChanceException += Count;
+
+        Assert.Null(await _core.States.FindAsync([.. Enumerable.Repeat(forged, 40)], nonce, None));
+
+        AppDomain.CurrentDomain.FirstChanceException -= Count;
+        Assert.Equal(1, failures);
+
+        void Count(object? sender, FirstChanceExceptionEventArgs raised) => failures += isOurs.Value && raised.Exception is AuthenticationTagMismatchException ? 1 : 0;
     }
 
     private ConfirmedLink LinkOf(string customer) => new(1, _core.Clock.GetUtcNow(), customer);

@@ -1,3 +1,7 @@
+using System.Text.RegularExpressions;
+using Azure;
+using Azure.Data.Tables;
+using Azure.Storage.Blobs;
 using WixOAuth.Local;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -28,6 +32,20 @@ public sealed class AzuriteTests : IDisposable
         {
             Assert.Equal(instance, (await Open(azurite).FindAsync(instance.Id, None))!.Instance);
         }
+    }
+
+    [Fact]
+    public async Task Key_that_Microsoft_publishes_for_emulators_opens_nothing()
+    {
+        const string Published = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+        await using var azurite = await Azurite.StartAsync(_folder.FullName, None);
+        await Open(azurite).InitializeAsync(None);
+        var stranger = Regex.Replace(azurite.ConnectionString.Reveal(), "AccountKey=[^;]+", $"AccountKey={Published}");
+
+        var table = await Assert.ThrowsAsync<RequestFailedException>(async () => await new TableServiceClient(stranger).QueryAsync().ToListAsync());
+        var blob = await Assert.ThrowsAsync<RequestFailedException>(async () => await new BlobServiceClient(stranger).GetBlobContainersAsync().ToListAsync());
+
+        Assert.Equal((403, 403), (table.Status, blob.Status));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
@@ -98,6 +99,20 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
         Vault.Fault = KeyVaultServer.Forbidden;
 
         Assert.Equal(503, await PostAsync(Endpoint(), _first));
+    }
+
+    [Fact]
+    public async Task While_the_keys_cannot_be_read_the_log_has_a_line_a_minute_however_many_webhooks_come()
+    {
+        Vault.Fault = KeyVaultServer.Forbidden;
+        var endpoint = Endpoint();
+
+        for (var forged = 0; forged < 20; forged++)
+        {
+            Assert.Equal(503, await PostAsync(endpoint, _second));
+        }
+
+        Assert.Single(Logs.Lines(LogLevel.Error), line => line.Contains("could not be served", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -30,7 +30,7 @@ public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILo
         if (await ReadAsync(request, cancellationToken) is not { } body)
         {
             return Problems.InvalidRequest(
-                $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339, not in the future), all optional.");
+                $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339, from 1970 to now), all optional.");
         }
 
         var site = new ImportedSite(body.Customer, body.ConsentedAt, values[0] == "true", Site: null, AppVersion: null);
@@ -53,7 +53,7 @@ public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILo
         await BodyReader.ReadJsonAsync(request, Json.Default.ImportRequestBody, cancellationToken) is { } body
         && (body.RefreshToken is null || IsToken(body.RefreshToken))
         && (body.Customer is null || CustomerEndpoints.IsName(body.Customer))
-        && !(body.ConsentedAt > time.GetUtcNow() + Instance.WixClockTolerance)
+        && !(body.ConsentedAt < DateTimeOffset.UnixEpoch || body.ConsentedAt > time.GetUtcNow() + Instance.WixClockTolerance)
             ? body
             : null;
 

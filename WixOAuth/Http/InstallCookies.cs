@@ -16,7 +16,9 @@ internal static class InstallCookies
         {
             foreach (var range in header.AsSpan().Split(';'))
             {
-                var cookie = header.AsSpan(range).Trim();
+                // Only what RFC 6265 puts between cookies. A browser lets a neighbouring host set "\u2000__Host-…", which a
+                // Unicode trim would make a cookie of ours.
+                var cookie = header.AsSpan(range).Trim(" \t");
                 if (cookie.StartsWith(InstallStateService.CookiePrefix, StringComparison.Ordinal) && cookie.IndexOf('=') is > 0 and var equals)
                 {
                     cookies.Add(KeyValuePair.Create(cookie[..equals].ToString(), cookie[(equals + 1)..].ToString()));

@@ -53,6 +53,12 @@ public sealed class InstanceEndpoints(
             return Problems.InvalidRequest($"limit should be a whole number from 1 to {IInstanceStore.MaxPage}.");
         }
 
+        // An empty filter is the mistake of a caller who has no customer at hand, and must not show him everybody's sites.
+        if (values[3] is null && request.Query.ContainsKey("customer"))
+        {
+            return Problems.InvalidRequest($"customer should have 1 to {CustomerEndpoints.MaxNameLength} characters.");
+        }
+
         // The list's name in its cursors; that of a list without a customer is the one it always had.
         var customer = values[3];
         var list = customer is null ? values[0] : $"{values[0]} of {customer}";

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
+using WixOAuth.Secrets;
 using WixOAuth.Webhooks;
 
 namespace WixOAuth.Http;
@@ -18,6 +19,7 @@ public sealed class WebhookEndpoint(
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMinutes(1);
 
     private readonly LogThrottle _refusals = new(time);
+    private readonly LogThrottle _unavailable = new(time);
 
     /// <summary><c>POST /api/webhooks</c>: see the contract's <c>WixWebhook</c>.</summary>
     public Task<IResult> WixWebhook(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
@@ -94,6 +96,16 @@ public sealed class WebhookEndpoint(
         catch (OperationCanceledException)
         {
             return (WebhookOutcome.TimedOut, Problems.StorageUnavailable(RetryAfter));
+        }
+        catch (SecretUnavailableException exception)
+        {
+            // Anybody can cause it while the keys cannot be read: the signature is not checked yet.
+            if (_unavailable.TryPass(out _))
+            {
+                logger.Unavailable(exception.GetType().Name);
+            }
+
+            return (WebhookOutcome.Failed, Problems.StorageUnavailable(RetryAfter));
         }
 
         switch (webhook)

@@ -9,7 +9,8 @@ namespace WixOAuth.Install;
 /// install link shows a page first, on which its bearer confirms whom the site is to be connected to: a page of somebody
 /// else's could open a link in a visitor's browser.
 /// </summary>
-public sealed class InstallStart(InstallStateService states, InstallLinkService links, ServiceSettings settings, Telemetry telemetry, TimeProvider time)
+public sealed class InstallStart(
+    InstallStateService states, InstallLinkService links, ExchangeLimiter limiter, ServiceSettings settings, Telemetry telemetry, TimeProvider time)
 {
     /// <summary>The App URL. It is open to the world, so it touches neither the storage nor Wix.</summary>
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
@@ -61,6 +62,13 @@ public sealed class InstallStart(InstallStateService states, InstallLinkService 
         }
 
         var (inFlight, removed) = await states.ReadAllAsync(request.Cookies, cancellationToken);
+        // A link that was used is still good for this: pressing its button again costs the storage two requests each time.
+        using var turn = await limiter.TryEnterAsync(cancellationToken);
+        if (turn is null)
+        {
+            return new InstallResult.Stopped(InstallProblem.Busy);
+        }
+
         var confirmed = new ConfirmedLink(BitConverter.ToInt64(link.Nonce), time.GetUtcNow(), link.Customer);
 
         // Nobody cancels it: a link that was used up has to lead somewhere.

@@ -58,16 +58,13 @@ public sealed class InstallStateService(StateProtector protector, TimeProvider t
         IReadOnlyList<KeyValuePair<string, string>> cookies, byte[] nonce, CancellationToken cancellationToken)
     {
         var name = CookieName(nonce);
-        foreach (var cookie in cookies.Where(cookie => cookie.Key == name))
-        {
-            if (await ReadCookieAsync(cookie.Value, cancellationToken) is { } install
-                && CryptographicOperations.FixedTimeEquals(install.Nonce, nonce))
-            {
-                return install;
-            }
-        }
 
-        return null;
+        // A browser has one cookie of a name. Anybody can send any number of them, and each that does not open costs the most.
+        return cookies.FirstOrDefault(cookie => cookie.Key == name).Value is { } value
+            && await ReadCookieAsync(value, cancellationToken) is { } install
+            && CryptographicOperations.FixedTimeEquals(install.Nonce, nonce)
+                ? install
+                : null;
     }
 
     /// <summary>The installs in flight in this browser, oldest first, and the names of cookies that hold none.</summary>

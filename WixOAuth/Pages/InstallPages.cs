@@ -88,6 +88,7 @@ internal static class InstallPages
             <input type="hidden" name="start" value="{start}">
             <button class="go">Choose a site</button>
             </form>
+            <script>{Html.FromAsset(Page.ConfirmScript)}</script>
             <p class="dim">You did not expect this, or do not know this name? Then close this page: nothing has happened yet.</p>
             """));
 

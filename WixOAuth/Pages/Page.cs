@@ -1,9 +1,15 @@
 namespace WixOAuth.Pages;
 
-/// <summary>The frame that the handshake's pages share: plain HTML with one style sheet inside, no script, nothing from elsewhere.</summary>
+/// <summary>
+/// The frame that the handshake's pages share: plain HTML with one style sheet inside, nothing from elsewhere, and no
+/// script but that of a link's page.
+/// </summary>
 internal static class Page
 {
     private static readonly Asset s_style = new("page.css");
+
+    /// <summary>The script of a link's page, without which its button works too.</summary>
+    public static Asset ConfirmScript { get; } = new("confirm.js");
 
     /// <summary>Only the style; no script, no form, no frame. Who may frame the page is left open: Wix does.</summary>
     public static string ContentSecurityPolicy { get; } =
@@ -17,7 +23,8 @@ internal static class Page
     {
         var (origin, host) = (installer.GetLeftPart(UriPartial.Authority), installer.Host);
         var neighbours = host.StartsWith("www.", StringComparison.OrdinalIgnoreCase) ? $" {installer.Scheme}://*.{host[4..]}" : "";
-        return $"default-src 'none'; style-src {s_style.Source}; base-uri 'none'; form-action 'self' {origin}{neighbours}; frame-ancestors 'none'";
+        return $"default-src 'none'; style-src {s_style.Source}; script-src {ConfirmScript.Source}; base-uri 'none'; "
+            + $"form-action 'self' {origin}{neighbours}; frame-ancestors 'none'";
     }
 
     /// <summary>A whole page.</summary>

@@ -95,11 +95,12 @@ internal sealed class Fleet(
             journal.Add(new WrongKey(node.Number, since, Journal.Now, node.Process.LinesLike(s_wrongKeyTold).Count > 0));
         }
 
+        // Both begin to run here, and everybody waits for the lock.
+        Task[] next = [BuryAsync(node), StartNodeAsync()];
         lock (_lock)
         {
             _background.RemoveAll(task => task.IsCompletedSuccessfully);
-            _background.Add(BuryAsync(node));
-            _background.Add(StartNodeAsync());
+            _background.AddRange(next);
         }
     }
 

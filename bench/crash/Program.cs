@@ -83,25 +83,19 @@ static void Print(CrashReport report)
     Say($"{history.Unheard.Count} answers of Wix came too late for their process");
     Say($"{findings.LostByStrictWix} sites whose refresh token was lost so, of a Wix that voids the old one; each is served by client credentials");
     Say($"longest wait for a token {findings.LongestWait.TotalSeconds:F1} s, of that beyond every lease and pause {findings.LongestBeyond.TotalSeconds:F1} s");
-    foreach (var rule in findings.Violations.CountBy(violation => violation.Rule))
+    foreach (var rule in findings.Violations.GroupBy(violation => violation.Rule))
     {
-        Say($"{rule.Value} × {rule.Key}");
-    }
-
-    foreach (var violation in findings.Violations.Take(50))
-    {
-        Say($"VIOLATION {violation.Rule}: {violation.Text} ({violation.Site}, {violation.At:HH:mm:ss.fff})");
+        Say($"{rule.Count()} × {rule.Key}");
+        foreach (var violation in rule.Take(20))
+        {
+            Say($"VIOLATION {violation.Text} ({violation.Site}, {violation.At:HH:mm:ss.fff})");
+        }
     }
 
     foreach (var site in findings.Violations.Select(violation => violation.Site).OfType<Guid>().Distinct().Take(3))
     {
         Say($"The story of {site}:");
         Story.Of(history, site).ToList().ForEach(Say);
-    }
-
-    if (findings.Violations.Count > 50)
-    {
-        Say($"... and {findings.Violations.Count - 50} more");
     }
 
     static void Say(string line) => Console.WriteLine(line);

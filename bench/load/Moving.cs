@@ -85,7 +85,7 @@ internal static class Moving
             $"{what} of {Figures.Of(run.Sites, "N0")} sites", "≤ 5 minutes, ≤ 200 MB",
             $"{Figures.Of(sites, "N0")} sites in {Figures.Of(command.Took.TotalSeconds, "F0")} s, {command.PeakMegabytes} MB",
             command.Took <= TimeSpan.FromMinutes(5) && command.PeakMegabytes <= MostMemory && sites == run.Sites,
-            "most of it Azurite's, which looks through a whole partition for each row");
+            "most of it Azurite's time");
     }
 
     private static async Task<(long Asked, long Failed)> AskAsync(ServiceProcess service, Guid id, CancellationToken cancellationToken)

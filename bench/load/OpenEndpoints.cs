@@ -58,6 +58,7 @@ internal static class OpenEndpoints
         var forged = $"{(state[0] == 'A' ? 'B' : 'A')}{state[1..]}";
         var cookie = begun.Headers.GetValues("Set-Cookie").Single().Split(';')[0].Split('=', 2);
         var cookies = "Cookie: " + string.Join("; ", Enumerable.Range(0, 30).Select(number => $"__Host-wix-install-{number:x16}={cookie[1][..^1]}A")) + "\r\n";
+        var twins = "Cookie: " + string.Join("; ", Enumerable.Repeat($"{cookie[0]}={cookie[1][..^1]}A", 30)) + "\r\n";
         return
         [
             ("App URL", Get(service, "/api/install?token=abc"), 302),
@@ -65,6 +66,7 @@ internal static class OpenEndpoints
             ("App URL, a forged link", Get(service, $"/api/install?start={forged}"), 400),
             ("Redirect, a forged state and a code of 7,000 characters", Get(service, $"/api/redirect?code={new string('c', 7_000)}&state={forged}&instanceId={Id}"), 303),
             ("Redirect, a state of ours and 30 forged cookies", Get(service, $"/api/redirect?code=c&state={state}&instanceId={Id}", cookies), 303),
+            ("Redirect, a state of ours and 30 forged cookies of its name", Get(service, $"/api/redirect?code=c&state={state}&instanceId={Id}", twins), 303),
             ("webhook that is no JWT", Post(service, "rubbish"), 400),
             ("webhook of 64 KiB that is no JWT", Post(service, new string('e', 64 * 1024)), 400),
             ("webhook that another key has signed", Post(service, Forge(Id)), 401),

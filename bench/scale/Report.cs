@@ -26,7 +26,7 @@ internal static class Report
         ]));
 
     public static void Sweeps(IReadOnlyList<Result> results) => Table(
-        "How one instance gets through",
+        "How they get through",
         ["sites", "warm, least and most", "due in a sweep, mean and most", "a sweep takes, mean and most", "due lag, mean and most", "sweeps cut off", "callers who waited for Wix", "refused"],
         results.Select(result => (string[])
         [
@@ -83,7 +83,7 @@ internal static class Report
             Format.Short(result.Counted.Commits),
         ]));
 
-    /// <summary>The design on paper: no figure of it is simulated.</summary>
+    /// <summary>The end of each number of instances, computed: no figure of it is simulated.</summary>
     public static void FanOut(int concurrency)
     {
         const double TransactionsPerAccount = 20_000;
@@ -96,7 +96,7 @@ internal static class Report
         var refresh = (Model.StorageLatency * TransactionsPerRefresh) + Model.WixLatency;
         var perSecond = concurrency / refresh.TotalSeconds;
         Table(
-            "Fanned out by shard, on paper",
+            "Where several instances end",
             ["instances", "shards for each", "refreshes/s", "refreshes in a tick", "warm sites", "transactions/s, of 20,000 for an account", "entities/s in a shard, of 2,000"],
             new List<int> { 1, 2, 4, 8, 16 }.Select(instances => (string[])
             [

@@ -244,7 +244,7 @@ internal sealed class World : IDisposable
         }
 
         _isSweeping = true;
-        Count(await _sweeping[0].GetRequiredService<RefreshSweep>().RunAsync(CancellationToken.None));
+        Count([await _sweeping[0].GetRequiredService<RefreshSweep>().RunAsync(CancellationToken.None)]);
         _isSweeping = false;
     }
 
@@ -267,21 +267,19 @@ internal sealed class World : IDisposable
                     batch.Add(shard);
                 }
 
-                foreach (var summary in await Task.WhenAll(batch.Select(shard => sweep.RunAsync(shard, CancellationToken.None))))
-                {
-                    Count(summary);
-                }
+                Count(await Task.WhenAll(batch.Select(shard => sweep.RunAsync(shard, CancellationToken.None))));
             }
         }));
     }
 
-    private void Count(SweepSummary summary)
+    // An instance is billed once for what it does at the same time.
+    private void Count(SweepSummary[] atOnce)
     {
-        _sweeps.Add(summary);
-        _counts.Sweeps++;
-        _counts.SweepSeconds += summary.Duration.TotalSeconds;
-        _counts.SweptRefreshes += summary.Refreshed;
-        _counts.CutOff += summary.Duration >= RefreshSweep.LongestSweep ? 1 : 0;
+        _sweeps.AddRange(atOnce);
+        _counts.Sweeps += atOnce.Length;
+        _counts.SweepSeconds += atOnce.Max(summary => summary.Duration.TotalSeconds);
+        _counts.SweptRefreshes += atOnce.Sum(summary => summary.Refreshed);
+        _counts.CutOff += atOnce.Count(summary => summary.Duration >= RefreshSweep.LongestSweep);
     }
 
     private static Instance RefreshedAt(Instance instance, DateTimeOffset at) =>

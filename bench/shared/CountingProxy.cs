@@ -96,6 +96,8 @@ internal sealed class CountingProxy : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // Without it Kestrel blocks a thread of the pool until its connections are gone.
+        await _app.StopAsync(new CancellationToken(canceled: true));
         await _app.DisposeAsync();
         _azurite.Dispose();
     }

@@ -22,6 +22,13 @@ if (!folder) {
   throw new Error('Name the folder to keep the data in.');
 }
 
+// Azurite looks a row up by its partition first, and reads all of that: by its row key the index leads to it at once.
+const { Collection } = azurite('lokijs');
+const { findOne } = Collection.prototype;
+Collection.prototype.findOne = function (query) {
+  return findOne.call(this, query?.RowKey === undefined ? query : { RowKey: query.RowKey, ...query });
+};
+
 mkdirSync(folder, { recursive: true });
 AzuriteTelemetryClient.init(folder, false);
 

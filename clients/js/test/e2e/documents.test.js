@@ -33,13 +33,25 @@ async function assertWorks(token) {
   assert.equal((await response.json()).site.siteDisplayName, 'Nordlicht');
 }
 
-test('the JavaScript snippet gets a token', async (t) => {
+async function runJavaScript(t, key) {
   // Beside the sample, where the package is installed.
   const file = join(ROOT, 'samples/node', `snippet-${process.pid}.mjs`);
   writeFileSync(file, `const { KEY: key, INSTANCE_ID: instanceId } = process.env;\n${snippet('js')}\nconsole.log(token);`);
   t.after(async () => (await import('node:fs/promises')).rm(file));
-  const { stdout } = await run('node', [file], { env: { ...process.env, KEY, INSTANCE_ID: instanceId } });
+  return run('node', [file], { env: { ...process.env, KEY: key, INSTANCE_ID: instanceId } });
+}
+
+test('the JavaScript snippet gets a token', async (t) => {
+  const { stdout } = await runJavaScript(t, KEY);
   await assertWorks(stdout.trim());
+});
+
+test('the JavaScript snippet names a wrong key', async (t) => {
+  await assert.rejects(runJavaScript(t, 'wrong'), (error) => {
+    assert.match(error.stderr, /refuses the function key/);
+    assert.doesNotMatch(error.stderr, /Unexpected end|SyntaxError/);
+    return true;
+  });
 });
 
 test('the curl snippet gets a token', async () => {
