@@ -6,6 +6,7 @@ using Microsoft.Extensions.Options;
 using OpenTelemetry;
 using OpenTelemetry.Resources;
 using WixOAuth.Secrets;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Functions;
 
@@ -39,9 +40,9 @@ internal static class TelemetryExport
 
         // No instrumentation of HTTP: what it would add are URLs, and every call to Wix is traced by its name.
         var telemetry = services.AddOpenTelemetry()
-            .ConfigureResource(resource => resource.AddService(Telemetry.Name).AddEnvironmentVariableDetector())
-            .WithTracing(tracing => tracing.AddSource(Telemetry.Name))
-            .WithMetrics(metrics => metrics.AddMeter(Telemetry.Name))
+            .ConfigureResource(resource => resource.AddService(Instruments.Name).AddEnvironmentVariableDetector())
+            .WithTracing(tracing => tracing.AddSource(Instruments.Name))
+            .WithMetrics(metrics => metrics.AddMeter(Instruments.Name))
             .WithLogging(configureBuilder: null, logs => logs.IncludeFormattedMessage = true);
         if (endpoint is not null)
         {

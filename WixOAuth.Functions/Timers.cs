@@ -1,6 +1,6 @@
 using Microsoft.Azure.Functions.Worker;
 using WixOAuth.Http;
-using WixOAuth.Storage;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Functions;
 

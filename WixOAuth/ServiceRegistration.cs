@@ -10,14 +10,15 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
+using WixOAuth.Telemetry;
 using WixOAuth.Tokens;
-using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth;
@@ -41,9 +42,8 @@ public static class ServiceRegistration
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(settings);
         services.AddMetrics();
-        services.AddSingleton<Telemetry>();
+        services.AddSingleton<Instruments>();
         services.AddSecrets(settings);
-        services.AddProtection(settings);
         services.AddStorage(settings);
         services.AddBackup(settings);
         services.AddShardMessages(settings);
@@ -53,6 +53,7 @@ public static class ServiceRegistration
         services.AddHostedService(provider => provider.GetRequiredService<BackgroundWork>());
 
         services.AddSingleton<InstanceWriter>();
+        services.AddSingleton<TokenMetrics>();
         services.AddSingleton<TokenMemory>();
         services.AddSingleton<TokenSchedule>();
         services.AddSingleton<AppSecretLedger>();
@@ -67,13 +68,16 @@ public static class ServiceRegistration
         services.AddSingleton<LastUsedTracker>();
         services.AddSingleton<TokenGrants>();
         services.AddSingleton<TokenService>();
-        services.AddSingleton<InstanceLife>();
+        services.AddSingleton<InstanceLifecycle>();
+        services.AddSingleton<MaintenanceMetrics>();
+        services.AddSingleton<DueInstanceRefresher>();
         services.AddSingleton<RefreshSweep>();
         services.AddSingleton<Housekeeping>();
         services.AddSingleton<TokenReencryption>();
         services.AddSingleton<ProtectionKeyCheck>();
         services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
         services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
+        services.AddSingleton<InstallMetrics>();
         services.AddSingleton<InstallStateService>();
         services.AddSingleton<InstallLinkService>();
         services.AddSingleton<InstallStart>();
@@ -82,6 +86,8 @@ public static class ServiceRegistration
         services.AddSingleton<SiteDescriber>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstanceConfirmation>();
+        services.AddSingleton<ConsentSaver>();
+        services.AddSingleton<RepeatedRedirects>();
         services.AddSingleton<InstallFlow>();
         services.AddSingleton<ImportProof>();
         services.AddSingleton<InstanceImport>();
@@ -89,6 +95,7 @@ public static class ServiceRegistration
 
         services.AddEvents(settings);
         services.AddWebhookKeys(settings);
+        services.AddSingleton<WebhookMetrics>();
         services.AddSingleton<WebhookReader>();
         services.AddSingleton<WebhookEndpoint>();
         services.AddSingleton<InstallEndpoints>();
@@ -108,6 +115,17 @@ public static class ServiceRegistration
         services.AddHostedService<HistorySaver>();
         services.AddHostedService<WarmUp>();
         return services;
+    }
+
+    /// <summary>Registers the app secret, the protection keys and what encrypts with them. The host adds logging.</summary>
+    /// <exception cref="ArgumentException">The settings have neither a vault nor the secrets themselves; their problems say so too.</exception>
+    internal static IServiceCollection AddSecrets(this IServiceCollection services, ServiceSettings settings)
+    {
+        services.AddKeyVault(settings.KeyVault.VaultUri);
+        services.AddSecret(
+            settings.Wix.AppSecret is { } appSecret ? new AppSecretVersion("configured", appSecret) : null,
+            provider => provider.GetRequiredService<VaultReader>().SourceOf(settings.Wix.AppSecretName, AppSecretVersion.Parse));
+        return services.AddProtection(settings.Tokens.ProtectionKey, settings.Tokens.ProtectionKeyName);
     }
 
     private static void AddStorage(this IServiceCollection services, ServiceSettings settings)
@@ -162,6 +180,7 @@ public static class ServiceRegistration
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
             .ConfigureHttpClient(Configure)
             .RemoveAllLoggers();
+        services.AddSingleton<WixMetrics>();
         services.AddSingleton<WixCircuit>();
         services.AddSingleton(provider =>
         {
@@ -171,7 +190,7 @@ public static class ServiceRegistration
                 clients.CreateClient(WixExchangeHttp),
                 provider.GetRequiredService<WixCircuit>(),
                 provider.GetRequiredService<ServiceSettings>(),
-                provider.GetRequiredService<Telemetry>(),
+                provider.GetRequiredService<WixMetrics>(),
                 provider.GetRequiredService<TimeProvider>(),
                 provider.GetRequiredService<ILogger<WixClient>>());
         });

@@ -35,14 +35,14 @@ public sealed class ArchitectureTests
     [Theory]
     [InlineData("WixOAuth.Wix", "WixOAuth.Storage")]
     [InlineData("WixOAuth.Storage", "WixOAuth.Wix")]
-    [InlineData("WixOAuth.Wix", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Webhooks", "WixOAuth.Pages")]
-    [InlineData("WixOAuth.Storage", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Webhooks", "WixOAuth.Pages")]
-    [InlineData("WixOAuth.Secrets", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Instances", "WixOAuth.Protection", "WixOAuth.Tokens", "WixOAuth.Webhooks", "WixOAuth.Pages", "WixOAuth.Storage")]
-    [InlineData("WixOAuth.Protection", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Webhooks", "WixOAuth.Pages", "WixOAuth.Storage", "WixOAuth.Maintenance")]
+    [InlineData("WixOAuth.Wix", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Lifecycle", "WixOAuth.Pages")]
+    [InlineData("WixOAuth.Storage", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Lifecycle", "WixOAuth.Pages")]
+    [InlineData("WixOAuth.Secrets", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Instances", "WixOAuth.Protection", "WixOAuth.Tokens", "WixOAuth.Lifecycle", "WixOAuth.Pages", "WixOAuth.Storage")]
+    [InlineData("WixOAuth.Protection", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Lifecycle", "WixOAuth.Pages", "WixOAuth.Storage", "WixOAuth.Maintenance")]
     [InlineData("WixOAuth.Install", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
     [InlineData("WixOAuth.Tokens", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
     [InlineData("WixOAuth.Instances", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
-    [InlineData("WixOAuth.Webhooks", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
+    [InlineData("WixOAuth.Lifecycle", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
     public void One_part_of_the_core_does_not_know_another(string part, params string[] others)
     {
         var types = Types.InAssembly(s_core).That().ResideInNamespace(part);

@@ -3,7 +3,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using Azure.Data.Tables;
 using Microsoft.Extensions.DependencyInjection;
-using WixOAuth.Tokens;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -153,7 +153,7 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
 
     private async Task<HttpResponseMessage> RemoveAsync(Guid id)
     {
-        await _bed.Host.Services.GetRequiredService<WixOAuth.Instances.InstanceLife>()
+        await _bed.Host.Services.GetRequiredService<WixOAuth.Lifecycle.InstanceLifecycle>()
             .RemovedAsync(new WixOAuth.Instances.InstanceId(id), _bed.Clock.GetUtcNow().AddMinutes(1), CancellationToken.None);
         return new HttpResponseMessage(HttpStatusCode.OK);
     }

@@ -4,7 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
-using WixOAuth.Tokens;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 

@@ -2,7 +2,6 @@ using System.Reflection;
 using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Events;
 

@@ -9,9 +9,9 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
-using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Hostile;
@@ -109,9 +109,9 @@ public sealed class HostileParserTests : IDisposable
             var client = new WixClient(
                 http,
                 http,
-                new WixCircuit(_core.Telemetry, clock, _core.Logs.For<WixCircuit>()),
+                new WixCircuit(_core.Get<WixMetrics>(), clock, _core.Logs.For<WixCircuit>()),
                 _core.Settings,
-                _core.Telemetry,
+                _core.Get<WixMetrics>(),
                 clock,
                 _core.Logs.For<WixClient>());
             wix.Answer = (_, _, _) =>

@@ -7,9 +7,11 @@ using Moq;
 using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
+using WixOAuth.Http;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Hosting;
 

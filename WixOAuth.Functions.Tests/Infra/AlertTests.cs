@@ -112,7 +112,7 @@ public partial class AlertTests
     [Fact]
     public void Every_metric_that_is_asked_for_is_measured()
     {
-        var source = File.ReadAllText(Path.Combine(Bicep.Root, "WixOAuth", "Telemetry.cs"));
+        var source = string.Concat(Directory.EnumerateFiles(Path.Combine(Bicep.Root, "WixOAuth"), "*Metrics.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
         var asked = Directory.EnumerateFiles(Path.Combine(Bicep.Folder, "queries")).Append(Path.Combine(Bicep.Folder, "workbook.json"))
             .SelectMany(file => Metric().Matches(File.ReadAllText(file)).Select(match => match.Value))
             .Distinct()

@@ -192,7 +192,7 @@ public sealed class InstallFlowTests : IDisposable
         var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
 
         Assert.Equal(new InstallResult.Stopped(InstallProblem.WixUnavailable), step);
-        Assert.True(_core.Clock.GetUtcNow() - start >= InstallFlow.LongestWait);
+        Assert.True(_core.Clock.GetUtcNow() - start >= RepeatedRedirects.LongestWait);
 
         // Often at first, then once a second.
         Assert.InRange(_store.Polls, 28, 32);
@@ -279,7 +279,7 @@ public sealed class InstallFlowTests : IDisposable
         var now = _core.Clock.GetUtcNow();
         var newer = new TokenAnswer.Granted(new AccessToken("access-newer"), new RefreshToken("refresh-newer"), now, now.AddMinutes(5));
         var consent = new Consent(null, null, null, DateTimeOffset.FromUnixTimeSeconds(1_700_000_000 - secondsLater), SendSetupCompleted: false);
-        await _core.Flow.SaveAsync(Id, consent, newer, newer.RefreshToken!);
+        await _core.Get<ConsentSaver>().SaveAsync(Id, consent, newer, newer.RefreshToken!);
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(await BeginAsync(), CancellationToken.None));
 

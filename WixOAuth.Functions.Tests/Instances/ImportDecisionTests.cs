@@ -1,6 +1,5 @@
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Instances;
 

@@ -1,7 +1,6 @@
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Instances;
 

@@ -2,7 +2,6 @@ using System.Net;
 using CsCheck;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Instances;

@@ -48,7 +48,7 @@ public sealed class CopyWorld : IDisposable
     }
 
     public async Task<BackupManifest> BackUpAsync() =>
-        (await new BackupRun(Table, Container, Core.Telemetry, Clock, NullLogger<BackupRun>.Instance).RunAsync(null, None)).Manifest;
+        (await new BackupRun(Table, Container, Core.Get<BackupMetrics>(), Clock, NullLogger<BackupRun>.Instance).RunAsync(null, None)).Manifest;
 
     internal Task<BackupContents> CheckAsync(BackupManifest manifest, IKeyRing? keys = null) =>
         new BackupCheck(Container, keys ?? Support.Core.KeyRingOf(Core.Settings.Tokens.ProtectionKey!)).RunAsync(manifest, null, None);

@@ -336,7 +336,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
         keys,
         protector,
         new InstanceTokens(protector, keys, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>()),
-        _core.Telemetry,
+        _core.Get<MaintenanceMetrics>(),
         _core.Clock,
         _core.Logs.For<TokenReencryption>());
 

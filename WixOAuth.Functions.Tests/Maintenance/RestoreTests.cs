@@ -1,5 +1,6 @@
 using Azure.Data.Tables;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
 
@@ -217,7 +218,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         var now = _world.Clock.GetUtcNow();
         var granted = new WixOAuth.Wix.TokenAnswer.Granted(new WixOAuth.Secrets.AccessToken("access"), new WixOAuth.Secrets.RefreshToken("new consent"), now, now.AddMinutes(5));
-        await _world.Core.Flow.SaveAsync(id, new Consent(null, null, null, null, false), granted, granted.RefreshToken!);
+        await _world.Core.Get<ConsentSaver>().SaveAsync(id, new Consent(null, null, null, null, false), granted, granted.RefreshToken!);
     }
 
     private static TableEntity RowOf(string words)

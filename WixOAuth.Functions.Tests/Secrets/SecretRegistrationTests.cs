@@ -76,7 +76,7 @@ public sealed class SecretRegistrationTests
         var configuration = new ConfigurationBuilder()
             .AddInMemoryCollection(values.ToDictionary(setting => setting.Key, setting => setting.Value)).Build();
         var settings = ServiceSettings.Read(configuration);
-        return new ServiceCollection().AddLogging().AddSecrets(settings).AddProtection(settings)
+        return new ServiceCollection().AddLogging().AddSecrets(settings)
             .BuildServiceProvider(new ServiceProviderOptions { ValidateOnBuild = true, ValidateScopes = true });
     }
 }

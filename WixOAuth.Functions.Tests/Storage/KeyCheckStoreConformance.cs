@@ -1,7 +1,6 @@
 using Azure.Data.Tables;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 using WixOAuth.Storage;
 using static WixOAuth.Functions.Tests.Storage.Samples;
 

@@ -1,6 +1,5 @@
 using System.Reflection;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Storage;
 

@@ -324,7 +324,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
         wire.LoseAll("403");
-        var secret = new WixOAuth.Protection.ProtectedText("key", "a-token-that-must-not-be-seen"u8.ToArray());
+        var secret = new ProtectedText("key", "a-token-that-must-not-be-seen"u8.ToArray());
 
         var raised = await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance() with { RefreshToken = secret }, None));
 

@@ -2,7 +2,6 @@ using Azure.Data.Tables;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 using WixOAuth.Storage;
 using static WixOAuth.Functions.Tests.Storage.Samples;
 

@@ -11,12 +11,12 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
-using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Support;
@@ -73,8 +73,6 @@ public sealed class Core : IDisposable
 
     public IMeterFactory Meters => Get<IMeterFactory>();
 
-    public Telemetry Telemetry => Get<Telemetry>();
-
     public ServiceSettings Settings => Get<ServiceSettings>();
 
     public IInstanceStore Store => Get<IInstanceStore>();
@@ -121,7 +119,7 @@ public sealed class Core : IDisposable
 
     public ConsumedStateCleanup Cleanup => Get<ConsumedStateCleanup>();
 
-    public InstanceLife Life => Get<InstanceLife>();
+    public InstanceLifecycle Life => Get<InstanceLifecycle>();
 
     public InstallStateService States => Get<InstallStateService>();
 

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Support;
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Functions.Tests.Support;
 
@@ -26,7 +27,7 @@ public sealed class Measured : IDisposable
         _meters.Start();
         _activities = new ActivityListener
         {
-            ShouldListenTo = source => source == core.Telemetry.Source,
+            ShouldListenTo = source => source == core.Get<Instruments>().Source,
             Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData,
             ActivityStopped = Activities.Enqueue,
         };

@@ -1,7 +1,6 @@
 using Azure.Data.Tables;
 using WixOAuth.Events;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Support;

@@ -6,7 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Functions.Tests.Local;
 using WixOAuth.Instances;
 using WixOAuth.Local;
-using WixOAuth.Storage;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Functions.Tests.Sweep;
 

@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Time.Testing;
 using Moq;
 using WixOAuth.Functions.Tests.Support;
-using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Tokens;
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
@@ -255,7 +256,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
         var wixTime = TestClock.Start + TimeSpan.FromSeconds(ChainOf(refresh)!.Value);
         try
         {
-            await core.Flow.SaveAsync(_id, new Consent(null, null, null, wixTime, false), granted, granted.RefreshToken!);
+            await core.Get<ConsentSaver>().SaveAsync(_id, new Consent(null, null, null, wixTime, false), granted, granted.RefreshToken!);
         }
         catch (StorageUnavailableException)
         {

@@ -1,5 +1,6 @@
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Wix;

@@ -1,5 +1,6 @@
 using System.Net;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Maintenance;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 using Xunit.Abstractions;

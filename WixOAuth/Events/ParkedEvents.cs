@@ -13,13 +13,13 @@ public sealed class ParkedEvents
 
     private readonly IOutbox _outbox;
     private readonly TimeProvider _time;
-    private readonly Telemetry _telemetry;
+    private readonly EventMetrics _metrics;
     private readonly ILogger<ParkedEvents> _logger;
     private Finding? _last;
 
     /// <summary>Created by the service's registration.</summary>
-    public ParkedEvents(IOutbox outbox, TimeProvider time, Telemetry telemetry, ILogger<ParkedEvents> logger) =>
-        (_outbox, _time, _telemetry, _logger) = (outbox, time, telemetry, logger);
+    public ParkedEvents(IOutbox outbox, TimeProvider time, EventMetrics metrics, ILogger<ParkedEvents> logger) =>
+        (_outbox, _time, _metrics, _logger) = (outbox, time, metrics, logger);
 
     /// <summary>Makes all parked events due; the next pass sends them.</summary>
     /// <returns>How many.</returns>
@@ -43,7 +43,7 @@ public sealed class ParkedEvents
     public async Task<int> CountAsync(CancellationToken cancellationToken)
     {
         var count = (await _outbox.ReadParkedAsync(Batch, cancellationToken)).Count;
-        _telemetry.CountedEvents("parked", count);
+        _metrics.CountedEvents("parked", count);
         return count;
     }
 

@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -10,7 +11,7 @@ namespace WixOAuth.Http;
 
 /// <summary>Installations as HTTP, for our own apps and operators. Nothing is ever thrown to the host.</summary>
 public sealed class InstanceEndpoints(
-    IInstanceStore store, InstanceLife life, SetupCompleter setup, ILogger<InstanceEndpoints> logger)
+    IInstanceStore store, InstanceLifecycle life, SetupCompleter setup, ILogger<InstanceEndpoints> logger)
 {
     private const int DefaultPage = 50;
 

@@ -1,11 +1,8 @@
 using Microsoft.Extensions.Logging;
 using WixOAuth.Events;
-using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
-using WixOAuth.Storage;
-using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 

@@ -3,14 +3,14 @@ using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
-using WixOAuth.Instances;
-using WixOAuth.Webhooks;
+using WixOAuth.Lifecycle;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Http;
 
 /// <summary>Wix's webhooks as HTTP. Nothing is ever thrown to the host.</summary>
 public sealed class WebhookEndpoint(
-    WebhookReader reader, InstanceLife life, BackgroundWork background, Telemetry telemetry, TimeProvider time, ILogger<WebhookEndpoint> logger)
+    WebhookReader reader, InstanceLifecycle life, BackgroundWork background, WebhookMetrics metrics, TimeProvider time, ILogger<WebhookEndpoint> logger)
 {
     /// <summary>How long Wix is kept waiting: it counts an answer after 1,250 ms as none (wix-protocol §10).</summary>
     public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
@@ -23,7 +23,7 @@ public sealed class WebhookEndpoint(
     public Task<IResult> WixWebhook(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         var startedAt = time.GetTimestamp();
-        using var activity = telemetry.Trace("Webhook");
+        using var activity = metrics.TraceWebhook();
         var outcome = WebhookOutcome.Failed;
         try
         {
@@ -37,7 +37,7 @@ public sealed class WebhookEndpoint(
         }
         finally
         {
-            telemetry.WebhookEnded(activity, outcome, time.GetElapsedTime(startedAt));
+            metrics.WebhookEnded(activity, outcome, time.GetElapsedTime(startedAt));
         }
     });
 

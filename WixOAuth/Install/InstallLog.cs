@@ -15,9 +15,6 @@ internal static partial class InstallLog
     [LoggerMessage(208, LogLevel.Warning, "Instance {InstanceId}: a consent named another customer than the one it belongs to; its tokens are saved, its customer stays")]
     public static partial void CustomerConflict(this ILogger logger, InstanceId instanceId);
 
-    [LoggerMessage(209, LogLevel.Information, "{Count} consumed states and redeemed links were removed")]
-    public static partial void ConsumedStatesRemoved(this ILogger logger, int count);
-
     [LoggerMessage(202, LogLevel.Warning, "Redirect for instance {InstanceId}: its outcome {Outcome} could not be saved")]
     public static partial void OutcomeNotRecorded(this ILogger logger, InstanceId instanceId, ConsumedStateOutcome outcome);
 

@@ -9,7 +9,7 @@ namespace WixOAuth.Install;
 /// install link shows a page first, on which its bearer confirms whom the site is to be connected to: a page of somebody
 /// else's could open a link in a visitor's browser.
 /// </summary>
-public sealed class InstallStart(InstallStateService states, InstallLinkService links, ServiceSettings settings, Telemetry telemetry, TimeProvider time)
+public sealed class InstallStart(InstallStateService states, InstallLinkService links, ServiceSettings settings, InstallMetrics metrics, TimeProvider time)
 {
     /// <summary>The App URL. It is open to the world, so it touches neither the storage nor Wix.</summary>
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
@@ -17,7 +17,7 @@ public sealed class InstallStart(InstallStateService states, InstallLinkService 
     {
         ArgumentNullException.ThrowIfNull(request);
         var result = request.Start is { } start ? await OpenLinkAsync(start, cancellationToken) : await BeginConsentAsync(request, cancellationToken);
-        telemetry.InstallBegun(result);
+        metrics.InstallBegun(result);
         return result;
     }
 
@@ -31,7 +31,7 @@ public sealed class InstallStart(InstallStateService states, InstallLinkService 
     {
         ArgumentNullException.ThrowIfNull(request);
         var result = await RedeemLinkAsync(request, cancellationToken);
-        telemetry.InstallBegun(result);
+        metrics.InstallBegun(result);
         return result;
     }
 
@@ -84,13 +84,6 @@ public sealed class InstallStart(InstallStateService states, InstallLinkService 
     {
         var (state, cookie) = await states.IssueAsync(link, cancellationToken);
         removed.AddRange(inFlight.SkipLast(InstallStateService.MaxInFlight - 1).Select(other => other.Name));
-        return new InstallResult.Consent(ConsentUrl(token, state), cookie, removed);
+        return new InstallResult.Consent(InstallerUrls.Consent(settings.Wix, token, state), cookie, removed);
     }
-
-    private BrowserUrl ConsentUrl(InstallToken? token, string state) => new(
-        $"{settings.Wix.InstallerUrl.AbsoluteUri.TrimEnd('/')}/install?"
-        + (token is null ? "" : $"token={Uri.EscapeDataString(token.Reveal())}&")
-        + $"appId={Uri.EscapeDataString(settings.Wix.AppId)}"
-        + $"&redirectUrl={Uri.EscapeDataString(settings.Wix.RedirectUrl.OriginalString)}"
-        + $"&state={state}");
 }

@@ -16,7 +16,7 @@ public sealed class SetupCompleter(
     InstanceWriter writer,
     TokenService tokenService,
     TokenSchedule schedule,
-    Telemetry telemetry,
+    InstallMetrics metrics,
     TimeProvider time,
     ILogger<SetupCompleter> logger)
 {
@@ -26,7 +26,7 @@ public sealed class SetupCompleter(
     {
         var id = stored.Instance.Id;
         var delivery = await wix.SendSetupCompletedAsync(accessToken, CancellationToken.None);
-        telemetry.SentSetupEvent(delivery);
+        metrics.SentSetupEvent(delivery);
         if (delivery != Delivery.Accepted)
         {
             logger.SetupNotCompleted(id, delivery);

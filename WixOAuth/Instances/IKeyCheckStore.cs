@@ -1,4 +1,3 @@
-using WixOAuth.Protection;
 
 namespace WixOAuth.Instances;
 

@@ -21,7 +21,7 @@ public sealed record ReencryptionSummary(string Newest, int OnNewest, int Reencr
 /// does what is left.
 /// </summary>
 public sealed class TokenReencryption(
-    IInstanceStore store, IKeyRing keys, TokenProtector protector, InstanceTokens tokens, Telemetry telemetry, TimeProvider time, ILogger<TokenReencryption> logger)
+    IInstanceStore store, IKeyRing keys, TokenProtector protector, InstanceTokens tokens, MaintenanceMetrics metrics, TimeProvider time, ILogger<TokenReencryption> logger)
 {
     private const int Concurrency = 8;
 
@@ -164,6 +164,6 @@ public sealed class TokenReencryption(
 
         var onOlder = summary.OnOlder.Values.Sum();
         logger.ReencryptionDone(summary.Newest, summary.OnNewest, summary.Reencrypted, onOlder);
-        telemetry.CountedKeys(summary.OnNewest, onOlder);
+        metrics.CountedKeys(summary.OnNewest, onOlder);
     }
 }

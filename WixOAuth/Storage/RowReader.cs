@@ -1,6 +1,5 @@
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Storage;
 

@@ -8,7 +8,7 @@ namespace WixOAuth.Tokens;
 /// Which sites had tokens with the app secret lately, and whether the secret is suspect. Memory of this process only:
 /// what it cannot know it finds out with a probe. Safe for concurrent use.
 /// </summary>
-public sealed class AppSecretLedger(Telemetry telemetry, TimeProvider time, ILogger<AppSecretLedger> logger)
+public sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, ILogger<AppSecretLedger> logger)
 {
     private const int Capacity = 64;
 
@@ -80,7 +80,7 @@ public sealed class AppSecretLedger(Telemetry telemetry, TimeProvider time, ILog
         }
 
         Volatile.Write(ref _isSuspect, suspect);
-        telemetry.SecretIsSuspect(suspect);
+        metrics.SecretIsSuspect(suspect);
         if (suspect)
         {
             logger.SecretSuspect(asked);

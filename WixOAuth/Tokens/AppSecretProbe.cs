@@ -14,7 +14,7 @@ public sealed class AppSecretProbe(
     FailureRecorder recorder,
     AppSecretLedger ledger,
     FalseRejections falseRejections,
-    Telemetry telemetry,
+    TokenMetrics metrics,
     TimeProvider time,
 
     // Nine: the last two are the clock and the log.
@@ -100,7 +100,7 @@ public sealed class AppSecretProbe(
             finding = new Finding(SecretProof.Unknown, "", time.GetTimestamp());
         }
 
-        telemetry.Probed(finding.Proof);
+        metrics.Probed(finding.Proof);
         lock (_lock)
         {
             (_running, _last) = (null, finding);

@@ -10,7 +10,7 @@ namespace WixOAuth.Tokens;
 /// <see cref="RejectionPolicy.DoubtedBack"/> becomes due, <see cref="SitesPerSecond"/> at a time.
 /// </summary>
 public sealed class FalseRejections(
-    IInstanceStore store, InstanceWriter writer, BackgroundWork background, Telemetry telemetry, TimeProvider time, ILogger<FalseRejections> logger)
+    IInstanceStore store, InstanceWriter writer, BackgroundWork background, TokenMetrics metrics, TimeProvider time, ILogger<FalseRejections> logger)
 {
     /// <summary>How many sites become due in a second.</summary>
     public const int SitesPerSecond = 20;
@@ -39,7 +39,7 @@ public sealed class FalseRejections(
             return;
         }
 
-        telemetry.RejectionWasFalse();
+        metrics.RejectionWasFalse();
         lock (_lock)
         {
             _isPending = true;

@@ -12,7 +12,7 @@ namespace WixOAuth.Tokens;
 /// disturbed. What a process notes and does not live to write down is lost: the next GetToken makes up for it.
 /// </summary>
 public sealed class LastUsedTracker(
-    IInstanceStore store, BackgroundWork background, ServiceSettings settings, Telemetry telemetry, TimeProvider time, ILogger<LastUsedTracker> logger)
+    IInstanceStore store, BackgroundWork background, ServiceSettings settings, TokenMetrics metrics, TimeProvider time, ILogger<LastUsedTracker> logger)
 {
     /// <summary>How many instances are held; one more, and all are forgotten, which costs a write for each.</summary>
     public const int Capacity = 200_000;
@@ -123,13 +123,13 @@ public sealed class LastUsedTracker(
         try
         {
             await store.SaveLastUseAsync(id, new DateTimeOffset(Volatile.Read(ref use.At), TimeSpan.Zero), CancellationToken.None);
-            telemetry.WroteLastUse(written: true);
+            metrics.WroteLastUse(written: true);
             return true;
         }
         catch (StorageUnavailableException)
         {
             Volatile.Write(ref use.NextWrite, (time.GetUtcNow() + RetryAfter).UtcTicks);
-            telemetry.WroteLastUse(written: false);
+            metrics.WroteLastUse(written: false);
             return false;
         }
     }

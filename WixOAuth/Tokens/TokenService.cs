@@ -16,7 +16,7 @@ public sealed class TokenService(
     TokenMemory memory,
     LastUsedTracker uses,
     BackgroundWork background,
-    Telemetry telemetry,
+    TokenMetrics metrics,
     TimeProvider time,
 
     // Eight: the last one is the log.
@@ -39,7 +39,7 @@ public sealed class TokenService(
         {
             RefreshAheadIfDue(held, now);
             uses.Note(id, now);
-            telemetry.Answered(held, TokenSource.Memory);
+            metrics.Answered(held, TokenSource.Memory);
             return new ValueTask<TokenResult>(held);
         }
 
@@ -72,16 +72,16 @@ public sealed class TokenService(
 
     private async Task<TokenResult> AnswerAsync(InstanceId id, TokenRequirements requirements, CancellationToken cancellationToken)
     {
-        using var activity = telemetry.Trace("GetToken", id);
+        using var activity = metrics.Trace("GetToken", id);
         try
         {
             var (result, source) = await WaitForTokenAsync(id, requirements, read: null, cancellationToken);
-            telemetry.Answered(result, source, activity);
+            metrics.Answered(result, source, activity);
             return result;
         }
         catch (OperationCanceledException)
         {
-            telemetry.Left();
+            metrics.Left();
             throw;
         }
     }

@@ -36,11 +36,11 @@ public sealed class WixCircuit
     private long _firstFailureAt;
 
     /// <summary>Makes a closed circuit.</summary>
-    public WixCircuit(Telemetry telemetry, TimeProvider time, ILogger<WixCircuit> logger)
+    public WixCircuit(WixMetrics metrics, TimeProvider time, ILogger<WixCircuit> logger)
     {
-        ArgumentNullException.ThrowIfNull(telemetry);
+        ArgumentNullException.ThrowIfNull(metrics);
         (_time, _logger) = (time, logger);
-        telemetry.ObserveThrottling(() => IsOpen);
+        metrics.ObserveThrottling(() => IsOpen);
     }
 
     /// <summary>Whether Wix throttles or fails this process: refreshes ahead of time pause.</summary>

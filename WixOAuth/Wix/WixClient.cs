@@ -39,7 +39,7 @@ public sealed class WixClient
     /// </param>
     /// <param name="circuit">The circuit that refreshes pass; one for the whole process.</param>
     /// <param name="settings">The app and where Wix is.</param>
-    /// <param name="telemetry">Counts the calls.</param>
+    /// <param name="metrics">Counts the calls.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Gets the failed calls.</param>
     public WixClient(
@@ -47,13 +47,13 @@ public sealed class WixClient
         HttpClient exchangeHttp,
         WixCircuit circuit,
         ServiceSettings settings,
-        Telemetry telemetry,
+        WixMetrics metrics,
         TimeProvider time,
         ILogger<WixClient> logger)
     {
         _wix = settings.Wix;
         _tokens = settings.Tokens;
-        _transport = new WixTransport(http, exchangeHttp, circuit, telemetry, time, logger);
+        _transport = new WixTransport(http, exchangeHttp, circuit, metrics, time, logger);
     }
 
     /// <summary>

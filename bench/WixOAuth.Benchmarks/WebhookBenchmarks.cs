@@ -3,7 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using BenchmarkDotNet.Attributes;
-using WixOAuth.Webhooks;
+using WixOAuth.Lifecycle;
 
 namespace WixOAuth.Benchmarks;
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Azure.Storage.Queues;
 using WixOAuth.Local;
+using WixOAuth.Maintenance;
 using WixOAuth.Processes;
 using WixOAuth.Storage;
 

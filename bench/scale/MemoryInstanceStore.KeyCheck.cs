@@ -1,6 +1,5 @@
 using System.Globalization;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Scale;
 

@@ -13,6 +13,7 @@ internal static class BackupRegistration
     /// <summary>Registers <see cref="BackupTimer"/>, and what it needs where the settings name a place for copies.</summary>
     public static IServiceCollection AddBackup(this IServiceCollection services, ServiceSettings settings)
     {
+        services.AddSingleton<BackupMetrics>();
         services.AddSingleton<BackupTimer>();
         services.AddSingleton(provider => new BackupMonitor(
             provider.GetService<BackupContainer>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<BackupMonitor>>()));

@@ -1,0 +1,51 @@
+using Microsoft.Extensions.Hosting;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>
+/// Has the history of refreshes put down from time to time where no sweep does, in a process that only answers HTTP; and
+/// in any process when it stops.
+/// </summary>
+internal sealed class HistorySaver(RefreshHistory history, TimeProvider time) : BackgroundService
+{
+    private readonly PeriodicTimer _timer = new(RefreshHistory.Stretch, time);
+
+    /// <inheritdoc />
+    public override void Dispose()
+    {
+        _timer.Dispose();
+        base.Dispose();
+    }
+
+    /// <inheritdoc />
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        try
+        {
+            await history.SaveAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // The host waits no longer. A few counts are missing then.
+        }
+    }
+
+    internal Task SaveUnlessSweptAsync(CancellationToken cancellationToken) =>
+        history.IsLeftToSweeps ? Task.CompletedTask : history.SaveAsync(cancellationToken);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            while (await _timer.WaitForNextTickAsync(stoppingToken))
+            {
+                await SaveUnlessSweptAsync(stoppingToken);
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The program stops.
+        }
+    }
+}
