@@ -48,7 +48,7 @@ public sealed class PretendWixServer : IAsyncDisposable
 
         _app = builder.Build();
         _app.UseRouting();
-        new WixApi(_ledger, options, Control, logger, _stopping.Token).Map(_app);
+        new WixApi(_ledger, options, Control, new ApiCalls(_ledger, Control, logger, _stopping.Token)).Map(_app);
         new SitePages(this, _ledger, options, new Lately(this, _ledger, Control)).Map(_app);
         new InstallerPages(this, _ledger, options, Control).Map(_app);
         new TroublePages(this, _ledger, Control).Map(_app);
