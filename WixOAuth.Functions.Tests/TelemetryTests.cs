@@ -201,7 +201,7 @@ public sealed partial class TelemetryTests : IDisposable
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         store.Before = (_, _) => gate.Task;
         var slow = core.Begin(() => PostAsync(removal));
-        await Turns.SettleAsync(() => false);
+        await SingleThreadSynchronizationContext.SettleAsync(() => false);
         core.Clock.Advance(WebhookEndpoint.LongestAnswer);
         await slow;
         gate.SetResult();

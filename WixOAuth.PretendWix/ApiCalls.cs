@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace WixOAuth.PretendWix;
 
 /// <summary>Serves calls of Wix's API: reads them, counts them, and answers as the endpoint says or as a fault is set.</summary>
-internal sealed class ApiCalls(Ledger ledger, PretendWixControl control, ILogger logger, CancellationToken stopping)
+internal sealed class ApiCalls(WixState wix, PretendWixControl control, ILogger logger, CancellationToken stopping)
 {
     private const long MaxBody = 64 * 1024;
 
@@ -144,11 +144,11 @@ internal sealed class ApiCalls(Ledger ledger, PretendWixControl control, ILogger
 
         var authorization = request.Headers.Authorization.Count == 1 ? request.Headers.Authorization.ToString() : null;
         var call = new ApiCall(body, authorization);
-        call.Site = ledger.OwnerOf(authorization)
-            ?? ledger.OwnerOf(call["code"])
-            ?? ledger.OwnerOf(call["refresh_token"])
-            ?? ledger.OwnerOf(call["token"])
-            ?? (Guid.TryParseExact(call["instance_id"], "D", out var id) && ledger.TryGetSite(id, out var site) ? site : null);
+        call.Site = wix.OwnerOf(authorization)
+            ?? wix.OwnerOf(call["code"])
+            ?? wix.OwnerOf(call["refresh_token"])
+            ?? wix.OwnerOf(call["token"])
+            ?? (Guid.TryParseExact(call["instance_id"], "D", out var id) && wix.TryGetSite(id, out var site) ? site : null);
         return call;
     }
 }

@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 namespace WixOAuth.PretendWix;
 
 /// <summary>Wix's API, as far as an app like ours calls it (wix-protocol §5, §6 and §8).</summary>
-internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWixControl control, ApiCalls calls)
+internal sealed class WixApi(WixState wix, PretendWixOptions options, PretendWixControl control, ApiCalls calls)
 {
     public void Map(WebApplication app)
     {
@@ -44,12 +44,12 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
         switch (call.Grant)
         {
             case "authorization_code" when call.Missing("code") is null:
-                refusal = ledger.Redeem(call["code"], out site, out refreshToken);
+                refusal = wix.Redeem(call["code"], out site, out refreshToken);
                 break;
             case "authorization_code":
                 return ApiAnswer.Invalid("code");
             case "refresh_token" when call.Missing("refresh_token") is null:
-                refusal = ledger.Refresh(call["refresh_token"], out site, out refreshToken);
+                refusal = wix.Refresh(call["refresh_token"], out site, out refreshToken);
                 break;
             case "refresh_token":
                 return ApiAnswer.Invalid("refresh_token");
@@ -63,7 +63,7 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
         }
 
         var switches = control.Switches;
-        var body = new JsonObject { ["access_token"] = ledger.IssueAccessToken(site!, switches.AccessTokenLifetime) };
+        var body = new JsonObject { ["access_token"] = wix.IssueAccessToken(site!, switches.AccessTokenLifetime) };
         if (call.Grant == "authorization_code" || switches.RefreshTokenAnswer != RefreshTokenAnswer.None)
         {
             body["refresh_token"] = refreshToken;
@@ -102,7 +102,7 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
         var lifetime = control.Switches.ClientCredentialsLifetime;
         return new(StatusCodes.Status200OK, new JsonObject
         {
-            ["access_token"] = ledger.IssueAccessToken(site, lifetime),
+            ["access_token"] = wix.IssueAccessToken(site, lifetime),
             ["token_type"] = "Bearer",
             ["expires_in"] = (long)lifetime.TotalSeconds,
         });
@@ -116,11 +116,11 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
         }
 
         var real = control.Switches.TokenInfoHasRealTypes;
-        var refusal = ledger.CheckAccessToken(call["token"], out var site, out var ticket);
+        var refusal = wix.CheckAccessToken(call["token"], out var site, out var issued);
         if (refusal == Refusal.Unknown)
         {
             // Wix's SDK asks about its refresh token (wix-protocol §12). One never ends (§5): no exp.
-            refusal = ledger.CheckRefreshToken(call["token"], out site);
+            refusal = wix.CheckRefreshToken(call["token"], out site);
         }
 
         if (refusal != Refusal.None)
@@ -140,10 +140,10 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
             ["siteId"] = site!.SiteId.ToString(),
             ["instanceId"] = site.InstanceId.ToString(),
         };
-        if (ticket is { Kind: TicketKind.Access })
+        if (issued is { Kind: IssuedTextKind.Access })
         {
-            info["exp"] = Number(ticket.UntilMs);
-            info["iat"] = Number(ticket.IssuedMs);
+            info["exp"] = Number(issued.UntilMs);
+            info["iat"] = Number(issued.IssuedMs);
         }
 
         return new(StatusCodes.Status200OK, info);
@@ -204,7 +204,7 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
 
         if (call["eventName"] == "APP_FINISHED_CONFIGURATION")
         {
-            ledger.MarkSetUp(site);
+            wix.MarkSetUp(site);
         }
 
         return new(StatusCodes.Status200OK, []) { Detail = call["eventName"] };
@@ -212,7 +212,7 @@ internal sealed class WixApi(Ledger ledger, PretendWixOptions options, PretendWi
 
     private bool IsAuthorized(ApiCall call, [NotNullWhen(true)] out Site? site, [NotNullWhen(false)] out ApiAnswer? denied)
     {
-        var refusal = ledger.CheckAccessToken(call.Authorization, out site, out _);
+        var refusal = wix.CheckAccessToken(call.Authorization, out site, out _);
         if (site is not null && refusal == Refusal.None)
         {
             denied = null;

@@ -15,11 +15,11 @@ internal enum Refusal
 }
 
 // The codes and tokens: issued, used and checked.
-internal sealed partial class Ledger
+internal sealed partial class WixState
 {
     public string IssueInstallToken(Site site)
     {
-        var token = Write(TicketKind.Install, site, _control.Switches.InstallTokenLifetime, length: 0, withExp: false);
+        var token = Write(IssuedTextKind.Install, site, _control.Switches.InstallTokenLifetime, length: 0, withExp: false);
         _control.Remember(token);
         return token;
     }
@@ -27,7 +27,7 @@ internal sealed partial class Ledger
     public string IssueCode(Site site)
     {
         var switches = _control.Switches;
-        var code = Write(TicketKind.Code, site, switches.CodeLifetime, switches.CodeLength, withExp: true);
+        var code = Write(IssuedTextKind.Code, site, switches.CodeLifetime, switches.CodeLength, withExp: true);
         _control.Remember(code);
         return code;
     }
@@ -35,7 +35,7 @@ internal sealed partial class Ledger
     public string IssueAccessToken(Site site, TimeSpan lifetime)
     {
         var switches = _control.Switches;
-        var token = Write(TicketKind.Access, site, lifetime, switches.AccessTokenLength, switches.AccessTokenHasExp);
+        var token = Write(IssuedTextKind.Access, site, lifetime, switches.AccessTokenLength, switches.AccessTokenHasExp);
         _control.Remember(token);
         return token;
     }
@@ -54,7 +54,7 @@ internal sealed partial class Ledger
     public Refusal Redeem(string? code, out Site? site, out string? refreshToken)
     {
         refreshToken = null;
-        var refusal = Check(code, TicketKind.Code, out site, out var ticket);
+        var refusal = Check(code, IssuedTextKind.Code, out site, out var issued);
         if (refusal != Refusal.None)
         {
             return refusal;
@@ -62,8 +62,8 @@ internal sealed partial class Ledger
 
         lock (site!.Gate)
         {
-            refusal = CheckInstalled(site, ticket!);
-            if (refusal == Refusal.None && !_usedCodes.TryAdd(ticket!.Id, ticket.UntilMs))
+            refusal = CheckInstalled(site, issued!);
+            if (refusal == Refusal.None && !_usedCodes.TryAdd(issued!.Id, issued.UntilMs))
             {
                 refusal = Refusal.Used;
                 if (_control.Switches.SecondUseOfCodeRevokes)
@@ -88,7 +88,7 @@ internal sealed partial class Ledger
     public Refusal Refresh(string? refreshToken, out Site? site, out string? answer)
     {
         answer = refreshToken;
-        var refusal = Check(refreshToken, TicketKind.Refresh, out site, out var ticket);
+        var refusal = Check(refreshToken, IssuedTextKind.Refresh, out site, out var issued);
         if (refusal != Refusal.None)
         {
             return refusal;
@@ -97,7 +97,7 @@ internal sealed partial class Ledger
         var rotates = _control.Switches.RefreshTokenAnswer == RefreshTokenAnswer.New;
         lock (site!.Gate)
         {
-            refusal = CheckRefreshable(site, ticket!);
+            refusal = CheckRefreshable(site, issued!);
             if (refusal == Refusal.None && rotates)
             {
                 answer = NextRefreshToken(site);
@@ -117,9 +117,9 @@ internal sealed partial class Ledger
         return refusal;
     }
 
-    public Refusal CheckAccessToken(string? token, out Site? site, out Ticket? ticket)
+    public Refusal CheckAccessToken(string? token, out Site? site, out IssuedText? issued)
     {
-        var refusal = Check(token, TicketKind.Access, out site, out ticket);
+        var refusal = Check(token, IssuedTextKind.Access, out site, out issued);
         if (refusal != Refusal.None)
         {
             return refusal;
@@ -127,14 +127,14 @@ internal sealed partial class Ledger
 
         lock (site!.Gate)
         {
-            return CheckInstalled(site, ticket!);
+            return CheckInstalled(site, issued!);
         }
     }
 
     /// <summary>Checks a refresh token without using it.</summary>
     public Refusal CheckRefreshToken(string? token, out Site? site)
     {
-        var refusal = Check(token, TicketKind.Refresh, out site, out var ticket);
+        var refusal = Check(token, IssuedTextKind.Refresh, out site, out var issued);
         if (refusal != Refusal.None)
         {
             return refusal;
@@ -142,30 +142,30 @@ internal sealed partial class Ledger
 
         lock (site!.Gate)
         {
-            return CheckRefreshable(site, ticket!);
+            return CheckRefreshable(site, issued!);
         }
     }
 
-    public Refusal CheckInstallToken(string? token, out Site? site) => Check(token, TicketKind.Install, out site, out _);
+    public Refusal CheckInstallToken(string? token, out Site? site) => Check(token, IssuedTextKind.Install, out site, out _);
 
     /// <summary>Whose text this is, whatever it is still good for: counts are kept by instance for rejected calls too.</summary>
-    public Site? OwnerOf(string? text) => _tickets.Read(text) is { } ticket && TryGetSite(ticket.InstanceId, out var site) ? site : null;
+    public Site? OwnerOf(string? text) => _texts.Read(text) is { } issued && TryGetSite(issued.InstanceId, out var site) ? site : null;
 
-    private static Refusal CheckInstalled(Site site, Ticket ticket) =>
-        site.Status != PretendSiteStatus.Installed || site.Epoch != ticket.Epoch ? Refusal.Removed : Refusal.None;
+    private static Refusal CheckInstalled(Site site, IssuedText issued) =>
+        site.Status != PretendSiteStatus.Installed || site.Epoch != issued.Epoch ? Refusal.Removed : Refusal.None;
 
-    private static Refusal CheckRefreshable(Site site, Ticket ticket) =>
+    private static Refusal CheckRefreshable(Site site, IssuedText issued) =>
         site.Status != PretendSiteStatus.Installed ? Refusal.Removed
         : site.RefreshRejected ? Refusal.Revoked
-        : ticket.Serial < site.OldestValidSerial ? Refusal.Replaced
+        : issued.Serial < site.OldestValidSerial ? Refusal.Replaced
         : Refusal.None;
 
-    private Refusal Check(string? text, TicketKind kind, out Site? site, out Ticket? ticket)
+    private Refusal Check(string? text, IssuedTextKind kind, out Site? site, out IssuedText? issued)
     {
         site = null;
-        ticket = _tickets.Read(text);
-        return ticket is null || ticket.Kind != kind || !TryGetSite(ticket.InstanceId, out site) ? Refusal.Unknown
-            : ticket.UntilMs <= _time.GetUtcNow().ToUnixTimeMilliseconds() ? Refusal.Expired
+        issued = _texts.Read(text);
+        return issued is null || issued.Kind != kind || !TryGetSite(issued.InstanceId, out site) ? Refusal.Unknown
+            : issued.UntilMs <= _time.GetUtcNow().ToUnixTimeMilliseconds() ? Refusal.Expired
             : Refusal.None;
     }
 
@@ -184,10 +184,10 @@ internal sealed partial class Ledger
         return token;
     }
 
-    private string WriteRefreshToken(Site site, int serial) => _tickets.Write(
-        new Ticket(TicketKind.Refresh, site.InstanceId, Epoch: 0, serial, Id: "", IssuedMs: 0, UntilMs: long.MaxValue), length: 0, withExp: false);
+    private string WriteRefreshToken(Site site, int serial) => _texts.Write(
+        new IssuedText(IssuedTextKind.Refresh, site.InstanceId, Epoch: 0, serial, Id: "", IssuedMs: 0, UntilMs: long.MaxValue), length: 0, withExp: false);
 
-    private string Write(TicketKind kind, Site site, TimeSpan lifetime, int length, bool withExp)
+    private string Write(IssuedTextKind kind, Site site, TimeSpan lifetime, int length, bool withExp)
     {
         int epoch;
         lock (site.Gate)
@@ -197,7 +197,7 @@ internal sealed partial class Ledger
 
         var now = _time.GetUtcNow();
         var id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
-        var ticket = new Ticket(kind, site.InstanceId, epoch, 0, id, now.ToUnixTimeMilliseconds(), (now + lifetime).ToUnixTimeMilliseconds());
-        return _tickets.Write(ticket, length, withExp);
+        var issued = new IssuedText(kind, site.InstanceId, epoch, 0, id, now.ToUnixTimeMilliseconds(), (now + lifetime).ToUnixTimeMilliseconds());
+        return _texts.Write(issued, length, withExp);
     }
 }

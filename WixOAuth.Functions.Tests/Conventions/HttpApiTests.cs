@@ -78,7 +78,7 @@ public sealed partial class HttpApiTests
         List<string> made = [];
         foreach (var problem in Enum.GetValues<InstallProblem>())
         {
-            made.Add($"{(await ExecuteAsync((IResult)stopped.Invoke(null, [problem])!)).Status} {Words.Of(problem)}");
+            made.Add($"{(await ExecuteAsync((IResult)stopped.Invoke(null, [problem])!)).Status} {SnakeCaseEnum.Of(problem)}");
         }
 
         AssertSame(Repository.Table(Document, "## Pages").Select(row => $"{row[0]} {row[1]}"), made);
@@ -88,9 +88,9 @@ public sealed partial class HttpApiTests
     public void Words_of_a_fixed_set_are_all_named()
     {
         var text = Repository.Read("docs", "http-api.md");
-        var words = Enum.GetValues<InstanceStatus>().Select(Words.Of)
-            .Concat(Enum.GetValues<Grant>().Select(Words.Of))
-            .Concat(Enum.GetValues<TokenError>().Select(Words.Of))
+        var words = Enum.GetValues<InstanceStatus>().Select(SnakeCaseEnum.Of)
+            .Concat(Enum.GetValues<Grant>().Select(SnakeCaseEnum.Of))
+            .Concat(Enum.GetValues<TokenError>().Select(SnakeCaseEnum.Of))
             .Concat(Enum.GetNames<SetupCompletion>());
         Assert.All(words, word => Assert.Contains($"`{word}`", text, StringComparison.Ordinal));
     }

@@ -26,7 +26,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
         states.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync(new StorageUnavailableException());
-        _store.Setup(store => store.ReadGlancesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceGlance>());
+        _store.Setup(store => store.ReadSummariesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceSummary>());
         _bed = await TestBed.StartAsync(azurite, services => services
             .Replace(ServiceDescriptor.Singleton(_store.Object))
             .Replace(ServiceDescriptor.Singleton(states.Object))

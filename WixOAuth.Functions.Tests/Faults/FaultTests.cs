@@ -317,7 +317,7 @@ public sealed class FaultTests(AzuriteFixture azurite)
         {
             for (var step = 0; !work.IsCompleted && step < 20_000; step++)
             {
-                await Turns.SettleAsync(() => _store.IsBusy);
+                await SingleThreadSynchronizationContext.SettleAsync(() => _store.IsBusy);
                 if (_operation is Sweep or "Install")
                 {
                     // It runs on the pool, where nobody can tell whether it waits for the clock or for its turn.

@@ -20,7 +20,7 @@ namespace WixOAuth.Functions.Tests.Hostile;
 public sealed class HostileParserTests : IDisposable
 {
     private static readonly CancellationToken None = CancellationToken.None;
-    private static readonly string[] s_redemptionProperties = ["AttemptId", "CodeFingerprint", "InstanceId", "Outcome", "AccessTokenExpiresOn"];
+    private static readonly string[] s_consumedStateProperties = ["AttemptId", "CodeFingerprint", "InstanceId", "Outcome", "AccessTokenExpiresOn"];
 
     private const int LongestBody = 256 * 1024;
 
@@ -187,25 +187,25 @@ public sealed class HostileParserTests : IDisposable
                 Assert.StartsWith($"The row 'i|{id}' of partition", unreadable.Message, StringComparison.Ordinal);
             }
 
-            InstanceRows.ReadGlance(row);
+            InstanceRows.ReadSummary(row);
             return Task.CompletedTask;
         });
     }
 
     [Fact]
     public Task A_redeemed_state_is_read_or_is_said_to_be_unreadable() =>
-        Gen.Select(Gen.OneOf(s_redemptionProperties), AnyProperty).TryAsync(1_000, (name, value) =>
+        Gen.Select(Gen.OneOf(s_consumedStateProperties), AnyProperty).TryAsync(1_000, (name, value) =>
         {
-            var redemption = Samples.NewRedemption();
-            var row = InstanceRows.ToRow(redemption);
+            var consumed = Samples.NewConsumedState();
+            var row = InstanceRows.ToRow(consumed);
             row[name] = value;
             try
             {
-                Assert.Equal(redemption.Nonce, InstanceRows.ToConsumedState(redemption.Nonce, redemption.IssuedAt, row).Nonce);
+                Assert.Equal(consumed.Nonce, InstanceRows.ToConsumedState(consumed.Nonce, consumed.IssuedAt, row).Nonce);
             }
             catch (InvalidDataException unreadable)
             {
-                Assert.DoesNotContain(redemption.CodeFingerprint, unreadable.Message, StringComparison.Ordinal);
+                Assert.DoesNotContain(consumed.CodeFingerprint, unreadable.Message, StringComparison.Ordinal);
             }
 
             return Task.CompletedTask;

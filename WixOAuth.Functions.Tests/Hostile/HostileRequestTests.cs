@@ -108,7 +108,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task A_problem_page_has_nothing_of_its_address()
     {
-        var words = Gen.Frequency((1, HostileText.InQuery), (2, Gen.OneOf(Enum.GetValues<InstallProblem>()).Select(Words.Of)));
+        var words = Gen.Frequency((1, HostileText.InQuery), (2, Gen.OneOf(Enum.GetValues<InstallProblem>()).Select(SnakeCaseEnum.Of)));
         await Gen.Select(words, Query(["x", "problem", "PROBLEM"])).Select((word, more) => new HostileRequest("GET", "/api/redirect", $"problem={word}&{more}", "", null))
             .TryAsync(500, request => CheckAsync(request, answer =>
             {
@@ -361,7 +361,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     private static void AssertRefused(RawAnswer answer)
     {
         Assert.Equal(303, answer.Status);
-        Assert.Contains(answer.Header("Location"), Enum.GetValues<InstallProblem>().Select(problem => $"/api/redirect?problem={Words.Of(problem)}"));
+        Assert.Contains(answer.Header("Location"), Enum.GetValues<InstallProblem>().Select(problem => $"/api/redirect?problem={SnakeCaseEnum.Of(problem)}"));
         Assert.Equal("unsafe-none", answer.Header("Cross-Origin-Opener-Policy"));
         Assert.Null(answer.Header("Set-Cookie"));
         Assert.Empty(answer.Body);

@@ -77,7 +77,7 @@ public sealed class ExchangeLimiterTests : IDisposable
         while (_core.Clock.GetUtcNow() - start < TimeSpan.FromMinutes(1))
         {
             _core.Clock.Advance(TimeSpan.FromMilliseconds(100));
-            await Turns.SettleAsync(isBusy: () => false);
+            await SingleThreadSynchronizationContext.SettleAsync(isBusy: () => false);
         }
 
         Assert.InRange(letIn, 2_500, (ExchangeLimiter.MaxPerSecond * 60) + ExchangeLimiter.MaxConcurrent);

@@ -209,7 +209,7 @@ public sealed class InstallFlowTests : IDisposable
         var first = await ConsumedStateOfAsync(request, "first");
         await _store.TryAddConsumedStateAsync(first, CancellationToken.None);
         var reload = _core.Begin(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
-        await Turns.SettleAsync(isBusy: () => false);
+        await SingleThreadSynchronizationContext.SettleAsync(isBusy: () => false);
         Assert.False(reload.IsCompleted);
 
         await _store.SaveConsumedStateAsync(first with { Outcome = outcome }, CancellationToken.None);
@@ -459,7 +459,7 @@ public sealed class InstallFlowTests : IDisposable
         public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
             _store.ReadByStatusAsync(status, cancellationToken);
 
-        public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _store.ReadGlancesAsync(cancellationToken);
+        public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _store.ReadSummariesAsync(cancellationToken);
 
         public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
             _store.ListAsync(status, after, limit, cancellationToken);
@@ -468,11 +468,11 @@ public sealed class InstallFlowTests : IDisposable
 
         public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _store.RemoveDueAsync(due, cancellationToken);
 
-        public async Task<bool> TryAddConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken)
+        public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumed, CancellationToken cancellationToken)
         {
             await Redeeming();
             cancellationToken.ThrowIfCancellationRequested();
-            return await _store.TryAddConsumedStateAsync(redemption, cancellationToken) && !LoseConsumedState;
+            return await _store.TryAddConsumedStateAsync(consumed, cancellationToken) && !LoseConsumedState;
         }
 
         public int Polls { get; private set; }
@@ -483,8 +483,8 @@ public sealed class InstallFlowTests : IDisposable
             return _store.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
         }
 
-        public Task SaveConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken) =>
-            FailOutcomes ? throw new StorageUnavailableException() : _store.SaveConsumedStateAsync(redemption, cancellationToken);
+        public Task SaveConsumedStateAsync(ConsumedState consumed, CancellationToken cancellationToken) =>
+            FailOutcomes ? throw new StorageUnavailableException() : _store.SaveConsumedStateAsync(consumed, cancellationToken);
 
         public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
             _store.RemoveConsumedStatesAsync(before, limit, cancellationToken);

@@ -62,18 +62,18 @@ public sealed class InstanceChangesTests
     [InlineData(true, false)]
     [InlineData(false, true)]
     [InlineData(false, false)]
-    public void An_install_that_only_Wix_tells_of_is_served_where_that_is_possible(bool canMint, bool sendSetupCompleted)
+    public void An_install_that_only_Wix_tells_of_is_served_where_that_is_possible(bool mayUseClientCredentials, bool sendSetupCompleted)
     {
         var tombstone = Samples.NewInstance(Id) with { Status = InstanceStatus.Removed, WixRemovedAt = Now.AddHours(-1), InstalledAt = Now.AddDays(-1) };
 
         foreach (var before in new[] { null, tombstone })
         {
-            var instance = Instance.AppInstalled(before, Id, Now, canMint, sendSetupCompleted, Now);
+            var instance = Instance.AppInstalled(before, Id, Now, mayUseClientCredentials, sendSetupCompleted, Now);
 
-            Assert.Equal(canMint ? InstanceStatus.Active : InstanceStatus.ReinstallRequired, instance.Status);
-            Assert.Equal(canMint ? Grant.ClientCredentials : Grant.RefreshToken, instance.Grant);
-            Assert.Equal(canMint ? Now : null, instance.DueAt);
-            Assert.Equal(canMint && sendSetupCompleted, instance.SetupPending);
+            Assert.Equal(mayUseClientCredentials ? InstanceStatus.Active : InstanceStatus.ReinstallRequired, instance.Status);
+            Assert.Equal(mayUseClientCredentials ? Grant.ClientCredentials : Grant.RefreshToken, instance.Grant);
+            Assert.Equal(mayUseClientCredentials ? Now : null, instance.DueAt);
+            Assert.Equal(mayUseClientCredentials && sendSetupCompleted, instance.SetupPending);
             Assert.Equal(before?.InstalledAt ?? Now, instance.InstalledAt);
             Assert.Equal(before is not null, instance.InstalledBefore);
         }

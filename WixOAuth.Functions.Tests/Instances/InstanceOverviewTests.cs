@@ -76,8 +76,8 @@ public sealed class InstanceOverviewTests
     public async Task More_than_a_limit_are_not_looked_at_and_it_says_so(int tooMany, bool isPartial)
     {
         var store = new Mock<IInstanceStore>();
-        var glance = new InstanceGlance(new InstanceId(Guid.NewGuid()), InstanceStatus.Active, _clock.GetUtcNow().AddMinutes(1), null, false, null, null);
-        store.Setup(it => it.ReadGlancesAsync(None)).Returns(Enumerable.Repeat(glance, InstanceOverview.Limit + tooMany).ToAsyncEnumerable());
+        var summary = new InstanceSummary(new InstanceId(Guid.NewGuid()), InstanceStatus.Active, _clock.GetUtcNow().AddMinutes(1), null, false, null, null);
+        store.Setup(it => it.ReadSummariesAsync(None)).Returns(Enumerable.Repeat(summary, InstanceOverview.Limit + tooMany).ToAsyncEnumerable());
 
         var overview = await new InstanceOverview(store.Object, _clock).GetAsync(isAnew: false, None);
 

@@ -15,7 +15,7 @@ namespace WixOAuth.Functions.Tests.Lifecycle;
 /// <summary>
 /// Signed webhooks as Wix delivers them: up to 47 hours late, again and again, in any order (wix-protocol §10), while the
 /// site's owner installs, upgrades and removes the app and the timer comes by. In the end we know what is so at Wix.
-/// For every order of one life see <see cref="Instances.InstanceLifeTests"/>.
+/// For every order of one life see <see cref="InstanceLifecycleTests"/>.
 /// </summary>
 public sealed class WebhookOrderTests : IDisposable
 {

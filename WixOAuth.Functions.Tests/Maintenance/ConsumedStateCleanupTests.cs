@@ -16,8 +16,8 @@ public sealed class ConsumedStateCleanupTests
         var store = new WatchedStore(new MemoryInstanceStore());
         using var core = new Core(store);
         var now = core.Clock.GetUtcNow();
-        await store.TryAddConsumedStateAsync(Samples.NewRedemption(now.AddMinutes(-60).AddTicks(-1)), None);
-        var young = Samples.NewRedemption(now.AddMinutes(-60));
+        await store.TryAddConsumedStateAsync(Samples.NewConsumedState(now.AddMinutes(-60).AddTicks(-1)), None);
+        var young = Samples.NewConsumedState(now.AddMinutes(-60));
         await store.TryAddConsumedStateAsync(young, None);
 
         Assert.Equal(1, await core.Cleanup.RunHourlyAsync(None));
@@ -37,7 +37,7 @@ public sealed class ConsumedStateCleanupTests
         using var core = new Core(store);
         for (var number = 0; number < 2_500; number++)
         {
-            await store.TryAddConsumedStateAsync(Samples.NewRedemption(core.Clock.GetUtcNow().AddDays(-1)), None);
+            await store.TryAddConsumedStateAsync(Samples.NewConsumedState(core.Clock.GetUtcNow().AddDays(-1)), None);
         }
 
         Assert.Equal(2_500, await core.Cleanup.RunHourlyAsync(None));

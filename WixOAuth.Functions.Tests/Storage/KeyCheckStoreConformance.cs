@@ -28,7 +28,7 @@ public sealed class TableKeyCheckTests(AzuriteFixture azurite) : KeyCheckStoreCo
         var instance = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!.Instance;
 
         Assert.Equal([instance], (await store.ListAsync(null, null, 200, None)).Instances);
-        Assert.Equal([instance.Id], await store.ReadGlancesAsync(None).Select(summary => summary.Id).ToListAsync());
+        Assert.Equal([instance.Id], await store.ReadSummariesAsync(None).Select(summary => summary.Id).ToListAsync());
         Assert.Equal([instance.Id], await store.ReadDueAsync(DateTimeOffset.MaxValue.AddDays(-1), None).Select(due => due.Id).ToListAsync());
         foreach (var status in Enum.GetValues<InstanceStatus>())
         {

@@ -20,7 +20,7 @@ internal static class Samples
         UpdatedAt = Noon,
     };
 
-    public static ConsumedState NewRedemption(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
+    public static ConsumedState NewConsumedState(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
     {
         Nonce = nonce ?? Guid.NewGuid().ToString("N"),
         IssuedAt = issuedAt ?? Noon,

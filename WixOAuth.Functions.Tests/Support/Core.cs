@@ -25,7 +25,7 @@ namespace WixOAuth.Functions.Tests.Support;
 public sealed class Core : IDisposable
 {
     private readonly ServiceProvider _services;
-    private readonly Turns _turns = new();
+    private readonly SingleThreadSynchronizationContext _turns = new();
 
     public static readonly byte[] Key = RandomNumberGenerator.GetBytes(ProtectionKey.Length);
 
@@ -181,8 +181,8 @@ public sealed class Core : IDisposable
             : null;
     }
 
-    public Task<TokenResult> GetAsync(InstanceId id, TokenRequirements? demand = null, CancellationToken cancellationToken = default) =>
-        _turns.Begin(() => Tokens.GetTokenAsync(id, demand ?? TokenRequirements.Default, cancellationToken).AsTask());
+    public Task<TokenResult> GetAsync(InstanceId id, TokenRequirements? requirements = null, CancellationToken cancellationToken = default) =>
+        _turns.Begin(() => Tokens.GetTokenAsync(id, requirements ?? TokenRequirements.Default, cancellationToken).AsTask());
 
     /// <summary>Begins work that goes on turn by turn, so that a test knows when it waits for the clock.</summary>
     public Task<T> Begin<T>(Func<Task<T>> work) => _turns.Begin(work);

@@ -99,8 +99,8 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsume
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         BusyAsync(() => inner.ListAsync(status, after, limit, cancellationToken));
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) =>
-        BusyAsync(inner.ReadGlancesAsync(cancellationToken), cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) =>
+        BusyAsync(inner.ReadSummariesAsync(cancellationToken), cancellationToken);
 
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
         BusyAsync(inner.ReadDueAsync(now, cancellationToken), cancellationToken);

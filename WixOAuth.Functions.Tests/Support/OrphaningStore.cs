@@ -13,7 +13,7 @@ public sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         store.ListAsync(status, after, limit, cancellationToken);
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => store.ReadGlancesAsync(cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => store.ReadSummariesAsync(cancellationToken);
 
     public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

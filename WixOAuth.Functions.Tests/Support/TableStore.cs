@@ -38,7 +38,7 @@ public sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTa
         string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         _instances.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _instances.ReadGlancesAsync(cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _instances.ReadSummariesAsync(cancellationToken);
 
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
         _instances.ReadDueAsync(now, cancellationToken);

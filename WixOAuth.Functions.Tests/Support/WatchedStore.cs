@@ -44,7 +44,7 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore, IConsum
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         store.ListAsync(status, after, limit, cancellationToken);
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => store.ReadGlancesAsync(cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => store.ReadSummariesAsync(cancellationToken);
 
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.ReadDueAsync(now, cancellationToken);
 

@@ -122,13 +122,13 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         var modest = One.GetAsync(_id, TokenRequirements.LivingFor(TimeSpan.Zero));
         await gate.Reached;
         var callers = Enumerable.Range(1, 4).Select(i => TokenRequirements.LivingFor(TimeSpan.FromSeconds(60 * i))).ToList();
-        var asking = callers.Select(demand => One.GetAsync(_id, demand)).ToList();
+        var asking = callers.Select(requirements => One.GetAsync(_id, requirements)).ToList();
         gate.Open();
 
         Assert.IsType<TokenResult.Token>(await modest);
-        foreach (var (demand, asked) in callers.Zip(asking))
+        foreach (var (requirements, asked) in callers.Zip(asking))
         {
-            Assert.True(demand.IsMetBy(Assert.IsType<TokenResult.Token>(await asked), _clock.GetUtcNow()));
+            Assert.True(requirements.IsMetBy(Assert.IsType<TokenResult.Token>(await asked), _clock.GetUtcNow()));
         }
 
         Assert.Equal(1, _wix.Refreshes);
@@ -526,13 +526,13 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var gate = new Gate(_one, StoreStep.Commit, answering: true);
-        var demand = TokenRequirements.LivingFor(TimeSpan.FromSeconds(240));
-        var caller = One.GetAsync(_id, demand);
+        var requirements = TokenRequirements.LivingFor(TimeSpan.FromSeconds(240));
+        var caller = One.GetAsync(_id, requirements);
         await gate.Reached;
         _clock.Advance(TimeSpan.FromSeconds(70));
         gate.Open();
 
-        Assert.True(demand.IsMetBy(Assert.IsType<TokenResult.Token>(await caller), _clock.GetUtcNow()));
+        Assert.True(requirements.IsMetBy(Assert.IsType<TokenResult.Token>(await caller), _clock.GetUtcNow()));
     }
 
     [Theory]
@@ -829,7 +829,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         };
     }
 
-    private Task SettleAsync() => Turns.SettleAsync(() => _processes.Any(process => process.Store.IsBusy));
+    private Task SettleAsync() => SingleThreadSynchronizationContext.SettleAsync(() => _processes.Any(process => process.Store.IsBusy));
 
     private async Task PassAsync(TimeSpan time)
     {

@@ -125,7 +125,7 @@ public sealed class RejectionPolicyTests
     [InlineData(InstanceStatus.Removed, 1, 1, 1, false)]
     public void A_false_rejection_casts_doubt_on(InstanceStatus status, int? rejectedHoursAgo, int? markedHoursAgo, int? faultHoursAgo, bool isDoubted)
     {
-        var site = new InstanceGlance(Samples.NewId(), status, null, null, rejectedHoursAgo is not null, null, null)
+        var site = new InstanceSummary(Samples.NewId(), status, null, null, rejectedHoursAgo is not null, null, null)
         {
             RejectedAt = Ago(rejectedHoursAgo),
             MarkedAt = Ago(markedHoursAgo),

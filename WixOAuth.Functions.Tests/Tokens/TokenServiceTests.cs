@@ -540,8 +540,8 @@ public sealed class TokenServiceTests : IDisposable
             stored, Instance.Consented(stored.Instance, Id, new Consent(null, null, null, null, false), tokens, "consent", now), CancellationToken.None));
     }
 
-    private async Task<string> TokenAsync(TokenRequirements? demand = null) =>
-        Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id, demand)).AccessToken.Reveal();
+    private async Task<string> TokenAsync(TokenRequirements? requirements = null) =>
+        Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id, requirements)).AccessToken.Reveal();
 
     private sealed class NoKeys : IKeyRing
     {

@@ -59,7 +59,7 @@ public sealed class OutageTests(ITestOutputHelper output) : IDisposable
         };
 
         var sweep = _fleet.Core.Begin(() => _fleet.Core.Sweep.RunAsync(CancellationToken.None));
-        await Turns.SettleAsync(() => false);
+        await SingleThreadSynchronizationContext.SettleAsync(() => false);
         Assert.Equal(SweepPace.First, _fleet.Core.Wix.Calls.Count);
 
         gate.SetResult();

@@ -320,8 +320,8 @@ public sealed class WixClientTests : IDisposable
     {
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("a", expiresIn: _core.Wix.Calls.Count == 1 ? 14_400 : null));
 
-        var first = Assert.IsType<TokenAnswer.Granted>(await MintAsync());
-        var second = Assert.IsType<TokenAnswer.Granted>(await MintAsync());
+        var first = Assert.IsType<TokenAnswer.Granted>(await RequestTokenAsync());
+        var second = Assert.IsType<TokenAnswer.Granted>(await RequestTokenAsync());
 
         Assert.Equal(TimeSpan.FromHours(4), first.ExpiresOn - first.IssuedAt);
         Assert.Equal(TimeSpan.FromMinutes(5), second.ExpiresOn - second.IssuedAt);
@@ -389,5 +389,5 @@ public sealed class WixClientTests : IDisposable
 
     private Task<TokenAnswer> RefreshAsync() => _core.RunAsync(() => _core.Client.RefreshAsync(Refresh, Secret, CancellationToken.None));
 
-    private Task<TokenAnswer> MintAsync() => _core.RunAsync(() => _core.Client.RequestClientCredentialsTokenAsync(Core.NewId(), Secret, CancellationToken.None));
+    private Task<TokenAnswer> RequestTokenAsync() => _core.RunAsync(() => _core.Client.RequestClientCredentialsTokenAsync(Core.NewId(), Secret, CancellationToken.None));
 }

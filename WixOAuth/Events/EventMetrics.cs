@@ -19,7 +19,7 @@ public sealed class EventMetrics
     }
 
     /// <summary>An attempt to deliver an event ended.</summary>
-    internal void SentEvent(SendOutcome outcome) => _attempts.Add(1, Tags.OfOutcome(Words.Of(outcome)));
+    internal void SentEvent(SendOutcome outcome) => _attempts.Add(1, Tags.OfOutcome(SnakeCaseEnum.Of(outcome)));
 
     /// <summary>Stored events were counted.</summary>
     /// <param name="state"><c>waiting</c> or <c>parked</c>.</param>

@@ -28,5 +28,5 @@ public enum InstanceEventType
 /// <summary>The names of event types on the wire.</summary>
 internal static class InstanceEventTypes
 {
-    public static string NameOf(InstanceEventType type) => "instance." + Instances.Words.Of(type);
+    public static string NameOf(InstanceEventType type) => "instance." + Instances.SnakeCaseEnum.Of(type);
 }

@@ -43,7 +43,7 @@ public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILo
         ImportResult.Done { Outcome: ImportOutcome.Removed } => Problems.Of(new Tokens.TokenResult.Removed()),
         ImportResult.Done { Outcome: var outcome } => new JsonAnswer<ImportBody>(
             outcome == ImportOutcome.Imported ? StatusCodes.Status201Created : StatusCodes.Status200OK,
-            new ImportBody(id.ToString(), Words.Of(outcome)),
+            new ImportBody(id.ToString(), SnakeCaseEnum.Of(outcome)),
             Json.Default.ImportBody),
         ImportResult.TokenRequired => Problems.InvalidRequest("refresh_token should be given: the settings forbid client credentials."),
         ImportResult.WixUnavailable { RetryAfter: var wait } => Problems.WixUnavailable(wait),

@@ -45,7 +45,7 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
         }
 
         // Only by itself: whatever comes with a code must not keep the code in the address.
-        if (values is [null, null, null, null, { } word] && Words.Parse<InstallProblem>(word) is { } problem)
+        if (values is [null, null, null, null, { } word] && SnakeCaseEnum.Parse<InstallProblem>(word) is { } problem)
         {
             return Stopped(problem);
         }
@@ -117,7 +117,7 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
     };
 
     // The code may be unspent: whoever has the address could use it.
-    private SeeOtherAnswer Refuse(InstallProblem problem) => new($"{settings.Wix.RedirectUrl.AbsolutePath}?problem={Words.Of(problem)}");
+    private SeeOtherAnswer Refuse(InstallProblem problem) => new($"{settings.Wix.RedirectUrl.AbsolutePath}?problem={SnakeCaseEnum.Of(problem)}");
 
     private static HandshakePage Stopped(InstallProblem problem) => new(
         problem switch

@@ -41,7 +41,7 @@ public sealed class InstanceEndpoints(
             return refusal;
         }
 
-        var status = values[0] is { } word ? Words.Parse<InstanceStatus>(word) : null;
+        var status = values[0] is { } word ? SnakeCaseEnum.Parse<InstanceStatus>(word) : null;
         if (status is null && values[0] is not null)
         {
             return Problems.InvalidRequest("status should be active, reinstall_required or removed.");
@@ -113,10 +113,10 @@ public sealed class InstanceEndpoints(
 
     private static InstanceBody BodyOf(Instance instance) => new(
         instance.Id.ToString(),
-        Words.Of(instance.Status),
+        SnakeCaseEnum.Of(instance.Status),
         instance.SetupCompletedAt,
-        Words.Of(instance.CurrentGrant),
-        Words.Of(instance.RefreshTokenState),
+        SnakeCaseEnum.Of(instance.CurrentGrant),
+        SnakeCaseEnum.Of(instance.RefreshTokenState),
         instance.RefreshTokenFault?.Since,
         instance.Customer,
         instance.Site is { } site ? new SiteBody(site.Id, site.Name, site.Url) : null,
@@ -128,5 +128,5 @@ public sealed class InstanceEndpoints(
             instance.RefreshedAt,
             instance.Generation,
             instance.Failures?.Count ?? 0,
-            instance.Failures is { } failures ? Words.Of(failures.LastError) : null));
+            instance.Failures is { } failures ? SnakeCaseEnum.Of(failures.LastError) : null));
 }

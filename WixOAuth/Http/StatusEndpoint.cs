@@ -93,7 +93,7 @@ public sealed class StatusEndpoint(
             return new InstanceList(instance => instance.IsFailing, (after, limit) => ListFailingAsync(seen.FailingIds, after, limit, cancellationToken));
         }
 
-        var status = word is null ? null : Words.Parse<InstanceStatus>(word);
+        var status = word is null ? null : SnakeCaseEnum.Parse<InstanceStatus>(word);
         return new InstanceList(
             instance => status is null || instance.Status == status,
             (after, limit) => store.ListAsync(status, after, limit, cancellationToken));

@@ -32,10 +32,10 @@ public sealed class TokenEndpoints(TokenService tokenService, TimeProvider time,
             return Problems.InvalidRequest("rejected should be the SHA-256 of a token, as 64 hexadecimal digits.");
         }
 
-        var demand = minTtl is null && rejected is null
+        var requirements = minTtl is null && rejected is null
             ? TokenRequirements.Default
             : TokenRequirements.LivingFor(minTtl ?? TokenRequirements.DefaultMinTtl, rejected);
-        return await tokenService.GetTokenAsync(id, demand, cancellationToken) is var result && result is TokenResult.Token token
+        return await tokenService.GetTokenAsync(id, requirements, cancellationToken) is var result && result is TokenResult.Token token
             ? new JsonAnswer<TokenBody>(200, BodyOf(token), Json.Default.TokenBody)
             : Problems.Of(result);
     });

@@ -225,16 +225,16 @@ public sealed class InstallFlow(
         confirmation.IssuedAt,
         settings.Wix.SetupCompletion == SetupCompletion.OnInstall);
 
-    private async Task RecordAsync(ConsumedState redemption)
+    private async Task RecordAsync(ConsumedState consumed)
     {
         try
         {
-            await store.SaveConsumedStateAsync(redemption, CancellationToken.None);
+            await store.SaveConsumedStateAsync(consumed, CancellationToken.None);
         }
         catch (StorageUnavailableException)
         {
             // The install itself has ended; only a page loaded again will not know how.
-            logger.OutcomeNotRecorded(redemption.InstanceId, redemption.Outcome);
+            logger.OutcomeNotRecorded(consumed.InstanceId, consumed.Outcome);
         }
     }
 }

@@ -38,14 +38,14 @@ public sealed class InstallMetrics
     }
 
     /// <summary>A set-up event was sent to Wix, or could not be.</summary>
-    public void SentSetupEvent(Delivery delivery) => _setupEvents.Add(1, Tags.OfOutcome(Words.Of(delivery)));
+    public void SentSetupEvent(Delivery delivery) => _setupEvents.Add(1, Tags.OfOutcome(SnakeCaseEnum.Of(delivery)));
 
     private static string WordOf(InstallResult result) => result switch
     {
-        InstallResult.Stopped stopped => Words.Of(stopped.Problem),
+        InstallResult.Stopped stopped => SnakeCaseEnum.Of(stopped.Problem),
         InstallResult.Consent => "consent",
         InstallResult.Confirm => "confirm",
-        InstallResult.UsedHere => Words.Of(InstallProblem.BadLink),
+        InstallResult.UsedHere => SnakeCaseEnum.Of(InstallProblem.BadLink),
         InstallResult.CloseWindow => "close_window",
         _ => "connected",
     };

@@ -13,7 +13,7 @@ public sealed record StoredInstance(Instance Instance, string ETag);
 /// <param name="IsFailing">Whether its last refresh failed.</param>
 /// <param name="RefreshTokenKeyId">The protection key of its refresh token; null when it has none.</param>
 /// <param name="AccessTokenKeyId">The protection key of its access token; null when it has none.</param>
-public readonly record struct InstanceGlance(
+public readonly record struct InstanceSummary(
     InstanceId Id,
     InstanceStatus Status,
     DateTimeOffset? AccessTokenExpiresOn,
@@ -137,7 +137,7 @@ public interface IInstanceStore
     /// The little of every instance that is counted over all of them, in no order that means anything. A row that cannot be read
     /// is left out.
     /// </summary>
-    IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken);
+    IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken);
 
     /// <summary>
     /// The instances that are due, the longest due of each shard first. Reads due rows only, so what it costs depends

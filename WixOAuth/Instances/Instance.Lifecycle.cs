@@ -22,7 +22,7 @@ public sealed partial record Instance
     /// <param name="before">What is known.</param>
     /// <param name="id">Of which instance.</param>
     /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="canMint">
+    /// <param name="mayUseClientCredentials">
     /// Whether it can be served without a consent. If not, it is <see cref="InstanceStatus.ReinstallRequired"/> until
     /// its site's owner consents.
     /// </param>
@@ -30,7 +30,7 @@ public sealed partial record Instance
     /// <param name="now">The time.</param>
     /// <returns><paramref name="before"/> itself when the event is no news.</returns>
     public static Instance AppInstalled(
-        Instance? before, InstanceId id, DateTimeOffset issuedAt, bool canMint, bool sendSetupCompleted, DateTimeOffset now)
+        Instance? before, InstanceId id, DateTimeOffset issuedAt, bool mayUseClientCredentials, bool sendSetupCompleted, DateTimeOffset now)
     {
         (before, issuedAt) = (before?.WithPlausibleWixTimes(now), Capped(issuedAt, now)!.Value);
         if (before is not null and not { Status: InstanceStatus.Removed })
@@ -47,11 +47,11 @@ public sealed partial record Instance
         return new Instance
         {
             Id = id,
-            Status = canMint ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
-            MarkedAt = canMint ? null : now,
-            Grant = canMint ? Grant.ClientCredentials : Grant.RefreshToken,
+            Status = mayUseClientCredentials ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
+            MarkedAt = mayUseClientCredentials ? null : now,
+            Grant = mayUseClientCredentials ? Grant.ClientCredentials : Grant.RefreshToken,
             Generation = NextGeneration(before),
-            DueAt = canMint ? now : null,
+            DueAt = mayUseClientCredentials ? now : null,
             InstalledAt = before?.InstalledAt ?? now,
             UpdatedAt = now,
             LastUsedAt = now,
@@ -60,7 +60,7 @@ public sealed partial record Instance
             WixInstalledAt = issuedAt,
             WixRemovedAt = before?.WixRemovedAt,
             InstalledBefore = before is not null,
-            SetupPending = canMint && sendSetupCompleted,
+            SetupPending = mayUseClientCredentials && sendSetupCompleted,
             ImportedAt = before?.ImportedAt,
             EventSequence = before?.EventSequence,
         };

@@ -82,32 +82,32 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
         var byGrant = Enum.GetValues<Grant>().ToDictionary(grant => grant, _ => 0);
         var (onFallback, unreadable) = (0, 0);
         var failingIds = new List<InstanceId>();
-        await foreach (var glance in store.ReadGlancesAsync(CancellationToken.None))
+        await foreach (var summary in store.ReadSummariesAsync(CancellationToken.None))
         {
             if (++seen > Limit)
             {
                 break;
             }
 
-            byStatus[glance.Status]++;
-            if (glance.Status != InstanceStatus.Active)
+            byStatus[summary.Status]++;
+            if (summary.Status != InstanceStatus.Active)
             {
                 continue;
             }
 
-            byGrant[glance.CurrentGrant] += glance.AccessTokenExpiresOn is null ? 0 : 1;
-            onFallback += glance.IsOnFallback ? 1 : 0;
-            unreadable += glance.IsOnFallback && glance.RefreshTokenFault == RefreshTokenFaultKind.Unreadable ? 1 : 0;
-            if (glance.IsFailing && ++failing <= MostNamed)
+            byGrant[summary.CurrentGrant] += summary.AccessTokenExpiresOn is null ? 0 : 1;
+            onFallback += summary.IsOnFallback ? 1 : 0;
+            unreadable += summary.IsOnFallback && summary.RefreshTokenFault == RefreshTokenFaultKind.Unreadable ? 1 : 0;
+            if (summary.IsFailing && ++failing <= MostNamed)
             {
-                failingIds.Add(glance.Id);
+                failingIds.Add(summary.Id);
             }
 
-            if (glance.AccessTokenExpiresOn > now)
+            if (summary.AccessTokenExpiresOn > now)
             {
-                byLife[Lives.Count(life => glance.AccessTokenExpiresOn - now > life)]++;
+                byLife[Lives.Count(life => summary.AccessTokenExpiresOn - now > life)]++;
             }
-            else if (glance.IsFailing || !(glance.DueAt + OverdueAfter > now))
+            else if (summary.IsFailing || !(summary.DueAt + OverdueAfter > now))
             {
                 overdue++;
             }

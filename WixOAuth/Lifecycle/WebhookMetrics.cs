@@ -28,7 +28,7 @@ public sealed class WebhookMetrics
     /// <param name="took">How long Wix was kept waiting.</param>
     public void WebhookEnded(Activity? activity, WebhookOutcome outcome, TimeSpan took)
     {
-        var word = Words.Of(outcome);
+        var word = SnakeCaseEnum.Of(outcome);
         activity.SetOutcome(word, failed: outcome is not (WebhookOutcome.Applied or WebhookOutcome.NotUsed));
         _webhooks.Record(took.TotalSeconds, Tags.OfOutcome(word));
     }

@@ -72,7 +72,7 @@ public sealed class MaintenanceMetrics
         _onFallback.Record(overview.Unreadable, new KeyValuePair<string, object?>("refresh_token", "unreadable"));
         foreach (var (grant, count) in overview.ByGrant)
         {
-            _byGrant.Record(count, new KeyValuePair<string, object?>(Tags.Grant, Words.Of(grant)));
+            _byGrant.Record(count, new KeyValuePair<string, object?>(Tags.Grant, SnakeCaseEnum.Of(grant)));
         }
     }
 

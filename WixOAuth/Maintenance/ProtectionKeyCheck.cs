@@ -156,11 +156,11 @@ internal sealed partial class ProtectionKeyCheck(
     private async Task<IReadOnlyCollection<string>> FindKeysOfTokensAsync()
     {
         var (wanted, tried) = (new HashSet<string>(StringComparer.Ordinal), 0);
-        await foreach (var glance in instances.ReadGlancesAsync(CancellationToken.None).Take(MaxRead))
+        await foreach (var summary in instances.ReadSummariesAsync(CancellationToken.None).Take(MaxRead))
         {
-            foreach (var keyId in new[] { glance.RefreshTokenKeyId, glance.AccessTokenKeyId }.OfType<string>().Distinct())
+            foreach (var keyId in new[] { summary.RefreshTokenKeyId, summary.AccessTokenKeyId }.OfType<string>().Distinct())
             {
-                switch (await OpensTokenAsync(glance.Id, keyId))
+                switch (await OpensTokenAsync(summary.Id, keyId))
                 {
                     case true:
                         return [];

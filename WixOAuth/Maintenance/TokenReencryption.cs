@@ -42,18 +42,18 @@ public sealed class TokenReencryption(
         try
         {
             await Parallel.ForEachAsync(
-                store.ReadGlancesAsync(cancellationToken),
+                store.ReadSummariesAsync(cancellationToken),
                 new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
-                async (glance, token) =>
+                async (summary, token) =>
                 {
-                    var needed = Older(newest, glance.RefreshTokenKeyId, glance.AccessTokenKeyId);
-                    var left = needed.Count == 0 ? needed : await ReencryptAsync(glance.Id, newest, needed, token);
+                    var needed = Older(newest, summary.RefreshTokenKeyId, summary.AccessTokenKeyId);
+                    var left = needed.Count == 0 ? needed : await ReencryptAsync(summary.Id, newest, needed, token);
                     foreach (var id in left)
                     {
                         onOlder.AddOrUpdate(id, 1, (_, count) => count + 1);
                     }
 
-                    if (left.Count == 0 && (glance.RefreshTokenKeyId ?? glance.AccessTokenKeyId) is not null)
+                    if (left.Count == 0 && (summary.RefreshTokenKeyId ?? summary.AccessTokenKeyId) is not null)
                     {
                         Interlocked.Increment(ref onNewest);
                         Interlocked.Add(ref reencrypted, needed.Count == 0 ? 0 : 1);

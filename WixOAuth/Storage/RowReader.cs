@@ -30,7 +30,7 @@ internal readonly struct RowReader(TableEntity row)
 
     public T? Word<T>(string name)
         where T : struct, Enum =>
-        Text(name) is { } text ? Words.Parse<T>(text) ?? throw Unreadable(name) : null;
+        Text(name) is { } text ? SnakeCaseEnum.Parse<T>(text) ?? throw Unreadable(name) : null;
 
     public T RequiredWord<T>(string name)
         where T : struct, Enum =>

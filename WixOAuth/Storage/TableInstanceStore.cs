@@ -120,7 +120,7 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
         _reader.ReadByStatusAsync(status, cancellationToken);
 
     /// <inheritdoc />
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _reader.ReadGlancesAsync(cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _reader.ReadSummariesAsync(cancellationToken);
 
     /// <inheritdoc />
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>

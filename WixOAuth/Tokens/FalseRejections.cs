@@ -88,7 +88,7 @@ public sealed class FalseRejections(
         {
             var now = time.GetUtcNow();
             await Parallel.ForEachAsync(
-                store.ReadGlancesAsync(cancellationToken).Where(site => RejectionPolicy.IsDoubted(site, now)),
+                store.ReadSummariesAsync(cancellationToken).Where(site => RejectionPolicy.IsDoubted(site, now)),
                 new ParallelOptions { MaxDegreeOfParallelism = Writers, CancellationToken = cancellationToken },
                 async (site, token) =>
                 {

@@ -157,7 +157,7 @@ public static class RejectionPolicy
     public static bool MayCallerTry(DateTimeOffset? triedAt, DateTimeOffset now) => !((now - triedAt)?.Duration() < BetweenCallersTries);
 
     /// <summary>Whether what was concluded from rejections of a site is to be tried again after a false rejection of another.</summary>
-    public static bool IsDoubted(InstanceGlance site, DateTimeOffset now)
+    public static bool IsDoubted(InstanceSummary site, DateTimeOffset now)
     {
         return site.Status switch
         {

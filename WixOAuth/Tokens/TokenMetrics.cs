@@ -23,7 +23,7 @@ public sealed class TokenMetrics
 {
     private const string SourceTag = "source";
 
-    private static readonly string[] s_sources = [.. Enum.GetValues<TokenSource>().Select(Words.Of)];
+    private static readonly string[] s_sources = [.. Enum.GetValues<TokenSource>().Select(SnakeCaseEnum.Of)];
 
     private readonly Instruments _instruments;
     private readonly Counter<long> _requests;
@@ -77,10 +77,10 @@ public sealed class TokenMetrics
     /// <param name="took">How long it took, its commit included.</param>
     public void Refreshed(Activity? activity, Grant grant, TokenError? error, TimeSpan took)
     {
-        var outcome = error is { } why ? Words.Of(why) : Instruments.Ok;
+        var outcome = error is { } why ? SnakeCaseEnum.Of(why) : Instruments.Ok;
         activity.SetOutcome(outcome, failed: error is not null);
-        activity?.SetTag(Tags.Grant, Words.Of(grant));
-        _refreshes.Record(took.TotalSeconds, new(Tags.Outcome, outcome), new(Tags.Grant, Words.Of(grant)));
+        activity?.SetTag(Tags.Grant, SnakeCaseEnum.Of(grant));
+        _refreshes.Record(took.TotalSeconds, new(Tags.Outcome, outcome), new(Tags.Grant, SnakeCaseEnum.Of(grant)));
     }
 
     /// <summary>The lease of another process is waited for; once for each wait, however long.</summary>
@@ -109,7 +109,7 @@ public sealed class TokenMetrics
     {
         if (before?.Kind != after?.Kind)
         {
-            _refreshTokenFaults.Add(1, Tags.OfOutcome(after is { } fault ? Words.Of(fault.Kind) : "recovered"));
+            _refreshTokenFaults.Add(1, Tags.OfOutcome(after is { } fault ? SnakeCaseEnum.Of(fault.Kind) : "recovered"));
         }
     }
 

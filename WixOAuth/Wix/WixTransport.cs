@@ -75,7 +75,7 @@ internal sealed class WixTransport
         }
         finally
         {
-            var outcome = response is not null ? Words.Of(response.Kind) : caller.IsCancellationRequested ? "cancelled" : Words.Of(WixResponseKind.Unavailable);
+            var outcome = response is not null ? SnakeCaseEnum.Of(response.Kind) : caller.IsCancellationRequested ? "cancelled" : SnakeCaseEnum.Of(WixResponseKind.Unavailable);
             _metrics.CalledWix(activity, request.Endpoint, outcome, response?.Status, response?.RequestId, _time.GetElapsedTime(startedAt));
             if (response?.Kind != WixResponseKind.Success)
             {

@@ -5,7 +5,7 @@ using System.Text.Json.Serialization;
 namespace WixOAuth.Instances;
 
 /// <summary>How the contract and the table write a choice: <c>ReinstallRequired</c> as <c>reinstall_required</c>.</summary>
-internal static class Words
+internal static class SnakeCaseEnum
 {
     public static string Of<T>(T value)
         where T : struct, Enum =>

@@ -5,7 +5,7 @@ using System.Text.Json;
 namespace WixOAuth.PretendWix;
 
 /// <summary>What a text issued by this Wix is good for.</summary>
-internal enum TicketKind
+internal enum IssuedTextKind
 {
     /// <summary>The token that the App URL gets.</summary>
     Install,
@@ -28,14 +28,14 @@ internal enum TicketKind
 /// <param name="Id">What tells two codes apart.</param>
 /// <param name="IssuedMs">When it was issued, in Unix milliseconds.</param>
 /// <param name="UntilMs">When it ends, in Unix milliseconds.</param>
-internal sealed record Ticket(TicketKind Kind, Guid InstanceId, int Epoch, int Serial, string Id, long IssuedMs, long UntilMs);
+internal sealed record IssuedText(IssuedTextKind Kind, Guid InstanceId, int Epoch, int Serial, string Id, long IssuedMs, long UntilMs);
 
 /// <summary>
 /// Writes and reads the texts that Wix hands out (wix-protocol §4). They prove themselves by an HMAC, so none of the
 /// millions of a load test has to be remembered. Each holds characters that must be URL-encoded, as Wix warns (§3):
 /// whoever forgets it finds a text that no longer proves itself.
 /// </summary>
-internal sealed class TicketOffice
+internal sealed class IssuedTexts
 {
     private const string Prefix = "OAUTH2.";
     private const string InstallPrefix = "JWS.";
@@ -52,21 +52,21 @@ internal sealed class TicketOffice
     private readonly string _appId;
     private readonly string _header;
 
-    public TicketOffice(byte[] key, string appId)
+    public IssuedTexts(byte[] key, string appId)
     {
         _key = key;
         _appId = appId;
         _header = Base64Url("""{"kid":"pR3t3nD","alg":"HS256"}""");
     }
 
-    public string Write(Ticket ticket, int length, bool withExp)
+    public string Write(IssuedText issued, int length, bool withExp)
     {
-        var data = $$"""{"kind":"{{ticket.Kind}}","appId":{{JsonSerializer.Serialize(_appId)}},"instanceId":"{{ticket.InstanceId}}" """
-            + $$""","epoch":{{ticket.Epoch}},"serial":{{ticket.Serial}},"id":"{{ticket.Id}}" """
-            + $$""","issued":{{ticket.IssuedMs}},"until":{{ticket.UntilMs}},"scopes":""" + '"';
+        var data = $$"""{"kind":"{{issued.Kind}}","appId":{{JsonSerializer.Serialize(_appId)}},"instanceId":"{{issued.InstanceId}}" """
+            + $$""","epoch":{{issued.Epoch}},"serial":{{issued.Serial}},"id":"{{issued.Id}}" """
+            + $$""","issued":{{issued.IssuedMs}},"until":{{issued.UntilMs}},"scopes":""" + '"';
         var start = $$"""{"data":{{JsonSerializer.Serialize(data, PretendWixJson.Options)}}"""[..^1];
-        var exp = withExp ? $""","exp":{ticket.UntilMs / 1_000}""" : "";
-        var end = $$"""\"}","iat":{{ticket.IssuedMs / 1_000}}{{exp}}}""";
+        var exp = withExp ? $""","exp":{issued.UntilMs / 1_000}""" : "";
+        var end = $$"""\"}","iat":{{issued.IssuedMs / 1_000}}{{exp}}}""";
         var bare = Prefix.Length + _header.Length + 1 + 1 + 48 + ((start.Length + end.Length) * 4 / 3) + 1;
         var padding = string.Create(Math.Max(0, (length - bare) * 3 / 4), 0, static (span, _) =>
         {
@@ -78,10 +78,10 @@ internal sealed class TicketOffice
 
         var signed = $"{_header}.{Base64Url(start + padding + end)}";
         var text = $"{signed}.{Convert.ToBase64String(Sign(signed))}";
-        return ticket.Kind == TicketKind.Install ? InstallPrefix + text + InstallTail : Prefix + text;
+        return issued.Kind == IssuedTextKind.Install ? InstallPrefix + text + InstallTail : Prefix + text;
     }
 
-    public Ticket? Read(string? text)
+    public IssuedText? Read(string? text)
     {
         var body = text switch
         {
@@ -107,16 +107,16 @@ internal sealed class TicketOffice
         using var payload = JsonDocument.Parse(System.Buffers.Text.Base64Url.DecodeFromChars(signed.AsSpan(signed.IndexOf('.', StringComparison.Ordinal) + 1)));
         using var data = JsonDocument.Parse(payload.RootElement.GetProperty("data").GetString()!);
         var root = data.RootElement;
-        var ticket = new Ticket(
-            Enum.Parse<TicketKind>(root.GetProperty("kind").GetString()!),
+        var issued = new IssuedText(
+            Enum.Parse<IssuedTextKind>(root.GetProperty("kind").GetString()!),
             root.GetProperty("instanceId").GetGuid(),
             root.GetProperty("epoch").GetInt32(),
             root.GetProperty("serial").GetInt32(),
             root.GetProperty("id").GetString()!,
             root.GetProperty("issued").GetInt64(),
             root.GetProperty("until").GetInt64());
-        return root.GetProperty("appId").GetString() == _appId && (ticket.Kind == TicketKind.Install) == text!.StartsWith(InstallPrefix, StringComparison.Ordinal)
-            ? ticket
+        return root.GetProperty("appId").GetString() == _appId && (issued.Kind == IssuedTextKind.Install) == text!.StartsWith(InstallPrefix, StringComparison.Ordinal)
+            ? issued
             : null;
     }
 

@@ -1,6 +1,6 @@
 namespace WixOAuth.Functions.Tests.Support;
 
-public class TurnsTests
+public class SingleThreadSynchronizationContextTests
 {
     [Fact]
     public async Task Whoever_asks_for_a_turn_of_the_pool_comes_after_what_waits_already()
@@ -22,7 +22,7 @@ public class TurnsTests
                     null);
             }
 
-            await Turns.OfThePoolAsync();
+            await SingleThreadSynchronizationContext.OfThePoolAsync();
             Assert.InRange(Volatile.Read(ref done), Waiting / 2, Waiting);
         });
     }

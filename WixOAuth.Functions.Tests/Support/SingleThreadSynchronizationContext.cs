@@ -6,7 +6,7 @@ namespace WixOAuth.Functions.Tests.Support;
 /// Runs asynchronous work on a thread of its own, turn by turn, so that a test knows when none of it can go on: what is
 /// left then waits for the clock or for a gate of the test. On the thread pool nobody could tell.
 /// </summary>
-internal sealed class Turns : SynchronizationContext, IDisposable
+internal sealed class SingleThreadSynchronizationContext : SynchronizationContext, IDisposable
 {
     /// <summary>How long a test waits for everything to be at rest.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -15,9 +15,9 @@ internal sealed class Turns : SynchronizationContext, IDisposable
     private static int s_left;
 
     private readonly BlockingCollection<(SendOrPostCallback Turn, object? State)> _turns = [];
-    public Turns()
+    public SingleThreadSynchronizationContext()
     {
-        new Thread(Run) { IsBackground = true, Name = nameof(Turns) }.Start();
+        new Thread(Run) { IsBackground = true, Name = nameof(SingleThreadSynchronizationContext) }.Start();
     }
 
     /// <summary>Whether there are no turns left anywhere.</summary>

@@ -2,8 +2,8 @@ using System.Text.Json;
 
 namespace WixOAuth.PretendWix;
 
-/// <summary>A ledger as it lies in its file.</summary>
-internal sealed record SavedLedger
+/// <summary>A state as it lies in its file.</summary>
+internal sealed record SavedWixState
 {
     public required byte[] TicketKey { get; init; }
 
@@ -66,14 +66,14 @@ internal sealed record SavedSite(
 }
 
 /// <summary>The file: replaced as a whole, so that a kill leaves either the old or the new one.</summary>
-internal sealed class LedgerFile(string path)
+internal sealed class WixStateFile(string path)
 {
     private readonly Lock _writing = new();
     private readonly string _path = Path.GetFullPath(path);
 
     public string? WebhookKeyPem { get; set; }
 
-    public SavedLedger? Read()
+    public SavedWixState? Read()
     {
         if (!File.Exists(_path))
         {
@@ -82,7 +82,7 @@ internal sealed class LedgerFile(string path)
 
         try
         {
-            var saved = JsonSerializer.Deserialize<SavedLedger>(File.ReadAllBytes(_path), PretendWixJson.Options);
+            var saved = JsonSerializer.Deserialize<SavedWixState>(File.ReadAllBytes(_path), PretendWixJson.Options);
             WebhookKeyPem = saved?.WebhookKeyPem;
             return saved;
         }
@@ -92,7 +92,7 @@ internal sealed class LedgerFile(string path)
         }
     }
 
-    public void Write(Func<SavedLedger> snapshot)
+    public void Write(Func<SavedWixState> snapshot)
     {
         // The snapshot is taken inside the lock: the last one written is never older than a change before it.
         lock (_writing)

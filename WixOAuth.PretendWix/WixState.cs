@@ -9,7 +9,7 @@ namespace WixOAuth.PretendWix;
 /// What the pretend Wix knows: its sites, their installs, and the codes and tokens that it issued. With a file, every change is
 /// in the file before it is answered.
 /// </summary>
-internal sealed partial class Ledger
+internal sealed partial class WixState
 {
     private readonly ConcurrentDictionary<Guid, Site> _sites = new();
     private readonly ConcurrentQueue<Site> _namedSites = new();
@@ -17,22 +17,22 @@ internal sealed partial class Ledger
     private readonly UsedCodes _usedCodes;
     private readonly PretendWixControl _control;
     private readonly TimeProvider _time;
-    private readonly LedgerFile? _file;
-    private readonly TicketOffice _tickets;
+    private readonly WixStateFile? _file;
+    private readonly IssuedTexts _texts;
     private readonly byte[] _ticketKey;
     private readonly Lazy<RSA> _webhookKey;
     private int _seeded;
 
-    public Ledger(PretendWixOptions options, PretendWixControl control)
+    public WixState(PretendWixOptions options, PretendWixControl control)
     {
         _control = control;
         _time = options.TimeProvider;
         _usedCodes = new UsedCodes(_time);
-        _file = options.StateFile is null ? null : new LedgerFile(options.StateFile);
+        _file = options.StateFile is null ? null : new WixStateFile(options.StateFile);
 
         var saved = _file?.Read();
         _ticketKey = saved?.TicketKey ?? RandomNumberGenerator.GetBytes(32);
-        _tickets = new TicketOffice(_ticketKey, options.AppId);
+        _texts = new IssuedTexts(_ticketKey, options.AppId);
 
         // Made when first asked for: an RSA key costs a tenth of a second, and most tests never see a webhook.
         _webhookKey = new(() => LoadOrMakeKey(saved?.WebhookKeyPem));
@@ -209,7 +209,7 @@ internal sealed partial class Ledger
         }
     }
 
-    private void Restore(SavedLedger saved)
+    private void Restore(SavedWixState saved)
     {
         Volatile.Write(ref _seeded, saved.Seeded);
         for (var number = 0; number < saved.Seeded; number++)
@@ -238,7 +238,7 @@ internal sealed partial class Ledger
         }
     }
 
-    private void Save() => _file?.Write(() => new SavedLedger
+    private void Save() => _file?.Write(() => new SavedWixState
     {
         TicketKey = _ticketKey,
         WebhookKeyPem = _file.WebhookKeyPem ??= _webhookKey.IsValueCreated ? _webhookKey.Value.ExportPkcs8PrivateKeyPem() : null,

@@ -1,13 +1,14 @@
 using System.Net;
 using CsCheck;
+using WixOAuth.Functions.Tests.Instances;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Tokens;
 
-namespace WixOAuth.Functions.Tests.Instances;
+namespace WixOAuth.Functions.Tests.Lifecycle;
 
 /// <summary>Installs and removals in every order that the network may make of Wix's.</summary>
-public sealed class InstanceLifeTests
+public sealed class InstanceLifecycleTests
 {
     private static readonly InstanceId Id = Core.NewId();
     private static readonly DateTimeOffset Start = TestClock.Start;
@@ -395,7 +396,7 @@ public sealed class InstanceLifeTests
     private static Instance? Apply(Instance? before, Event each) => each.What switch
     {
         What.Consent => Consent(before, Start + each.At),
-        What.Installed => Instance.AppInstalled(before, Id, Start + each.At, canMint: true, sendSetupCompleted: true, s_afterAll),
+        What.Installed => Instance.AppInstalled(before, Id, Start + each.At, mayUseClientCredentials: true, sendSetupCompleted: true, s_afterAll),
         _ => Instance.AppRemoved(before, Id, Start + each.At, sendSetupCompleted: true, s_afterAll),
     };
 
