@@ -116,8 +116,7 @@ public sealed class KeyVaultServer : IAsyncDisposable
         var options = VaultReader.ClientOptions();
         options.Transport = new HttpClientTransport(handler);
         options.DisableChallengeResourceVerification = true;
-        options.RetryPolicy = new VaultReader.ObedientRetryPolicy(
-            DelayStrategy.CreateFixedDelayStrategy(TimeSpan.FromMilliseconds(1)));
+        options.RetryPolicy = VaultReader.RetryPolicyWith(DelayStrategy.CreateFixedDelayStrategy(TimeSpan.FromMilliseconds(1)));
         return new SecretClient(Uri, credential ?? new FixedCredential(), options);
     }
 

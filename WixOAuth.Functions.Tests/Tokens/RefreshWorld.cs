@@ -271,8 +271,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             var stored = await core.Writer.UpdateAsync(
                 _id,
                 known: null,
-                current => new ValueTask<Instance?>(current is null or { Status: InstanceStatus.Removed } ? current : Instance.Forget(current, _id, _clock.GetUtcNow())),
-                isMine: _ => false,
+                current => current is null or { Status: InstanceStatus.Removed } ? current : Instance.Forget(current, _id, _clock.GetUtcNow()),
                 CancellationToken.None);
             if (stored is { Instance.Status: InstanceStatus.Removed })
             {

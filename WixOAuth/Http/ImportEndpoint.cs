@@ -22,7 +22,7 @@ public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILo
             return Problems.InvalidInstanceId();
         }
 
-        if (values[0] is not (null or "true" or "false"))
+        if (values["revive"] is not (null or "true" or "false"))
         {
             return Problems.InvalidRequest("revive should be true or false.");
         }
@@ -33,7 +33,7 @@ public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILo
                 $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339, not in the future), all optional.");
         }
 
-        var site = new ImportedSite(body.Customer, body.ConsentedAt, values[0] == "true", Site: null, AppVersion: null);
+        var site = new ImportedSite(body.Customer, body.ConsentedAt, values["revive"] == "true", Site: null, AppVersion: null);
         var token = body.RefreshToken is { } text ? new RefreshToken(text) : null;
         return Answer(id, await import.ImportAsync(id, token, site, cancellationToken));
     });

@@ -25,7 +25,7 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
         Parameters.TryRead(request, ["token", "start"], out var values)
             ? await start.BeginAsync(
                 new AppUrlRequest(
-                    Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values[1], InstallCookies.Read(request)),
+                    Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values["start"], InstallCookies.Read(request)),
                 cancellationToken)
             : new InstallResult.Stopped(InstallProblem.BadRequest)));
 
@@ -45,7 +45,7 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
         }
 
         // Only by itself: whatever comes with a code must not keep the code in the address.
-        if (values is [null, null, null, null, { } word] && SnakeCaseEnum.Parse<InstallProblem>(word) is { } problem)
+        if (values.Values.Count(value => value is not null) == 1 && values["problem"] is { } word && SnakeCaseEnum.Parse<InstallProblem>(word) is { } problem)
         {
             return Stopped(problem);
         }
@@ -58,7 +58,11 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
 
         var result = await TryAsync(async () => await flow.CompleteAsync(
             new RedirectRequest(
-                values[0] is { } code ? new AuthorizationCode(code) : null, values[1], values[2], values[3] is not null, InstallCookies.Read(request)),
+                values["code"] is { } code ? new AuthorizationCode(code) : null,
+                values["state"],
+                values["instanceId"],
+                values["error"] is not null,
+                InstallCookies.Read(request)),
             cancellationToken));
         return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : AnswerOf(result);
     }

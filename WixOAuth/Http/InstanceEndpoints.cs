@@ -41,29 +41,29 @@ public sealed class InstanceEndpoints(
             return refusal;
         }
 
-        var status = values[0] is { } word ? SnakeCaseEnum.Parse<InstanceStatus>(word) : null;
-        if (status is null && values[0] is not null)
+        var status = values["status"] is { } word ? SnakeCaseEnum.Parse<InstanceStatus>(word) : null;
+        if (status is null && values["status"] is not null)
         {
             return Problems.InvalidRequest("status should be active, reinstall_required or removed.");
         }
 
         var limit = DefaultPage;
-        if (values[1] is { } number
+        if (values["limit"] is { } number
             && !(int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out limit) && limit is >= 1 and <= IInstanceStore.MaxPage))
         {
             return Problems.InvalidRequest($"limit should be a whole number from 1 to {IInstanceStore.MaxPage}.");
         }
 
         // The list's name in its cursors; that of a list without a customer is the one it always had.
-        var customer = values[3];
-        var list = customer is null ? values[0] : $"{values[0]} of {customer}";
+        var customer = values["customer"];
+        var list = customer is null ? values["status"] : $"{values["status"]} of {customer}";
         var last = default(InstanceId);
-        if (values[2] is { } cursor && !ListCursor.TryRead(cursor, list, out last))
+        if (values["cursor"] is { } cursor && !ListCursor.TryRead(cursor, list, out last))
         {
             return Problems.InvalidRequest("cursor should be one that was answered for the same status and customer.");
         }
 
-        InstanceId? after = values[2] is null ? null : last;
+        InstanceId? after = values["cursor"] is null ? null : last;
         var page = customer is null
             ? await store.ListAsync(status, after, limit, cancellationToken)
             : await store.ListByCustomerAsync(customer, status, after, limit, cancellationToken);

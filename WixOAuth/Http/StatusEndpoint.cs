@@ -52,25 +52,25 @@ public sealed class StatusEndpoint(
         }
 
         var after = default(InstanceId);
-        if (!StatusPage.Lists.Contains(values[0] ?? "") || (values[2] is { } cursor && !ListCursor.TryRead(cursor, values[0], out after)))
+        if (!StatusPage.Lists.Contains(values["status"] ?? "") || (values["cursor"] is { } cursor && !ListCursor.TryRead(cursor, values["status"], out after)))
         {
             return Problems.InvalidRequest("status and cursor should be ones that this page made.");
         }
 
-        var search = values[1] is { Length: <= 200 } text ? text.Trim() : null;
-        var isAnew = values[3] is not null;
+        var search = values["search"] is { Length: <= 200 } text ? text.Trim() : null;
+        var isAnew = values["recount"] is not null;
         var seen = await overview.GetAsync(isAnew, cancellationToken);
-        var (instances, last) = await FindAsync(ListOf(values[0], seen, cancellationToken), search, values[2] is null ? null : after, cancellationToken);
+        var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, values["cursor"] is null ? null : after, cancellationToken);
         var html = Pages.StatusView.Render(
             new StatusModel(
                 time.GetUtcNow(),
                 seen,
                 await history.ReadAsync(cancellationToken),
                 instances,
-                values[0],
+                values["status"],
                 search,
-                values[2],
-                last is { } end ? ListCursor.Write(values[0], end) : null,
+                values["cursor"],
+                last is { } end ? ListCursor.Write(values["status"], end) : null,
                 settings.Wix.SetupCompletion != SetupCompletion.Never,
                 await FindTroublesAsync(cancellationToken),
                 await events.GetAsync(isAnew, cancellationToken),

@@ -44,14 +44,13 @@ public sealed class SetupCompleter(
                     || current.SetupCompletedAt is not null
                     || current.ConsentedAt != stored.Instance.ConsentedAt)
                 {
-                    return new ValueTask<Instance?>(current);
+                    return current;
                 }
 
                 var now = time.GetUtcNow();
                 var completed = current.SetupCompleted(now);
-                return new ValueTask<Instance?>(completed with { DueAt = schedule.DueAt(completed, now) });
-            },
-            isMine: _ => false);
+                return completed with { DueAt = schedule.DueAt(completed, now) };
+            });
         logger.SetupCompleted(id);
         return delivery;
     }

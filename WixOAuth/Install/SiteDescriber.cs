@@ -29,9 +29,7 @@ public sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimeProv
             await writer.UpdateAsync(
                 before.Id,
                 known: null,
-                current => new ValueTask<Instance?>(
-                    current is null or { Status: InstanceStatus.Removed } ? current : current.Described(site, described.AppVersion, time.GetUtcNow())),
-                isMine: _ => false,
+                current => current is null or { Status: InstanceStatus.Removed } ? current : current.Described(site, described.AppVersion, time.GetUtcNow()),
                 CancellationToken.None);
         }
     }

@@ -72,9 +72,7 @@ public sealed class InstanceLifecycle(
         (await writer.UpdateAsync(
             id,
             known: null,
-            before => new ValueTask<Instance?>(
-                before is null or { Status: InstanceStatus.Removed } ? before : before.WithCustomer(customer, time.GetUtcNow())),
-            isMine: _ => false,
+            before => before is null or { Status: InstanceStatus.Removed } ? before : before.WithCustomer(customer, time.GetUtcNow()),
             cancellationToken))?.Instance;
 
     private async Task<bool> ChangeAsync(
@@ -88,9 +86,8 @@ public sealed class InstanceLifecycle(
             {
                 var after = change(before, time.GetUtcNow());
                 isNews = !ReferenceEquals(before, after);
-                return new ValueTask<Instance?>(after);
+                return after;
             },
-            isMine: _ => false,
             cancellationToken);
         var instance = stored!.Instance;
         if (instance.Status == InstanceStatus.Removed)

@@ -122,9 +122,7 @@ public sealed class DueInstanceRefresher(
         current =>
         {
             var now = time.GetUtcNow();
-            return new ValueTask<Instance?>(
-                current?.DueAt <= now && schedule.DueAt(current, now) is var next && !(next <= now) ? current with { DueAt = next } : current);
+            return current?.DueAt <= now && schedule.DueAt(current, now) is var next && !(next <= now) ? current with { DueAt = next } : current;
         },
-        isMine: _ => false,
         CancellationToken.None);
 }

@@ -19,18 +19,6 @@ public sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, ILo
     /// <summary>Whether the last probe was rejected by all, and no site had a token since.</summary>
     public bool IsSuspect => Volatile.Read(ref _isSuspect);
 
-    /// <summary>How many sites that had tokens lately are known.</summary>
-    public int Count
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _succeeded.Count;
-            }
-        }
-    }
-
     /// <summary>Notes the end of an attempt. One success ends any suspicion.</summary>
     public void Saw(InstanceId id, TokenAnswer answer)
     {

@@ -129,11 +129,9 @@ public sealed class FalseRejections(
             await writer.UpdateAsync(
                 id,
                 known: null,
-                current => new ValueTask<Instance?>(
-                    current is null or { Status: InstanceStatus.Removed } or { Status: InstanceStatus.Active, Failures: null, RefreshTokenFault: null }
-                        ? current
-                        : current.MadeDue(at)),
-                isMine: _ => false,
+                current => current is null or { Status: InstanceStatus.Removed } or { Status: InstanceStatus.Active, Failures: null, RefreshTokenFault: null }
+                    ? current
+                    : current.MadeDue(at),
                 cancellationToken);
         }
         catch (InvalidDataException exception)
