@@ -13,7 +13,7 @@ namespace WixOAuth.Browser.Tests;
 public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chromium) : BrowserTest(azurite, chromium)
 {
     [SkippableFact]
-    public async Task A_page_of_an_attacker_that_opens_his_link_gets_no_site()
+    public async Task A_page_of_an_attacker_that_opens_their_link_gets_no_site()
     {
         var link = await Bed.CreateLinkAsync("attacker");
         await using var attacker = await PageOfAsync($"<script>location.href = {JsonSerializer.Serialize(link)}</script>");

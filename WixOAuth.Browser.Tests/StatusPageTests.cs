@@ -96,7 +96,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
     }
 
     [SkippableFact]
-    public async Task The_sign_in_takes_a_bearer_token_as_well()
+    public async Task The_sign_in_accepts_a_bearer_token()
     {
         await Page.GotoAsync($"{Bed.Api}status");
         await Page.GetByLabel("Function key").FillAsync(TestBed.FunctionKey);

@@ -248,7 +248,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Traces_follow_a_token_from_whoever_asked_to_Wix()
+    public async Task Traces_follow_a_token_request_from_the_caller_to_Wix()
     {
         await _core.InstallAsync(Id);
         await _core.GetAsync(Id);

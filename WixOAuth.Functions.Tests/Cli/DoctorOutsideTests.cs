@@ -41,7 +41,7 @@ public sealed class DoctorOutsideTests
 
     [Theory]
     [MemberData(nameof(Troubles))]
-    public async Task A_trouble_is_one_line_that_says_what_to_do(string trouble, string line)
+    public async Task A_failure_is_one_line_that_says_what_to_do(string trouble, string line)
     {
         var run = await RunAsync(trouble);
 
@@ -60,7 +60,7 @@ public sealed class DoctorOutsideTests
     }
 
     [Fact]
-    public async Task Plain_http_in_the_open_is_refused()
+    public async Task Plain_http_to_a_public_address_is_refused()
     {
         var run = await CliRun.RunAsync(new Dictionary<string, string?>(), "doctor", "--outside", "--url", "http://wixoauth.invalid", "--json");
 

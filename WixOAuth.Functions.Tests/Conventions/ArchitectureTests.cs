@@ -43,7 +43,7 @@ public sealed class ArchitectureTests
     [InlineData("WixOAuth.Tokens", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
     [InlineData("WixOAuth.Instances", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
     [InlineData("WixOAuth.Lifecycle", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
-    public void One_part_of_the_core_does_not_know_another(string part, params string[] others)
+    public void Parts_of_the_core_do_not_depend_on_parts_above_them(string part, params string[] others)
     {
         var types = Types.InAssembly(s_core).That().ResideInNamespace(part);
         Assert.NotEmpty(types.GetTypes());
@@ -52,7 +52,7 @@ public sealed class ArchitectureTests
 
     // That the rules above can fail.
     [Fact]
-    public void An_arrow_that_is_there_is_found()
+    public void An_existing_dependency_is_found()
     {
         Assert.False(Types.InAssembly(s_core).That().ResideInNamespace("WixOAuth.Install").ShouldNot().HaveDependencyOn("WixOAuth.Wix").GetResult().IsSuccessful);
         Assert.False(Types.InAssembly(typeof(LocalHost).Assembly).ShouldNot().HaveDependencyOn("Microsoft.Azure.Functions").GetResult().IsSuccessful);

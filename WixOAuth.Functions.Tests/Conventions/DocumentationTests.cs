@@ -26,7 +26,7 @@ public sealed class DocumentationTests
 
     // That the test above can fail.
     [Fact]
-    public void A_member_that_is_not_documented_is_found()
+    public void An_undocumented_member_is_found()
     {
         Assert.False(IsDocumented("M:WixOAuth.Install.InstallFlow.Nothing"));
         Assert.Contains("P:WixOAuth.Instances.Instance.Generation", DocumentedMembers(typeof(Instance)));
@@ -35,7 +35,7 @@ public sealed class DocumentationTests
     }
 
     [Fact]
-    public void Nobody_has_switched_the_compilers_own_check_off() =>
+    public void The_compilers_own_check_is_on() =>
         Assert.DoesNotContain("1591", Repository.Read("WixOAuth", "WixOAuth.csproj") + Repository.Read("Directory.Build.props") + Repository.Read(".editorconfig"), StringComparison.Ordinal);
 
     // Methods by their name: which overload is meant does not matter here.

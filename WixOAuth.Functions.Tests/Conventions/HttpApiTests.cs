@@ -85,7 +85,7 @@ public sealed partial class HttpApiTests
     }
 
     [Fact]
-    public void Words_of_a_fixed_set_are_all_named()
+    public void All_values_of_a_fixed_set_are_named()
     {
         var text = Repository.Read("docs", "http-api.md");
         var words = Enum.GetValues<InstanceStatus>().Select(SnakeCaseEnum.Of)

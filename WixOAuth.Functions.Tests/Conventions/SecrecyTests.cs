@@ -38,10 +38,10 @@ public sealed class SecrecyTests
 
     [Theory]
     [MemberData(nameof(Printing))]
-    public void What_prints_itself_prints_no_secret(Type type) => AssertSilent(Fill(type, depth: 0).ToString()!);
+    public void ToString_prints_no_secret(Type type) => AssertSilent(Fill(type, depth: 0).ToString()!);
 
     [Fact]
-    public void All_that_holds_a_secret_is_among_them()
+    public void The_list_contains_every_type_that_holds_a_secret()
     {
         Type[] known =
         [

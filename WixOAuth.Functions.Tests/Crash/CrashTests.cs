@@ -14,7 +14,7 @@ public sealed class CrashTests
     private static readonly TimeSpan s_hang = TimeSpan.FromMinutes(5);
 
     [Fact]
-    public async Task A_kill_at_any_step_loses_nothing_and_leaves_nobody_waiting()
+    public async Task A_kill_at_any_step_loses_nothing_and_blocks_no_caller()
     {
         using var patience = new CancellationTokenSource(s_hang, TimeProvider.System);
         var report = await CrashRun.RunAsync(

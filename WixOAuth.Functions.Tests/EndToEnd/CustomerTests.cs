@@ -123,7 +123,7 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task A_tombstone_of_an_earlier_version_loses_what_it_should_not_have_kept(bool byForgettingAgain)
+    public async Task A_tombstone_of_an_earlier_version_is_erased(bool byForgettingAgain)
     {
         var id = await _bed.InstallForAsync("acme", "Ann's Café");
         await EndAsync(id, isForgotten: true);

@@ -143,7 +143,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Whoever_presses_twice_can_go_on_in_the_same_browser()
+    public async Task Pressing_the_button_twice_continues_in_the_same_browser()
     {
         var link = await _bed.CreateLinkAsync("acme");
         var page = await (await _browser.GetAsync(link)).Content.ReadAsStringAsync();

@@ -73,7 +73,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     }
 
     [Fact]
-    public async Task Timer_that_fails_tells_the_host_so_without_the_cause()
+    public async Task A_failing_timer_is_reported_to_the_host_without_its_cause()
     {
         var timers = _bed.Host.Services.GetRequiredService<TimerEndpoints>();
 
@@ -88,7 +88,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     }
 
     [Fact]
-    public async Task A_state_key_that_cannot_be_had_is_a_page_too()
+    public async Task An_unavailable_state_key_is_answered_with_a_page()
     {
         var keys = new Mock<WixOAuth.Protection.IKeyRing>();
         keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());

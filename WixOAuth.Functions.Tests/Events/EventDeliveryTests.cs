@@ -310,7 +310,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_erased_instance_sends_its_id_and_nothing_else()
+    public async Task An_event_of_an_erased_instance_contains_only_its_id()
     {
         var stored = await ConnectAsync(Samples.NewInstance() with { Customer = "acme", Site = new Site("site", "name", null) });
         await _delivery.DeliverWaitingAsync(None);

@@ -65,7 +65,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
     }
 
     [Fact]
-    public async Task An_event_and_the_change_that_it_tells_of_are_one_transaction()
+    public async Task An_event_and_its_change_are_written_in_one_transaction()
     {
         var table = await CreateTableAsync();
         var (store, outbox) = (new TableStore(table, NewRecorder()), new TableOutbox(new TableGateway(table)));
@@ -121,7 +121,7 @@ public abstract class OutboxConformance
     }
 
     [Fact]
-    public async Task Every_property_of_an_event_comes_back()
+    public async Task Every_property_of_an_event_is_stored_and_read_back()
     {
         var (store, outbox) = await CreateAsync(NewRecorder());
         var stored = await ConnectAsync(store);
@@ -142,7 +142,7 @@ public abstract class OutboxConformance
     }
 
     [Fact]
-    public async Task Of_two_writers_one_wins()
+    public async Task One_of_two_writers_wins()
     {
         var (store, outbox) = await CreateAsync(NewRecorder());
         await ConnectAsync(store);

@@ -32,7 +32,7 @@ public sealed class HostileParserTests : IDisposable
     public void Dispose() => _core.Dispose();
 
     [Fact]
-    public async Task States_links_and_cookies_open_only_as_what_they_were_made_for()
+    public async Task States_links_and_cookies_open_only_for_their_own_purpose()
     {
         var (state, cookie) = await _core.States.IssueAsync(new ConfirmedLink(1, _core.Clock.GetUtcNow(), "a customer"), None);
         var (link, _) = await _core.Links.IssueAsync("a customer", displayName: null, None);
@@ -56,7 +56,7 @@ public sealed class HostileParserTests : IDisposable
     }
 
     [Fact]
-    public Task Webhooks_are_read_as_one_of_the_kinds_that_there_are()
+    public Task Any_body_is_read_as_one_of_the_known_kinds_of_webhook()
     {
         var reader = Core.ReaderOf(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
         var signed = Gen.Select(HostileJson.Object(HostileJson.Object(HostileJson.Text)), Gen.OneOf(HostileJson.Text, Gen.Const("""{"alg":"RS256"}""")), Gen.Bool)
@@ -81,7 +81,7 @@ public sealed class HostileParserTests : IDisposable
     [InlineData("eyJhbGciOiJSUzI1NiJ9.e30.AA")]
     [InlineData("eyJcdWQ4MDAiOjF9.e30.")] // {"\ud800":1}
     [InlineData("eyJcdWQ4MDAiOjEsImFsZyI6IlJTMjU2In0.e30.AAAA")] // {"\ud800":1,"alg":"RS256"}
-    public async Task A_webhook_that_is_no_text_is_refused(string body)
+    public async Task A_webhook_that_is_not_text_is_refused(string body)
     {
         var reader = Core.ReaderOf(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
 

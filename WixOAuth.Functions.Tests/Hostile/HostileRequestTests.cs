@@ -58,7 +58,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     public async Task DisposeAsync() => await _bed.DisposeAsync();
 
     [Fact]
-    public async Task The_App_URL_sends_on_or_refuses_and_nothing_else()
+    public async Task The_App_URL_redirects_or_refuses_and_nothing_else()
     {
         var (_, cookie) = await BeginAsync();
         await Requests("GET", "/api/install", Query(s_parameters), cookie).TryAsync(1_500, request => CheckAsync(request, answer =>
@@ -77,7 +77,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_Redirect_URL_refuses_what_it_did_not_begin()
+    public async Task The_Redirect_URL_refuses_an_install_that_it_did_not_start()
     {
         var (state, cookie) = await BeginAsync();
         var query = Gen.Select(
@@ -210,7 +210,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_breaks_the_rules_of_HTTP_reaches_nobody()
+    public async Task Invalid_HTTP_does_not_reach_the_service()
     {
         var (state, cookie) = await BeginAsync();
         var whole = Gen.OneOf(

@@ -57,7 +57,7 @@ public class HostingTests
     }
 
     [Fact]
-    public async Task A_stop_waits_for_what_goes_on_after_answers()
+    public async Task A_stop_waits_for_background_work()
     {
         var work = new BackgroundWork(NullLogger<BackgroundWork>.Instance);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -70,7 +70,7 @@ public class HostingTests
     }
 
     [Fact]
-    public async Task A_stop_that_may_wait_no_longer_says_what_it_leaves()
+    public async Task A_stop_that_times_out_logs_the_work_it_abandons()
     {
         using var logs = new CapturedLogs();
         var work = new BackgroundWork(logs.For<BackgroundWork>());
@@ -97,7 +97,7 @@ public class HostingTests
     }
 
     [Fact]
-    public async Task The_secrets_are_read_before_anybody_asks_for_them()
+    public async Task The_secrets_are_read_before_the_first_request()
     {
         var (appSecret, keys) = (new Mock<ISecretSource<AppSecretVersion>>(), new Mock<IKeyRing>());
         var key = new ProtectionKey(ProtectionKey.IdOf(Core.Key), Core.Key);

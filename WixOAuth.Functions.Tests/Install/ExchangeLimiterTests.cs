@@ -39,7 +39,7 @@ public sealed class ExchangeLimiterTests : IDisposable
     }
 
     [Fact]
-    public async Task Nobody_waits_longer_than_five_seconds()
+    public async Task A_wait_ends_after_five_seconds()
     {
         await EnterAsync(ExchangeLimiter.MaxConcurrent);
         var waiting = Limiter.TryEnterAsync(None).AsTask();

@@ -62,7 +62,7 @@ public sealed class InstallFlowTests : IDisposable
     [InlineData("/oauth/access", 503, InstallProblem.WixUnavailable)]
     [InlineData("/oauth/access", 200, InstallProblem.WixUnavailable)] // no refresh token
     [InlineData("/oauth2/token-info", 503, InstallProblem.WixUnavailable)]
-    public async Task What_Wix_does_not_grant_or_confirm_is_not_saved(string path, int status, InstallProblem problem)
+    public async Task Tokens_that_Wix_does_not_grant_or_confirm_are_not_saved(string path, int status, InstallProblem problem)
     {
         var answer = _core.Wix.Answer;
         _core.Wix.Answer = (asked, body, cancellationToken) => asked == path
@@ -78,7 +78,7 @@ public sealed class InstallFlowTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Where_token_info_tells_nothing_Get_App_Instance_decides(bool isSame)
+    public async Task Get_App_Instance_decides_where_token_info_has_no_answer(bool isSame)
     {
         var answer = _core.Wix.Answer;
         _core.Wix.Answer = (path, body, cancellationToken) => path switch
@@ -165,7 +165,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_set_up_that_is_finished_is_not_told_again_and_one_that_is_not_taken_is_logged()
+    public async Task A_completed_set_up_is_not_sent_again_and_a_rejected_one_is_logged()
     {
         _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/bi-event" ? StubWix.Status(503) : StubWix.Tokens("access-2"));
         await _core.InstallAsync(Id);
@@ -241,7 +241,7 @@ public sealed class InstallFlowTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_save_whose_answer_was_lost_does_not_undo_what_others_made_of_it_since(bool removed)
+    public async Task A_save_whose_response_was_lost_does_not_undo_later_changes(bool removed)
     {
         var request = await BeginAsync();
         _store.LoseWrites = 1;
@@ -274,7 +274,7 @@ public sealed class InstallFlowTests : IDisposable
     [InlineData(-1, "refresh-newer")]
     [InlineData(0, "refresh-1")]
     [InlineData(1, "refresh-1")]
-    public async Task Of_two_consents_at_about_one_time_the_newer_one_by_Wixs_clock_stays_whichever_is_saved_last(int secondsLater, string expected)
+    public async Task Of_two_concurrent_consents_the_newer_by_Wixs_clock_stays_whichever_is_saved_last(int secondsLater, string expected)
     {
         var now = _core.Clock.GetUtcNow();
         var newer = new TokenAnswer.Granted(new AccessToken("access-newer"), new RefreshToken("refresh-newer"), now, now.AddMinutes(5));
@@ -361,7 +361,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_reinstall_while_the_set_up_event_is_under_way_waits_for_an_event_of_its_own()
+    public async Task A_reinstall_while_the_set_up_event_is_being_sent_needs_its_own_event()
     {
         var request = await BeginAsync();
         var answer = _core.Wix.Answer;

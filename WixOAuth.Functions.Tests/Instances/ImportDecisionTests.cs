@@ -59,7 +59,7 @@ public sealed class ImportDecisionTests
     }
 
     [Fact]
-    public void A_revived_site_begins_anew_so_that_no_older_tombstone_beats_it()
+    public void A_revived_site_starts_again_so_that_no_older_tombstone_overrides_it()
     {
         var before = Stored("forgotten")! with { RemovedAt = s_noon.AddHours(3), WixRemovedAt = s_noon.AddHours(3) };
         var after = Instance.Imported(before, before.Id, new ImportedSite(null, s_noon, true, null, null), TokensFor(before), "import", s_noon.AddHours(9));

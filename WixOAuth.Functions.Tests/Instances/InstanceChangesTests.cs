@@ -15,7 +15,7 @@ public sealed class InstanceChangesTests
     public static TheoryData<string> Minutes => ["-10.1", "-10", "0", "10", "10.1"];
 
     [Fact]
-    public void A_consent_takes_what_it_brings_and_keeps_what_it_does_not()
+    public void A_consent_replaces_what_it_contains_and_keeps_the_rest()
     {
         var before = Samples.NewInstance(Id) with { Customer = "old", Site = new Site("s", "old", null), AppVersion = "1", InstalledAt = Now.AddDays(-1) };
 
@@ -62,7 +62,7 @@ public sealed class InstanceChangesTests
     [InlineData(true, false)]
     [InlineData(false, true)]
     [InlineData(false, false)]
-    public void An_install_that_only_Wix_tells_of_is_served_where_that_is_possible(bool mayUseClientCredentials, bool sendSetupCompleted)
+    public void An_install_known_only_by_webhook_is_served_where_possible(bool mayUseClientCredentials, bool sendSetupCompleted)
     {
         var tombstone = Samples.NewInstance(Id) with { Status = InstanceStatus.Removed, WixRemovedAt = Now.AddHours(-1), InstalledAt = Now.AddDays(-1) };
 
@@ -80,7 +80,7 @@ public sealed class InstanceChangesTests
     }
 
     [Fact]
-    public void An_install_that_is_known_is_no_news()
+    public void A_known_install_changes_nothing()
     {
         var known = Samples.NewInstance(Id) with { WixInstalledAt = Now };
 
@@ -139,7 +139,7 @@ public sealed class InstanceChangesTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void A_tombstone_remembers_what_was(bool installedBefore)
+    public void A_tombstone_keeps_the_history_of_the_instance(bool installedBefore)
     {
         var removedAt = Now.AddDays(-2);
         var before = Samples.NewInstance(Id) with { Grant = Grant.ClientCredentials, InstalledBefore = installedBefore, WixInstalledAt = Now, ConsentedAt = Now.AddDays(-3) };
@@ -162,7 +162,7 @@ public sealed class InstanceChangesTests
     [InlineData("11111111-2222-4333-8444-55555555555g")]
     [InlineData(" 1111111-2222-4333-8444-55555555555 ")]
     [InlineData("00000000-0000-0000-0000-000000000000")]
-    public void What_Wix_never_sends_is_no_id(string? text) => Assert.False(InstanceId.TryParse(text, out _));
+    public void A_text_that_Wix_never_sends_is_not_an_id(string? text) => Assert.False(InstanceId.TryParse(text, out _));
 
     [Fact]
     public void An_id_has_one_text()
@@ -172,7 +172,7 @@ public sealed class InstanceChangesTests
     }
 
     [Fact]
-    public async Task An_event_that_is_no_news_is_not_written()
+    public async Task An_event_that_changes_nothing_is_not_written()
     {
         var store = new WatchedStore(new MemoryInstanceStore());
         using var core = new Core(store);

@@ -84,7 +84,7 @@ public sealed class InstanceLifecycleTests
             });
 
     [Fact]
-    public void Of_equal_times_the_removal_is_the_later_one()
+    public void A_removal_wins_over_an_install_of_the_same_second()
     {
         var removed = Apply(Apply(null, Life[0]), new Event(What.Removed, TimeSpan.Zero));
         Assert.Equal(InstanceStatus.Removed, removed!.Status);
@@ -132,7 +132,7 @@ public sealed class InstanceLifecycleTests
     }
 
     [Fact]
-    public async Task A_tombstone_keeps_nothing_of_the_tokens_and_beats_their_generation()
+    public async Task A_tombstone_keeps_no_token_and_has_a_newer_generation()
     {
         using var core = new Core();
         var before = (await core.InstallAsync(Id)).Instance;
@@ -186,7 +186,7 @@ public sealed class InstanceLifecycleTests
     }
 
     [Fact]
-    public async Task A_clones_site_is_asked_for_with_its_tokens_until_Wix_tells()
+    public async Task The_site_of_a_clone_is_requested_with_each_refresh_until_Wix_returns_it()
     {
         using var core = new Core();
         var instance = StubWix.Status(503, "77");
@@ -229,7 +229,7 @@ public sealed class InstanceLifecycleTests
     }
 
     [Fact]
-    public async Task An_operator_who_refreshes_an_instance_that_only_a_consent_can_make_work_is_told_so()
+    public async Task An_operator_refreshing_an_instance_that_needs_a_consent_gets_reinstall_required()
     {
         using var core = new Core(settings: ("Wix__ClientCredentialsFallback", "false"));
         await core.Life.InstalledAsync(Id, core.Clock.GetUtcNow(), CancellationToken.None);

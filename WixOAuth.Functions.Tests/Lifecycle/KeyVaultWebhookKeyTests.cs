@@ -26,7 +26,7 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
     }
 
     [Fact]
-    public async Task Without_the_secret_there_are_no_keys_and_it_is_looked_for_once_a_minute_at_most()
+    public async Task Without_the_secret_there_are_no_keys_and_it_is_read_at_most_once_a_minute()
     {
         var reader = NewReader();
 
@@ -77,7 +77,7 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
     }
 
     [Fact]
-    public async Task What_is_no_key_leaves_the_known_ones_in_use()
+    public async Task A_malformed_key_leaves_the_known_ones_in_use()
     {
         Vault.Add(Name, Pem(_first));
         var reader = NewReader();
@@ -93,7 +93,7 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
     }
 
     [Fact]
-    public async Task While_the_vault_refuses_and_nothing_is_known_Wix_is_told_to_send_it_again()
+    public async Task A_refusing_vault_without_known_keys_makes_Wix_send_the_webhook_again()
     {
         Vault.Fault = KeyVaultServer.Forbidden;
 
@@ -101,7 +101,7 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
     }
 
     [Fact]
-    public async Task While_the_vault_is_slow_Wix_is_told_in_time_to_send_it_again()
+    public async Task A_slow_vault_is_answered_in_time_so_that_Wix_sends_the_webhook_again()
     {
         var gate = new TaskCompletionSource();
         (Vault.Gate, var endpoint) = (gate.Task, Endpoint());

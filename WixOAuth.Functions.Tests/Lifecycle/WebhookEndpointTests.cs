@@ -92,7 +92,7 @@ public sealed class WebhookEndpointTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Payloads))]
-    public async Task What_Wix_has_signed_is_read_leniently_and_trusted_no_further(string change, int status, bool isApplied)
+    public async Task Signed_webhooks_are_parsed_leniently_and_not_trusted_further(string change, int status, bool isApplied)
     {
         var now = _core.Clock.GetUtcNow();
         var claims = WebhookSigner.ClaimsOf("AppRemoved", Id, now, AppId);
@@ -128,7 +128,7 @@ public sealed class WebhookEndpointTests : IDisposable
     }
 
     [Fact]
-    public async Task A_slow_storage_is_not_waited_for_longer_than_Wix_waits_and_the_event_is_applied_all_the_same()
+    public async Task A_slow_storage_is_answered_before_Wix_times_out_and_the_event_is_still_applied()
     {
         var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _store.Before = (method, _) => method == nameof(IInstanceStore.TryWriteAsync) ? goOn.Task : Task.CompletedTask;

@@ -45,7 +45,7 @@ public sealed class ConsumedStateCleanupTests
     }
 
     [Fact]
-    public async Task What_does_not_fit_into_its_time_is_removed_by_the_next_run_and_not_an_hour_later()
+    public async Task Rows_left_at_the_end_of_the_time_are_removed_by_the_next_run()
     {
         var slow = new Mock<IInstanceStore>();
         var states = slow.As<IConsumedStateStore>();

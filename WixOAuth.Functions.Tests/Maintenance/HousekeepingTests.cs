@@ -23,7 +23,7 @@ public abstract class HousekeepingTests
     protected abstract Task<IInstanceStore> CreateAsync();
 
     [Fact]
-    public async Task Old_tombstones_go_with_all_that_belonged_to_them_and_young_ones_stay()
+    public async Task Old_tombstones_are_removed_with_their_rows_and_recent_ones_stay()
     {
         var store = await CreateAsync();
         using var core = new Core(store);
@@ -71,7 +71,7 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
-    public async Task Due_rows_that_no_instance_stands_behind_are_removed_also_before_they_are_due()
+    public async Task Orphaned_due_rows_are_removed_also_before_they_are_due()
     {
         var inner = await CreateAsync();
         var store = new OrphaningStore(inner);
@@ -88,7 +88,7 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
-    public async Task A_row_that_cannot_be_read_stays_and_keeps_nobody_from_the_others()
+    public async Task An_unreadable_row_is_kept_and_does_not_affect_the_others()
     {
         var store = new WatchedStore(await CreateAsync());
         using var core = new Core(store);

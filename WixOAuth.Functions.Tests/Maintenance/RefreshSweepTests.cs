@@ -68,7 +68,7 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
-    public async Task A_due_row_that_no_instance_stands_behind_is_removed()
+    public async Task An_orphaned_due_row_is_removed()
     {
         var (unknown, removed, moved) = (Core.NewId(), await _core.InstallAsync(Core.NewId()), await _core.InstallAsync(Core.NewId()));
         var now = _core.Clock.GetUtcNow();
@@ -191,7 +191,7 @@ public sealed class RefreshSweepTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task At_shutdown_and_before_the_next_tick_what_is_spent_is_saved_and_nothing_new_is_begun(bool shutdown)
+    public async Task Before_shutdown_and_the_next_tick_granted_tokens_are_saved_and_nothing_new_starts(bool shutdown)
     {
         // Where the clock ends the sweep it is one at a time: a call of 8 seconds is given up, by the clock too.
         var atOnce = shutdown ? 2 : 1;
@@ -298,7 +298,7 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
-    public async Task A_site_that_nobody_asks_for_is_checked_once_a_day()
+    public async Task An_idle_site_is_checked_once_a_day()
     {
         var id = Core.NewId();
         await _core.InstallAsync(id);
@@ -317,7 +317,7 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
-    public async Task A_site_that_is_asked_for_again_is_served_on_demand_and_warm_again()
+    public async Task A_site_that_is_used_again_is_served_on_demand_and_kept_warm_again()
     {
         var id = Core.NewId();
         await _core.InstallAsync(id);
@@ -353,7 +353,7 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
-    public async Task With_no_idle_time_every_site_is_kept_warm_and_no_use_is_written_down()
+    public async Task Without_an_idle_time_every_site_is_kept_warm_and_no_use_is_saved()
     {
         using var core = new Core(_store, _core.Clock, settings: ("Tokens__IdleAfter", "00:00:00"));
         core.Wix.Answer = _core.Wix.Answer;

@@ -48,7 +48,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.True(replaces == RestoredRow.Read(RowOf(copied)).Replaces(RestoredRow.Read(RowOf(current))), rule);
 
     [Fact]
-    public async Task A_restore_into_a_damaged_table_mends_what_is_lost_and_leaves_the_rest()
+    public async Task A_restore_into_a_damaged_table_restores_what_is_lost_and_leaves_the_rest()
     {
         var ids = Enumerable.Range(0, 30).Select(_ => Core.NewId()).ToList();
         foreach (var id in ids)
@@ -121,7 +121,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_was_forgotten_after_the_copy_stays_forgotten()
+    public async Task An_instance_forgotten_after_the_copy_stays_forgotten()
     {
         var (kept, forgotten, again, later) = (Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId());
         foreach (var id in new[] { kept, forgotten, again })

@@ -22,7 +22,7 @@ public sealed class TokenReencryptionTests : IDisposable
     public void Dispose() => _core.Dispose();
 
     [Fact]
-    public async Task What_an_older_version_was_used_for_is_encrypted_with_the_newest_and_nothing_else_changes()
+    public async Task Tokens_under_an_older_key_are_encrypted_with_the_newest_and_nothing_else_changes()
     {
         var protector = new TokenProtector(new FixedKeys(_old, _new));
         var before = new List<Instance>();
@@ -54,7 +54,7 @@ public sealed class TokenReencryptionTests : IDisposable
     }
 
     [Fact]
-    public async Task What_no_key_opens_stays_as_it_is_and_is_counted()
+    public async Task A_token_that_no_key_opens_is_kept_and_counted()
     {
         var gone = FixedKeys.NewKey();
         var (lost, kept) = (await AddAsync(gone), await AddAsync(_old));
@@ -143,7 +143,7 @@ public sealed class TokenReencryptionTests : IDisposable
     }
 
     [Fact]
-    public async Task A_row_that_cannot_be_read_is_told_and_counted_as_it_is()
+    public async Task An_unreadable_row_is_reported_and_counted_as_it_is()
     {
         var instance = await AddAsync(_old);
         _store.Before = (method, _) => method == nameof(IInstanceStore.FindAsync)

@@ -13,7 +13,7 @@ public sealed class KeyRingTests : KeyVaultFixture
     private const string ListPath = $"/secrets/{KeyName}/versions";
 
     [Fact]
-    public async Task The_newest_version_seals_and_every_enabled_version_opens()
+    public async Task The_newest_key_version_encrypts_and_every_enabled_version_decrypts()
     {
         var ids = Enumerable.Range(0, 5).Select(_ => AddKey()).ToList();
         var keys = Keys();

@@ -37,7 +37,7 @@ public sealed class StoredFormTests
     [InlineData(StatePurpose.InstallState, "AQSck-oOIWnaDVc8lpjKg_8KCwwNDg8QERITFBXLjhkk-GHc5RVW7PDkqfsBQynQ1nVpEWaj")]
     [InlineData(StatePurpose.InstallCookie, "AQSck-oOIWnaDVc8lpjKg_8KCwwNDg8QERITFBU0NUc2eGWlkCo1S5-nV4z6Pvjq_WX332HV")]
     [InlineData(StatePurpose.InstallLink, "AQSck-oOIWnaDVc8lpjKg_8KCwwNDg8QERITFBX80kRpAixuB9gUmH_mjBxM2z5S6AnNgqdl")]
-    public async Task What_a_browser_carries_is_read_for_its_purpose_only(StatePurpose purpose, string text)
+    public async Task Browser_texts_are_read_for_their_purpose_only(StatePurpose purpose, string text)
     {
         var protector = new StateProtector(s_keys);
         foreach (var each in Enum.GetValues<StatePurpose>())

@@ -51,7 +51,7 @@ public sealed class SimulatorTests
 
     // Checked once in 0.9 to 1 day: in a day once, or twice.
     [Fact]
-    public async Task Sites_that_nobody_calls_are_checked_once_a_day()
+    public async Task Unused_sites_are_checked_once_a_day()
     {
         var counted = await SimulateAsync("--sites", "20", "--hours", "24", "--call-every", "00:00:00");
         Assert.InRange(counted["WixCalls"], 20, 40);

@@ -61,7 +61,7 @@ public sealed class SecretTextTests
             AllKinds.ToHashSet());
 
     [Fact]
-    public void Only_Reveal_gives_the_text_away()
+    public void Only_Reveal_returns_the_text()
     {
         var secret = new AppSecret(Value);
         var given = typeof(SecretText).GetMembers(BindingFlags.Public | BindingFlags.Instance)

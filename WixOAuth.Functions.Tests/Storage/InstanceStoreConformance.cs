@@ -15,7 +15,7 @@ public abstract class InstanceStoreConformance
     protected abstract Task<IInstanceStore> CreateAsync();
 
     [Fact]
-    public async Task The_due_instances_of_a_shard_are_those_of_all_that_belong_to_it()
+    public async Task The_due_instances_of_a_shard_are_those_that_belong_to_it()
     {
         var store = await CreateAsync();
         for (var number = 0; number < 40; number++)

@@ -90,7 +90,7 @@ public abstract class KeyCheckStoreConformance
     private protected abstract Task<IKeyCheckStore> CreateAsync();
 
     [Fact]
-    public async Task The_row_is_added_once_and_comes_back()
+    public async Task The_row_is_added_once_and_read_back()
     {
         var store = await CreateAsync();
         Assert.Null(await store.FindKeyCheckAsync(None));
@@ -115,7 +115,7 @@ public abstract class KeyCheckStoreConformance
     }
 
     [Fact]
-    public async Task A_caller_that_has_cancelled_is_told_so()
+    public async Task A_cancelled_caller_gets_OperationCanceledException()
     {
         var store = await CreateAsync();
         var cancelled = new CancellationToken(canceled: true);

@@ -3,7 +3,7 @@ namespace WixOAuth.Functions.Tests.Support;
 public class SingleThreadSynchronizationContextTests
 {
     [Fact]
-    public async Task Whoever_asks_for_a_turn_of_the_pool_comes_after_what_waits_already()
+    public async Task A_turn_of_the_pool_comes_after_work_that_waits_already()
     {
         const int Waiting = 2_000;
         var done = 0;

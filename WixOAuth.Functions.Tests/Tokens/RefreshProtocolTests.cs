@@ -52,7 +52,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     // Step 1: in process.
 
     [Fact]
-    public async Task What_is_in_memory_costs_no_storage()
+    public async Task A_token_from_memory_needs_no_storage()
     {
         await InstallAsync();
         await TokenAsync();
@@ -96,7 +96,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_failure_that_nobody_foresaw_is_told_to_all_who_wait_and_is_forgotten()
+    public async Task An_unexpected_failure_reaches_all_waiting_callers_and_is_not_cached()
     {
         await InstallAsync(age: Stale);
         var gate = new Gate(_one, StoreStep.Read);
@@ -201,7 +201,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Of_two_who_want_the_lease_at_once_one_has_it_and_the_other_adopts_its_tokens()
+    public async Task One_of_two_concurrent_attempts_gets_the_lease_and_the_other_adopts_its_tokens()
     {
         await InstallAsync(age: Stale);
         var two = Start();
@@ -324,7 +324,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     // Step 4: Wix.
 
     [Fact]
-    public async Task A_Wix_that_never_answers_holds_nobody_longer_than_a_lease()
+    public async Task A_Wix_that_never_answers_blocks_a_caller_no_longer_than_a_lease()
     {
         await InstallAsync(age: Stale);
         DateTimeOffset? leaseEnd = null;
@@ -347,7 +347,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Try_later_is_kept_to_by_all_and_told_to_them()
+    public async Task Retry_later_applies_to_all_callers()
     {
         await InstallAsync(age: Stale);
         var two = Start();
@@ -410,7 +410,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_commit_goes_on_while_the_storage_is_away_for_a_moment_and_its_callers_are_gone()
+    public async Task A_commit_continues_through_a_short_storage_outage_after_its_callers_left()
     {
         await InstallAsync(age: Stale);
         using var leaving = new CancellationTokenSource();
@@ -451,7 +451,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Nobody_here_spends_the_old_refresh_token_while_the_new_one_is_not_saved(bool byAnOperator)
+    public async Task This_process_does_not_use_the_old_refresh_token_while_the_new_one_is_unsaved(bool byAnOperator)
     {
         await InstallAsync(age: Stale);
         BreakAfterTheLease();
@@ -472,7 +472,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_cannot_be_saved_for_ten_minutes_is_given_up_and_holds_nobody_off_any_more()
+    public async Task Tokens_unsaved_for_ten_minutes_are_given_up_and_block_no_refresh()
     {
         await InstallAsync(age: Stale);
         _wix.Rotates = false;
@@ -502,7 +502,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Tokens_are_saved_although_the_protection_key_cannot_be_had_for_a_while()
+    public async Task Tokens_are_saved_although_the_protection_key_is_unavailable_for_a_while()
     {
         var keys = new FailingKeys();
         var process = Start(null, keys, ("Wix__ClientCredentialsFallback", "false"));
@@ -552,7 +552,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Moments))]
-    public async Task A_consent_that_comes_in_between_wins(string moment)
+    public async Task A_consent_during_a_refresh_wins(string moment)
     {
         await InstallAsync(age: Stale);
         ComeInBefore(moment, () => ConsentAsync("of-consent", "refresh-of-consent"));
@@ -613,7 +613,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_failure_is_not_written_down_by_one_whose_lease_another_holds()
+    public async Task A_failure_is_not_recorded_by_an_attempt_that_lost_its_lease()
     {
         await InstallAsync(age: Stale);
         var end = _clock.GetUtcNow() + TokenRefresher.LeaseTime;

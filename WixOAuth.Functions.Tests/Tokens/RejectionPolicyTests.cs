@@ -71,7 +71,7 @@ public sealed class RejectionPolicyTests
         Assert.Equal(worth, RejectionPolicy.Weigh(proof, falselyRejected, TimeSpan.FromHours(hours)));
 
     [Fact]
-    public void Counting_starts_anew_where_the_clock_was_set_back()
+    public void Counting_starts_again_where_the_clock_was_set_back()
     {
         var failures = new Failures(9, 9, s_now.AddHours(5), s_now, TokenError.Rejected, null);
 
@@ -96,7 +96,7 @@ public sealed class RejectionPolicyTests
     }
 
     [Fact]
-    public void Another_fault_or_one_of_a_clock_that_was_set_back_begins_anew()
+    public void Another_fault_or_one_in_the_future_starts_again()
     {
         var rejected = new RefreshTokenFault(RefreshTokenFaultKind.Rejected, s_now.AddDays(-9), 9, s_now.AddHours(9));
 

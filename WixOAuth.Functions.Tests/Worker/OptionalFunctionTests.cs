@@ -87,7 +87,7 @@ public sealed partial class OptionalFunctionTests(AzuriteFixture azurite)
     [InlineData("16")]
     [InlineData("")]
     [InlineData("{\"shard\":3}")]
-    public async Task A_message_that_is_no_shard_is_dropped_and_logged_without_its_text(string message)
+    public async Task A_message_that_is_not_a_shard_number_is_dropped_and_logged_without_its_text(string message)
     {
         await using var bed = await WorkerBed.StartAsync(azurite, s_byQueue);
 
