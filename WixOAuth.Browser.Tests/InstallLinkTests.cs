@@ -71,7 +71,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
         await Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" }).ClickAsync();
         await AssertHeadingAsync(Page, "Where should Your app go?");
 
-        // Back, and pressed again.
+        // The user goes back and presses the button again.
         await Page.GoBackAsync();
         ExpectFailedLoad(400, "Bad Request", "/api/install");
         await Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" }).ClickAsync();

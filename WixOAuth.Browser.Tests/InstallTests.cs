@@ -109,7 +109,7 @@ public sealed class InstallTests(AzuriteFixture azurite, BrowserFixture chromium
         await atWix.Task;
         var redirect = (await redirecting).Url;
 
-        // What the reload button does while an address is loading: that address is asked for anew, the first request is dropped.
+        // What the reload button does while an address is loading: the address is requested again, the first request is aborted.
         var again = Page.WaitForRequestAsync(request => request.Url == redirect);
         var reload = Page.GotoAsync(redirect);
         await again;

@@ -158,7 +158,7 @@ public sealed class Azurite : IAsyncDisposable
             {
                 if (line.StartsWith("listening ", StringComparison.Ordinal))
                 {
-                    // A pipe that nobody reads fills up and stops the one who writes to it.
+                    // A pipe that is not read fills up and blocks its writer.
                     _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
                     return AzuritePorts.Read(line["listening ".Length..]);
                 }

@@ -184,7 +184,7 @@ internal sealed class LocalServices : IAsyncDisposable
         }
     }
 
-    // Where the wixoauth command finds what was started here: nobody else knows the ports.
+    // Where the wixoauth command finds what was started here: the ports are known only here.
     private void LeaveSettings(LocalSettings settings, DataFolder folder)
     {
         if (_azurite is null)

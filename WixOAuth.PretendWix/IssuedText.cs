@@ -33,7 +33,7 @@ internal sealed record IssuedText(IssuedTextKind Kind, Guid InstanceId, int Epoc
 /// <summary>
 /// Writes and reads the texts that Wix hands out (wix-protocol §4). They prove themselves by an HMAC, so none of the
 /// millions of a load test has to be remembered. Each holds characters that must be URL-encoded, as Wix warns (§3):
-/// whoever forgets it finds a text that no longer proves itself.
+/// without it the text no longer verifies.
 /// </summary>
 internal sealed class IssuedTexts
 {

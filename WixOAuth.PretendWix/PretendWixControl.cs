@@ -21,7 +21,7 @@ public sealed record PretendWixCall(
 /// <param name="Succeeded">By endpoint: those that were answered with 200 in full.</param>
 /// <param name="Grants">By <c>grant_type</c>.</param>
 /// <param name="MaxConcurrencyPerInstance">The most calls for tokens that any one instance ever had under way at once.</param>
-/// <param name="Elsewhere">How often a redirect was followed that nobody should follow.</param>
+/// <param name="Elsewhere">How often a redirect was followed that must not be followed.</param>
 public sealed record PretendWixCounts(
     IReadOnlyDictionary<string, long> Calls,
     IReadOnlyDictionary<string, long> Succeeded,
@@ -158,7 +158,7 @@ public sealed class PretendWixControl
         Volatile.Write(ref _appSecrets, [_firstSecret]);
     }
 
-    /// <summary>Rejects an instance's refresh tokens, until its owner consents anew or this is taken back.</summary>
+    /// <summary>Rejects an instance's refresh tokens, until its owner consents again or this is undone.</summary>
     /// <param name="instanceId">The instance.</param>
     /// <param name="rejected">Whether they are rejected.</param>
     public void RejectRefreshToken(Guid instanceId, bool rejected = true) =>

@@ -6,7 +6,7 @@ using WixOAuth.PretendWix.Pages;
 namespace WixOAuth.PretendWix;
 
 /// <summary>
-/// A pretend Wix on a Kestrel of its own: the pages of an install, the API behind them, webhooks, and a hand to make it
+/// A pretend Wix on its own Kestrel: the pages of an install, the API behind them, webhooks, and a hand to make it
 /// misbehave. It is written from wix-protocol.md alone and shares no code with the service, so that it is a second opinion.
 /// </summary>
 public sealed class PretendWixServer : IAsyncDisposable
@@ -114,7 +114,7 @@ public sealed class PretendWixServer : IAsyncDisposable
     /// <param name="options">What it is started with.</param>
     /// <param name="cancellationToken">Ends the start.</param>
     /// <exception cref="IOException">The port is in use, or the state file cannot be written.</exception>
-    /// <exception cref="InvalidDataException">The state file is none.</exception>
+    /// <exception cref="InvalidDataException">The state file is invalid.</exception>
     public static async Task<PretendWixServer> StartAsync(PretendWixOptions options, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -226,7 +226,7 @@ public sealed class PretendWixServer : IAsyncDisposable
     }
 
     /// <summary>A signed webhook that is not posted.</summary>
-    /// <param name="eventType"><c>AppInstalled</c>, <c>AppRemoved</c>, or one that nobody knows.</param>
+    /// <param name="eventType"><c>AppInstalled</c>, <c>AppRemoved</c>, or an unknown one.</param>
     /// <param name="instanceId">The instance it is about.</param>
     /// <param name="issuedAt">Its <c>iat</c>; now by default.</param>
     public string SignWebhook(string eventType, Guid instanceId, DateTimeOffset? issuedAt = null) =>
@@ -278,7 +278,7 @@ public sealed class PretendWixServer : IAsyncDisposable
         return isLoopback ? new UriBuilder(bound) { Host = "localhost" }.Uri : bound;
     }
 
-    /// <summary>Whoever started this server ends it: it leaves the process's signals alone.</summary>
+    /// <summary>This server is stopped by its owner: it ignores the process's signals.</summary>
     private sealed class OwnedLifetime : IHostLifetime
     {
         public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace WixOAuth.PretendWix;
 
-/// <summary>A state as it lies in its file.</summary>
+/// <summary>The state as it is stored in the file.</summary>
 internal sealed record SavedWixState
 {
     public required byte[] TicketKey { get; init; }
@@ -16,7 +16,7 @@ internal sealed record SavedWixState
     public required IReadOnlyDictionary<string, long> UsedCodes { get; init; }
 }
 
-/// <summary>A site as it lies in the file.</summary>
+/// <summary>A site as it is stored in the file.</summary>
 internal sealed record SavedSite(
     Guid InstanceId,
     string Name,

@@ -23,7 +23,7 @@ using WixOAuth.Wix;
 
 namespace WixOAuth;
 
-/// <summary>What a host calls to have the whole service.</summary>
+/// <summary>Registers the whole service.</summary>
 public static class ServiceRegistration
 {
     private const string WixHttp = "Wix";
@@ -118,7 +118,7 @@ public static class ServiceRegistration
     }
 
     /// <summary>Registers the app secret, the protection keys and what encrypts with them. The host adds logging.</summary>
-    /// <exception cref="ArgumentException">The settings have neither a vault nor the secrets themselves; their problems say so too.</exception>
+    /// <exception cref="ArgumentException">The settings have neither a vault nor the secrets themselves; their problems say so.</exception>
     internal static IServiceCollection AddSecrets(this IServiceCollection services, ServiceSettings settings)
     {
         services.AddKeyVault(settings.KeyVault.VaultUri);

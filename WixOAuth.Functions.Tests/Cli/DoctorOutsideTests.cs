@@ -35,7 +35,7 @@ public sealed class DoctorOutsideTests
         Assert.Equal(["https", "App URL", "HEAD", "Redirect URL", "long codes", "health", "clock"], run.Out.TrimEnd().Split('\n').Select(line => line[8..].Split(':')[0]));
         Assert.DoesNotContain("FAILED", run.Out, StringComparison.Ordinal);
 
-        // The address of the test is http on this machine.
+        // The test uses http on the loopback address.
         Assert.Single(run.Out.Split('\n'), line => line.StartsWith("warning", StringComparison.Ordinal));
     }
 

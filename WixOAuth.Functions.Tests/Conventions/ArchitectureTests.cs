@@ -6,7 +6,7 @@ using WixOAuth.Local;
 
 namespace WixOAuth.Functions.Tests.Conventions;
 
-/// <summary>Who may know whom, and what nobody of the core may do: read from the compiled code.</summary>
+/// <summary>Which parts may depend on which, and what the core must not call: read from the compiled code.</summary>
 public sealed class ArchitectureTests
 {
     private static readonly Assembly s_core = typeof(ServiceRegistration).Assembly;
@@ -50,7 +50,7 @@ public sealed class ArchitectureTests
         AssertKnowsNone(types, others);
     }
 
-    // That the rules above can fail.
+    // Shows that the rules above can fail.
     [Fact]
     public void An_existing_dependency_is_found()
     {
@@ -65,7 +65,7 @@ public sealed class ArchitectureTests
         Assert.Empty(CallsIn(s_core, s_blocking));
         Assert.Empty(CallsIn(s_core, ["System.Console::", "System.Environment::Exit", "System.Environment::FailFast"]));
 
-        // That all this is found where it is.
+        // Shows that the checks above can fail.
         Assert.NotEmpty(CallsIn(typeof(LocalHost).Assembly, ["System.Console::"]));
         Assert.Contains(CallsIn(typeof(ArchitectureTests).Assembly, ["System.Environment::get_TickCount64"]), call => call.Contains(nameof(Sample), StringComparison.Ordinal));
         Assert.Contains(CallsIn(typeof(ArchitectureTests).Assembly, ["System.Threading.Tasks.ValueTask`1::get_Result"]), call => call.Contains(nameof(Sample), StringComparison.Ordinal));
@@ -89,7 +89,7 @@ public sealed class ArchitectureTests
         [
             .. from type in module.GetTypes()
 
-               // Measuring the coverage adds a type of its own to what it measures.
+               // Coverage measurement adds its own type to the assembly.
                where !type.FullName.StartsWith("Coverlet.", StringComparison.Ordinal)
                from method in type.Methods
                where method.HasBody

@@ -24,7 +24,7 @@ public sealed class DocumentationTests
         Assert.DoesNotContain(members, member => !IsDocumented(member));
     }
 
-    // That the test above can fail.
+    // Shows that the test above can fail.
     [Fact]
     public void An_undocumented_member_is_found()
     {
@@ -38,7 +38,7 @@ public sealed class DocumentationTests
     public void The_compilers_own_check_is_on() =>
         Assert.DoesNotContain("1591", Repository.Read("WixOAuth", "WixOAuth.csproj") + Repository.Read("Directory.Build.props") + Repository.Read(".editorconfig"), StringComparison.Ordinal);
 
-    // Methods by their name: which overload is meant does not matter here.
+    // Methods by name: overloads are not distinguished.
     private static IEnumerable<string> DocumentedMembers(Type type) => type
         .GetMembers(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)
         .Where(member => !member.IsDefined(typeof(CompilerGeneratedAttribute)) && !member.Name.StartsWith('<') && !type.IsSubclassOf(typeof(Delegate)))

@@ -29,7 +29,7 @@ public sealed class FolderTests
         Assert.Empty(FindCycles(folders));
     }
 
-    // That the test above can fail: each sample uses the other in one place only, one of them in the body of a lambda.
+    // Shows that the test above can fail: each sample uses the other in one place only, one of them in the body of a lambda.
     [Fact]
     public void A_dependency_cycle_is_found()
     {

@@ -65,7 +65,7 @@ public sealed partial class HttpApiTests
 
         AssertSame(Repository.Table(Document, "## Errors").Select(row => $"{row[0]} {row[1]}"), made.Distinct());
 
-        // Nobody else makes one.
+        // Nothing else makes one.
         Assert.Equal(
             ["Problems.cs"],
             Repository.Sources("WixOAuth").Where(file => File.ReadAllText(file).Contains("new ProblemAnswer(", StringComparison.Ordinal)).Select(Path.GetFileName));
@@ -114,7 +114,7 @@ public sealed partial class HttpApiTests
 
     private static string Default(object[] options, string setting)
     {
-        // "Sweep", and the one that the Functions host reads, have no section and no default.
+        // "Sweep" and the setting that the Functions host reads have neither a section nor a default.
         if (setting.Split("__") is not [var section, var name])
         {
             return "";

@@ -25,7 +25,7 @@ public sealed class SecrecyTests
     private static readonly string[] s_secretNames =
         ["AccessToken", "RefreshToken", "Token", "Code", "State", "Start", "Secret", "Key", "Value", "Password", "Cookie", "Cookies", "ConnectionString"];
 
-    /// <summary>What is named like a secret and is none.</summary>
+    /// <summary>Members that are named like a secret and are not one.</summary>
     private static readonly (Type Type, string Name)[] s_harmless = [(typeof(ProblemBody), nameof(ProblemBody.Code))];
 
     /// <summary>What is a secret by what it holds, not by its name.</summary>

@@ -42,7 +42,7 @@ public sealed class CrashTests
         Assert.Empty(report.Findings.Violations);
         Assert.All(report.Steps, step => Assert.Equal(step.Rounds, step.Kills));
 
-        // That there was something to lose.
+        // Shows that there was something to lose.
         Assert.NotEqual(0, report.Findings.LeftLeases);
         Assert.NotEqual(0, report.Findings.UnsavedTokens);
         Assert.Contains(report.History.Asks, ask => ask.Status == 200);

@@ -68,7 +68,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal("Zoë & Søns 😀", await CustomerOfAsync(site.InstanceId));
     }
 
-    // The attack: somebody's page opens the attacker's link in a visitor's browser.
+    // The attack: a page of the attacker opens the attacker's link in a visitor's browser.
     [Fact]
     public async Task A_link_that_was_only_opened_gives_no_site_away()
     {

@@ -81,7 +81,7 @@ public sealed class TestBrowser : IDisposable
         return await browser.GetAsync(new Uri(response.RequestMessage!.RequestUri!, response.Headers.Location));
     }
 
-    /// <summary>The same cookies in a browser of its own.</summary>
+    /// <summary>The same cookies in a separate browser.</summary>
     public TestBrowser Clone()
     {
         var clone = new TestBrowser();

@@ -362,7 +362,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
             _logs.For<EventDelivery>());
     }
 
-    // A port that nobody listens on: taken, and given back.
+    // A free port: bound, and released.
     private static Uri UnreachableUrl()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);

@@ -29,7 +29,7 @@ public sealed class FaultyCalls
 
     public int Count(string kind) => Made.Count(call => call.Kind == kind);
 
-    /// <summary>From now on counts anew, and breaks that call; from there on all of its kind if the fault goes on.</summary>
+    /// <summary>Counts from zero again, and breaks that call; then all calls of its kind if the fault persists.</summary>
     public void Break(Call? call, Fault? fault, bool goesOn)
     {
         lock (_lock)

@@ -46,7 +46,7 @@ public sealed class HostileParserTests : IDisposable
             Assert.Null(await _core.Links.ReadAsync(text, None));
             var (inFlight, useless) = await _core.States.ReadAllAsync([new(text, cookie.Value), new(cookie.Name, text), new(text, text)], None);
 
-            // Nothing is read under a name that is none of ours, nor what follows on a value that does not open.
+            // A cookie with another name is not read, nor are those after one that cannot be decrypted.
             Assert.All(inFlight, install => Assert.Equal((text, "a customer"), (install.Name, install.Install.Link?.Customer)));
             Assert.Contains(cookie.Name, useless);
             Assert.All(useless, name => Assert.Matches("^__Host-wix-install-[0-9a-f]{16}$", name));
@@ -101,7 +101,7 @@ public sealed class HostileParserTests : IDisposable
         var statuses = Gen.OneOf(200, 200, 200, 200, 201, 204, 206, 301, 302, 307, 400, 401, 403, 404, 405, 408, 418, 429, 500, 501, 503, 504);
         return Gen.Select(bodies, statuses, Gen.OneOf("application/json", "text/html", "application/json; charset=utf-7", "image/png")).TryAsync(1_500, async (body, status, type) =>
         {
-            // A client of its own for each sample: one 429 opens the circuit that all of a process share.
+            // A separate client for each sample: one 429 opens the circuit that all of a process share.
             var clock = TestClock.New();
             using var wix = new StubWix();
             using var http = new HttpClient(wix);

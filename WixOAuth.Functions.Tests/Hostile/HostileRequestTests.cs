@@ -16,7 +16,7 @@ using WixOAuth.Storage;
 namespace WixOAuth.Functions.Tests.Hostile;
 
 /// <summary>
-/// The endpoints that anybody may call, over real HTTP, with what nobody should send. Whatever it is: no failure of
+/// The public endpoints, over real HTTP, with requests that no client should send. Whatever it is: no failure of
 /// ours, no hang, the contract's headers, only bodies that we wrote beforehand, no header that came from outside, and
 /// neither the storage nor Wix is bothered by what is refused.
 /// </summary>
@@ -25,7 +25,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
 {
     private static readonly string[] s_ownHeaders =
     [
-        // "Allow" is Kestrel's, on a CONNECT that is none.
+        // "Allow" is Kestrel's, on an invalid CONNECT.
         "Allow", "Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Cross-Origin-Opener-Policy", "Date", "Location",
         "Referrer-Policy", "Strict-Transport-Security", "Server", "Set-Cookie", "X-Content-Type-Options",
     ];
@@ -271,7 +271,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         var request = $"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nx-functions-key: {TestBed.FunctionKey}\r\n{header}\r\n{body}";
 
-        // A chunk that is none is noticed at once; a body that is too short only when nothing more comes.
+        // An invalid chunk is noticed at once; a body that is too short only when nothing more comes.
         var isNone = body.StartsWith("zz", StringComparison.Ordinal);
         var answer = await RawHttp.SendAsync(_bed.Host.Url, Encoding.ASCII.GetBytes(request), endsThere: !isNone);
 
@@ -449,7 +449,7 @@ internal sealed record HostileRequest(string Method, string Path, string Query, 
     private const int LongestLine = 8_000;
     private const int LongestHeaders = 30_000;
 
-    /// <summary>Whether it is beyond what the server takes, or of a kind on which it has rules of its own, so that it may never come to us.</summary>
+    /// <summary>Whether it is beyond what the server takes, or of a kind that the server itself handles, so that it may never reach the service.</summary>
     public bool MayBeRefusedByTheServer =>
         Method.Length + Path.Length + Query.Length > LongestLine
         || Headers.Length > LongestHeaders

@@ -5,7 +5,7 @@ using System.Xml;
 
 namespace WixOAuth.Functions.Tests.Infra;
 
-/// <summary>Every alert reaches somebody, who finds in the runbook what to do.</summary>
+/// <summary>Every alert notifies the action group and is described in the runbook.</summary>
 public partial class AlertTests
 {
     private static readonly string[] s_alerts =

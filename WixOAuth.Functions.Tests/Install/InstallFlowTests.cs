@@ -412,7 +412,7 @@ public sealed class InstallFlowTests : IDisposable
         };
     }
 
-    /// <summary>A store that does as it is told and then does not say so, or fails.</summary>
+    /// <summary>A store that writes and then loses the response, or fails.</summary>
     private sealed class LosingStore : IInstanceStore, IConsumedStateStore
     {
         private readonly MemoryInstanceStore _store = new();

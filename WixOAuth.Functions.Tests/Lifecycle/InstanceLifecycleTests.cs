@@ -195,7 +195,7 @@ public sealed class InstanceLifecycleTests
         await core.Sweep.RunAsync(CancellationToken.None);
         Assert.Equal((null, 2), ((await core.ReadAsync(Id)).Site, (await core.ReadAsync(Id)).Generation));
 
-        // An answer about another instance is none.
+        // A response about another instance is ignored.
         foreach (var (answeredFor, site) in new[] { (Core.NewId(), null), (Id, new Site("site", "Copy", "https://copy.example.com")) })
         {
             instance = StubWix.Json(

@@ -54,7 +54,7 @@ public sealed class WebhookEndpointTests : IDisposable
         Assert.Equal(3, _core.Logs.Of(Refused).Count);
     }
 
-    /// <summary>Changes of the claims, and whether the event is applied all the same; if not, what is answered.</summary>
+    /// <summary>Changes of the claims, and whether the event is still applied; if not, the response.</summary>
     public static TheoryData<string, int, bool> Payloads => new()
     {
         // Nested as objects in place of texts, with members that newer ones have, and numbers as texts.

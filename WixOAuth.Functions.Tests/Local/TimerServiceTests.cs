@@ -160,7 +160,7 @@ public sealed class TimerServiceTests
             typeof(SampleTimers), settings, services => services.AddSingleton(_log).AddSingleton<TimeProvider>(_time));
     }
 
-    /// <summary>Tells when somebody waits for the clock, so that a test does not turn it too early.</summary>
+    /// <summary>Shows when code waits for the clock, so that a test does not advance it too early.</summary>
     private sealed class ArmedTime(DateTimeOffset now) : FakeTimeProvider(now)
     {
         private readonly Channel<bool> _armed = Channel.CreateUnbounded<bool>();

@@ -56,7 +56,7 @@ public sealed class CopyWorld : IDisposable
     public Task<RestoreSummary> RestoreAsync(BackupManifest manifest, TableClient? into = null, bool acceptsNextKey = false) =>
         new Restore(Container, into ?? Table).RunAsync(manifest, acceptsNextKey, null, None);
 
-    /// <summary>A table that nobody has made yet.</summary>
+    /// <summary>A table that does not exist yet.</summary>
     public TableClient NewTable() => TableConnection.Open(_azurite.NewTable(), null);
 
     public async Task<StoredInstance> ChangeAsync(InstanceId id, Func<Instance?, Instance> change)

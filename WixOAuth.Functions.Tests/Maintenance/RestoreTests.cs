@@ -196,7 +196,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
             await _world.LoseAsync(id);
         }
 
-        // Every second site consents again while the restore runs; whoever comes first, the new consent stays.
+        // Every second site consents again while the restore runs; the new consent wins, whichever is first.
         _world.Clock.Advance(TimeSpan.FromMinutes(1));
         var consenting = Task.Run(async () =>
         {

@@ -7,7 +7,7 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Protection;
 
-/// <summary>The protection keys in Key Vault: rotation without a restart, outages, and ids that anybody makes up.</summary>
+/// <summary>The protection keys in Key Vault: rotation without a restart, outages, and ids that an attacker makes up.</summary>
 public sealed class KeyRingTests : KeyVaultFixture
 {
     private const string ListPath = $"/secrets/{KeyName}/versions";
@@ -216,7 +216,7 @@ public sealed class KeyRingTests : KeyVaultFixture
             Assert.Equal($"Version {old} of the secret 'token-protection-key' in Key Vault is disabled.", exception.Message);
         }
 
-        // Once for each load of the keys, and only because somebody needs it.
+        // Once for each load of the keys, and only when it is needed.
         Assert.StartsWith($"Protection key {old} is needed and cannot be used", Assert.Single(Logs.Lines(LogLevel.Error)), StringComparison.Ordinal);
         Assert.Equal(newest, (await keys.GetCurrentAsync(None)).Id);
         Vault.Enable(KeyName, old);

@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace WixOAuth.Functions.Tests.Scale;
 
 /// <summary>
-/// The simulator of bench/scale in worlds so small that its counts can be worked out by hand. As a process of its own,
+/// The simulator of bench/scale in worlds so small that its counts can be worked out by hand. As a separate process,
 /// because it needs a thread pool of one thread.
 /// </summary>
 public sealed class SimulatorTests

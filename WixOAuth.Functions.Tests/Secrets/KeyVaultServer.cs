@@ -15,7 +15,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Functions.Tests.Secrets;
 
 /// <summary>
-/// Speaks the part of Key Vault's REST that reads secrets, over https with a certificate of its own: the bearer
+/// Speaks the part of Key Vault's REST that reads secrets, over https with its own certificate: the bearer
 /// challenge, the newest and named versions, and Key Vault's errors.
 /// </summary>
 public sealed class KeyVaultServer : IAsyncDisposable

@@ -554,7 +554,7 @@ public abstract class InstanceStoreConformance
         Assert.Null(rest.Last);
     }
 
-    /// <summary>Whatever is written from page to page: who is there all the while is listed once, nobody twice.</summary>
+    /// <summary>Whatever is written from page to page: an instance that exists throughout is listed once, and none twice.</summary>
     [Fact]
     public async Task Writes_between_pages_neither_hide_nor_repeat_an_instance()
     {

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-/// <summary>What the parts of one <see cref="Core"/> log, and nobody else.</summary>
+/// <summary>The log of one <see cref="Core"/> only.</summary>
 public sealed class LogLines : ILoggerFactory
 {
     private readonly ConcurrentQueue<(LogLevel Level, int Id, string Text)> _lines = new();

@@ -5,7 +5,7 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-/// <summary>All that one <see cref="Core"/> measures and traces, and nobody else.</summary>
+/// <summary>The metrics and traces of one <see cref="Core"/> only.</summary>
 public sealed class Measured : IDisposable
 {
     private readonly MeterListener _meters = new();

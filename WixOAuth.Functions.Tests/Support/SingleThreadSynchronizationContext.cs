@@ -3,15 +3,15 @@ using System.Collections.Concurrent;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>
-/// Runs asynchronous work on a thread of its own, turn by turn, so that a test knows when none of it can go on: what is
-/// left then waits for the clock or for a gate of the test. On the thread pool nobody could tell.
+/// Runs asynchronous work on one separate thread, one continuation at a time, so that a test knows when none of it can
+/// continue: what is left then waits for the clock or for a gate of the test. The thread pool cannot show that.
 /// </summary>
 internal sealed class SingleThreadSynchronizationContext : SynchronizationContext, IDisposable
 {
-    /// <summary>How long a test waits for everything to be at rest.</summary>
+    /// <summary>How long a test waits until nothing can continue.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
-    // Of all of them: tests run one at a time, and what one begins another may wait for.
+    // Of all contexts: tests run one at a time, and one context may wait for work on another.
     private static int s_left;
 
     private readonly BlockingCollection<(SendOrPostCallback Turn, object? State)> _turns = [];
@@ -20,7 +20,7 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
         new Thread(Run) { IsBackground = true, Name = nameof(SingleThreadSynchronizationContext) }.Start();
     }
 
-    /// <summary>Whether there are no turns left anywhere.</summary>
+    /// <summary>Whether no continuation is left in any context.</summary>
     public static bool AreOver => Volatile.Read(ref s_left) == 0;
 
     public override void Post(SendOrPostCallback d, object? state)
@@ -32,7 +32,7 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
         }
         catch (InvalidOperationException)
         {
-            // The test is over; what it left behind goes on no more.
+            // The test is over; the work that it left behind stops.
             Interlocked.Decrement(ref s_left);
         }
     }
@@ -41,14 +41,14 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
 
     public override SynchronizationContext CreateCopy() => this;
 
-    /// <summary>Begins work, which then goes on turn by turn.</summary>
+    /// <summary>Starts work, which then runs one continuation at a time.</summary>
     public Task<T> Begin<T>(Func<Task<T>> work)
     {
         var ended = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         Post(_ => _ = RunAsync(), null);
         return ended.Task;
 
-        // It ends in a turn: whoever waits until there are none finds it ended.
+        // It ends in a continuation: after a wait until there are none it has ended.
         async Task RunAsync()
         {
             try
@@ -66,15 +66,15 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
         }
     }
 
-    /// <summary>Begins work, which then goes on turn by turn.</summary>
+    /// <summary>Starts work, which then runs one continuation at a time.</summary>
     public Task Begin(Func<Task> work) => Begin(async () =>
     {
         await work();
         return true;
     });
 
-    /// <summary>Returns when there are no turns left.</summary>
-    /// <param name="isBusy">Whether somebody outside has been asked for something and will come back with it.</param>
+    /// <summary>Returns when no continuation is left.</summary>
+    /// <param name="isBusy">Whether something outside is working and will post a continuation.</param>
     public static async Task SettleAsync(Func<bool> isBusy)
     {
         var since = TimeProvider.System.GetTimestamp();

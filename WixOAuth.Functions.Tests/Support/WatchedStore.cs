@@ -9,7 +9,7 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore, IConsum
     /// <summary>The names of the methods, and the instance where there is one.</summary>
     public ConcurrentQueue<(string Method, InstanceId? Id)> Calls { get; } = new();
 
-    /// <summary>Done before the store is asked; may fail in its place.</summary>
+    /// <summary>Runs before the store is called; may throw instead.</summary>
     public Func<string, InstanceId?, Task> Before { get; set; } = (_, _) => Task.CompletedTask;
 
     public int CallsTo(string method) => Calls.Count(call => call.Method == method);

@@ -35,7 +35,7 @@ public sealed class SweepByQueueTests : IDisposable
         await TickAsync(host);
         Assert.Equal(InstanceShard.All.Select(shard => shard.ToString()).Order(), (await TakeAsync(16)).Order());
 
-        // Before the next tick: if it stayed, it would be taken first, and tried again for ever.
+        // Before the next tick: otherwise it would be taken first and retried forever.
         await service.GetQueueClient(ShardMessages.Name).SendMessageAsync("not a shard");
         await TickAsync(host);
         Assert.Equal(16, (await TakeAsync(16)).Distinct().Count());

@@ -162,7 +162,7 @@ public sealed class LastUsedTrackerTests : IDisposable
 
         Assert.Equal(11, _core.Uses.Count);
 
-        // What could not wait is written down with its next use.
+        // A use that did not fit into the queue is saved with its next use.
         gate.SetResult();
         await _core.Background.WhenIdleAsync(None);
         var writes = Writes;

@@ -80,7 +80,7 @@ public sealed class RefreshHistoryTests
         await history.SaveAsync(None);
         store.Verify(it => it.SaveTalliesAsync(It.IsAny<IReadOnlyCollection<RefreshTally>>(), None), Times.Once);
 
-        // Two stretches that have something new are one write all the same.
+        // Two intervals with new counts are still one write.
         Add(history, succeeded: 0, failed: 1);
         _clock.Advance(RefreshHistory.Stretch);
         Add(history, succeeded: 0, failed: 1);
@@ -120,7 +120,7 @@ public sealed class RefreshHistoryTests
         var saving = history.SaveAsync(None);
         Add(history, succeeded: 1, failed: 0);
 
-        // Nobody else saves meanwhile: the lesser count could come last.
+        // Two concurrent saves could leave the lower count behind.
         await history.SaveAsync(None);
         gate.SetResult();
         await saving;

@@ -239,7 +239,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         _one.Store.FailNext(StoreStep.Lease, loss);
 
-        // No time passes: nobody waits for a lease of his own.
+        // No time passes: an attempt does not wait for its own lease.
         Assert.Equal("access-2", await TokenAsync());
         Assert.Equal(1, _wix.Refreshes);
     }
@@ -794,7 +794,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         Assert.Equal(refreshToken, await One.RefreshTokenOfAsync(_id));
     }
 
-    /// <summary>The storage is there until the lease is taken, and then for nobody.</summary>
+    /// <summary>The storage is available until the lease is taken, and then not.</summary>
     private void BreakAfterTheLease() => One.Wix.Answer = (path, body, _) =>
     {
         _one.Store.FailAll();
@@ -802,7 +802,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         return Task.FromResult(_wix.Answer(path, body));
     };
 
-    /// <summary>Has somebody else write just before a step of the next refresh.</summary>
+    /// <summary>Lets another process write just before a step of the next refresh.</summary>
     private void ComeInBefore(string moment, Func<Task> write)
     {
         if (moment == "wix")

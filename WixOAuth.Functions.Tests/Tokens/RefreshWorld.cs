@@ -238,7 +238,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             var livesEnough = requirements.IsNew || requirements.IsAhead || token.ExpiresOn - _timeBeforeThisStep >= ttl;
             Ensure(livesEnough, $"A token of {token.ExpiresOn - _clock.GetUtcNow()} for {requirements.MinTtl}.");
 
-            // Whoever asks once it is removed has none: here at once, elsewhere when memory is not believed any more.
+            // After a removal no caller gets a token: at once in this process, in others when the cached token expires.
             if (removal is { } removed && removed == _removal)
             {
                 Ensure(removed.By != process && startedAt - removed.At <= TokenMemory.BelievedFor + _setBack, "A token of a removed instance.");
@@ -260,7 +260,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
         }
         catch (StorageUnavailableException)
         {
-            // The browser is told to start again.
+            // The browser gets a page that asks to start again.
         }
     }
 
@@ -466,7 +466,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
         }
         catch (OperationCanceledException) when (chain is not null)
         {
-            // Wix has changed the refresh token and nobody will ever know.
+            // Wix has replaced the refresh token and the service does not know.
             lock (_lock)
             {
                 _lostByAccident.Add(chain.Value);

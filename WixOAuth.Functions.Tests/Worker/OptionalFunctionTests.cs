@@ -95,7 +95,7 @@ public sealed partial class OptionalFunctionTests(AzuriteFixture azurite)
         await AssertSucceedsAsync(bed, message);
 
         await bed.EndAsync();
-        Assert.Contains($"A message of {message.Length} characters in the queue refresh-shards is no shard's number; it was dropped", bed.Host.Output, StringComparison.Ordinal);
+        Assert.Contains($"A message of {message.Length} characters in the queue refresh-shards is not a shard number and was dropped", bed.Host.Output, StringComparison.Ordinal);
         Assert.DoesNotContain("not a shard", bed.Host.Output, StringComparison.Ordinal);
     }
 

@@ -32,7 +32,7 @@ public sealed class EventRecorder
         return events.Count == 0 ? (after, events) : (after with { EventSequence = sequence }, events);
     }
 
-    /// <summary>The write of an instance with events has landed.</summary>
+    /// <summary>An instance was written with events.</summary>
     public void Written(InstanceId id) => _signal.Set(id);
 
     /// <summary>The table does not take the row of an event; the instance is written without it.</summary>

@@ -31,7 +31,7 @@ public sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkService
 
         var (start, expiresOn) = await links.IssueAsync(customer, asked.DisplayName, cancellationToken);
 
-        // App URL and Redirect URL are neighbours; the Host header of a request is anybody's word.
+        // The App URL lies beside the Redirect URL; the Host header of a request can be forged.
         var url = new Uri(settings.Wix.RedirectUrl, $"install?start={start}");
         return new JsonAnswer<LinkBody>(201, new LinkBody(url.AbsoluteUri, expiresOn), Json.Default.LinkBody);
     });

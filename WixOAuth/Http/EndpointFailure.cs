@@ -7,11 +7,11 @@ namespace WixOAuth.Http;
 
 /// <summary>
 /// SingleThreadSynchronizationContext whatever is thrown into an answer, because a function that throws answers an empty 200. The kind and the
-/// stack are logged, never the message: it may repeat what came in.
+/// stack are logged, never the message: it may quote the request.
 /// </summary>
 internal static partial class EndpointFailure
 {
-    /// <summary>Nobody reads this answer.</summary>
+    /// <summary>The caller has disconnected.</summary>
     public const int ClientClosedRequest = StatusCodes.Status499ClientClosedRequest;
 
     public static async Task<IResult> GuardAsync(this ILogger logger, Func<Task<IResult>> answer)

@@ -5,7 +5,7 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Http;
 
-/// <summary>Looks at the storage and the secrets. A finding is kept for 10 seconds, since anybody may ask.</summary>
+/// <summary>Looks at the storage and the secrets. A result is cached for 10 seconds, because the endpoint is public.</summary>
 public sealed class HealthChecks(
     IInstanceStore store,
     ISecretSource<AppSecretVersion> appSecret,

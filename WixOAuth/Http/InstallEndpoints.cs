@@ -12,8 +12,8 @@ using WixOAuth.Settings;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// The handshake's URLs as HTTP: what came in goes to <see cref="InstallStart"/> or <see cref="InstallFlow"/>, and what
-/// the browser is to do next becomes an answer. Nothing is ever thrown to the host, which would answer an empty 200.
+/// The handshake's URLs as HTTP: a request goes to <see cref="InstallStart"/> or <see cref="InstallFlow"/>, and the result
+/// becomes a response. Nothing is ever thrown to the host, which would answer an empty 200.
 /// </summary>
 public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
@@ -120,7 +120,7 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
         _ => new HandshakePage(200, InstallPages.Connected),
     };
 
-    // The code may be unspent: whoever has the address could use it.
+    // The code may be unspent, so it must not stay in the address bar.
     private SeeOtherAnswer Refuse(InstallProblem problem) => new($"{settings.Wix.RedirectUrl.AbsolutePath}?problem={SnakeCaseEnum.Of(problem)}");
 
     private static HandshakePage Stopped(InstallProblem problem) => new(

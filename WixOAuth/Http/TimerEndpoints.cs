@@ -27,7 +27,7 @@ public sealed partial class TimerEndpoints(
     public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
 
     /// <summary>
-    /// The timer <c>RefreshTokens</c>: sweeps, or has the shards swept by whoever takes their messages. Once an hour consumed
+    /// The timer <c>RefreshTokens</c>: sweeps, or queues one message for each shard. Once an hour consumed
     /// states are removed beside the sweep. Events that wait are delivered beside it too, and
     /// an overdue copy is logged.
     /// </summary>
@@ -89,7 +89,7 @@ public sealed partial class TimerEndpoints(
         }
     }
 
-    [LoggerMessage(512, LogLevel.Warning, "A message of {Length} characters in the queue refresh-shards is no shard's number; it was dropped")]
+    [LoggerMessage(512, LogLevel.Warning, "A message of {Length} characters in the queue refresh-shards is not a shard number and was dropped")]
     private partial void NotAShard(int length);
 
     private async Task<TimerFailedException?> FailureOfAsync(string function, Func<Task> work, CancellationToken cancellationToken)

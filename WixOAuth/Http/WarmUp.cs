@@ -8,9 +8,9 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// Does beside the start what the first requests would wait for: puts the endpoints together and reads the secrets.
-/// Wix gives a webhook up after 1,250 ms (wix-protocol §10), and Key Vault's first answer alone may take as long. What
-/// fails here is tried again by whoever needs it.
+/// Resolves the endpoints and reads the secrets while the program starts, so that the first requests do not wait for them.
+/// Wix gives up a webhook after 1,250 ms (wix-protocol §10), and Key Vault's first response alone may take as long. What
+/// fails here is tried again when it is needed.
 /// </summary>
 internal sealed partial class WarmUp(IServiceProvider services, ILogger<WarmUp> logger) : BackgroundService
 {
@@ -18,7 +18,7 @@ internal sealed partial class WarmUp(IServiceProvider services, ILogger<WarmUp> 
     {
         try
         {
-            // Asked for here: as parameters they would be put together by the thread that starts the program.
+            // Resolved here: as constructor parameters they would delay the start of the program.
             var reading = services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(stoppingToken).AsTask();
             var issuing = services.GetRequiredService<InstallStateService>().IssueAsync(link: null, stoppingToken);
             services.GetRequiredService<InstallEndpoints>();

@@ -127,7 +127,7 @@ public sealed class WebhookEndpoint(
 
     private async Task<(WebhookOutcome Outcome, IResult Answer)> ApplyAsync(Webhook.Known known, CancellationToken limit)
     {
-        // Whoever hangs up on a slow storage does not stop the work: the next delivery would be as slow.
+        // A sender that disconnects while the storage is slow does not stop the work: the next delivery would be as slow.
         var applying = known.Event == WebhookEvent.AppRemoved
             ? life.RemovedAsync(known.InstanceId, known.IssuedAt, CancellationToken.None)
             : life.InstalledAsync(known.InstanceId, known.IssuedAt, CancellationToken.None);

@@ -3,7 +3,7 @@ using System.Threading.RateLimiting;
 namespace WixOAuth.Install;
 
 /// <summary>
-/// Bounds the redirects that spend a code, in this process. Anybody can have a state of ours, so without a limit anybody
+/// Bounds the redirects that spend a code, in this process. Anybody can get a state, so without a limit anybody
 /// could make us call Wix and write rows as fast as we can.
 /// </summary>
 public sealed class ExchangeLimiter(TimeProvider time) : IDisposable

@@ -39,7 +39,7 @@ public sealed class InstallFlow(
     private readonly LogThrottle[] _refusals = [.. Enum.GetValues<ConsumedStateOutcome>().Select(_ => new LogThrottle(time))];
 
     /// <summary>
-    /// The Redirect URL: from the code to saved tokens (wix-protocol §4 to §7). Once the state is redeemed nobody
+    /// The Redirect URL: from the code to saved tokens (wix-protocol §4 to §7). Once the state is consumed nothing
     /// cancels it: a browser that goes away must not leave a code spent and its tokens lost.
     /// </summary>
     /// <exception cref="OperationCanceledException">The caller went away before anything was spent.</exception>
@@ -110,7 +110,7 @@ public sealed class InstallFlow(
         await protector.EnsureCanSealAsync(cancellationToken);
 
         // 2. Wait for a turn, and consume the state, once. That this write succeeds also shows that the tokens can be saved.
-        // A browser that leaves now does not stop it: its reload could not tell whether anybody works on the row.
+        // A browser that leaves now does not stop it: its reload could not tell whether the row is still being processed.
         using var turn = await limiter.TryEnterAsync(cancellationToken);
         if (turn is null)
         {
@@ -135,7 +135,7 @@ public sealed class InstallFlow(
             }
         }
 
-        // 3. From here on the end is written down, whatever it is.
+        // 3. From here on the outcome is recorded, whatever it is.
         var (outcome, result, expiresOn) = await SpendAsync(code, id, install.Link?.Customer);
         await RecordAsync(consumed with { Outcome = outcome, AccessTokenExpiresOn = expiresOn });
         LogEnd(id, outcome);
@@ -154,7 +154,7 @@ public sealed class InstallFlow(
         }
         else if (_refusals[(int)outcome].TryPass(out var suppressed))
         {
-            // Without the instance, which anybody may choose.
+            // Without the instance id, which anybody can choose.
             logger.RedirectRefused(outcome, suppressed);
         }
     }

@@ -3,13 +3,13 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Install;
 
-/// <summary>Why an install cannot go on. Each has a page of its own, with a way to start again.</summary>
+/// <summary>Why an install cannot go on. Each has its own page, with a way to start again.</summary>
 public enum InstallProblem
 {
     /// <summary>A parameter came twice, is longer than anything Wix sends, or cannot be what it should be.</summary>
     BadRequest,
 
-    /// <summary>The install link is not one of ours, over half an hour old, or was used before.</summary>
+    /// <summary>The install link is not valid, is over half an hour old, or was used before.</summary>
     BadLink,
 
     /// <summary>The button of a link's page was pressed by another page than ours.</summary>
@@ -43,7 +43,7 @@ public enum InstallProblem
     /// <summary>Too many installs at once; nothing was spent.</summary>
     Busy,
 
-    /// <summary>A fault of ours.</summary>
+    /// <summary>An unexpected error in this service.</summary>
     Unexpected,
 }
 

@@ -6,7 +6,7 @@ namespace WixOAuth.Install;
 
 /// <summary>
 /// The beginning of an install: the App URL sends the browser on to Wix's consent page (wix-protocol §2 and §3). An
-/// install link shows a page first, on which its bearer confirms whom the site is to be connected to: a page of somebody
+/// install link shows a page first, on which its bearer confirms whom the site is to be connected to: another site's page
 /// else's could open a link in a visitor's browser.
 /// </summary>
 public sealed class InstallStart(InstallStateService states, InstallLinkService links, ServiceSettings settings, InstallMetrics metrics, TimeProvider time)
@@ -63,10 +63,10 @@ public sealed class InstallStart(InstallStateService states, InstallLinkService 
         var (inFlight, removed) = await states.ReadAllAsync(request.Cookies, cancellationToken);
         var confirmed = new ConfirmedLink(BitConverter.ToInt64(link.Nonce), time.GetUtcNow(), link.Customer);
 
-        // Nobody cancels it: a link that was used up has to lead somewhere.
+        // Not cancelled: a link that was consumed has to lead to the consent page.
         if (!await links.TryRedeemAsync(link, CancellationToken.None))
         {
-            // Whoever confirmed it in this browser pressed twice or went back, and can still go on.
+            // The user of this browser pressed the button twice or went back, and can still go on.
             return inFlight.Any(other => other.Install.Link?.Id == confirmed.Id && states.IsAlive(other.Install.Link.ConfirmedAt, InstallStateService.StateLifetime))
                 ? new InstallResult.UsedHere()
                 : new InstallResult.Stopped(InstallProblem.BadLink);

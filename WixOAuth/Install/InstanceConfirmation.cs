@@ -57,7 +57,7 @@ public sealed class InstanceConfirmation(WixClient wix, ServiceSettings settings
         var isAnswered = instance?.InstanceId is not null;
         return info switch
         {
-            // Get App Instance answers only for tokens that work: one of the two is wrong, and nobody knows which.
+            // Get App Instance answers only for tokens that work: one of the two is wrong, and it is not known which.
             { Active: false } => isAnswered ? ConfirmationOutcome.Unknown : ConfirmationOutcome.Refused,
             { Active: true, ClientId: not null, InstanceId: not null } => ConfirmationOutcome.Confirmed,
 

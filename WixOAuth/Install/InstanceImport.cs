@@ -49,7 +49,7 @@ public sealed class InstanceImport(
     /// <param name="refreshToken">Its refresh token; null to serve it by client credentials.</param>
     /// <param name="site">What else is known of it.</param>
     /// <param name="cancellationToken">Ends it before the token is used, and not after.</param>
-    /// <exception cref="StorageUnavailableException">The storage fails; the import may have landed and can be repeated.</exception>
+    /// <exception cref="StorageUnavailableException">The storage fails; the import may have succeeded and can be repeated.</exception>
     /// <exception cref="SecretUnavailableException">A secret cannot be read; nothing was used.</exception>
     public async Task<ImportResult> ImportAsync(InstanceId id, RefreshToken? refreshToken, ImportedSite site, CancellationToken cancellationToken)
     {
@@ -93,7 +93,7 @@ public sealed class InstanceImport(
             known,
             async before =>
             {
-                // Decided anew each time: a consent or a removal may have come in between.
+                // Decided again each time: a consent or a removal may have happened in between.
                 outcome = await DecideAsync(before, given, site);
                 if (outcome is not (ImportOutcome.Imported or ImportOutcome.Refreshed))
                 {

@@ -11,7 +11,7 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Install;
 
-/// <summary>Answers a redirect whose state was consumed before: by a reload of the page, or by somebody else who has the state.</summary>
+/// <summary>Answers a redirect whose state was consumed before: by a reload of the page, or by another client that has the state.</summary>
 public sealed class RepeatedRedirects(
     IConsumedStateStore store, TokenService tokenService, ServiceSettings settings, TimeProvider time, ILogger<RepeatedRedirects> logger)
 {

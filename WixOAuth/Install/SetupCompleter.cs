@@ -38,7 +38,7 @@ public sealed class SetupCompleter(
             stored,
             current =>
             {
-                // A reinstall in the meantime waits for an event of its own.
+                // A reinstall in the meantime needs its own event.
                 if (current is null
                     || current.Status == InstanceStatus.Removed
                     || current.SetupCompletedAt is not null

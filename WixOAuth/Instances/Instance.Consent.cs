@@ -1,11 +1,11 @@
 namespace WixOAuth.Instances;
 
-/// <summary>What a finished consent brings.</summary>
-/// <param name="Customer">Whom of our customers it was made for, if the install began with a link.</param>
+/// <summary>The result of a consent.</summary>
+/// <param name="Customer">The customer that the install link was made for, if the install began with one.</param>
 /// <param name="Site">The site, if Wix told.</param>
 /// <param name="AppVersion">The app's version, if Wix told.</param>
 /// <param name="WixIssuedAt">By Wix's clock, if Wix told.</param>
-/// <param name="SendSetupCompleted">Whether Wix is to be told at once that the set-up is complete.</param>
+/// <param name="SendSetupCompleted">Whether to send <c>APP_FINISHED_CONFIGURATION</c> at once.</param>
 public sealed record Consent(string? Customer, Site? Site, string? AppVersion, DateTimeOffset? WixIssuedAt, bool SendSetupCompleted);
 
 // A consent in an instance's life.
@@ -19,7 +19,7 @@ public sealed partial record Instance
 
     /// <summary>
     /// The owner consented: new tokens. An upgrade keeps the completed set-up; after a removal, or where only a
-    /// reinstall could help, it is an installation of its own, whose set-up Wix waits for again (wix-protocol §6, §9).
+    /// reinstall could help, it is a new installation, whose set-up Wix waits for again (wix-protocol §6, §9).
     /// </summary>
     /// <param name="before">What is known.</param>
     /// <param name="id">Of which instance.</param>
@@ -80,12 +80,12 @@ public sealed partial record Instance
 
     /// <summary>
     /// Whether a consent names another customer than the one the site belongs to: a customer is never overwritten, since
-    /// whoever holds a link could take over the site's account.
+    /// the bearer of a link could take over the site's account.
     /// </summary>
     public static bool IsCustomerConflict(Instance? before, Consent consent) =>
         consent.Customer is { } customer && CustomerOf(before) is { } present && present != customer;
 
-    /// <summary>Our own app says whom the site belongs to, or null for nobody.</summary>
+    /// <summary>Our own app sets the customer that the site belongs to; null for none.</summary>
     public Instance WithCustomer(string? customer, DateTimeOffset now) =>
         Customer == customer ? this : this with { Customer = customer, UpdatedAt = now };
 

@@ -80,13 +80,13 @@ public sealed partial record Instance
             CommitId = importId,
             ConsentId = before?.ConsentId,
 
-            // A revived site begins anew, so that no tombstone of an older copy beats it.
+            // A revived site starts from the beginning, so that no tombstone of an older copy takes precedence.
             InstalledAt = known?.InstalledAt ?? now,
             ConsentedAt = Later(site.ConsentedAt, known?.ConsentedAt),
             UpdatedAt = now,
             RefreshedAt = now,
 
-            // An import is no use: a thousand sites that nobody asks for are not kept warm.
+            // An import does not count as a use: imported sites are not kept warm until they are used.
             LastUsedAt = known?.LastUsedAt ?? site.ConsentedAt,
             WixConsentedAt = before?.WixConsentedAt,
             WixInstalledAt = Later(before?.WixInstalledAt, site.ConsentedAt),

@@ -1,22 +1,22 @@
 namespace WixOAuth.Instances;
 
-// Installs and removals in an instance's life, put in order by Wix's clock.
+// Installs and removals in an instance's life, ordered by Wix's clock.
 public sealed partial record Instance
 {
     /// <summary>
-    /// So long after a reinstall a removal is doubted: Wix delivers an event for about 47 hours, and whether it signs
-    /// it anew each time is not known (wix-protocol §10).
+    /// A removal is in doubt for this long after a reinstall: Wix retries an event for about 47 hours, and whether it
+    /// signs it again each time is not known (wix-protocol §10).
     /// </summary>
     public static readonly TimeSpan RemovalDoubtedFor = TimeSpan.FromHours(48);
 
     /// <summary>How far the clocks of two processes may differ.</summary>
     internal static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
 
-    /// <summary>By how much Wix's clock may be ahead of ours; a later time is a mistake of some clock.</summary>
+    /// <summary>By how much Wix's clock may be ahead of ours; a later time means that a clock is wrong.</summary>
     public static readonly TimeSpan WixClockTolerance = TimeSpan.FromMinutes(5);
 
     /// <summary>
-    /// Wix tells that the app was installed: a clone, or an install whose redirect was lost or is yet to come
+    /// Wix tells that the app was installed: a clone, or an install whose redirect was lost or has not arrived yet
     /// (wix-protocol §8, §10). What was known already stays as it is.
     /// </summary>
     /// <param name="before">What is known.</param>
@@ -26,9 +26,9 @@ public sealed partial record Instance
     /// Whether it can be served without a consent. If not, it is <see cref="InstanceStatus.ReinstallRequired"/> until
     /// its site's owner consents.
     /// </param>
-    /// <param name="sendSetupCompleted">Whether Wix is to be told that the set-up is complete.</param>
+    /// <param name="sendSetupCompleted">Whether <c>APP_FINISHED_CONFIGURATION</c> is to be sent.</param>
     /// <param name="now">The time.</param>
-    /// <returns><paramref name="before"/> itself when the event is no news.</returns>
+    /// <returns><paramref name="before"/> itself when the event changes nothing.</returns>
     public static Instance AppInstalled(
         Instance? before, InstanceId id, DateTimeOffset issuedAt, bool mayUseClientCredentials, bool sendSetupCompleted, DateTimeOffset now)
     {
@@ -68,14 +68,14 @@ public sealed partial record Instance
 
     /// <summary>
     /// Wix tells that the app was removed (wix-protocol §10). Of equal times the removal is taken for the later one:
-    /// nobody consents to an app again within the second in which he removed it.
+    /// an owner does not consent again within the second in which they removed the app.
     /// </summary>
     /// <param name="before">What is known.</param>
     /// <param name="id">Of which instance.</param>
     /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="sendSetupCompleted">Whether Wix is to be told that a set-up is complete.</param>
+    /// <param name="sendSetupCompleted">Whether <c>APP_FINISHED_CONFIGURATION</c> is to be sent.</param>
     /// <param name="now">The time.</param>
-    /// <returns><paramref name="before"/> itself when the event is no news.</returns>
+    /// <returns><paramref name="before"/> itself when the event changes nothing.</returns>
     public static Instance AppRemoved(Instance? before, InstanceId id, DateTimeOffset issuedAt, bool sendSetupCompleted, DateTimeOffset now)
     {
         (before, issuedAt) = (before?.WithPlausibleWixTimes(now), Capped(issuedAt, now)!.Value);
@@ -116,7 +116,7 @@ public sealed partial record Instance
     public static Instance Forget(Instance? before, InstanceId id, DateTimeOffset now) =>
         before is { Forgotten: true, IsErased: true } ? before : Tombstone(before, id, now) with { Forgotten = true };
 
-    /// <summary>Whether nothing of a person is left in it: no customer, no site. Earlier versions' tombstones kept both.</summary>
+    /// <summary>Whether it contains no personal data: no customer, no site. Earlier versions' tombstones kept both.</summary>
     public bool IsErased => this is { Customer: null, Site: null, AppVersion: null };
 
     /// <summary>A tombstone of an earlier version without what it should not have kept.</summary>
@@ -134,7 +134,7 @@ public sealed partial record Instance
     /// <summary>The noted removal was an old one: Wix has given tokens since.</summary>
     public Instance RemovalRefuted() => this with { RemovalNotedAt = null };
 
-    // A time that lies ahead of every possible clock orders nothing: with it every later event would be an old one.
+    // Ignore a time that no correct clock can have: compared with it, every later event would be an old one.
     private Instance WithPlausibleWixTimes(DateTimeOffset now)
     {
         var latest = now + WixClockTolerance;

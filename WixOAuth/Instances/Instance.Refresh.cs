@@ -56,7 +56,7 @@ public sealed partial record Instance
     /// <summary>An attempt had no tokens, and gives back the right to try.</summary>
     /// <param name="error">Why.</param>
     /// <param name="fault">What was observed of the refresh token.</param>
-    /// <param name="retryAt">Before then nobody tries again.</param>
+    /// <param name="retryAt">No attempt is made before then.</param>
     /// <param name="now">The time.</param>
     public Instance Failed(TokenError error, RefreshTokenFault? fault, DateTimeOffset retryAt, DateTimeOffset now)
     {

@@ -5,7 +5,7 @@ namespace WixOAuth.Instances;
 
 /// <summary>
 /// Changes an instance although others change it too: each change is made from what is stored, written only if that
-/// is still so, and made anew from what is stored then.
+/// is still so, and otherwise made again from what is stored then.
 /// </summary>
 public sealed class InstanceWriter
 {

@@ -7,7 +7,7 @@ namespace WixOAuth.Lifecycle;
 
 /// <summary>
 /// What happens to an installation besides consents and refreshes: Wix tells that the app was installed or removed,
-/// and an operator forgets it. Events may come late, twice and in any order (wix-protocol §10); they are put in order by
+/// and an operator forgets it. Events may come late, twice and in any order (wix-protocol §10); they are ordered by
 /// Wix's clock only, and what they do in the end is the same as if they had come in that order.
 /// </summary>
 /// <remarks>
@@ -20,14 +20,14 @@ public sealed class InstanceLifecycle(
     private bool SendSetupCompleted => settings.Wix.SetupCompletion == SetupCompletion.OnInstall;
 
     /// <summary>
-    /// <c>AppInstalled</c>: makes an instance known that no consent came of, and brings back one that was removed before.
+    /// <c>AppInstalled</c>: registers an instance that has no recorded consent, and revives one that was removed.
     /// It is served by client credentials; where the settings forbid these it is recorded as
     /// <see cref="InstanceStatus.ReinstallRequired"/>, which is true: only a consent can make it work.
     /// </summary>
     /// <param name="id">Of which instance.</param>
     /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="cancellationToken">Ends the wait; the write may have landed all the same.</param>
-    /// <returns>False when it was no news.</returns>
+    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
+    /// <returns>False when it changed nothing.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; the event may be applied again.</exception>
     public Task<bool> InstalledAsync(InstanceId id, DateTimeOffset issuedAt, CancellationToken cancellationToken) => ChangeAsync(
         "AppInstalled",
@@ -42,8 +42,8 @@ public sealed class InstanceLifecycle(
     /// </summary>
     /// <param name="id">Of which instance.</param>
     /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="cancellationToken">Ends the wait; the write may have landed all the same.</param>
-    /// <returns>False when it was no news.</returns>
+    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
+    /// <returns>False when it changed nothing.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; the event may be applied again.</exception>
     public Task<bool> RemovedAsync(InstanceId id, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
         ChangeAsync("AppRemoved", id, (before, now) => Instance.AppRemoved(before, id, issuedAt, SendSetupCompleted, now), cancellationToken);
@@ -53,7 +53,7 @@ public sealed class InstanceLifecycle(
     /// was not known too.
     /// </summary>
     /// <param name="id">Which instance.</param>
-    /// <param name="cancellationToken">Ends the wait; the write may have landed all the same.</param>
+    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
     /// <returns>False when it was forgotten before.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; it may be forgotten again.</exception>
     public async Task<bool> ForgetAsync(InstanceId id, CancellationToken cancellationToken)
@@ -65,7 +65,7 @@ public sealed class InstanceLifecycle(
         return isNews;
     }
 
-    /// <summary><c>SetCustomer</c>: says whom a site belongs to, or that it belongs to nobody.</summary>
+    /// <summary><c>SetCustomer</c>: sets or clears the customer that a site belongs to.</summary>
     /// <returns>The instance as it is now; unchanged where it is removed. Null when it is not known.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; it may be set again.</exception>
     public async Task<Instance?> SetCustomerAsync(InstanceId id, string? customer, CancellationToken cancellationToken) =>

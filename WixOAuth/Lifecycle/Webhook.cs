@@ -21,19 +21,19 @@ public enum WebhookOutcome
     /// <summary>It is Wix's, but of a kind that is not used, or about another app: answered 200.</summary>
     NotUsed,
 
-    /// <summary>The storage took too long, so that Wix is told to send it again; it is applied all the same. Or the keys did, and it is not. Answered 503.</summary>
+    /// <summary>The storage took too long: answered 503 so that Wix sends it again, although it is applied. Or the keys took too long, and it is not.</summary>
     TimedOut,
 
     /// <summary>It is not proven to be Wix's: answered 401.</summary>
     Untrusted,
 
-    /// <summary>It is no webhook, or too long for one: answered 400 or 413.</summary>
+    /// <summary>It is not a webhook, or too long: answered 400 or 413.</summary>
     Malformed,
 
     /// <summary>The storage failed, or something unexpected did: answered 503 or 500.</summary>
     Failed,
 
-    /// <summary>Whoever sent it hung up before it was read.</summary>
+    /// <summary>The sender disconnected before it was read.</summary>
     Cancelled,
 }
 
@@ -48,7 +48,7 @@ public abstract record Webhook
     public sealed record Malformed : Webhook;
 
     /// <summary>A JWT that is not proven to be Wix's.</summary>
-    /// <param name="Reason">Why; of our own words, nothing of what came in.</param>
+    /// <param name="Reason">Why, in our own words; contains nothing of the request.</param>
     public sealed record Untrusted(string Reason) : Webhook;
 
     /// <summary>Wix's, but of a kind that is not used.</summary>

@@ -21,12 +21,12 @@ public sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSettin
     /// <summary>How far Wix's clock and ours may differ where a webhook's end of life is looked at.</summary>
     public static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(2);
 
-    /// <summary>Reads a body of up to <see cref="MaxLength"/> bytes; white space around the token is passed over.</summary>
+    /// <summary>Reads a body of up to <see cref="MaxLength"/> bytes; white space around the token is ignored.</summary>
     /// <exception cref="SecretUnavailableException">The keys cannot be had.</exception>
     /// <exception cref="OperationCanceledException">They were waited for no longer.</exception>
     public async Task<Webhook> ReadAsync(ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
     {
-        // Looked at first, and for nothing: anybody can send the longest bodies.
+        // Checked first, because it is cheap: anybody can send the longest bodies.
         if (body.Span.Count((byte)'.') != 2)
         {
             return new Webhook.Malformed();

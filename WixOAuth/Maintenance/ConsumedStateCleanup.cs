@@ -4,8 +4,8 @@ using WixOAuth.Instances;
 namespace WixOAuth.Maintenance;
 
 /// <summary>
-/// Removes consumed states and redeemed links that are of no use any more, once an hour. It has a time budget of its own,
-/// because anybody can cause such rows: their number must not keep other maintenance from its work.
+/// Removes expired consumed states and redeemed links, once an hour. It has its own time budget,
+/// because anybody can cause such rows: their number must not delay other maintenance.
 /// </summary>
 public sealed class ConsumedStateCleanup(IConsumedStateStore store, MaintenanceMetrics metrics, TimeProvider time, ILogger<ConsumedStateCleanup> logger)
 {

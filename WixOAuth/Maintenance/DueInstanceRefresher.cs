@@ -57,7 +57,7 @@ public sealed class DueInstanceRefresher(
                 return SweepOutcome.Skipped;
             }
 
-            // From here on nothing is cancelled: what is spent at Wix is to be written down.
+            // From here on nothing is cancelled: the tokens that Wix grants must be saved.
             untilStop.ThrowIfCancellationRequested();
             var (result, source) = await tokenService.RefreshDueAsync(stored);
             if (result is not TokenResult.Token token)

@@ -6,7 +6,7 @@ namespace WixOAuth.Maintenance;
 
 /// <summary>What housekeeping removed.</summary>
 /// <param name="Tombstones">Instances that were removed long ago.</param>
-/// <param name="DueRows">Rows of the due index that no instance stood behind.</param>
+/// <param name="DueRows">Orphaned rows of the due index.</param>
 /// <param name="Tallies">Counts of refreshes that no page shows any more.</param>
 /// <param name="Duration">How long it took.</param>
 public sealed record HousekeepingSummary(int Tombstones, int DueRows, int Tallies, TimeSpan Duration);
@@ -35,7 +35,7 @@ public sealed class Housekeeping(
 
     /// <summary>
     /// Removes tombstones older than <see cref="TombstoneLifetime"/>, rows of the
-    /// due index that no instance stands behind, and counts of refreshes older than the hour that is shown.
+    /// due index without an instance, and counts of refreshes older than the hour that is shown.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
     /// <exception cref="OperationCanceledException">The program stops.</exception>

@@ -6,7 +6,7 @@ namespace WixOAuth.Maintenance;
 /// <summary>Messages of the timers' work. Instances are named, tokens never.</summary>
 internal static partial class MaintenanceLog
 {
-    [LoggerMessage(409, LogLevel.Error, "Instance {InstanceId}: the sweep could not look after it: {Error}")]
+    [LoggerMessage(409, LogLevel.Error, "Instance {InstanceId}: the sweep failed for it: {Error}")]
     public static partial void SweepFailed(this ILogger logger, InstanceId instanceId, string error);
 
     [LoggerMessage(410, LogLevel.Information, "Sweep: {Due} due, {Refreshed} refreshed, {Skipped} skipped, {Failed} failed, app secret suspect: {Suspect}, in {Milliseconds:F0} ms; the longest had been due for {DueLag:F0} s")]
@@ -22,13 +22,13 @@ internal static partial class MaintenanceLog
     [LoggerMessage(416, LogLevel.Critical, "Housekeeping leaves a row that this version of the program cannot read: {Problem}")]
     public static partial void RowUnreadable(this ILogger logger, string problem);
 
-    [LoggerMessage(417, LogLevel.Information, "Protection key {KeyId} is the newest: {OnNewest} instances need it only, {Reencrypted} of them were encrypted again; {OnOlder} need an older version")]
+    [LoggerMessage(417, LogLevel.Information, "Protection key {KeyId} is the newest: {OnNewest} instances need only it, {Reencrypted} of them were encrypted again; {OnOlder} need an older version")]
     public static partial void ReencryptionDone(this ILogger logger, string keyId, int onNewest, int reencrypted, int onOlder);
 
     [LoggerMessage(418, LogLevel.Warning, "Protection key {KeyId} is an older version that {Count} instances need: leave it enabled")]
     public static partial void OlderKeyNeeded(this ILogger logger, string keyId, int count);
 
-    [LoggerMessage(419, LogLevel.Warning, "{Reencrypted} instances were encrypted again; not all were looked at in time, the next run goes on")]
+    [LoggerMessage(419, LogLevel.Warning, "{Reencrypted} instances were encrypted again before the time was up; the next run continues")]
     public static partial void ReencryptionUnfinished(this ILogger logger, int reencrypted);
 
     [LoggerMessage(428, LogLevel.Warning, "The state of the sweep could not be saved: {Error}")]

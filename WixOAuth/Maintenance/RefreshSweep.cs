@@ -12,7 +12,7 @@ namespace WixOAuth.Maintenance;
 /// <summary>What a sweep did.</summary>
 /// <param name="Due">How many rows of the due index it took up.</param>
 /// <param name="Refreshed">How many have a new token.</param>
-/// <param name="Skipped">How many needed none after all: removed, idle, or somebody else was at it.</param>
+/// <param name="Skipped">How many needed none: removed, idle, or being refreshed by another process.</param>
 /// <param name="Failed">How many should have had one and have not.</param>
 /// <param name="Suspect">Whether the app secret is suspect.</param>
 /// <param name="Duration">How long it took.</param>
@@ -20,8 +20,8 @@ namespace WixOAuth.Maintenance;
 public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed, bool Suspect, TimeSpan Duration, TimeSpan DueLag);
 
 /// <summary>
-/// Looks after every instance that is due: refreshes its tokens ahead of their end, makes up for set-up events that did
-/// not get through, and keeps the sites' names up to date. May overlap another sweep or be killed at any point: an instance stays due until it was seen to.
+/// Refreshes the tokens of every instance that is due, sends set-up events that have failed before, and updates the sites'
+/// names. May overlap another sweep or be killed at any point: an instance stays due until it is done.
 /// </summary>
 /// <remarks>
 /// A refresh costs three storage transactions (read, lease, commit), and one more where the instance may be idle; the
@@ -41,7 +41,7 @@ public sealed class RefreshSweep(
     MaintenanceMetrics metrics,
     TimeProvider time,
 
-    // Twelve: besides the instances, a sweep looks after what all of them depend on (the app secret, false rejections, the circuit).
+    // Twelve: besides the instances, a sweep checks what all of them depend on (the app secret, false rejections, the circuit).
     ILogger<RefreshSweep> logger) : IDisposable
 {
     /// <summary>

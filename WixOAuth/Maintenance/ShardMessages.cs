@@ -20,7 +20,7 @@ public sealed partial class ShardMessages(QueueServiceClient service, Maintenanc
     /// <summary>Where the Functions host puts a message that was tried too often.</summary>
     public const string PoisonName = Name + "-poison";
 
-    // A message that nobody took by the next tick is worth nothing: the next tick sends another.
+    // A message that was not taken by the next tick is useless: the next tick sends another.
     private static readonly TimeSpan Life = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan LongestCall = TimeSpan.FromSeconds(3);
 

@@ -5,7 +5,7 @@ namespace WixOAuth.Maintenance;
 /// <summary>
 /// How many instances a sweep refreshes at a time: few at first, twice as many each time that many went well, so that
 /// the first 429 finds few in flight. While the circuit to Wix is open it sends one each time the circuit lets one
-/// through, and begins anew with one when it closes.
+/// through, and starts again with one when it closes.
 /// </summary>
 internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time) : IDisposable
 {
@@ -62,7 +62,7 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
                     (_allowed, _wentWell) = (Math.Min(_allowed * 2, most), 0);
                 }
 
-                // Inside the lock: whoever sees that all have ended may dispose of it.
+                // Inside the lock: after the last one has ended this object may be disposed.
                 _ended.Release();
             }
         }

@@ -6,7 +6,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Maintenance;
 
 /// <summary>
-/// Saves how the service stands, with each sweep: one transaction. All instances are counted only when the refresh token
+/// Saves the state of the service with each sweep, in one transaction. All instances are counted only when the refresh token
 /// of any went out of use, and every <see cref="BetweenCounts"/>.
 /// </summary>
 public sealed class SweepStateRecorder(

@@ -15,7 +15,7 @@ public interface IKeyRing
 
     /// <summary>
     /// The key of that id; null when there is none. An unknown id makes the ring load again, at most once a minute,
-    /// however many ids anybody makes up.
+    /// however many ids an attacker makes up.
     /// </summary>
     /// <exception cref="SecretUnavailableException">
     /// The key is disabled or malformed, or the source fails, so that whether there is such a key cannot be known.

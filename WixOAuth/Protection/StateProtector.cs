@@ -4,7 +4,7 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Protection;
 
-/// <summary>What a sealed text in a browser is for. Each purpose has keys of its own, so that none can be used as another.</summary>
+/// <summary>What a sealed text in a browser is for. Each purpose has its own keys, so that one kind of text cannot be used as another.</summary>
 public enum StatePurpose
 {
     /// <summary>The <c>state</c> of the OAuth flow (RFC 6749, 10.12).</summary>

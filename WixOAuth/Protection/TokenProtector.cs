@@ -20,7 +20,7 @@ public enum TokenField
 /// stored in, so that a token copied elsewhere does not open.
 /// </summary>
 /// <remarks>
-/// Each instance has an encryption key of its own under each protection key. The limit of 2^32 encryptions for random
+/// Each instance has its own encryption key under each protection key. The limit of 2^32 encryptions for random
 /// nonces (NIST SP 800-38D, 8.3) so holds for each instance: at two tokens every five minutes it is reached in 20,000
 /// years, however many instances there are.
 /// </remarks>

@@ -6,7 +6,7 @@ namespace WixOAuth.Secrets;
 
 /// <summary>
 /// A text that must never be seen: it prints, logs, formats and serialises as <c>[redacted]</c> or as nothing.
-/// The text itself is had from <see cref="Reveal"/> only, so that every place that uses it can be found by name.
+/// Only <see cref="Reveal"/> returns the text, so that every place that uses it can be found by name.
 /// </summary>
 [DebuggerDisplay("[redacted]")]
 public abstract class SecretText : IEquatable<SecretText>
@@ -48,7 +48,7 @@ public abstract class SecretText : IEquatable<SecretText>
 /// <param name="text">The token as Wix sent it.</param>
 public sealed class AccessToken(string text) : SecretText(text);
 
-/// <summary>What access tokens are had for; never expires while the app is installed (wix-protocol §5).</summary>
+/// <summary>Exchanged for access tokens; does not expire while the app is installed (wix-protocol §5).</summary>
 /// <param name="text">The token as Wix sent it.</param>
 public sealed class RefreshToken(string text) : SecretText(text);
 

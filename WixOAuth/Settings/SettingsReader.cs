@@ -84,7 +84,7 @@ internal sealed class SettingsReader(IConfiguration configuration)
             "should be an absolute https URL without query or fragment (http only for localhost)",
             text => (TryUrl(text.TrimEnd('/'), out var url), url));
 
-    /// <summary>As <see cref="Url"/>, but to the last character as it was given: for what others compare.</summary>
+    /// <summary>As <see cref="Url"/>, but exactly as it was given, for URLs that others compare.</summary>
     public Uri? ExactUrl(string name, Uri? otherwise) =>
         Parse(
             name,

@@ -9,7 +9,7 @@ namespace WixOAuth.Settings;
 /// </summary>
 /// <remarks>
 /// Choose once, and with care: as soon as an app has ever sent the event, for any site, Wix shows each later install as
-/// "Setup incomplete" until the event is sent for that one too, and nobody can undo that. The first two send it, also a
+/// "Setup incomplete" until the event is sent for that one too, and this cannot be undone. The first two send it, also a
 /// single <c>CompleteSetup</c> under <see cref="Never"/>.
 /// </remarks>
 public enum SetupCompletion
@@ -21,8 +21,8 @@ public enum SetupCompletion
     OnInstall,
 
     /// <summary>
-    /// When our own app says so with <c>CompleteSetup</c>, for each install: for an app whose owner has to do his part
-    /// first. Whoever forgets the call leaves his sites "Setup incomplete".
+    /// When our own app says so with <c>CompleteSetup</c>, for each install: for an app whose owner has a step to do
+    /// first. Without the call a site stays "Setup incomplete".
     /// </summary>
     ByApp,
 
@@ -36,7 +36,7 @@ public sealed class WixOptions
     /// <summary>The app's id: the <c>client_id</c> of RFC 6749.</summary>
     public string AppId { get; set; } = "";
 
-    /// <summary>The Redirect URL as registered with Wix, to the last character in <see cref="Uri.OriginalString"/>.</summary>
+    /// <summary>The Redirect URL exactly as registered with Wix, in <see cref="Uri.OriginalString"/>.</summary>
     public Uri RedirectUrl { get; set; } = null!;
 
     /// <summary>The name of the app secret in Key Vault.</summary>
@@ -139,7 +139,7 @@ public sealed class TokensOptions
     /// <summary>How long an access token lives where Wix does not say (wix-protocol §5); a second at least.</summary>
     public TimeSpan Lifetime { get; set; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>An instance not asked for in so long is only checked once a day; zero keeps all warm.</summary>
+    /// <summary>An instance that was not used for this long is only checked once a day; zero keeps all warm.</summary>
     public TimeSpan IdleAfter { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>How many tokens the sweeps of a process refresh at a time; 1 to 1024.</summary>

@@ -51,7 +51,7 @@ internal static class InstanceRows
     public static bool IsIndex(string rowKey) => rowKey.StartsWith("d|", StringComparison.Ordinal) || rowKey.StartsWith("s|", StringComparison.Ordinal);
 
     /// <summary>
-    /// Whether a row comes back from a copy. Counts of refreshes and the state of the last sweep tell of a time that is over.
+    /// Whether a row comes back from a copy. Counts of refreshes and the state of the last sweep are about a time that is over.
     /// The key-check row tells which keys open the table's tokens, which only the service can find out.
     /// </summary>
     public static bool IsRestored(string rowKey) =>
@@ -104,7 +104,7 @@ internal static class InstanceRows
         "RefreshTokenFault", "RefreshTokenFaultSince", "RefreshTokenKeyId", "AccessTokenKeyId",
     ];
 
-    /// <summary>Reads a row that has only <see cref="SummaryProperties"/>; null when its id or status is none of ours.</summary>
+    /// <summary>Reads a row that has only <see cref="SummaryProperties"/>; null when its id or status is invalid.</summary>
     public static InstanceSummary? ReadSummary(TableEntity row) =>
         WordOrNull<InstanceStatus>(row, "Status") is { } status && ReadId(row.RowKey) is { } id
             ? new InstanceSummary(

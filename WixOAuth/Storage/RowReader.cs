@@ -51,7 +51,7 @@ internal readonly struct RowReader(TableEntity row)
     public InvalidDataException Unreadable(string name) =>
         new($"The row '{Key(nameof(_row.RowKey))}' of partition '{Key(nameof(_row.PartitionKey))}' has no '{name}' that this version understands.");
 
-    // The SDK's own properties throw where a key is no text.
+    // The SDK's own properties throw where a key is not a string.
     private string? Key(string name) => Value(name) as string;
 
     public T? Optional<T>(string name)

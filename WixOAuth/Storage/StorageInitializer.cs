@@ -5,8 +5,8 @@ using WixOAuth.Instances;
 namespace WixOAuth.Storage;
 
 /// <summary>
-/// Makes the table while the program starts. A storage that is away then does not keep the program from starting, since
-/// the App URL needs none and Health tells of it; but it is tried until it succeeds.
+/// Creates the table while the program starts. A storage that is not available does not prevent the start, because the App
+/// URL needs none and Health reports it; creating the table is tried until it succeeds.
 /// </summary>
 internal sealed partial class StorageInitializer(IInstanceStore store, TimeProvider time, ILogger<StorageInitializer> logger) : BackgroundService
 {
@@ -41,6 +41,6 @@ internal sealed partial class StorageInitializer(IInstanceStore store, TimeProvi
         }
     }
 
-    [LoggerMessage(503, LogLevel.Error, "The storage is not available, so its table could not be made; tried again in {Pause}")]
+    [LoggerMessage(503, LogLevel.Error, "The storage is not available, so its table could not be created; tried again in {Pause}")]
     private partial void Unavailable(TimeSpan pause);
 }

@@ -41,7 +41,7 @@ internal sealed class TableConsumedStates(TableGateway gateway) : IConsumedState
 
     /// <inheritdoc />
     /// <remarks>
-    /// The shards take turns by the hundred, in random order, so that a low limit starves none. Where somebody else is
+    /// A hundred rows of each shard in turn, in random order, so that a low limit starves no shard. Where another process is
     /// removing the same ones, the rest of that shard is left to them.
     /// </remarks>
     public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>

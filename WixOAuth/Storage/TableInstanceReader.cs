@@ -14,8 +14,8 @@ internal sealed class TableInstanceReader(TableGateway gateway)
 
     /// <inheritdoc cref="IInstanceStore.ReadByStatusAsync" />
     /// <remarks>
-    /// The shards take turns in random order, so that whoever does not read to the end does not always see the same
-    /// ones. A key that is not of this layout is passed over.
+    /// The shards take turns in random order, so that a reader that stops early does not always see the same
+    /// ones. A key that is not of this layout is skipped.
     /// </remarks>
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         gateway.ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status), cancellationToken)
@@ -39,7 +39,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
         }
         finally
         {
-            // Whoever has seen enough waits for no shard.
+            // A reader that stops waits for no shard.
             await left.CancelAsync();
             await reading;
         }
@@ -128,7 +128,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
     public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
         ReadDueAsync([InstanceRows.Key(shard)], now, cancellationToken);
 
-    /// <summary>Never raises anything: what went wrong is told to whoever reads.</summary>
+    /// <summary>Raises nothing itself: errors are passed on to the reader.</summary>
     private async Task ReadShardsAsync(ChannelWriter<InstanceSummary> summaries, CancellationToken cancellationToken)
     {
         Exception? error = null;

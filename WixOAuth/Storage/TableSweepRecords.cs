@@ -24,7 +24,7 @@ internal sealed class TableSweepRecords(TableGateway gateway) : IRefreshTallySto
     }
 
     /// <inheritdoc />
-    /// <remarks>By the hundred. Where somebody else is removing the same ones, the rest is left to them.</remarks>
+    /// <remarks>In batches of a hundred. Where another process is removing the same ones, the rest is left to it.</remarks>
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         gateway.RemoveAsync([InstanceRows.TallyShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
 

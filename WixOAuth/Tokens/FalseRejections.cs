@@ -81,7 +81,7 @@ public sealed class FalseRejections(
             (_isPending, _isRunning, _ranAt) = (false, true, time.GetTimestamp());
         }
 
-        // Whoever has a new token does not wait for this.
+        // The caller with the new token does not wait for this.
         await Task.Yield();
         var count = 0;
         try

@@ -3,8 +3,8 @@ using Microsoft.Extensions.Hosting;
 namespace WixOAuth.Tokens;
 
 /// <summary>
-/// Has the history of refreshes put down from time to time where no sweep does, in a process that only answers HTTP; and
-/// in any process when it stops.
+/// Saves the history of refreshes in a process that only answers HTTP, where no sweep saves it; and in any process when it
+/// stops.
 /// </summary>
 internal sealed class HistorySaver(RefreshHistory history, TimeProvider time) : BackgroundService
 {

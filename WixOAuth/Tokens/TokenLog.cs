@@ -39,13 +39,13 @@ internal static partial class TokenLog
     [LoggerMessage(413, LogLevel.Information, "Wix accepts the app secret again")]
     public static partial void SecretTrusted(this ILogger logger);
 
-    [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be written down: the storage is not available")]
+    [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be saved: the storage is not available")]
     public static partial void LastUsesNotWritten(this ILogger logger, int count);
 
     [LoggerMessage(420, LogLevel.Critical, "Instance {InstanceId}: its new tokens could not be saved for too long and are lost")]
     public static partial void TokensLost(this ILogger logger, InstanceId instanceId);
 
-    [LoggerMessage(422, LogLevel.Warning, "What was counted of refreshes could not be put down for the operators' page: the storage is not available; tried again")]
+    [LoggerMessage(422, LogLevel.Warning, "The counts of refreshes could not be saved for the operators' page: the storage is not available; tried again")]
     public static partial void TalliesNotWritten(this ILogger logger);
 
     [LoggerMessage(421, LogLevel.Error, "Instance {InstanceId}: an attempt to have a token failed unexpectedly: {Error} {Stack}")]

@@ -113,7 +113,7 @@ public sealed class TokenMetrics
         }
     }
 
-    /// <summary>Last uses were written down, or could not be.</summary>
+    /// <summary>Last uses were saved, or could not be.</summary>
     public void WroteLastUse(bool written) => _lastUseWrites.Add(1, Tags.OfOutcome(written ? Instruments.Ok : "storage_unavailable"));
 
     private static string WordOf(TokenResult result) => result switch

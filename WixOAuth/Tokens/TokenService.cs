@@ -92,7 +92,7 @@ public sealed class TokenService(
         var askedAt = time.GetUtcNow();
         for (var round = 1; ; round++)
         {
-            // In the last round it joins nobody, or refreshes of others with lesser requirements could keep it waiting for ever.
+            // In the last round it joins no pending refresh: those of others with lesser requirements could keep it waiting forever.
             var (pending, joined) = round < LastRound
                 ? JoinOrStart(id, requirements, read)
                 : (Start(id, new PendingRefresh(requirements), read: null), false);

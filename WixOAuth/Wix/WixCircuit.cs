@@ -23,7 +23,7 @@ public sealed class WixCircuit
     /// <summary>How long a run of failures is counted, so that the rare failures of a quiet fleet never add up.</summary>
     public static readonly TimeSpan FailureWindow = TimeSpan.FromMinutes(1);
 
-    /// <summary>An open circuit that nobody has probed for this long says nothing about Wix any more, and closes.</summary>
+    /// <summary>An open circuit that was not probed for this long no longer reflects Wix's state, and closes.</summary>
     public static readonly TimeSpan LongestWithoutProbe = TimeSpan.FromMinutes(5);
 
     private readonly TimeProvider _time;

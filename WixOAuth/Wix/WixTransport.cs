@@ -106,7 +106,7 @@ internal sealed class WixTransport
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
-            // A body that could not be read or decoded: nobody knows whether the request was processed.
+            // A body that could not be read or decoded: it is unknown whether the request was processed.
             return new WixResponse(WixResponseKind.Unavailable) { SentAt = sentAt };
         }
     }

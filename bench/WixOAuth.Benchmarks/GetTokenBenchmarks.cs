@@ -25,7 +25,7 @@ public class GetTokenBenchmarks
     [GlobalCleanup]
     public void Cleanup() => _service.Dispose();
 
-    // Each five minutes one is read anew: a call in many millions.
+    // Every five minutes one is read again: one call in many millions.
     [Benchmark(Baseline = true, Description = "GetToken from memory")]
     public ValueTask<TokenResult> FromMemoryAsync() => _keeper.GetTokenAsync(_id, TokenRequirements.Default, CancellationToken.None);
 

@@ -7,7 +7,7 @@ using WixOAuth.Lifecycle;
 
 namespace WixOAuth.Benchmarks;
 
-/// <summary>What a webhook costs before anything is done about it: Wix's, and one of anybody's.</summary>
+/// <summary>What a webhook costs before it is applied: one of Wix, and one of an attacker.</summary>
 [MemoryDiagnoser]
 public class WebhookBenchmarks
 {

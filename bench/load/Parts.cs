@@ -206,7 +206,7 @@ internal static partial class Parts
 
         var first = await CountAsync(() => caller.AskWellAsync(Caller.GetToken(service.Url, sites[0]), run.CancellationToken));
 
-        // The last use is written once an hour, beside the refresh and not for it: it is told apart by a site's second one.
+        // The last use is written once an hour, beside the refresh and not for it: it is recognized by a site's second one.
         var (refresh, withLastUse) = (0L, 0L);
         foreach (var site in sites.Skip(1))
         {
@@ -606,7 +606,7 @@ internal static partial class Parts
         return TimeSpan.FromMilliseconds(Figures.Median(took));
     }
 
-    /// <summary>Knocks until somebody answers.</summary>
+    /// <summary>Sends requests until one is answered.</summary>
     public static async Task FirstAnswerAsync(Uri url, byte[] request, CancellationToken cancellationToken)
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60), TimeProvider.System);

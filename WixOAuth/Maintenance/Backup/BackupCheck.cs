@@ -10,16 +10,16 @@ namespace WixOAuth.Maintenance.Backup;
 /// <param name="Instances">How many instances it has, removed ones included.</param>
 /// <param name="Removed">How many of them are removed.</param>
 /// <param name="Unreadable">How many this version cannot read; they are restored as they are.</param>
-/// <param name="MissingKeys">Ids of protection keys that are not to be had, each with the number of refresh tokens that need it.</param>
+/// <param name="MissingKeys">Ids of protection keys that are not available, each with the number of refresh tokens that need it.</param>
 public sealed record BackupContents(long Instances, long Removed, long Unreadable, IReadOnlyDictionary<string, long> MissingKeys)
 {
-    /// <summary>How many refresh tokens nobody could open.</summary>
+    /// <summary>How many refresh tokens no available key could open.</summary>
     public long CountUnopenable() => MissingKeys.Values.Sum();
 }
 
 /// <summary>Reads a whole copy before anything of it is written: every blob's counts and SHA-256, every row, every key.</summary>
 /// <param name="container">Where the copies are.</param>
-/// <param name="keys">The protection keys that are to be had.</param>
+/// <param name="keys">The available protection keys.</param>
 public sealed class BackupCheck(BackupContainer container, IKeyRing keys)
 {
     private const int PartsAtOnce = 4;

@@ -52,7 +52,7 @@ public sealed class BackupMonitor(BackupContainer? container, TimeProvider time,
     /// <summary>A copy was just finished.</summary>
     internal void Finished() => _last = (time.GetUtcNow(), false);
 
-    /// <summary>When a copy was begun, by its name; the beginning of time for a name that is none of ours.</summary>
+    /// <summary>When a copy was begun, by its name; the earliest time for a name that is not a copy's.</summary>
     public static DateTimeOffset TimeOf(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
