@@ -19,7 +19,7 @@ public abstract class BrowserTest(AzuriteFixture azurite, BrowserFixture chromiu
     private readonly List<string> _expected = [];
     private readonly List<IBrowserContext> _contexts = [];
 
-    protected TestBed Bed { get; private set; } = null!;
+    private protected TestBed Bed { get; private set; } = null!;
 
     protected IBrowserContext Browser { get; private set; } = null!;
 
@@ -61,7 +61,7 @@ public abstract class BrowserTest(AzuriteFixture azurite, BrowserFixture chromiu
     }
 
     /// <summary>A program as a newcomer starts it: on localhost, where cookies of http are kept.</summary>
-    protected Task<TestBed> StartAsync(Action<IServiceCollection>? overrides = null, params (string Name, string Value)[] settings)
+    private protected Task<TestBed> StartAsync(Action<IServiceCollection>? overrides = null, params (string Name, string Value)[] settings)
     {
         var url = $"http://localhost:{FreePort.Next()}";
         return TestBed.StartAsync(

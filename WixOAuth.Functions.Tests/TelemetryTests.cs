@@ -196,7 +196,7 @@ public sealed partial class TelemetryTests : IDisposable
             await PostAsync(body);
         }
 
-        store.Before = (_, _) => throw new StorageUnavailableException();
+        store.Before = (_, _) => throw new StorageUnavailableException("The storage is down.");
         await PostAsync(removal);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         store.Before = (_, _) => gate.Task;

@@ -27,7 +27,7 @@ internal static class TelemetryExport
     /// with the app's identity where <c>APPLICATIONINSIGHTS_AUTHENTICATION_STRING</c> says <c>Authorization=AAD</c>.
     /// </summary>
     /// <returns>What a host adds its own traces to; null where neither is set and nothing is exported.</returns>
-    /// <exception cref="OptionsValidationException">A setting is bad; named, never quoted.</exception>
+    /// <exception cref="OptionsValidationException">A setting is invalid; the message has its name, not its value.</exception>
     public static IOpenTelemetryBuilder? AddTelemetryExport(this IServiceCollection services, IConfiguration configuration)
     {
         var endpoint = Text(configuration, Endpoint);

@@ -12,7 +12,7 @@ namespace WixOAuth.Local;
 /// <remarks>
 /// Data survives both, but not a kill of the child itself: Azurite saves every 5 seconds and when it ends.
 /// </remarks>
-public sealed class Azurite : IAsyncDisposable
+internal sealed class Azurite : IAsyncDisposable
 {
     // The account that every emulator of Azure Storage has; Microsoft publishes its key.
     private const string Account = "devstoreaccount1";

@@ -6,7 +6,7 @@ using WixOAuth.Functions;
 namespace WixOAuth.Local;
 
 /// <summary>The functions on Kestrel, with what they need around them.</summary>
-public sealed class LocalHost : IRunningProgram
+internal sealed class LocalHost : IRunningProgram
 {
     private static readonly TimeSpan s_stopsWithin = TimeSpan.FromSeconds(5);
 

@@ -7,7 +7,7 @@ namespace WixOAuth.Local;
 /// The settings as they were given: the command line wins over the environment, that over local.settings.json. What
 /// was not given is filled in when the program starts what it stands for.
 /// </summary>
-public sealed class LocalSettings
+internal sealed class LocalSettings
 {
     private static readonly Dictionary<string, string?> s_defaults = new()
     {

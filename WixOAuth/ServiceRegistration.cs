@@ -49,69 +49,15 @@ public static class ServiceRegistration
         services.AddShardMessages(settings);
         services.AddWixClient();
 
+        // Stopped in reverse order: background work is waited for after everything that starts it.
         services.AddSingleton<BackgroundWork>();
         services.AddHostedService(provider => provider.GetRequiredService<BackgroundWork>());
-
-        services.AddSingleton<InstanceWriter>();
-        services.AddSingleton<TokenMetrics>();
-        services.AddSingleton<TokenMemory>();
-        services.AddSingleton<TokenSchedule>();
-        services.AddSingleton<AppSecretLedger>();
-        services.AddSingleton<AppSecretProbe>();
-        services.AddSingleton<InstanceTokens>();
-        services.AddSingleton<TokenCommitter>();
-        services.AddSingleton<FailureRecorder>();
-        services.AddSingleton<FalseRejections>();
-        services.AddSingleton<RefreshLeases>();
-        services.AddSingleton<RefreshAttempts>();
-        services.AddSingleton<TokenRefresher>();
-        services.AddSingleton<LastUsedTracker>();
-        services.AddSingleton<TokenGrants>();
-        services.AddSingleton<TokenService>();
-        services.AddSingleton<InstanceLifecycle>();
-        services.AddSingleton<MaintenanceMetrics>();
-        services.AddSingleton<DueInstanceRefresher>();
-        services.AddSingleton<RefreshSweep>();
-        services.AddSingleton<Housekeeping>();
-        services.AddSingleton<TokenReencryption>();
-        services.AddSingleton<ProtectionKeyCheck>();
-        services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
-        services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
-        services.AddSingleton<InstallMetrics>();
-        services.AddSingleton<InstallStateService>();
-        services.AddSingleton<InstallLinkService>();
-        services.AddSingleton<InstallStart>();
-        services.AddSingleton<ExchangeLimiter>();
-        services.AddSingleton<ConsumedStateCleanup>();
-        services.AddSingleton<SiteDescriber>();
-        services.AddSingleton<SetupCompleter>();
-        services.AddSingleton<InstanceConfirmation>();
-        services.AddSingleton<ConsentSaver>();
-        services.AddSingleton<RepeatedRedirects>();
-        services.AddSingleton<InstallFlow>();
-        services.AddSingleton<ImportProof>();
-        services.AddSingleton<InstanceImport>();
-        services.AddSingleton<ImportEndpoint>();
-
+        services.AddTokens();
+        services.AddInstall();
+        services.AddMaintenance();
         services.AddEvents(settings);
-        services.AddWebhookKeys(settings);
-        services.AddSingleton<WebhookMetrics>();
-        services.AddSingleton<WebhookReader>();
-        services.AddSingleton<WebhookEndpoint>();
-        services.AddSingleton<InstallEndpoints>();
-        services.AddSingleton<TokenEndpoints>();
-        services.AddSingleton<InstanceEndpoints>();
-        services.AddSingleton<CustomerEndpoints>();
-        services.AddSingleton<ServiceTroubles>();
-        services.AddSingleton<HealthChecks>();
-        services.AddSingleton<HealthEndpoint>();
-        services.AddSingleton<OpenApiEndpoint>();
-        services.AddSingleton<InstanceOverview>();
-        services.AddSingleton<RefreshHistory>();
-        services.AddSingleton<SweepStateRecorder>();
-        services.AddSingleton<StatusEndpoint>();
-        services.AddSingleton<EventEndpoints>();
-        services.AddSingleton<TimerEndpoints>();
+        services.AddLifecycle(settings);
+        services.AddEndpoints();
         services.AddHostedService<HistorySaver>();
         services.AddHostedService<WarmUp>();
         return services;
@@ -126,6 +72,86 @@ public static class ServiceRegistration
             settings.Wix.AppSecret is { } appSecret ? new AppSecretVersion("configured", appSecret) : null,
             provider => provider.GetRequiredService<VaultReader>().SourceOf(settings.Wix.AppSecretName, AppSecretVersion.Parse));
         return services.AddProtection(settings.Tokens.ProtectionKey, settings.Tokens.ProtectionKeyName);
+    }
+
+    private static void AddTokens(this IServiceCollection services)
+    {
+        services.AddSingleton<TokenMetrics>();
+        services.AddSingleton<TokenMemory>();
+        services.AddSingleton<TokenSchedule>();
+        services.AddSingleton<TokenGrants>();
+        services.AddSingleton<InstanceTokens>();
+        services.AddSingleton<RefreshLeases>();
+        services.AddSingleton<RefreshAttempts>();
+        services.AddSingleton<TokenCommitter>();
+        services.AddSingleton<FailureRecorder>();
+        services.AddSingleton<AppSecretLedger>();
+        services.AddSingleton<AppSecretProbe>();
+        services.AddSingleton<FalseRejections>();
+        services.AddSingleton<LastUsedTracker>();
+        services.AddSingleton<RefreshHistory>();
+        services.AddSingleton<TokenRefresher>();
+        services.AddSingleton<TokenService>();
+    }
+
+    private static void AddInstall(this IServiceCollection services)
+    {
+        services.AddSingleton<InstallMetrics>();
+        services.AddSingleton<InstallStateService>();
+        services.AddSingleton<InstallLinkService>();
+        services.AddSingleton<InstallStart>();
+        services.AddSingleton<ExchangeLimiter>();
+        services.AddSingleton<RepeatedRedirects>();
+        services.AddSingleton<InstanceConfirmation>();
+        services.AddSingleton<ConsentSaver>();
+        services.AddSingleton<SetupCompleter>();
+        services.AddSingleton<SiteDescriber>();
+        services.AddSingleton<InstallFlow>();
+        services.AddSingleton<ImportProof>();
+        services.AddSingleton<InstanceImport>();
+    }
+
+    private static void AddMaintenance(this IServiceCollection services)
+    {
+        services.AddSingleton<MaintenanceMetrics>();
+        services.AddSingleton<DueInstanceRefresher>();
+        services.AddSingleton<SweepStateRecorder>();
+        services.AddSingleton<RefreshSweep>();
+        services.AddSingleton<ConsumedStateCleanup>();
+        services.AddSingleton<Housekeeping>();
+        services.AddSingleton<TokenReencryption>();
+        services.AddSingleton<ProtectionKeyCheck>();
+        services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
+        services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
+    }
+
+    private static void AddLifecycle(this IServiceCollection services, ServiceSettings settings)
+    {
+        services.AddSingleton<InstanceLifecycle>();
+        services.AddSingleton<WebhookMetrics>();
+        services.AddSingleton<WebhookReader>();
+        services.AddSecret(
+            settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
+            provider => provider.GetRequiredService<VaultReader>()
+                .SourceOf(settings.Wix.WebhookPublicKeyName!, WebhookKeys.Parse, whenMissing: new WebhookKeys([])));
+    }
+
+    private static void AddEndpoints(this IServiceCollection services)
+    {
+        services.AddSingleton(provider => new Endpoints(provider));
+        services.AddSingleton<InstallEndpoints>();
+        services.AddSingleton<TokenEndpoints>();
+        services.AddSingleton<InstanceEndpoints>();
+        services.AddSingleton<CustomerEndpoints>();
+        services.AddSingleton<ImportEndpoint>();
+        services.AddSingleton<WebhookEndpoint>();
+        services.AddSingleton<EventEndpoints>();
+        services.AddSingleton<StatusEndpoint>();
+        services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<HealthChecks>();
+        services.AddSingleton<ServiceTroubles>();
+        services.AddSingleton<OpenApiEndpoint>();
+        services.AddSingleton<TimerEndpoints>();
     }
 
     private static void AddStorage(this IServiceCollection services, ServiceSettings settings)
@@ -144,6 +170,8 @@ public static class ServiceRegistration
         services.AddSingleton<ISweepStateStore>(provider => provider.GetRequiredService<TableSweepRecords>());
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableSweepRecords>());
         services.AddSingleton<IKeyCheckStore, TableKeyCheck>();
+        services.AddSingleton<InstanceWriter>();
+        services.AddSingleton<InstanceOverview>();
         services.AddHostedService<StorageInitializer>();
     }
 
@@ -162,11 +190,6 @@ public static class ServiceRegistration
         services.AddSingleton(provider => ShardMessages.Open(settings.Sweep, provider.GetService<TokenCredential>()));
         services.AddSingleton<ShardMessages>();
     }
-
-    private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings) => services.AddSecret(
-        settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
-        provider => provider.GetRequiredService<VaultReader>()
-            .SourceOf(settings.Wix.WebhookPublicKeyName!, WebhookKeys.Parse, whenMissing: new WebhookKeys([])));
 
     private static void AddWixClient(this IServiceCollection services)
     {

@@ -104,7 +104,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
             await HousekeepAsync();
             await load.RoundAsync();
             var report = _bed.Logs.Everything;
-            Assert.Contains($"Protection key {newKey} is the newest: {sites.Count} instances need it only", report, StringComparison.Ordinal);
+            Assert.Contains($"Protection key {newKey} is the newest: {sites.Count} instances need only it", report, StringComparison.Ordinal);
             Assert.DoesNotContain("leave it enabled", report, StringComparison.Ordinal);
 
             _vault.Disable(KeyName, _oldKey);

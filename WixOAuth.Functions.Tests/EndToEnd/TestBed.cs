@@ -17,7 +17,7 @@ using WixOAuth.Storage;
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
 /// <summary>The whole program over real HTTP, with the pretend Wix and a separate table in the real Azurite.</summary>
-public sealed class TestBed : IAsyncDisposable
+internal sealed class TestBed : IAsyncDisposable
 {
     public const string AppId = "1a1b1c1d-2222-4333-8444-555555555555";
     public const string AppSecret = "the-app-secret-of-the-tests";

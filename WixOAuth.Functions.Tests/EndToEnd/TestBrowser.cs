@@ -7,7 +7,7 @@ namespace WixOAuth.Functions.Tests.EndToEnd;
 /// A browser of one person: it keeps cookies as Chromium does on localhost (where Secure ones are kept without TLS) and
 /// follows nothing by itself, so that a test sees each answer.
 /// </summary>
-public sealed class TestBrowser : IDisposable
+internal sealed class TestBrowser : IDisposable
 {
     private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false })
     {

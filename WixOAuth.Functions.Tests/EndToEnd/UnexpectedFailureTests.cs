@@ -19,13 +19,13 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     public async Task InitializeAsync()
     {
         _store.SetReturnsDefault(Task.FromException<StoredInstance?>(new InvalidOperationException(Secret)));
-        _store.Setup(store => store.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException());
+        _store.Setup(store => store.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException("The storage is down."));
         _store.Setup(store => store.FindAsync(It.IsAny<InstanceId>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
         var states = _store.As<IConsumedStateStore>();
         states.Setup(store => store.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
         _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
         states.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
-            .ThrowsAsync(new StorageUnavailableException());
+            .ThrowsAsync(new StorageUnavailableException("The storage is down."));
         _store.Setup(store => store.ReadSummariesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceSummary>());
         _bed = await TestBed.StartAsync(azurite, services => services
             .Replace(ServiceDescriptor.Singleton(_store.Object))
@@ -91,8 +91,8 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     public async Task An_unavailable_state_key_is_answered_with_a_page()
     {
         var keys = new Mock<WixOAuth.Protection.IKeyRing>();
-        keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
-        keys.Setup(source => source.FindAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
+        keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException("down"));
+        keys.Setup(source => source.FindAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException("down"));
         await using var bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(keys.Object)));
         using var browser = new TestBrowser();
 

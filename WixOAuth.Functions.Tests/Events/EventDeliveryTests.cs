@@ -330,7 +330,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     {
         await ConnectAsync();
         var secrets = new Moq.Mock<ISecretSource<EventSecrets>>();
-        secrets.Setup(source => source.GetAsync(Moq.It.IsAny<CancellationToken>())).Throws(new SecretUnavailableException());
+        secrets.Setup(source => source.GetAsync(Moq.It.IsAny<CancellationToken>())).Throws(new SecretUnavailableException("The secret is not available."));
         using var delivery = NewDelivery(_receiver.Url, source: secrets.Object);
 
         await delivery.DeliverWaitingAsync(None);

@@ -11,7 +11,7 @@ namespace WixOAuth.Functions.Tests.Events;
 
 public sealed class MemoryOutboxTests : OutboxConformance
 {
-    protected override Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder)
+    private protected override Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder)
     {
         var store = new MemoryInstanceStore(recorder);
         return Task.FromResult<(IInstanceStore, IOutbox)>((store, store));
@@ -21,7 +21,7 @@ public sealed class MemoryOutboxTests : OutboxConformance
 [Collection(AzuriteFixture.Name)]
 public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
 {
-    protected override async Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder)
+    private protected override async Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder)
     {
         var table = await CreateTableAsync();
         return (new TableStore(table, recorder), new TableOutbox(new TableGateway(table)));
@@ -92,12 +92,12 @@ public abstract class OutboxConformance
     private static readonly CancellationToken None = CancellationToken.None;
 
     /// <summary>A new, empty store and its outbox.</summary>
-    protected abstract Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder);
+    private protected abstract Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder);
 
-    protected static EventRecorder NewRecorder(TimeProvider? time = null) =>
+    private protected static EventRecorder NewRecorder(TimeProvider? time = null) =>
         new(new OutboxSignal(), time ?? TestClock.New(), NullLogger<EventRecorder>.Instance);
 
-    protected static async Task<StoredInstance> ConnectAsync(IInstanceStore store, InstanceId? id = null) =>
+    private protected static async Task<StoredInstance> ConnectAsync(IInstanceStore store, InstanceId? id = null) =>
         (await store.TryWriteAsync(null, Samples.NewInstance(id) with { ConsentId = "consent", ConsentedAt = Samples.Noon }, None))!;
 
     [Fact]

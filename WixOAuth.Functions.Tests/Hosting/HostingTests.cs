@@ -28,7 +28,7 @@ public class HostingTests
         {
             if (++tries < 4)
             {
-                return Task.FromException(new StorageUnavailableException());
+                return Task.FromException(new StorageUnavailableException("The storage is down."));
             }
 
             made.SetResult(true);
@@ -47,7 +47,7 @@ public class HostingTests
     public async Task A_stop_ends_the_waiting_for_the_storage()
     {
         var store = new Mock<IInstanceStore>();
-        store.Setup(s => s.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException());
+        store.Setup(s => s.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException("The storage is down."));
         using var initializer = new StorageInitializer(store.Object, TestClock.New(), NullLogger<StorageInitializer>.Instance);
         await initializer.StartAsync(CancellationToken.None);
 

@@ -62,7 +62,7 @@ public sealed class InstallFlowTests : IDisposable
     [InlineData("/oauth/access", 503, InstallProblem.WixUnavailable)]
     [InlineData("/oauth/access", 200, InstallProblem.WixUnavailable)] // no refresh token
     [InlineData("/oauth2/token-info", 503, InstallProblem.WixUnavailable)]
-    public async Task Tokens_that_Wix_does_not_grant_or_confirm_are_not_saved(string path, int status, InstallProblem problem)
+    internal async Task Tokens_that_Wix_does_not_grant_or_confirm_are_not_saved(string path, int status, InstallProblem problem)
     {
         var answer = _core.Wix.Answer;
         _core.Wix.Answer = (asked, body, cancellationToken) => asked == path
@@ -98,7 +98,7 @@ public sealed class InstallFlowTests : IDisposable
     [Theory]
     [InlineData(1, null)]
     [InlineData(2, InstallProblem.WixUnavailable)]
-    public async Task A_token_that_token_info_calls_inactive_is_asked_about_once_more_while_Get_App_Instance_confirms_it(int inactive, InstallProblem? problem)
+    internal async Task A_token_that_token_info_calls_inactive_is_asked_about_once_more_while_Get_App_Instance_confirms_it(int inactive, InstallProblem? problem)
     {
         var answer = _core.Wix.Answer;
         _core.Wix.Answer = (path, body, cancellationToken) => path switch
@@ -203,7 +203,7 @@ public sealed class InstallFlowTests : IDisposable
     [InlineData(ConsumedStateOutcome.Rejected, InstallProblem.Rejected)]
     [InlineData(ConsumedStateOutcome.WixUnavailable, InstallProblem.WixUnavailable)]
     [InlineData(ConsumedStateOutcome.StorageUnavailable, InstallProblem.StorageUnavailable)]
-    public async Task A_reload_after_a_failed_first_load_gets_the_same_page(ConsumedStateOutcome outcome, InstallProblem problem)
+    internal async Task A_reload_after_a_failed_first_load_gets_the_same_page(ConsumedStateOutcome outcome, InstallProblem problem)
     {
         var request = await BeginAsync();
         var first = await ConsumedStateOfAsync(request, "first");
@@ -441,7 +441,7 @@ public sealed class InstallFlowTests : IDisposable
             if (FailWrites > 0)
             {
                 FailWrites--;
-                throw new StorageUnavailableException();
+                throw new StorageUnavailableException("The storage is down.");
             }
 
             var written = await _store.TryWriteAsync(previous, instance, cancellationToken);
@@ -484,7 +484,7 @@ public sealed class InstallFlowTests : IDisposable
         }
 
         public Task SaveConsumedStateAsync(ConsumedState consumed, CancellationToken cancellationToken) =>
-            FailOutcomes ? throw new StorageUnavailableException() : _store.SaveConsumedStateAsync(consumed, cancellationToken);
+            FailOutcomes ? throw new StorageUnavailableException("The storage is down.") : _store.SaveConsumedStateAsync(consumed, cancellationToken);
 
         public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
             _store.RemoveConsumedStatesAsync(before, limit, cancellationToken);

@@ -1,6 +1,5 @@
 using System.Net;
 using CsCheck;
-using WixOAuth.Functions.Tests.Instances;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Tokens;
@@ -103,7 +102,7 @@ public sealed class InstanceLifecycleTests
     [InlineData(47, InstanceStatus.Active)]
     [InlineData(48, InstanceStatus.Active)]
     [InlineData(49, InstanceStatus.Removed)]
-    public void A_removal_is_doubted_for_48_hours_after_a_reinstall(int hours, InstanceStatus status)
+    internal void A_removal_is_doubted_for_48_hours_after_a_reinstall(int hours, InstanceStatus status)
     {
         var reinstalled = Apply(Apply(null, Life[0]), new Event(What.Consent, TimeSpan.FromDays(3)));
         var removed = Apply(reinstalled, new Event(What.Removed, TimeSpan.FromDays(3) + TimeSpan.FromHours(hours)));

@@ -147,7 +147,7 @@ public sealed class WebhookEndpointTests : IDisposable
     public async Task A_storage_that_fails_has_Wix_deliver_again()
     {
         var fails = true;
-        _store.Before = (_, _) => fails ? throw new StorageUnavailableException() : Task.CompletedTask;
+        _store.Before = (_, _) => fails ? throw new StorageUnavailableException("The storage is down.") : Task.CompletedTask;
         var jwt = _signer.Sign("AppRemoved", Id, _core.Clock.GetUtcNow(), AppId);
 
         Assert.Equal(503, await PostAsync(jwt));

@@ -68,7 +68,7 @@ public sealed class ConsumedStateCleanupTests
     {
         var store = new Mock<IInstanceStore>();
         store.As<IConsumedStateStore>().SetupSequence(each => each.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
-            .Throws(new StorageUnavailableException())
+            .Throws(new StorageUnavailableException("The storage is down."))
             .ReturnsAsync(7);
         using var core = new Core(store.Object);
 

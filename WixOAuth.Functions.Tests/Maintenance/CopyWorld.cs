@@ -13,7 +13,7 @@ using WixOAuth.Storage;
 namespace WixOAuth.Functions.Tests.Maintenance;
 
 /// <summary>A table and a backup container of its own in Azurite, with the core around them.</summary>
-public sealed class CopyWorld : IDisposable
+internal sealed class CopyWorld : IDisposable
 {
     private readonly AzuriteFixture _azurite;
 

@@ -7,20 +7,20 @@ namespace WixOAuth.Functions.Tests.Maintenance;
 
 public sealed class MemoryHousekeepingTests : HousekeepingTests
 {
-    protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());
+    private protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());
 }
 
 [Collection(AzuriteFixture.Name)]
 public sealed class TableHousekeepingTests(AzuriteFixture azurite) : HousekeepingTests
 {
-    protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
+    private protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
 }
 
 public abstract class HousekeepingTests
 {
     private static readonly CancellationToken None = CancellationToken.None;
 
-    protected abstract Task<IInstanceStore> CreateAsync();
+    private protected abstract Task<IInstanceStore> CreateAsync();
 
     [Fact]
     public async Task Old_tombstones_are_removed_with_their_rows_and_recent_ones_stay()

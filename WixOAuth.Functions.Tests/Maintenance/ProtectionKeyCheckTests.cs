@@ -266,7 +266,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
         var isDown = true;
         var store = new Mock<IKeyCheckStore>();
         store.Setup(each => each.FindKeyCheckAsync(It.IsAny<CancellationToken>()))
-            .Returns(() => isDown ? throw new StorageUnavailableException() : Checks.FindKeyCheckAsync(None));
+            .Returns(() => isDown ? throw new StorageUnavailableException("The storage is down.") : Checks.FindKeyCheckAsync(None));
         store.Setup(each => each.TryWriteKeyCheckAsync(It.IsAny<StoredKeyCheck?>(), It.IsAny<ProtectedText>(), It.IsAny<CancellationToken>())).ReturnsAsync(true);
         using var check = new ProtectionKeyCheck(store.Object, _store, new FixedKeys(_right), _core.Clock, _core.Logs.For<ProtectionKeyCheck>());
 

@@ -49,7 +49,7 @@ public sealed class TokenReencryptionTests : IDisposable
             Assert.Equal($"access of {old.Id}", (await protector.UnprotectAccessTokenAsync(old.Id, 1, instance.AccessToken, None))?.Reveal());
         }
 
-        Assert.StartsWith($"Protection key {_new.Id} is the newest: 50 instances need it only", _core.Logs.Of(417)[0], StringComparison.Ordinal);
+        Assert.StartsWith($"Protection key {_new.Id} is the newest: 50 instances need only it", _core.Logs.Of(417)[0], StringComparison.Ordinal);
         Assert.Empty(_core.Logs.Of(418));
     }
 

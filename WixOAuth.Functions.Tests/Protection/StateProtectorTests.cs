@@ -150,8 +150,8 @@ public sealed class StateProtectorTests
 
     private sealed class NoKeys : IKeyRing
     {
-        public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException();
+        public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException("The secret is not available.");
 
-        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException();
+        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException("The secret is not available.");
     }
 }

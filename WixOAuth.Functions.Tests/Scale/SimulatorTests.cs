@@ -49,7 +49,7 @@ public sealed class SimulatorTests
             Of(counted, "GetTokens", "WaitedForWix", "WixCalls", "Reads", "Leases", "Commits", "OtherWrites", "LastUseWrites", "LastUseReads", "DueQueries"));
     }
 
-    // Checked once in 0.9 to 1 day: in a day once, or twice.
+    // Checked every 0.9 to 1 day: once or twice in a day.
     [Fact]
     public async Task Unused_sites_are_checked_once_a_day()
     {

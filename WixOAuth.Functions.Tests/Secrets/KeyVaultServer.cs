@@ -18,7 +18,7 @@ namespace WixOAuth.Functions.Tests.Secrets;
 /// Speaks the part of Key Vault's REST that reads secrets, over https with its own certificate: the bearer
 /// challenge, the newest and named versions, and Key Vault's errors.
 /// </summary>
-public sealed class KeyVaultServer : IAsyncDisposable
+internal sealed class KeyVaultServer : IAsyncDisposable
 {
     public const string BearerToken = "bearer-that-nobody-may-see";
 

@@ -12,7 +12,7 @@ public abstract class InstanceStoreConformance
     private static readonly CancellationToken None = CancellationToken.None;
 
     /// <summary>A new, empty store.</summary>
-    protected abstract Task<IInstanceStore> CreateAsync();
+    private protected abstract Task<IInstanceStore> CreateAsync();
 
     [Fact]
     public async Task The_due_instances_of_a_shard_are_those_that_belong_to_it()

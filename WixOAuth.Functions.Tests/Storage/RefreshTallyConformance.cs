@@ -7,7 +7,7 @@ namespace WixOAuth.Functions.Tests.Storage;
 
 public sealed class MemoryRefreshTallyTests : RefreshTallyConformance
 {
-    protected override Task<IRefreshTallyStore> CreateAsync() => Task.FromResult<IRefreshTallyStore>(new MemoryInstanceStore());
+    private protected override Task<IRefreshTallyStore> CreateAsync() => Task.FromResult<IRefreshTallyStore>(new MemoryInstanceStore());
 }
 
 [Collection(AzuriteFixture.Name)]
@@ -15,7 +15,7 @@ public sealed class TableRefreshTallyTests(AzuriteFixture azurite) : RefreshTall
 {
     private static readonly CancellationToken None = CancellationToken.None;
 
-    protected override async Task<IRefreshTallyStore> CreateAsync() => (await azurite.CreateAsync()).Store;
+    private protected override async Task<IRefreshTallyStore> CreateAsync() => (await azurite.CreateAsync()).Store;
 
     [Theory]
     [InlineData("h|0000000000000000000|not-a-process")]
@@ -65,7 +65,7 @@ public abstract class RefreshTallyConformance
     private static readonly CancellationToken None = CancellationToken.None;
 
     /// <summary>A new, empty store.</summary>
-    protected abstract Task<IRefreshTallyStore> CreateAsync();
+    private protected abstract Task<IRefreshTallyStore> CreateAsync();
 
     [Fact]
     public async Task Each_process_has_one_tally_per_interval_the_last_saved()

@@ -12,7 +12,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
 {
     private static readonly CancellationToken None = CancellationToken.None;
 
-    protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
+    private protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
 
     [Fact]
     public async Task The_rows_of_an_instance_change_together()

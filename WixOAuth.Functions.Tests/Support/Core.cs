@@ -22,7 +22,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>The service as it is registered, on a clock, a store, secrets and a Wix that the test owns. Its hosted services are not started.</summary>
-public sealed class Core : IDisposable
+internal sealed class Core : IDisposable
 {
     private readonly ServiceProvider _services;
     private readonly SingleThreadSynchronizationContext _turns = new();

@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>What a refresh asks of the store.</summary>
-public enum StoreStep
+internal enum StoreStep
 {
     Read,
     Lease,
@@ -13,7 +13,7 @@ public enum StoreStep
 }
 
 /// <summary>What becomes of a call.</summary>
-public enum StoreFault
+internal enum StoreFault
 {
     None,
 
@@ -28,10 +28,10 @@ public enum StoreFault
 }
 
 /// <summary>A call of the store. <paramref name="Previous"/> and <paramref name="Instance"/> are those of a write.</summary>
-public sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous, Instance? Instance);
+internal sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous, Instance? Instance);
 
 /// <summary>A store whose calls a test can hold, fail, and look at once they are done.</summary>
-public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsumedStateStore, IKeyCheckStore
+internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsumedStateStore, IKeyCheckStore
 {
     private static readonly AsyncLocal<Holder?> s_attempt = new();
     private int _underWay;
@@ -159,7 +159,7 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsume
         }
         finally
         {
-            // What was read ahead is waited for here.
+            // Waits for what was read ahead.
             await BusyAsync(async () =>
             {
                 await each.DisposeAsync();
@@ -186,7 +186,7 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsume
         var fault = await Before(call);
         if (fault == StoreFault.Refused)
         {
-            throw new StorageUnavailableException();
+            throw new StorageUnavailableException("The storage is down.");
         }
 
         T answer;
@@ -210,7 +210,7 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsume
         await answering;
         return fault switch
         {
-            StoreFault.AnswerLost => throw new StorageUnavailableException(),
+            StoreFault.AnswerLost => throw new StorageUnavailableException("The storage is down."),
             StoreFault.AnswerLostThenConflict when call.Instance is not null => onConflict,
             _ => answer,
         };

@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-public static class FreePort
+internal static class FreePort
 {
     /// <summary>
     /// A port of this machine that is free now, on either loopback: for URLs that have to be known before the

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>The log of one <see cref="Core"/> only.</summary>
-public sealed class LogLines : ILoggerFactory
+internal sealed class LogLines : ILoggerFactory
 {
     private readonly ConcurrentQueue<(LogLevel Level, int Id, string Text)> _lines = new();
     private TaskCompletionSource _next = NewSource();

@@ -6,7 +6,7 @@ using WixOAuth.Telemetry;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>The metrics and traces of one <see cref="Core"/> only.</summary>
-public sealed class Measured : IDisposable
+internal sealed class Measured : IDisposable
 {
     private readonly MeterListener _meters = new();
     private readonly ActivityListener _activities;

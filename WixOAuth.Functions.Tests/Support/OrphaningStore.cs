@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>A store with rows in the due index that no instance stands behind, or whose index cannot be read.</summary>
-public sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
+internal sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
 {
     public List<DueInstance> Orphans { get; } = [];
 
@@ -19,7 +19,7 @@ public sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
     {
         if (Fails)
         {
-            throw new StorageUnavailableException();
+            throw new StorageUnavailableException("The storage is down.");
         }
 
         foreach (var orphan in Orphans.Where(orphan => orphan.DueAt <= now).ToList())

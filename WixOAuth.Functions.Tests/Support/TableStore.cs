@@ -6,7 +6,7 @@ using WixOAuth.Storage;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>All that the service stores in one table, as one store.</summary>
-public sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTallyStore, ISweepStateStore, IKeyCheckStore
+internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTallyStore, ISweepStateStore, IKeyCheckStore
 {
     private readonly TableInstanceStore _instances;
     private readonly TableConsumedStates _states;

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-public static class TestClock
+internal static class TestClock
 {
     public static readonly DateTimeOffset Start = new(2026, 5, 4, 3, 2, 1, TimeSpan.Zero);
 

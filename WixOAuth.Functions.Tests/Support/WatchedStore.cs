@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>A store that writes down what is asked of it, and does first what a test says.</summary>
-public sealed class WatchedStore(IInstanceStore store) : IInstanceStore, IConsumedStateStore
+internal sealed class WatchedStore(IInstanceStore store) : IInstanceStore, IConsumedStateStore
 {
     /// <summary>The names of the methods, and the instance where there is one.</summary>
     public ConcurrentQueue<(string Method, InstanceId? Id)> Calls { get; } = new();

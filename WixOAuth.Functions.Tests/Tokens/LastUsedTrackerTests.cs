@@ -94,7 +94,7 @@ public sealed class LastUsedTrackerTests : IDisposable
     public async Task A_failed_write_is_repeated_after_a_minute_and_no_caller_notices()
     {
         using var measured = new Measured(_core);
-        _store.Before = (_, _) => throw new StorageUnavailableException();
+        _store.Before = (_, _) => throw new StorageUnavailableException("The storage is down.");
         await NoteAsync();
         await NoteAsync();
         Assert.Equal(new() { ["outcome=storage_unavailable"] = 1 }, measured.Of("wixoauth.last_use.writes"));

@@ -93,7 +93,7 @@ public sealed class RefreshHistoryTests
     public async Task A_failed_save_is_retried_and_counting_continues()
     {
         var store = new Mock<IRefreshTallyStore>();
-        store.Setup(it => it.SaveTalliesAsync(It.IsAny<IReadOnlyCollection<RefreshTally>>(), None)).ThrowsAsync(new StorageUnavailableException());
+        store.Setup(it => it.SaveTalliesAsync(It.IsAny<IReadOnlyCollection<RefreshTally>>(), None)).ThrowsAsync(new StorageUnavailableException("The storage is down."));
         var history = New(store.Object);
         Add(history, succeeded: 1, failed: 0);
         await history.SaveAsync(None);

@@ -110,7 +110,6 @@ public sealed class TokenScheduleTests
         Assert.Equal(s_now.AddMinutes(1), _schedule.DueAt(instance with { ConsentedAt = s_now }, s_now));
         Assert.Equal(s_now.AddDays(1), _schedule.DueAt(instance with { ConsentedAt = null }, s_now));
         Assert.True(_schedule.DueAt(instance with { ConsentedAt = s_now.AddHours(-4), AccessTokenExpiresOn = s_now.AddMinutes(5) }, s_now) < s_now.AddMinutes(5));
-        Assert.Throws<ArgumentNullException>(() => _schedule.IsIdle(null!, s_now));
     }
 
     private static Instance Active() => Samples.NewInstance();

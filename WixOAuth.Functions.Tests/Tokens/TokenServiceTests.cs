@@ -545,9 +545,9 @@ public sealed class TokenServiceTests : IDisposable
 
     private sealed class NoKeys : IKeyRing
     {
-        public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException();
+        public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException("The secret is not available.");
 
-        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException();
+        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException("The secret is not available.");
     }
 
     private sealed class RotatingSecret(string first) : ISecretSource<AppSecretVersion>

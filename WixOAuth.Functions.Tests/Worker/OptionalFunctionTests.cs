@@ -91,7 +91,7 @@ public sealed partial class OptionalFunctionTests(AzuriteFixture azurite)
     {
         await using var bed = await WorkerBed.StartAsync(azurite, s_byQueue);
 
-        // As the host delivers it: a failure would have it come again, and end among the poison messages.
+        // As the host delivers it: after a failure the message would be retried and end in the poison queue.
         await AssertSucceedsAsync(bed, message);
 
         await bed.EndAsync();

@@ -12,7 +12,7 @@ namespace WixOAuth.Events;
 /// instance are sent in order, one at a time; different instances are sent in parallel. An event is removed after the
 /// receiver took it, so it is delivered at least once.
 /// </summary>
-public sealed class EventDelivery : BackgroundService
+internal sealed class EventDelivery : BackgroundService
 {
     /// <summary>A pass takes up nothing new after this time, so that it ends before the next sweep.</summary>
     public static readonly TimeSpan LongestPass = TimeSpan.FromSeconds(40);

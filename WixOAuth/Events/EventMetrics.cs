@@ -5,15 +5,13 @@ using WixOAuth.Telemetry;
 namespace WixOAuth.Events;
 
 /// <summary>What is measured of events.</summary>
-public sealed class EventMetrics
+internal sealed class EventMetrics
 {
     private readonly Counter<long> _attempts;
     private readonly Gauge<int> _stored;
 
-    /// <summary>Creates the instruments.</summary>
     public EventMetrics(Instruments instruments)
     {
-        ArgumentNullException.ThrowIfNull(instruments);
         _attempts = instruments.Counter("wixoauth.event.deliveries", "{attempt}", "Attempts to deliver an event to the receiver.");
         _stored = instruments.Gauge("wixoauth.event.stored", "{event}", "Events that wait for their delivery, or are parked.");
     }

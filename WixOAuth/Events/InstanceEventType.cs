@@ -1,7 +1,7 @@
 namespace WixOAuth.Events;
 
 /// <summary>What happened to an instance. The value of the event's <c>type</c> is <see cref="InstanceEventTypes.NameOf"/>.</summary>
-public enum InstanceEventType
+internal enum InstanceEventType
 {
     /// <summary>The app was installed on a site, for the first time or after a removal.</summary>
     Connected,

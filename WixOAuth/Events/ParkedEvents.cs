@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Events;
 
 /// <summary>The events whose delivery was given up: counted, made due again, and removed after <see cref="DeliveryPolicy.ParkedFor"/>.</summary>
-public sealed class ParkedEvents
+internal sealed class ParkedEvents
 {
     // Bounds one request or run; the next one goes on.
     private const int Batch = 10_000;
@@ -17,7 +17,6 @@ public sealed class ParkedEvents
     private readonly ILogger<ParkedEvents> _logger;
     private Finding? _last;
 
-    /// <summary>Created by the service's registration.</summary>
     public ParkedEvents(IOutbox outbox, TimeProvider time, EventMetrics metrics, ILogger<ParkedEvents> logger) =>
         (_outbox, _time, _metrics, _logger) = (outbox, time, metrics, logger);
 

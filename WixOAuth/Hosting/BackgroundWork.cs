@@ -8,7 +8,7 @@ namespace WixOAuth.Hosting;
 /// Work that continues after a request was answered. The program waits for it when it stops, so that a stop does not lose
 /// work that is nearly done.
 /// </summary>
-public sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : IHostedService
+internal sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : IHostedService
 {
     private readonly ConcurrentDictionary<Task, byte> _running = new();
 
@@ -26,10 +26,8 @@ public sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : IHo
     /// <summary>Waits until all work that runs now has ended.</summary>
     public Task WhenIdleAsync(CancellationToken cancellationToken) => Task.WhenAll(_running.Keys).WaitAsync(cancellationToken);
 
-    /// <inheritdoc />
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    /// <inheritdoc />
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         try

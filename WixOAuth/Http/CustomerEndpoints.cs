@@ -9,7 +9,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Http;
 
 /// <summary>Whom sites belong to, as HTTP, for our own apps. Nothing is ever thrown to the host.</summary>
-public sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkService links, ServiceSettings settings, ILogger<CustomerEndpoints> logger)
+internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkService links, ServiceSettings settings, ILogger<CustomerEndpoints> logger)
 {
     /// <summary>The longest customer and the longest display name, in characters.</summary>
     public const int MaxNameLength = 200;

@@ -6,7 +6,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Http;
 
 /// <summary>Looks at the storage and the secrets. A result is cached for 10 seconds, because the endpoint is public.</summary>
-public sealed class HealthChecks(
+internal sealed class HealthChecks(
     IInstanceStore store,
     ISecretSource<AppSecretVersion> appSecret,
     IKeyRing protectionKeys,

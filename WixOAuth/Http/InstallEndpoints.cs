@@ -15,7 +15,7 @@ namespace WixOAuth.Http;
 /// The handshake's URLs as HTTP: a request goes to <see cref="InstallStart"/> or <see cref="InstallFlow"/>, and the result
 /// becomes a response. Nothing is ever thrown to the host, which would answer an empty 200.
 /// </summary>
-public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
+internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
     private readonly LogThrottle _unavailable = new(time);
     private readonly string _confirmPolicy = Page.ConfirmPolicy(settings.Wix.InstallerUrl);
@@ -67,7 +67,7 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
         return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : AnswerOf(result);
     }
 
-    // The button sends it as a form; its own address has it too.
+    // The form of the button contains it, and so does its URL.
     private static async Task<string?> ReadStartAsync(HttpRequest request, CancellationToken cancellationToken)
     {
         if (Parameters.TryRead(request, "start", out var inAddress) && inAddress is not null)

@@ -10,7 +10,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Http;
 
 /// <summary>Installations as HTTP, for our own apps and operators. Nothing is ever thrown to the host.</summary>
-public sealed class InstanceEndpoints(
+internal sealed class InstanceEndpoints(
     IInstanceStore store, InstanceLifecycle life, SetupCompleter setup, ILogger<InstanceEndpoints> logger)
 {
     private const int DefaultPage = 50;
@@ -54,7 +54,7 @@ public sealed class InstanceEndpoints(
             return Problems.InvalidRequest($"limit should be a whole number from 1 to {IInstanceStore.MaxPage}.");
         }
 
-        // The list's name in its cursors; that of a list without a customer is the one it always had.
+        // The name of the list in its cursors. Without a customer it is the same as in earlier versions.
         var customer = values["customer"];
         var list = customer is null ? values["status"] : $"{values["status"]} of {customer}";
         var last = default(InstanceId);

@@ -12,7 +12,7 @@ namespace WixOAuth.Http;
 /// What should be looked at although the service answers, as words of the contract (<c>degraded</c> of <c>HealthBody</c>).
 /// What cannot be found out now is left out, and logged.
 /// </summary>
-public sealed class ServiceTroubles(
+internal sealed class ServiceTroubles(
     ISweepStateStore states,
     AppSecretLedger ledger,
     WixCircuit circuit,

@@ -10,7 +10,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Http;
 
 /// <summary>The operators' page as HTTP. Nothing is ever thrown to the host.</summary>
-public sealed class StatusEndpoint(
+internal sealed class StatusEndpoint(
     IInstanceStore store,
     InstanceOverview overview,
     RefreshHistory history,
@@ -19,6 +19,8 @@ public sealed class StatusEndpoint(
     HealthChecks health,
     ServiceSettings settings,
     TimeProvider time,
+
+    // Nine: one for each part of the page.
     ILogger<StatusEndpoint> logger)
 {
     private const int PageSize = 25;

@@ -10,16 +10,18 @@ namespace WixOAuth.Http;
 /// What the timers and the queue run. A failure is thrown to the host as a <see cref="TimerFailedException"/>, so that the
 /// host reports the run as failed; the next tick tries again.
 /// </summary>
-public sealed partial class TimerEndpoints(
+internal sealed partial class TimerEndpoints(
     RefreshSweep sweep,
     ConsumedStateCleanup cleanup,
     Housekeeping housekeeping,
     TokenReencryption reencryption,
     BackupTimer backup,
     BackupMonitor backups,
+    ParkedEvents parked,
     TimeProvider time,
     ILogger<TimerEndpoints> logger,
-    ParkedEvents parked,
+
+    // Eleven: the timers' work is in these classes, and here is only what runs together. The last two are registered by settings.
     ShardMessages? shards = null,
     EventDelivery? events = null)
 {

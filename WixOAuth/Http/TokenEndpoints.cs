@@ -7,7 +7,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Http;
 
 /// <summary>Tokens as HTTP, for our own apps. Nothing is ever thrown to the host.</summary>
-public sealed class TokenEndpoints(TokenService tokenService, TimeProvider time, ILogger<TokenEndpoints> logger)
+internal sealed class TokenEndpoints(TokenService tokenService, TimeProvider time, ILogger<TokenEndpoints> logger)
 {
     /// <summary><c>GET /api/instances/{instanceId}/token</c>: see the contract's <c>GetToken</c>.</summary>
     public Task<IResult> GetToken(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>

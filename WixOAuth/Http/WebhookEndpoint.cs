@@ -9,7 +9,7 @@ using WixOAuth.Telemetry;
 namespace WixOAuth.Http;
 
 /// <summary>Wix's webhooks as HTTP. Nothing is ever thrown to the host.</summary>
-public sealed class WebhookEndpoint(
+internal sealed class WebhookEndpoint(
     WebhookReader reader, InstanceLifecycle life, BackgroundWork background, WebhookMetrics metrics, TimeProvider time, ILogger<WebhookEndpoint> logger)
 {
     /// <summary>How long Wix is kept waiting: it counts an answer after 1,250 ms as none (wix-protocol §10).</summary>
@@ -78,7 +78,7 @@ public sealed class WebhookEndpoint(
         }
         catch (IOException)
         {
-            // It breaks off, or breaks HTTP's rules.
+            // The body ends early or is not valid HTTP.
             return null;
         }
     }

@@ -1,23 +1,19 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging;
-using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
-using WixOAuth.Settings;
-using WixOAuth.Telemetry;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Install;
 
 /// <summary>Saves the tokens of a consent, so that they are not lost whatever happens to the request that brought them.</summary>
-public sealed class ConsentSaver(
+internal sealed class ConsentSaver(
     InstanceWriter writer, TokenProtector protector, TokenService tokenService, TokenSchedule schedule, TimeProvider time, ILogger<ConsentSaver> logger)
 {
     /// <summary>
-    /// Saves and remembers the tokens of a consent, once: what others have made of it since, while the answer to the
-    /// write was lost, stays as it is; so does a newer consent.
+    /// Saves and caches the tokens of a consent, once. Changes that others made while the response to the write was lost
+    /// stay as they are; so does a newer consent.
     /// </summary>
     public async Task<StoredInstance> SaveAsync(InstanceId id, Consent consent, TokenAnswer.Granted granted, RefreshToken refreshToken)
     {

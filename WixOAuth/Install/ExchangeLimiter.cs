@@ -6,7 +6,7 @@ namespace WixOAuth.Install;
 /// Bounds the redirects that spend a code, in this process. Anybody can get a state, so without a limit anybody
 /// could make us call Wix and write rows as fast as we can.
 /// </summary>
-public sealed class ExchangeLimiter(TimeProvider time) : IDisposable
+internal sealed class ExchangeLimiter(TimeProvider time) : IDisposable
 {
     /// <summary>How many may be under way.</summary>
     public const int MaxConcurrent = 20;
@@ -48,7 +48,6 @@ public sealed class ExchangeLimiter(TimeProvider time) : IDisposable
         }
     }
 
-    /// <inheritdoc />
     public void Dispose() => _limiter.Dispose();
 
     private sealed class Permit(RateLimitLease lease, TimeProvider time) : IDisposable

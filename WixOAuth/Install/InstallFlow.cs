@@ -16,7 +16,7 @@ namespace WixOAuth.Install;
 /// follow an install: the redirect comes back with a code; the state is consumed, the code exchanged, the instance
 /// confirmed, its tokens saved, and the browser sent to close its window.
 /// </summary>
-public sealed class InstallFlow(
+internal sealed class InstallFlow(
     InstallStateService states,
     ExchangeLimiter limiter,
     IConsumedStateStore store,
@@ -31,7 +31,7 @@ public sealed class InstallFlow(
     InstallMetrics metrics,
     TimeProvider time,
 
-    // Thirteen: one for each step of the handshake, so that one class shows all of it in order.
+    // Fourteen: one for each step of the handshake, so that one class shows all of it in order.
     ILogger<InstallFlow> logger)
 {
     private const int MaxCodeLength = 7_900;
@@ -73,7 +73,7 @@ public sealed class InstallFlow(
 
     private async Task<InstallResult> RedeemAsync(RedirectRequest request, Activity? activity, CancellationToken cancellationToken)
     {
-        // 1. Is it ours to go on with?
+        // 1. Is it a redirect of an install that began here, in this browser?
         if (request.HasError || request.Code is not { } code)
         {
             return new InstallResult.Stopped(InstallProblem.NotConsented);

@@ -7,17 +7,15 @@ using WixOAuth.Wix;
 namespace WixOAuth.Install;
 
 /// <summary>What is measured of installs.</summary>
-public sealed class InstallMetrics
+internal sealed class InstallMetrics
 {
     private readonly Instruments _instruments;
     private readonly Counter<long> _installs;
     private readonly Histogram<double> _redirects;
     private readonly Counter<long> _setupEvents;
 
-    /// <summary>Creates the instruments.</summary>
     public InstallMetrics(Instruments instruments)
     {
-        ArgumentNullException.ThrowIfNull(instruments);
         _instruments = instruments;
         _installs = instruments.Counter("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
         _redirects = instruments.Durations("wixoauth.redirect.duration", "Browsers at the Redirect URL.");

@@ -9,13 +9,12 @@ namespace WixOAuth.Install;
 /// install link shows a page first, on which its bearer confirms whom the site is to be connected to: another site's page
 /// else's could open a link in a visitor's browser.
 /// </summary>
-public sealed class InstallStart(InstallStateService states, InstallLinkService links, ServiceSettings settings, InstallMetrics metrics, TimeProvider time)
+internal sealed class InstallStart(InstallStateService states, InstallLinkService links, ServiceSettings settings, InstallMetrics metrics, TimeProvider time)
 {
     /// <summary>The App URL. It is open to the world, so it touches neither the storage nor Wix.</summary>
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
     public async Task<InstallResult> BeginAsync(AppUrlRequest request, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(request);
         var result = request.Start is { } start ? await OpenLinkAsync(start, cancellationToken) : await BeginConsentAsync(request, cancellationToken);
         metrics.InstallBegun(result);
         return result;
@@ -29,7 +28,6 @@ public sealed class InstallStart(InstallStateService states, InstallLinkService 
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
     public async Task<InstallResult> ConfirmLinkAsync(AppUrlRequest request, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(request);
         var result = await RedeemLinkAsync(request, cancellationToken);
         metrics.InstallBegun(result);
         return result;

@@ -11,7 +11,7 @@ namespace WixOAuth.Install;
 /// each install in flight. All are encrypted, each kind with its own key, and the cookie binds the state to the
 /// browser (RFC 9700 §2.1).
 /// </summary>
-public sealed class InstallStateService(StateProtector protector, TimeProvider time)
+internal sealed class InstallStateService(StateProtector protector, TimeProvider time)
 {
     /// <summary>The longest time from the App URL to the redirect, and from a confirmed link to an install that Wix starts.</summary>
     public static readonly TimeSpan StateLifetime = TimeSpan.FromMinutes(10);

@@ -1,18 +1,13 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
-using WixOAuth.Secrets;
 using WixOAuth.Settings;
-using WixOAuth.Telemetry;
 using WixOAuth.Tokens;
-using WixOAuth.Wix;
 
 namespace WixOAuth.Install;
 
 /// <summary>Answers a redirect whose state was consumed before: by a reload of the page, or by another client that has the state.</summary>
-public sealed class RepeatedRedirects(
+internal sealed class RepeatedRedirects(
     IConsumedStateStore store, TokenService tokenService, ServiceSettings settings, TimeProvider time, ILogger<RepeatedRedirects> logger)
 {
     /// <summary>How long a page that is loaded again waits for the first load to end.</summary>

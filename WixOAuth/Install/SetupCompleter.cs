@@ -10,7 +10,7 @@ namespace WixOAuth.Install;
 /// Tells Wix that an installation's set-up is complete (wix-protocol §6). Telling twice does no harm, so the note that
 /// it was told is written after.
 /// </summary>
-public sealed class SetupCompleter(
+internal sealed class SetupCompleter(
     WixClient wix,
     IInstanceStore store,
     InstanceWriter writer,
@@ -18,6 +18,8 @@ public sealed class SetupCompleter(
     TokenSchedule schedule,
     InstallMetrics metrics,
     TimeProvider time,
+
+    // Eight: the last three are the metrics, the clock and the log.
     ILogger<SetupCompleter> logger)
 {
     /// <summary>Tells Wix for an instance whose token is at hand; what fails stays pending for the sweep.</summary>

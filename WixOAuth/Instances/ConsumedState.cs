@@ -1,7 +1,7 @@
 namespace WixOAuth.Instances;
 
 /// <summary>How the use of a state ended.</summary>
-public enum ConsumedStateOutcome
+internal enum ConsumedStateOutcome
 {
     /// <summary>It has not ended, or its process ended before it recorded the outcome.</summary>
     Pending,
@@ -23,7 +23,7 @@ public enum ConsumedStateOutcome
 /// One use of a state at the Redirect URL. It is written before the code is spent, so that a state is good for one
 /// use, and so that a page that is loaded again is distinguished from a state that another client replays.
 /// </summary>
-public sealed record ConsumedState
+internal sealed record ConsumedState
 {
     /// <summary>The state's nonce, 32 lower-case hexadecimal digits. Useless without the state it came in.</summary>
     public required string Nonce { get; init; }

@@ -3,7 +3,7 @@ namespace WixOAuth.Instances;
 /// <summary>An instance as it was read, with what a later write of it is checked against.</summary>
 /// <param name="Instance">The instance.</param>
 /// <param name="ETag">The version that was read.</param>
-public sealed record StoredInstance(Instance Instance, string ETag);
+internal sealed record StoredInstance(Instance Instance, string ETag);
 
 /// <summary>The few properties of an instance that are counted over all instances.</summary>
 /// <param name="Id">Which.</param>
@@ -13,7 +13,7 @@ public sealed record StoredInstance(Instance Instance, string ETag);
 /// <param name="IsFailing">Whether its last refresh failed.</param>
 /// <param name="RefreshTokenKeyId">The protection key of its refresh token; null when it has none.</param>
 /// <param name="AccessTokenKeyId">The protection key of its access token; null when it has none.</param>
-public readonly record struct InstanceSummary(
+internal readonly record struct InstanceSummary(
     InstanceId Id,
     InstanceStatus Status,
     DateTimeOffset? AccessTokenExpiresOn,
@@ -44,12 +44,12 @@ public readonly record struct InstanceSummary(
 /// <summary>An instance that the sweep has to look at.</summary>
 /// <param name="Id">Which.</param>
 /// <param name="DueAt">Since when.</param>
-public sealed record DueInstance(InstanceId Id, DateTimeOffset DueAt);
+internal sealed record DueInstance(InstanceId Id, DateTimeOffset DueAt);
 
 /// <summary>A part of a list of instances.</summary>
 /// <param name="Instances">In the list's order; fewer than asked for when some could not be read or have just moved.</param>
 /// <param name="Last">After which one to go on; null at the list's end.</param>
-public sealed record InstancePage(IReadOnlyList<Instance> Instances, InstanceId? Last);
+internal sealed record InstancePage(IReadOnlyList<Instance> Instances, InstanceId? Last);
 
 /// <summary>
 /// Stores instances. Every implementation passes the same conformance tests.
@@ -60,7 +60,7 @@ public sealed record InstancePage(IReadOnlyList<Instance> Instances, InstanceId?
 /// <see cref="InvalidDataException"/> where it is looked for by its id or nonce: that row's own trouble, which must
 /// not keep a sweep from the others.
 /// </remarks>
-public interface IInstanceStore
+internal interface IInstanceStore
 {
     /// <summary>The most instances that are listed at once.</summary>
     const int MaxPage = 200;
@@ -159,23 +159,4 @@ public interface IInstanceStore
 }
 
 /// <summary>The storage could not be reached, or refused. The message contains no secret.</summary>
-public sealed class StorageUnavailableException : Exception
-{
-    /// <summary>Raised without a known reason.</summary>
-    public StorageUnavailableException()
-        : this("The storage is not available.")
-    {
-    }
-
-    /// <summary>Raised for <paramref name="message"/>.</summary>
-    public StorageUnavailableException(string message)
-        : base(message)
-    {
-    }
-
-    /// <summary>Raised for <paramref name="innerException"/>.</summary>
-    public StorageUnavailableException(string message, Exception innerException)
-        : base(message, innerException)
-    {
-    }
-}
+internal sealed class StorageUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException);

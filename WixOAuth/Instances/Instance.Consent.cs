@@ -6,10 +6,10 @@ namespace WixOAuth.Instances;
 /// <param name="AppVersion">The app's version, if Wix told.</param>
 /// <param name="WixIssuedAt">By Wix's clock, if Wix told.</param>
 /// <param name="SendSetupCompleted">Whether to send <c>APP_FINISHED_CONFIGURATION</c> at once.</param>
-public sealed record Consent(string? Customer, Site? Site, string? AppVersion, DateTimeOffset? WixIssuedAt, bool SendSetupCompleted);
+internal sealed record Consent(string? Customer, Site? Site, string? AppVersion, DateTimeOffset? WixIssuedAt, bool SendSetupCompleted);
 
 // A consent in an instance's life.
-public sealed partial record Instance
+internal sealed partial record Instance
 {
     /// <summary>
     /// A consent and an <c>AppInstalled</c> no further apart are one installation: a code lives that long (wix-protocol

@@ -1,7 +1,7 @@
 namespace WixOAuth.Instances;
 
 // Installs and removals in an instance's life, ordered by Wix's clock.
-public sealed partial record Instance
+internal sealed partial record Instance
 {
     /// <summary>
     /// A removal is in doubt for this long after a reinstall: Wix retries an event for about 47 hours, and whether it

@@ -6,11 +6,11 @@ namespace WixOAuth.Instances;
 /// <param name="Refresh">The refresh token; null leaves the stored one, if any, as it is.</param>
 /// <param name="IssuedAt">From when the access token's life is counted.</param>
 /// <param name="ExpiresOn">When it ends.</param>
-public sealed record ProtectedTokens(
+internal sealed record ProtectedTokens(
     long Generation, ProtectedText Access, ProtectedText? Refresh, DateTimeOffset IssuedAt, DateTimeOffset ExpiresOn);
 
 // Refreshes, and what follows them, in an instance's life.
-public sealed partial record Instance
+internal sealed partial record Instance
 {
     /// <summary>The generation that the next set of tokens has to be encrypted for.</summary>
     public static long NextGeneration(Instance? instance) => (instance?.Generation ?? 0) + 1;

@@ -2,7 +2,7 @@
 namespace WixOAuth.Instances;
 
 /// <summary>The status of an instance, as <c>status</c> of the contract.</summary>
-public enum InstanceStatus
+internal enum InstanceStatus
 {
     /// <summary>Installed; its tokens are kept fresh.</summary>
     Active,
@@ -18,7 +18,7 @@ public enum InstanceStatus
 }
 
 /// <summary>How an instance's access tokens are obtained.</summary>
-public enum Grant
+internal enum Grant
 {
     /// <summary>With the refresh token of the owner's consent (RFC 6749 §6, wix-protocol §5).</summary>
     RefreshToken,
@@ -28,7 +28,7 @@ public enum Grant
 }
 
 /// <summary>Why the last attempt to have a token failed. A class, never Wix's own words: a body may hold anything.</summary>
-public enum TokenError
+internal enum TokenError
 {
     /// <summary>Wix refused the refresh token or the app's credentials.</summary>
     Rejected,
@@ -50,7 +50,7 @@ public enum TokenError
 /// <param name="Id">Wix's id of the site.</param>
 /// <param name="Name">The name its owner gave it.</param>
 /// <param name="Url">Its address, if it is published.</param>
-public sealed record Site(string? Id, string? Name, string? Url);
+internal sealed record Site(string? Id, string? Name, string? Url);
 
 /// <summary>
 /// The right to refresh an instance's tokens for a while. It only saves calls to Wix: what keeps a late writer from
@@ -58,7 +58,7 @@ public sealed record Site(string? Id, string? Name, string? Url);
 /// </summary>
 /// <param name="Owner">The attempt that holds it.</param>
 /// <param name="Until">When anyone may take it over.</param>
-public sealed record Lease(string Owner, DateTimeOffset Until);
+internal sealed record Lease(string Owner, DateTimeOffset Until);
 
 /// <summary>Failed attempts since the last one that succeeded.</summary>
 /// <param name="Count">How many.</param>
@@ -67,7 +67,7 @@ public sealed record Lease(string Owner, DateTimeOffset Until);
 /// <param name="LastAt">When the last failure was.</param>
 /// <param name="LastError">What the last failure was.</param>
 /// <param name="RetryAt">Before then no further attempt is made.</param>
-public sealed record Failures(
+internal sealed record Failures(
     int Count,
     int Rejections,
     DateTimeOffset? FirstRejectedAt,
@@ -79,7 +79,7 @@ public sealed record Failures(
 /// Everything known about one installation of the app. Immutable: a change is a new record, written with the ETag of
 /// the one it was made from. Times are by our clock, but for those named as Wix's.
 /// </summary>
-public sealed partial record Instance
+internal sealed partial record Instance
 {
     /// <summary>Wix's id of the installation.</summary>
     public required InstanceId Id { get; init; }

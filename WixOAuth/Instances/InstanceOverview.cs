@@ -9,7 +9,7 @@ namespace WixOAuth.Instances;
 /// <param name="Resting">How many active ones have no valid token because they are not used (<c>Tokens__IdleAfter</c>).</param>
 /// <param name="ByLife">How many active ones have a token that lives on for up to each of <see cref="InstanceOverview.Lives"/>, and for longer than the one before; the last is for all others.</param>
 /// <param name="IsPartial">Whether there are more instances than were looked at.</param>
-public sealed record Overview(
+internal sealed record Overview(
     DateTimeOffset At,
     IReadOnlyDictionary<InstanceStatus, int> ByStatus,
     int Failing,
@@ -34,7 +34,7 @@ public sealed record Overview(
 /// each thousand), so it is done at most every half minute, except for operators who have just changed
 /// something.
 /// </summary>
-public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
+internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
 {
     /// <summary>The most instances that are looked at.</summary>
     public const int Limit = 200_000;

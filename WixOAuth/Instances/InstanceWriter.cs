@@ -7,7 +7,7 @@ namespace WixOAuth.Instances;
 /// Changes an instance although others change it too: each change is made from what is stored, written only if that
 /// is still so, and otherwise made again from what is stored then.
 /// </summary>
-public sealed class InstanceWriter
+internal sealed class InstanceWriter
 {
     /// <summary>How long a change that must not be lost is tried while the storage fails.</summary>
     public static readonly TimeSpan PatientFor = TimeSpan.FromSeconds(30);
@@ -15,7 +15,6 @@ public sealed class InstanceWriter
     private readonly IInstanceStore _store;
     private readonly ResiliencePipeline _patience;
 
-    /// <summary>Makes a writer.</summary>
     public InstanceWriter(IInstanceStore store, TimeProvider time)
     {
         _store = store;

@@ -5,7 +5,7 @@ namespace WixOAuth.Instances;
 /// <param name="From">When the interval began.</param>
 /// <param name="Succeeded">How many brought a token.</param>
 /// <param name="Failed">How many did not.</param>
-public sealed record RefreshTally(Guid Process, DateTimeOffset From, int Succeeded, int Failed);
+internal sealed record RefreshTally(Guid Process, DateTimeOffset From, int Succeeded, int Failed);
 
 /// <summary>
 /// Where processes store their counts, so that each can report the counts of all. Every implementation passes the same
@@ -15,7 +15,7 @@ public sealed record RefreshTally(Guid Process, DateTimeOffset From, int Succeed
 /// Any method raises <see cref="StorageUnavailableException"/> as those of <see cref="IInstanceStore"/> do, and
 /// <see cref="OperationCanceledException"/> only for the caller's own token.
 /// </remarks>
-public interface IRefreshTallyStore
+internal interface IRefreshTallyStore
 {
     /// <summary>Replaces, in one transaction, what their processes had stored for those intervals: writing twice adds nothing.</summary>
     /// <param name="tallies">At least one; a hundred at most.</param>

@@ -6,10 +6,10 @@ namespace WixOAuth.Instances;
 /// <param name="Unreadable">How many of those have a refresh token that no protection key opens.</param>
 /// <param name="IsSecretSuspect">Whether the app secret is suspect.</param>
 /// <param name="IsWixThrottled">Whether Wix throttles the service.</param>
-public sealed record SweepState(DateTimeOffset SweptAt, int OnFallback, int Unreadable, bool IsSecretSuspect, bool IsWixThrottled);
+internal sealed record SweepState(DateTimeOffset SweptAt, int OnFallback, int Unreadable, bool IsSecretSuspect, bool IsWixThrottled);
 
 /// <summary>Stores the state of the last sweep. Raises <see cref="StorageUnavailableException"/> as <see cref="IInstanceStore"/> does.</summary>
-public interface ISweepStateStore
+internal interface ISweepStateStore
 {
     /// <summary>Replaces the state.</summary>
     Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken);

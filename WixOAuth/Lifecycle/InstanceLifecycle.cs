@@ -14,7 +14,7 @@ namespace WixOAuth.Lifecycle;
 /// Each is one read and one write of the storage, and one more of both for each other writer that was first. What
 /// takes longer, as asking Wix for tokens, is left to the timer by making the instance due.
 /// </remarks>
-public sealed class InstanceLifecycle(
+internal sealed class InstanceLifecycle(
     InstanceWriter writer, TokenService tokenService, IForgottenInstances forgotten, ServiceSettings settings, TimeProvider time, ILogger<InstanceLifecycle> logger)
 {
     private bool SendSetupCompleted => settings.Wix.SetupCompletion == SetupCompletion.OnInstall;
@@ -38,7 +38,7 @@ public sealed class InstanceLifecycle(
     /// <summary>
     /// <c>AppRemoved</c>: erases the tokens and leaves a tombstone, unless the app was installed again since. A removal
     /// so soon after a reinstall that it may be an old one (<see cref="Instance.RemovalDoubtedFor"/>) is only noted, and
-    /// the next refresh settles it: Wix rejects the tokens, or it was an old one.
+    /// the next refresh decides: if Wix rejects the tokens it was real, otherwise an old event.
     /// </summary>
     /// <param name="id">Of which instance.</param>
     /// <param name="issuedAt">The event's <c>iat</c>.</param>

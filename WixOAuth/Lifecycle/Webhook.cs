@@ -3,7 +3,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Lifecycle;
 
 /// <summary>The events that are used (wix-protocol §10).</summary>
-public enum WebhookEvent
+internal enum WebhookEvent
 {
     /// <summary>The app was installed on a site, or the site was cloned together with it.</summary>
     AppInstalled,
@@ -13,7 +13,7 @@ public enum WebhookEvent
 }
 
 /// <summary>How the delivery of a webhook ended.</summary>
-public enum WebhookOutcome
+internal enum WebhookOutcome
 {
     /// <summary>It was applied, or has nothing new in it: answered 200.</summary>
     Applied,
@@ -38,7 +38,7 @@ public enum WebhookOutcome
 }
 
 /// <summary>What a body posted as a webhook turned out to be.</summary>
-public abstract record Webhook
+internal abstract record Webhook
 {
     private Webhook()
     {

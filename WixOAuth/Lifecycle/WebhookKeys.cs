@@ -10,7 +10,7 @@ namespace WixOAuth.Lifecycle;
 /// The app's public keys: Wix signs each webhook with one of them (wix-protocol §10), by RS256 (RFC 7518 §3.3) and nothing
 /// else. All are tried; nothing in the token's header has a say in that (RFC 8725 §3.1, §3.10).
 /// </summary>
-public sealed class WebhookKeys
+internal sealed class WebhookKeys
 {
     private readonly RsaSecurityKey[] _keys;
 
@@ -18,7 +18,6 @@ public sealed class WebhookKeys
     /// <exception cref="ArgumentException">One is not the PEM of an RSA key.</exception>
     public WebhookKeys(IReadOnlyCollection<string> pems)
     {
-        ArgumentNullException.ThrowIfNull(pems);
         _keys = [.. pems.Select(KeyOf)];
     }
 
@@ -36,8 +35,6 @@ public sealed class WebhookKeys
     /// <summary>Whether one of them has signed the signing input of a JWS (RFC 7515 §5.2).</summary>
     public bool HaveSigned(byte[] signingInput, byte[] signature)
     {
-        ArgumentNullException.ThrowIfNull(signature);
-
         // The provider raises an exception for an empty one.
         return signature.Length > 0 && Array.Exists(_keys, key => HasSigned(key, signingInput, signature));
     }

@@ -6,15 +6,13 @@ using WixOAuth.Telemetry;
 namespace WixOAuth.Lifecycle;
 
 /// <summary>What is measured of webhooks.</summary>
-public sealed class WebhookMetrics
+internal sealed class WebhookMetrics
 {
     private readonly Instruments _instruments;
     private readonly Histogram<double> _webhooks;
 
-    /// <summary>Creates the instruments.</summary>
     public WebhookMetrics(Instruments instruments)
     {
-        ArgumentNullException.ThrowIfNull(instruments);
         _instruments = instruments;
         _webhooks = instruments.Durations("wixoauth.webhook.duration", "Deliveries of webhooks.");
     }

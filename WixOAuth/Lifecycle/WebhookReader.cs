@@ -13,7 +13,7 @@ namespace WixOAuth.Lifecycle;
 /// Reads webhooks (wix-protocol §10): a JWS in its compact form (RFC 7515 §3.1), signed RS256 with one of the app's
 /// <see cref="WebhookKeys"/>.
 /// </summary>
-public sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSettings settings, TimeProvider time)
+internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSettings settings, TimeProvider time)
 {
     /// <summary>The longest body taken.</summary>
     public const int MaxLength = 64 * 1024;

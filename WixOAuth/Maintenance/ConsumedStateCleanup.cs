@@ -7,7 +7,7 @@ namespace WixOAuth.Maintenance;
 /// Removes expired consumed states and redeemed links, once an hour. It has its own time budget,
 /// because anybody can cause such rows: their number must not delay other maintenance.
 /// </summary>
-public sealed class ConsumedStateCleanup(IConsumedStateStore store, MaintenanceMetrics metrics, TimeProvider time, ILogger<ConsumedStateCleanup> logger)
+internal sealed class ConsumedStateCleanup(IConsumedStateStore store, MaintenanceMetrics metrics, TimeProvider time, ILogger<ConsumedStateCleanup> logger)
 {
     /// <summary>How long a row is kept: longer than a state or a link lives, or it could be used again.</summary>
     public static readonly TimeSpan KeptFor = TimeSpan.FromHours(1);

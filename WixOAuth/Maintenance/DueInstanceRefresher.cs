@@ -1,9 +1,7 @@
-using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
-using WixOAuth.Settings;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -23,7 +21,7 @@ internal enum SweepOutcome
 }
 
 /// <summary>What the sweep does for one instance that is due.</summary>
-public sealed class DueInstanceRefresher(
+internal sealed class DueInstanceRefresher(
     IInstanceStore store,
     InstanceWriter writer,
     TokenService tokenService,

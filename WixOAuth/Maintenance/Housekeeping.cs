@@ -9,13 +9,13 @@ namespace WixOAuth.Maintenance;
 /// <param name="DueRows">Orphaned rows of the due index.</param>
 /// <param name="Tallies">Counts of refreshes that no page shows any more.</param>
 /// <param name="Duration">How long it took.</param>
-public sealed record HousekeepingSummary(int Tombstones, int DueRows, int Tallies, TimeSpan Duration);
+internal sealed record HousekeepingSummary(int Tombstones, int DueRows, int Tallies, TimeSpan Duration);
 
 /// <summary>
 /// Removes what is of no use any more, in bounded batches. May overlap itself or be killed at any point: what is left
 /// is removed the next time.
 /// </summary>
-public sealed class Housekeeping(
+internal sealed class Housekeeping(
     IInstanceStore store, IRefreshTallyStore tallyStore, MaintenanceMetrics metrics, TimeProvider time, ILogger<Housekeeping> logger)
 {
     /// <summary>How long a tombstone is kept: so late does no webhook of Wix come.</summary>

@@ -7,7 +7,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Maintenance;
 
 /// <summary>What is measured of the timers' work: the sweep, housekeeping and re-encryption.</summary>
-public sealed class MaintenanceMetrics
+internal sealed class MaintenanceMetrics
 {
     private readonly Instruments _instruments;
     private readonly TokenMetrics _tokens;
@@ -20,10 +20,8 @@ public sealed class MaintenanceMetrics
     private readonly Counter<long> _removedRows;
     private readonly Gauge<int> _keyUses;
 
-    /// <summary>Creates the instruments.</summary>
     public MaintenanceMetrics(Instruments instruments, TokenMetrics tokens)
     {
-        ArgumentNullException.ThrowIfNull(instruments);
         (_instruments, _tokens) = (instruments, tokens);
         _sweeps = instruments.Durations("wixoauth.sweep.duration", "Sweeps.");
         _sweptInstances = instruments.Counter("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
@@ -45,7 +43,6 @@ public sealed class MaintenanceMetrics
     /// <param name="shard">The shard that it swept; null for all.</param>
     public void Swept(Activity? activity, SweepSummary summary, Exception? failure = null, InstanceShard? shard = null)
     {
-        ArgumentNullException.ThrowIfNull(summary);
         var outcome = failure switch { null => Instruments.Ok, StorageUnavailableException => "storage_unavailable", _ => "unexpected" };
         activity.SetOutcome(outcome, failed: failure is not null);
         activity?.SetTag("wixoauth.due", summary.Due).SetTag("wixoauth.refreshed", summary.Refreshed).SetTag("wixoauth.failed", summary.Failed);
@@ -67,7 +64,6 @@ public sealed class MaintenanceMetrics
     /// <summary>All instances were counted.</summary>
     public void Counted(Overview overview)
     {
-        ArgumentNullException.ThrowIfNull(overview);
         _onFallback.Record(overview.OnFallback - overview.Unreadable, new KeyValuePair<string, object?>("refresh_token", "rejected"));
         _onFallback.Record(overview.Unreadable, new KeyValuePair<string, object?>("refresh_token", "unreadable"));
         foreach (var (grant, count) in overview.ByGrant)

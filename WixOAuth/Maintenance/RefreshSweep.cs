@@ -1,7 +1,5 @@
 using System.Diagnostics;
-using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
-using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
@@ -17,7 +15,7 @@ namespace WixOAuth.Maintenance;
 /// <param name="Suspect">Whether the app secret is suspect.</param>
 /// <param name="Duration">How long it took.</param>
 /// <param name="DueLag">How long the longest due one had been due; zero when none was.</param>
-public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed, bool Suspect, TimeSpan Duration, TimeSpan DueLag);
+internal sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed, bool Suspect, TimeSpan Duration, TimeSpan DueLag);
 
 /// <summary>
 /// Refreshes the tokens of every instance that is due, sends set-up events that have failed before, and updates the sites'
@@ -28,7 +26,7 @@ public sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Faile
 /// first of a clone two more. An idle one is checked once a day, by a refresh. A sweep that refreshed anything costs one
 /// more, which tells the operators' page.
 /// </remarks>
-public sealed class RefreshSweep(
+internal sealed class RefreshSweep(
     IInstanceStore store,
     DueInstanceRefresher refresher,
     WixCircuit circuit,
@@ -66,7 +64,6 @@ public sealed class RefreshSweep(
     /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
     public Task<SweepSummary> RunAsync(InstanceShard shard, CancellationToken cancellationToken) => RunAsync((InstanceShard?)shard, cancellationToken);
 
-    /// <inheritdoc />
     public void Dispose() => _slots.Dispose();
 
     private async Task<SweepSummary> RunAsync(InstanceShard? shard, CancellationToken cancellationToken)

@@ -12,7 +12,7 @@ namespace WixOAuth.Maintenance;
 /// <param name="metrics">Counts the messages that no process could handle.</param>
 /// <param name="logger">The log.</param>
 /// <remarks>Sending needs the role Storage Queue Data Message Sender, and Storage Queue Data Reader to count poison messages.</remarks>
-public sealed partial class ShardMessages(QueueServiceClient service, MaintenanceMetrics metrics, ILogger<ShardMessages> logger)
+internal sealed partial class ShardMessages(QueueServiceClient service, MaintenanceMetrics metrics, ILogger<ShardMessages> logger)
 {
     /// <summary>The queue's name.</summary>
     public const string Name = "refresh-shards";
@@ -31,8 +31,6 @@ public sealed partial class ShardMessages(QueueServiceClient service, Maintenanc
     /// <exception cref="ArgumentException">The settings name none, or its URL without a credential.</exception>
     public static QueueServiceClient Open(SweepOptions options, TokenCredential? credential)
     {
-        ArgumentNullException.ThrowIfNull(options);
-
         // A timer waits for this: it fails soon, and sweeps by itself then.
         var client = new QueueClientOptions { Retry = { MaxRetries = 1, NetworkTimeout = LongestCall } };
         return (options, credential) switch

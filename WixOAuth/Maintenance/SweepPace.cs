@@ -77,7 +77,6 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
         }
     }
 
-    /// <inheritdoc />
     public void Dispose() => _ended.Dispose();
 
     private bool MayBegin()

@@ -9,7 +9,7 @@ namespace WixOAuth.Maintenance;
 /// Saves the state of the service with each sweep, in one transaction. All instances are counted only when the refresh token
 /// of any went out of use, and every <see cref="BetweenCounts"/>.
 /// </summary>
-public sealed class SweepStateRecorder(
+internal sealed class SweepStateRecorder(
     ISweepStateStore store,
     InstanceOverview overview,
     AppSecretLedger ledger,

@@ -13,14 +13,14 @@ namespace WixOAuth.Maintenance;
 /// <param name="Reencrypted">How many of those were encrypted again in this run.</param>
 /// <param name="OnOlder">By id, the number of rows that still need an older key.</param>
 /// <param name="IsComplete">Whether all instances were looked at.</param>
-public sealed record ReencryptionSummary(string Newest, int OnNewest, int Reencrypted, IReadOnlyDictionary<string, int> OnOlder, bool IsComplete);
+internal sealed record ReencryptionSummary(string Newest, int OnNewest, int Reencrypted, IReadOnlyDictionary<string, int> OnOlder, bool IsComplete);
 
 /// <summary>
 /// Encrypts tokens, and then the key-check row, again with the newest protection key, so that older versions can be
 /// disabled. It may run concurrently with itself and be killed at any point, and never disturbs a refresh: the next run
 /// does what is left.
 /// </summary>
-public sealed class TokenReencryption(
+internal sealed class TokenReencryption(
     IInstanceStore store, IKeyRing keys, TokenProtector protector, InstanceTokens tokens, MaintenanceMetrics metrics, TimeProvider time, ILogger<TokenReencryption> logger)
 {
     private const int Concurrency = 8;

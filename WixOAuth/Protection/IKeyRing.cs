@@ -5,7 +5,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Protection;
 
 /// <summary>The protection keys that tokens, states and cookies are sealed with. Raises <see cref="SecretUnavailableException"/>.</summary>
-public interface IKeyRing
+internal interface IKeyRing
 {
     /// <summary>The key that seals; at most 15 minutes behind the source, more only while the source cannot be reached.</summary>
     ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken);

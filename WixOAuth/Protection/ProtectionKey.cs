@@ -6,14 +6,13 @@ namespace WixOAuth.Protection;
 /// One version of the key that tokens, states and cookies are encrypted with. The key itself never leaves this class:
 /// for each use a key is derived from it (HKDF-SHA-256, RFC 5869).
 /// </summary>
-public sealed class ProtectionKey
+internal sealed class ProtectionKey
 {
     /// <summary>The length of the key, in bytes.</summary>
     public const int Length = 32;
 
     private readonly byte[] _key;
 
-    /// <summary>Wraps a key.</summary>
     /// <param name="id">What tells it from other versions: 32 lower-case hexadecimal digits.</param>
     /// <param name="key">32 random bytes.</param>
     /// <exception cref="ArgumentException">The id or the key has another length.</exception>

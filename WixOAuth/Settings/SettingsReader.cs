@@ -4,7 +4,7 @@ using Microsoft.Extensions.Configuration;
 namespace WixOAuth.Settings;
 
 /// <summary>
-/// Reads settings and gathers everything that is wrong with them, so that a start that fails names every bad setting
+/// Reads settings and collects all errors, so that a failed start names every bad setting
 /// at once. A problem never repeats the value: it may be a secret that was pasted into the wrong place.
 /// </summary>
 internal sealed class SettingsReader(IConfiguration configuration)

@@ -9,7 +9,7 @@ namespace WixOAuth.Telemetry;
 /// they are about (<c>TokenMetrics</c>, <c>WixMetrics</c>, …); docs/metrics.md describes them. Tags hold words of a fixed set:
 /// never an instance, a customer or a secret. Traces name the instance, in <c>wix.instance_id</c>, and never a URL.
 /// </summary>
-public sealed class Instruments : IDisposable
+internal sealed class Instruments : IDisposable
 {
     /// <summary>The name of the meter and of the activity source.</summary>
     public const string Name = "WixOAuth";
@@ -17,10 +17,8 @@ public sealed class Instruments : IDisposable
     /// <summary>The value of <see cref="Tags.Outcome"/> where nothing failed.</summary>
     internal const string Ok = "ok";
 
-    /// <summary>Creates the meter and the activity source, once for each service provider.</summary>
     public Instruments(IMeterFactory meters)
     {
-        ArgumentNullException.ThrowIfNull(meters);
         Meter = meters.Create(Name);
     }
 
@@ -46,6 +44,5 @@ public sealed class Instruments : IDisposable
             HistogramBucketBoundaries = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 45, 60],
         });
 
-    /// <inheritdoc />
     public void Dispose() => Source.Dispose();
 }

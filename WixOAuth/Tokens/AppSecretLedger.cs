@@ -8,7 +8,7 @@ namespace WixOAuth.Tokens;
 /// Which sites had tokens with the app secret lately, and whether the secret is suspect. Memory of this process only:
 /// what it cannot know it finds out with a probe. Safe for concurrent use.
 /// </summary>
-public sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, ILogger<AppSecretLedger> logger)
+internal sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, ILogger<AppSecretLedger> logger)
 {
     private const int Capacity = 64;
 

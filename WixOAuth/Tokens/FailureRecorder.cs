@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Tokens;
 
 /// <summary>Writes down that an attempt brought no token, what that means for the site, and when it is tried again.</summary>
-public sealed class FailureRecorder(InstanceWriter writer, TokenSchedule schedule, TimeProvider time, ILogger<FailureRecorder> logger)
+internal sealed class FailureRecorder(InstanceWriter writer, TokenSchedule schedule, TimeProvider time, ILogger<FailureRecorder> logger)
 {
     /// <summary>Records a failed attempt under its lease, and gives the lease back.</summary>
     /// <param name="leased">The instance as it was leased.</param>

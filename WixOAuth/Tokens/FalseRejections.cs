@@ -9,7 +9,7 @@ namespace WixOAuth.Tokens;
 /// Wix's rejections did not mean what they said: every site that was rejected or marked within
 /// <see cref="RejectionPolicy.DoubtedBack"/> becomes due, <see cref="SitesPerSecond"/> at a time.
 /// </summary>
-public sealed class FalseRejections(
+internal sealed class FalseRejections(
     IInstanceStore store, InstanceWriter writer, BackgroundWork background, TokenMetrics metrics, TimeProvider time, ILogger<FalseRejections> logger)
 {
     /// <summary>How many sites become due in a second.</summary>

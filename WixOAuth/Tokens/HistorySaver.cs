@@ -10,14 +10,12 @@ internal sealed class HistorySaver(RefreshHistory history, TimeProvider time) : 
 {
     private readonly PeriodicTimer _timer = new(RefreshHistory.Stretch, time);
 
-    /// <inheritdoc />
     public override void Dispose()
     {
         _timer.Dispose();
         base.Dispose();
     }
 
-    /// <inheritdoc />
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         await base.StopAsync(cancellationToken);

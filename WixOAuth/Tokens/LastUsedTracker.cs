@@ -11,7 +11,7 @@ namespace WixOAuth.Tokens;
 /// GetToken, and saved at intervals, in the background and beside the instance's row, so that no ETag in flight is
 /// disturbed. Unsaved uses are lost when the process ends; the next GetToken records them again.
 /// </summary>
-public sealed class LastUsedTracker(
+internal sealed class LastUsedTracker(
     IInstanceStore store, BackgroundWork background, ServiceSettings settings, TokenMetrics metrics, TimeProvider time, ILogger<LastUsedTracker> logger)
 {
     /// <summary>How many instances are held; one more, and all are forgotten, which costs a write for each.</summary>

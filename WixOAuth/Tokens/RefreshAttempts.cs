@@ -27,7 +27,7 @@ internal sealed record Attempt(string Id, TokenResult? Result, TokenError? Error
 }
 
 /// <summary>One attempt under a lease: the calls to Wix, and the commit.</summary>
-public sealed class RefreshAttempts(
+internal sealed class RefreshAttempts(
     RefreshLeases leases,
     TokenGrants grants,
     InstanceTokens tokens,

@@ -7,14 +7,14 @@ namespace WixOAuth.Tokens;
 /// <param name="From">When it began.</param>
 /// <param name="Succeeded">How many brought a token.</param>
 /// <param name="Failed">How many did not.</param>
-public sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Failed);
+internal sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Failed);
 
 /// <summary>
 /// How refreshes went over the last hour, for the operators' page. Timers and HTTP may run in processes of their own, so
 /// each saves its counts where all can read them: one that sweeps with each sweep, another once every
 /// <see cref="Stretch"/>. Unsaved counts are missing when a process ends; the metrics are exact.
 /// </summary>
-public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger)
+internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger)
 {
     /// <summary>How many stretches are told apart.</summary>
     public const int Stretches = 12;

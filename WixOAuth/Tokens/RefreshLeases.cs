@@ -5,7 +5,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Tokens;
 
 /// <summary>Takes the right to refresh an instance (<see cref="Lease"/>), which keeps other processes out for a while.</summary>
-public sealed class RefreshLeases(IInstanceStore store, WixCircuit circuit, TokenMetrics metrics, TimeProvider time, ILogger<RefreshLeases> logger)
+internal sealed class RefreshLeases(IInstanceStore store, WixCircuit circuit, TokenMetrics metrics, TimeProvider time, ILogger<RefreshLeases> logger)
 {
     private static readonly TimeSpan ClockTolerance = TimeSpan.FromSeconds(5);
 

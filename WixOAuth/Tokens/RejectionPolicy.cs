@@ -3,7 +3,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Tokens;
 
 /// <summary>How one site answered a probe: whether Wix gave it a token with the app secret in question.</summary>
-public enum ProbeAnswer
+internal enum ProbeAnswer
 {
     /// <summary>Wix gave a token.</summary>
     Granted,
@@ -16,7 +16,7 @@ public enum ProbeAnswer
 }
 
 /// <summary>What is known about the app secret when a site is rejected.</summary>
-public enum SecretProof
+internal enum SecretProof
 {
     /// <summary>Unknown: no site could be asked, or their answers differed (Wix rejects at random).</summary>
     Unknown,
@@ -37,7 +37,7 @@ public enum SecretProof
 /// <summary>What a rejection of every allowed grant means.</summary>
 /// <param name="Counted">The counted rejections with this one.</param>
 /// <param name="IsFinal">Whether the site is to be marked, or a removal in doubt confirmed.</param>
-public sealed record Verdict(CountedRejections? Counted, bool IsFinal);
+internal sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 
 /// <summary>
 /// What rejections by Wix mean, and when to try again. Pure functions: every rule that can mark a site is in this file.
@@ -55,7 +55,7 @@ public sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 /// 6. Whatever is concluded      is tried again: after 1 h, 4 h, then daily.
 /// </code>
 /// </summary>
-public static class RejectionPolicy
+internal static class RejectionPolicy
 {
     /// <summary>How many rejections it takes to mark a site.</summary>
     public const int FewestRejections = 6;

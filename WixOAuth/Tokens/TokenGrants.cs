@@ -11,13 +11,13 @@ namespace WixOAuth.Tokens;
 /// <param name="SecretVersion">The version of the app secret that Wix was asked with.</param>
 /// <param name="RefreshTokenRejected">Whether Wix rejected the refresh token.</param>
 /// <param name="EveryGrantRejected">Whether Wix rejected every allowed grant, and no other attempt obtained a token meanwhile.</param>
-public sealed record GrantAnswer(TokenAnswer Answer, Grant Grant, string SecretVersion, bool RefreshTokenRejected, bool EveryGrantRejected);
+internal sealed record GrantAnswer(TokenAnswer Answer, Grant Grant, string SecretVersion, bool RefreshTokenRejected, bool EveryGrantRejected);
 
 /// <summary>
 /// Requests tokens from Wix with the current app secret. When Wix rejects a request and the secret turns out to have
 /// been changed since, it is sent once more with the new one. Raises <see cref="SecretUnavailableException"/>.
 /// </summary>
-public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> appSecret, AppSecretLedger ledger, ServiceSettings settings)
+internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> appSecret, AppSecretLedger ledger, ServiceSettings settings)
 {
     /// <summary>Exchanges a code. A rejection says nothing about the app secret: anybody can send a bad code.</summary>
     public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>

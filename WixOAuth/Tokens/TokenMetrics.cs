@@ -6,7 +6,7 @@ using WixOAuth.Telemetry;
 namespace WixOAuth.Tokens;
 
 /// <summary>Where a token that was asked for came from.</summary>
-public enum TokenSource
+internal enum TokenSource
 {
     /// <summary>This process's memory: no I/O.</summary>
     Memory,
@@ -19,7 +19,7 @@ public enum TokenSource
 }
 
 /// <summary>What is measured of tokens and their refreshes.</summary>
-public sealed class TokenMetrics
+internal sealed class TokenMetrics
 {
     private const string SourceTag = "source";
 
@@ -36,10 +36,8 @@ public sealed class TokenMetrics
     private readonly Counter<long> _refreshTokenFaults;
     private readonly Counter<long> _lastUseWrites;
 
-    /// <summary>Creates the instruments.</summary>
     public TokenMetrics(Instruments instruments)
     {
-        ArgumentNullException.ThrowIfNull(instruments);
         _instruments = instruments;
         _requests = instruments.Counter("wixoauth.token.requests", "{request}", "Tokens asked for.");
         _refreshes = instruments.Durations("wixoauth.refresh.duration", "From the lease to the end of a refresh.");

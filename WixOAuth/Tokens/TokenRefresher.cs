@@ -6,7 +6,7 @@ namespace WixOAuth.Tokens;
 /// Refreshes an instance if it needs it: reads the row, decides, takes the lease, asks Wix and commits. Read
 /// <see cref="RefreshDecisions"/> for the decisions and <see cref="RefreshAttempts"/> for what happens under the lease.
 /// </summary>
-public sealed class TokenRefresher(
+internal sealed class TokenRefresher(
     IInstanceStore store,
     RefreshLeases leases,
     RefreshAttempts attempts,

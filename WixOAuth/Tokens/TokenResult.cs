@@ -4,7 +4,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Tokens;
 
 /// <summary>What a caller gets who asks for an instance's access token. Expected failures are results, not exceptions.</summary>
-public abstract record TokenResult
+internal abstract record TokenResult
 {
     private TokenResult()
     {

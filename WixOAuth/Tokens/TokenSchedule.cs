@@ -8,7 +8,7 @@ namespace WixOAuth.Tokens;
 /// When an instance is to be looked at next. Margins are parts of a token's life, never fixed times: a fixed margin
 /// longer than the life would refresh on every call (wix-protocol §11).
 /// </summary>
-public sealed class TokenSchedule(ServiceSettings settings)
+internal sealed class TokenSchedule(ServiceSettings settings)
 {
     /// <summary>A token is refreshed ahead when less than this part of its life is left…</summary>
     private const double AheadPart = 0.40;
@@ -37,7 +37,6 @@ public sealed class TokenSchedule(ServiceSettings settings)
     /// <summary>Whether an instance was not used for so long that it is only checked once a day. An install counts as a use.</summary>
     public bool IsIdle(Instance instance, DateTimeOffset now)
     {
-        ArgumentNullException.ThrowIfNull(instance);
         return settings.Tokens.IdleAfter > TimeSpan.Zero && now - (instance.LastUsedAt ?? instance.InstalledAt) > settings.Tokens.IdleAfter;
     }
 

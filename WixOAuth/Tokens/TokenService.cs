@@ -10,7 +10,7 @@ namespace WixOAuth.Tokens;
 /// Hands out access tokens: from the memory of this process, else by a refresh that all callers of an instance share. A
 /// token near its end is served while the next one is fetched in the background.
 /// </summary>
-public sealed class TokenService(
+internal sealed class TokenService(
     TokenRefresher refresher,
     InstanceTokens tokens,
     TokenMemory memory,
@@ -56,14 +56,12 @@ public sealed class TokenService(
     /// <summary>Remembers the tokens of a consent that was just saved.</summary>
     public void Remember(StoredInstance stored, AccessToken accessToken)
     {
-        ArgumentNullException.ThrowIfNull(stored);
         tokens.Remember(stored.Instance, accessToken);
     }
 
     /// <summary>Evicts the cached tokens of an instance whose removal was just saved.</summary>
     public void Forget(StoredInstance removed)
     {
-        ArgumentNullException.ThrowIfNull(removed);
         memory.Forget(removed.Instance.Id, removed.Instance.Generation);
 
         // A pending refresh may have read the row before: later callers must not join it.

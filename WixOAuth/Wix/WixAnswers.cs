@@ -4,7 +4,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Wix;
 
 /// <summary>What Wix answered to a request for tokens (wix-protocol §5 and §8).</summary>
-public abstract record TokenAnswer
+internal abstract record TokenAnswer
 {
     private TokenAnswer()
     {
@@ -38,16 +38,16 @@ public abstract record TokenAnswer
 /// <param name="ClientId">The app it belongs to.</param>
 /// <param name="InstanceId">The instance it belongs to.</param>
 /// <param name="IssuedAt">By Wix's clock.</param>
-public sealed record TokenInfo(bool? Active, string? ClientId, InstanceId? InstanceId, DateTimeOffset? IssuedAt);
+internal sealed record TokenInfo(bool? Active, string? ClientId, InstanceId? InstanceId, DateTimeOffset? IssuedAt);
 
 /// <summary>What Get App Instance tells (wix-protocol §6). What Wix left out is null.</summary>
 /// <param name="InstanceId">The instance the access token belongs to.</param>
 /// <param name="AppVersion">The installed version of the app.</param>
 /// <param name="Site">Its site.</param>
-public sealed record AppInstance(InstanceId? InstanceId, string? AppVersion, Site? Site);
+internal sealed record AppInstance(InstanceId? InstanceId, string? AppVersion, Site? Site);
 
 /// <summary>How the delivery of an event to Wix ended.</summary>
-public enum Delivery
+internal enum Delivery
 {
     /// <summary>Wix took it.</summary>
     Accepted,

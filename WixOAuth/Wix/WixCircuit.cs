@@ -12,7 +12,7 @@ namespace WixOAuth.Wix;
 /// it neither waits for the circuit nor moves it. Polly's own circuit breaker does not serve here: it needs at least
 /// two calls to open, cannot be asked before a lease is taken, and is closed by a probe that is cancelled.
 /// </remarks>
-public sealed class WixCircuit
+internal sealed class WixCircuit
 {
     /// <summary>How often one call is let through while the circuit is open.</summary>
     public static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(10);
@@ -35,10 +35,8 @@ public sealed class WixCircuit
     private int _failures;
     private long _firstFailureAt;
 
-    /// <summary>Makes a closed circuit.</summary>
     public WixCircuit(WixMetrics metrics, TimeProvider time, ILogger<WixCircuit> logger)
     {
-        ArgumentNullException.ThrowIfNull(metrics);
         (_time, _logger) = (time, logger);
         metrics.ObserveThrottling(() => IsOpen);
     }

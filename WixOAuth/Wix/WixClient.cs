@@ -14,7 +14,7 @@ namespace WixOAuth.Wix;
 /// <remarks>
 /// Redirects are never followed, since the secrets of a request would go along. A body over 256 KiB is not read.
 /// </remarks>
-public sealed class WixClient
+internal sealed class WixClient
 {
     /// <summary>The longest one attempt may take.</summary>
     public static readonly TimeSpan AttemptTimeout = TimeSpan.FromSeconds(8);
@@ -31,7 +31,6 @@ public sealed class WixClient
     private readonly TokensOptions _tokens;
     private readonly WixTransport _transport;
 
-    /// <summary>Makes a client.</summary>
     /// <param name="http">For every call but the exchange of a code.</param>
     /// <param name="exchangeHttp">
     /// For the exchange: never reuses a connection, because the handler of a reused one sends a request again on its

@@ -5,7 +5,7 @@ using WixOAuth.Telemetry;
 namespace WixOAuth.Wix;
 
 /// <summary>What is measured of calls to Wix.</summary>
-public sealed class WixMetrics
+internal sealed class WixMetrics
 {
     private const string EndpointTag = "wix.endpoint";
 
@@ -13,10 +13,8 @@ public sealed class WixMetrics
     private readonly Histogram<double> _calls;
     private Func<bool>? _isThrottled;
 
-    /// <summary>Creates the instruments.</summary>
     public WixMetrics(Instruments instruments)
     {
-        ArgumentNullException.ThrowIfNull(instruments);
         _instruments = instruments;
         _calls = instruments.Durations("wixoauth.wix.call.duration", "Requests to Wix, each attempt by itself.");
         instruments.Meter.CreateObservableGauge(

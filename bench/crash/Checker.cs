@@ -36,7 +36,7 @@ internal sealed record Findings
 }
 
 /// <summary>
-/// Replays what was seen, and tells what breaks a rule. It knows nothing of the service but design.md's protocol: rows
+/// Replays the recorded history and reports every broken rule. It uses only the documented protocol of the service: rows
 /// follow each other by their ETags, a lease is one attempt's, a generation is one set of tokens.
 /// </summary>
 internal sealed class Checker

@@ -3,7 +3,6 @@ using Azure.Storage.Queues;
 using WixOAuth.Local;
 using WixOAuth.Maintenance;
 using WixOAuth.Processes;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Load;
 

@@ -4,7 +4,6 @@ using Azure.Core.Pipeline;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Functions.Tests.Support;
-using WixOAuth.Http;
 using WixOAuth.Instances;
 using WixOAuth.Local;
 using WixOAuth.Maintenance;
@@ -57,8 +56,8 @@ internal static partial class Parts
         var table = Surroundings.NewTableName();
         var id = new InstanceId((await run.AddStaleAsync(table, 1))[0]);
         await using var services = BuildServices(run, table, _ => { });
-        var keeper = services.GetRequiredService<TokenService>();
-        await keeper.GetTokenAsync(id, TokenRequirements.Default, run.CancellationToken);
+        var tokenService = services.GetRequiredService<TokenService>();
+        await tokenService.GetTokenAsync(id, TokenRequirements.Default, run.CancellationToken);
 
         const int Calls = 200_000;
         var (nanoseconds, bytes) = (new List<double>(), 0L);
@@ -68,7 +67,7 @@ internal static partial class Parts
             var startedAt = Stopwatch.GetTimestamp();
             for (var call = 0; call < Calls; call++)
             {
-                var asking = keeper.GetTokenAsync(id, TokenRequirements.Default, CancellationToken.None);
+                var asking = tokenService.GetTokenAsync(id, TokenRequirements.Default, CancellationToken.None);
                 if (!asking.IsCompleted)
                 {
                     throw new InvalidOperationException("That was not answered from memory.");
@@ -466,7 +465,7 @@ internal static partial class Parts
         return took;
     }
 
-    /// <summary>Hours of a clock that is moved by hand: the sweep, the keeper and the store in memory, and a Wix in the process.</summary>
+    /// <summary>Hours of a clock that is moved by hand: the sweep, the token service and the store in memory, and a Wix in the process.</summary>
     private static async Task<IReadOnlyList<Measure>> MarkedAsync(LoadRun run)
     {
         const int Sites = 50;

@@ -3,7 +3,7 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Scale;
 
-public sealed partial class MemoryInstanceStore : IKeyCheckStore
+internal sealed partial class MemoryInstanceStore : IKeyCheckStore
 {
     private StoredKeyCheck? _keyCheck;
 

@@ -10,7 +10,7 @@ namespace WixOAuth.Scale;
 /// Keeps instances in memory, for the simulator and for tests: all is lost when the program ends. Safe for
 /// concurrent use.
 /// </summary>
-public sealed partial class MemoryInstanceStore(EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore, IConsumedStateStore, IOutbox
+internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore, IConsumedStateStore, IOutbox
 {
     private const string AfterAllIds = "g";
 

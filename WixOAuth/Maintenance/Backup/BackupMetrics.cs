@@ -4,14 +4,12 @@ using WixOAuth.Telemetry;
 namespace WixOAuth.Maintenance.Backup;
 
 /// <summary>What is measured of copies of the table.</summary>
-public sealed class BackupMetrics
+internal sealed class BackupMetrics
 {
     private readonly Histogram<double> _backups;
 
-    /// <summary>Creates the instruments.</summary>
     public BackupMetrics(Instruments instruments)
     {
-        ArgumentNullException.ThrowIfNull(instruments);
         _backups = instruments.Durations("wixoauth.backup.duration", "Copies of the table.");
     }
 

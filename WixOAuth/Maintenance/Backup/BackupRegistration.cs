@@ -40,7 +40,7 @@ internal static class BackupRegistration
 /// <param name="services">Where the copies come from, if they are configured.</param>
 /// <param name="monitor">Told of a finished copy.</param>
 /// <param name="logger">Told, once, that no copies are made.</param>
-public sealed class BackupTimer(IServiceProvider services, BackupMonitor monitor, ILogger<BackupTimer> logger)
+internal sealed class BackupTimer(IServiceProvider services, BackupMonitor monitor, ILogger<BackupTimer> logger)
 {
     private int _told;
 

@@ -19,7 +19,7 @@ namespace WixOAuth.Maintenance.Backup;
 /// <param name="metrics">What counts the copies.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">Told of each copy.</param>
-public sealed class BackupRun(TableClient table, BackupContainer container, BackupMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
+internal sealed class BackupRun(TableClient table, BackupContainer container, BackupMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
 {
     private const int ShardsAtOnce = 4;
     private const int WriteAtOnce = 64 * 1024;
