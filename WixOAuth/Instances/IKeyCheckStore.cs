@@ -1,4 +1,3 @@
-
 namespace WixOAuth.Instances;
 
 /// <summary>The key-check row as it was read.</summary>

@@ -1,4 +1,3 @@
-
 namespace WixOAuth.Instances;
 
 /// <summary>The status of an instance, as <c>status</c> of the contract.</summary>

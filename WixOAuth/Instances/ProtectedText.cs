@@ -1,4 +1,3 @@
-
 namespace WixOAuth.Instances;
 
 /// <summary>An encrypted text, and the id of the protection key that opens it.</summary>
