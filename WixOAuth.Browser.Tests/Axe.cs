@@ -3,7 +3,7 @@ using Microsoft.Playwright;
 namespace WixOAuth.Browser.Tests;
 
 /// <summary>Whether everybody can read and use a page, by axe-core's rules.</summary>
-public static class Axe
+internal static class Axe
 {
     private const string Violations = """
         async () => (await axe.run(document, { iframes: false, rules: { 'target-size': { enabled: true } } }))

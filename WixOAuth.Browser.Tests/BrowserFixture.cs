@@ -43,7 +43,7 @@ public sealed class BrowserFixture : IAsyncLifetime
         }
     }
 
-    /// <summary>A Chromium of its own whose owner has forbidden all cookies.</summary>
+    /// <summary>A separate Chromium whose owner has forbidden all cookies.</summary>
     public Task<IBrowserContext> LaunchWithoutCookiesAsync(string profile)
     {
         Directory.CreateDirectory(Path.Combine(profile, "Default"));

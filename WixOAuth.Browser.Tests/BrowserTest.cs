@@ -8,7 +8,7 @@ using WixOAuth.Functions.Tests.Support;
 namespace WixOAuth.Browser.Tests;
 
 /// <summary>
-/// A program, a pretend Wix and a browser of its own for each test. Whatever the test looks at, the browser's console
+/// A separate program, pretend Wix and browser for each test. Whatever the test looks at, the browser's console
 /// must have stayed empty in the end but for what the test expected, and nothing may have been asked of another machine.
 /// </summary>
 [Collection(BrowserFixture.Name)]
@@ -19,7 +19,7 @@ public abstract class BrowserTest(AzuriteFixture azurite, BrowserFixture chromiu
     private readonly List<string> _expected = [];
     private readonly List<IBrowserContext> _contexts = [];
 
-    protected TestBed Bed { get; private set; } = null!;
+    private protected TestBed Bed { get; private set; } = null!;
 
     protected IBrowserContext Browser { get; private set; } = null!;
 
@@ -38,7 +38,7 @@ public abstract class BrowserTest(AzuriteFixture azurite, BrowserFixture chromiu
 
     public async Task DisposeAsync()
     {
-        // A browser tells of its console in the order of its other answers: after one more answer nothing is outstanding.
+        // A browser reports console messages in order with its other responses: after one more response nothing is outstanding.
         foreach (var page in _contexts.SelectMany(context => context.Pages))
         {
             await page.EvaluateAsync("0");
@@ -61,7 +61,7 @@ public abstract class BrowserTest(AzuriteFixture azurite, BrowserFixture chromiu
     }
 
     /// <summary>A program as a newcomer starts it: on localhost, where cookies of http are kept.</summary>
-    protected Task<TestBed> StartAsync(Action<IServiceCollection>? overrides = null, params (string Name, string Value)[] settings)
+    private protected Task<TestBed> StartAsync(Action<IServiceCollection>? overrides = null, params (string Name, string Value)[] settings)
     {
         var url = $"http://localhost:{FreePort.Next()}";
         return TestBed.StartAsync(

@@ -13,7 +13,7 @@ namespace WixOAuth.Browser.Tests;
 public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chromium) : BrowserTest(azurite, chromium)
 {
     [SkippableFact]
-    public async Task A_page_of_an_attacker_that_opens_his_link_gets_no_site()
+    public async Task A_page_of_an_attacker_that_opens_their_link_gets_no_site()
     {
         var link = await Bed.CreateLinkAsync("attacker");
         await using var attacker = await PageOfAsync($"<script>location.href = {JsonSerializer.Serialize(link)}</script>");
@@ -94,7 +94,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
         await Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" }).ClickAsync();
         await AssertHeadingAsync(Page, "Where should Your app go?");
 
-        // Back, and pressed again.
+        // The user goes back and presses the button again.
         await Page.GoBackAsync();
         ExpectFailedLoad(400, "Bad Request", "/api/install");
         await Assertions.Expect(Page.GetByRole(AriaRole.Button)).ToBeEnabledAsync();

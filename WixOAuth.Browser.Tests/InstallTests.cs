@@ -9,7 +9,7 @@ namespace WixOAuth.Browser.Tests;
 public sealed class InstallTests(AzuriteFixture azurite, BrowserFixture chromium) : BrowserTest(azurite, chromium)
 {
     [SkippableFact]
-    public async Task From_the_site_to_the_window_that_closes()
+    public async Task An_install_runs_from_the_site_to_the_closing_window()
     {
         var site = Bed.Wix.CreateSite("Ann's Café");
 
@@ -44,7 +44,7 @@ public sealed class InstallTests(AzuriteFixture azurite, BrowserFixture chromium
     }
 
     [SkippableFact]
-    public async Task A_frame_that_is_stuck_starts_again_in_a_window_of_its_own()
+    public async Task A_stuck_frame_restarts_in_its_own_window()
     {
         var site = Bed.Wix.CreateSite("Framed");
         ExpectFailedLoad(400, "Bad Request", "/api/redirect");
@@ -109,7 +109,7 @@ public sealed class InstallTests(AzuriteFixture azurite, BrowserFixture chromium
         await atWix.Task;
         var redirect = (await redirecting).Url;
 
-        // What the reload button does while an address is loading: that address is asked for anew, the first request is dropped.
+        // What the reload button does while an address is loading: the address is requested again, the first request is aborted.
         var again = Page.WaitForRequestAsync(request => request.Url == redirect);
         var reload = Page.GotoAsync(redirect);
         await again;
@@ -122,7 +122,7 @@ public sealed class InstallTests(AzuriteFixture azurite, BrowserFixture chromium
     }
 
     [SkippableFact]
-    public async Task The_redirect_opened_again_later_says_that_the_site_is_connected()
+    public async Task Reopening_the_redirect_later_shows_that_the_site_is_connected()
     {
         var site = Bed.Wix.CreateSite("Bookmarked");
         await OpenConsentAsync(site.Name);
@@ -192,7 +192,7 @@ public sealed class InstallTests(AzuriteFixture azurite, BrowserFixture chromium
     }
 
     [SkippableFact]
-    public async Task A_browser_that_keeps_no_cookies_gets_the_page_that_explains()
+    public async Task A_browser_without_cookies_gets_a_page_that_explains()
     {
         var site = Bed.Wix.CreateSite("No cookies");
         var profile = Directory.CreateTempSubdirectory("wixoauth-profile-");

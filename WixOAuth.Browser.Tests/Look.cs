@@ -3,7 +3,7 @@ using Microsoft.Playwright;
 namespace WixOAuth.Browser.Tests;
 
 /// <summary>A way to look at a page.</summary>
-public sealed record Look(string Name, ColorScheme Scheme, int Width, int Height)
+internal sealed record Look(string Name, ColorScheme Scheme, int Width, int Height)
 {
     public static readonly Look Desk = new("light", ColorScheme.Light, 1000, 750);
     public static readonly Look Phone = new("phone", ColorScheme.Light, 390, 844);

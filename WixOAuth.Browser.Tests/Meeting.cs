@@ -1,7 +1,7 @@
 namespace WixOAuth.Browser.Tests;
 
 /// <summary>Holds everybody until all are there.</summary>
-public static class Meeting
+internal static class Meeting
 {
     public static Func<Task> Of(int count)
     {

@@ -3,7 +3,7 @@ using Microsoft.Playwright;
 namespace WixOAuth.Browser.Tests;
 
 /// <summary>What a page is made of, without what it says.</summary>
-public static class Outline
+internal static class Outline
 {
     private const string Script = """
         () => {

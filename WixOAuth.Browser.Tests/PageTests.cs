@@ -20,7 +20,7 @@ public sealed class PageTests(AzuriteFixture azurite, BrowserFixture chromium) :
     }
 
     [SkippableFact]
-    public async Task What_axe_finds_is_noticed()
+    public async Task Findings_of_axe_fail_the_check()
     {
         await Page.SetContentAsync("<p style='color:#bbb;background:#fff'>Pale<img src='data:,'></p>");
 

@@ -1,7 +1,7 @@
 namespace WixOAuth.Browser.Tests;
 
 /// <summary>Where this repository is.</summary>
-public static class Repository
+internal static class Repository
 {
     private static readonly string Root = FindRoot();
 

@@ -7,7 +7,7 @@ using WixOAuth.PretendWix;
 
 namespace WixOAuth.Browser.Tests;
 
-/// <summary>The operators' page, as somebody with a mouse, a keyboard, a phone or a grudge uses it.</summary>
+/// <summary>The operators' page, used with a mouse, a keyboard or a phone, and by an attacker.</summary>
 public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chromium) : BrowserTest(azurite, chromium)
 {
     private readonly ConcurrentQueue<IRequest> _asked = new();
@@ -96,7 +96,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
     }
 
     [SkippableFact]
-    public async Task The_sign_in_takes_a_bearer_token_as_well()
+    public async Task The_sign_in_accepts_a_bearer_token()
     {
         await Page.GotoAsync($"{Bed.Api}status");
         await Page.GetByLabel("Function key").FillAsync(TestBed.FunctionKey);
@@ -480,7 +480,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
             bed.Clock.Advance(TimeSpan.FromSeconds(70));
         }
 
-        // A rejection is final after it was repeated for two hours. Nobody asks for the last site's token, so it rests.
+        // A rejection is final after it was repeated for two hours. The last site's token is not used, so it rests.
         foreach (var minutes in Enumerable.Repeat(5, 30).Concat(Enumerable.Repeat(1, 10)))
         {
             bed.Clock.Advance(TimeSpan.FromMinutes(minutes));

@@ -17,7 +17,7 @@ internal sealed class CliEnvironment
 
     public required TimeProvider Time { get; init; }
 
-    /// <summary>Whether somebody can answer a question.</summary>
+    /// <summary>Whether the user can answer a question.</summary>
     public required bool IsInteractive { get; init; }
 
     public static CliEnvironment OfProcess() => new()

@@ -6,7 +6,6 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
-using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
 
@@ -28,7 +27,7 @@ internal sealed class Deployment : IDisposable
     private Deployment(IConfiguration configuration)
     {
         Settings = ServiceSettings.Read(configuration);
-        _services = new Lazy<ServiceProvider>(() => new ServiceCollection().AddLogging().AddSecrets(Settings).AddProtection(Settings).BuildServiceProvider());
+        _services = new Lazy<ServiceProvider>(() => new ServiceCollection().AddLogging().AddSecrets(Settings).BuildServiceProvider());
     }
 
     public ServiceSettings Settings { get; }

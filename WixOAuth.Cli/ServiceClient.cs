@@ -35,7 +35,7 @@ internal sealed class ServiceClient : IDisposable
 
     public Uri Url { get; }
 
-    /// <summary>Opens a client with the key of <c>WIXOAUTH_KEY</c>, or one that somebody types.</summary>
+    /// <summary>Opens a client with the key of <c>WIXOAUTH_KEY</c>, or one that the user types.</summary>
     /// <exception cref="BadUseException">There is no URL or no key.</exception>
     public static ServiceClient Open(CliEnvironment environment, string url, int connections)
     {

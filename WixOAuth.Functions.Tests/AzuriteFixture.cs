@@ -32,13 +32,13 @@ public sealed class AzuriteFixture : IAsyncLifetime
     }
 
     /// <summary>The settings of a table that does not exist yet.</summary>
-    public TablesOptions NewTable() => new() { ConnectionString = _azurite!.ConnectionString, Name = $"t{Guid.NewGuid():N}" };
+    internal TablesOptions NewTable() => new() { ConnectionString = _azurite!.ConnectionString, Name = $"t{Guid.NewGuid():N}" };
 
     /// <summary>The settings of a backup container that does not exist yet.</summary>
-    public BackupOptions NewContainer() => new() { ConnectionString = _azurite!.ConnectionString, Container = $"c{Guid.NewGuid():N}" };
+    internal BackupOptions NewContainer() => new() { ConnectionString = _azurite!.ConnectionString, Container = $"c{Guid.NewGuid():N}" };
 
     /// <summary>A new table, and what is needed to look at it behind the store's back.</summary>
-    public async Task<(TableStore Store, TableClient Table)> CreateAsync(HttpMessageHandler? wire = null)
+    internal async Task<(TableStore Store, TableClient Table)> CreateAsync(HttpMessageHandler? wire = null)
     {
         var options = NewTable();
         var table = TableConnection.Open(options, null);

@@ -8,6 +8,8 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 
@@ -194,12 +196,12 @@ public sealed partial class TelemetryTests : IDisposable
             await PostAsync(body);
         }
 
-        store.Before = (_, _) => throw new StorageUnavailableException();
+        store.Before = (_, _) => throw new StorageUnavailableException("The storage is down.");
         await PostAsync(removal);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         store.Before = (_, _) => gate.Task;
         var slow = core.Begin(() => PostAsync(removal));
-        await Turns.SettleAsync(() => false);
+        await SingleThreadSynchronizationContext.SettleAsync(() => false);
         core.Clock.Advance(WebhookEndpoint.LongestAnswer);
         await slow;
         gate.SetResult();
@@ -246,7 +248,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Traces_follow_a_token_from_whoever_asked_to_Wix()
+    public async Task Traces_follow_a_token_request_from_the_caller_to_Wix()
     {
         await _core.InstallAsync(Id);
         await _core.GetAsync(Id);
@@ -293,16 +295,16 @@ public sealed partial class TelemetryTests : IDisposable
         await _core.Clock.RunAsync(_core.GetAsync(Id, TokenRequirements.New));
         await InstallThroughTheFlowAsync();
         await _core.Sweep.RunAsync(None);
-        _core.Telemetry.PoisonShards(0);
+        _core.Get<MaintenanceMetrics>().PoisonShards(0);
         foreach (var outcome in Enum.GetValues<SendOutcome>())
         {
-            _core.Telemetry.SentEvent(outcome);
+            _core.Get<EventMetrics>().SentEvent(outcome);
         }
 
-        _core.Telemetry.CountedEvents("waiting", 2);
-        _core.Telemetry.CountedEvents("parked", 1);
-        _core.Telemetry.BackedUp(succeeded: true, TimeSpan.FromSeconds(1));
-        _core.Telemetry.BackedUp(succeeded: false, TimeSpan.FromSeconds(1));
+        _core.Get<EventMetrics>().CountedEvents("waiting", 2);
+        _core.Get<EventMetrics>().CountedEvents("parked", 1);
+        _core.Get<BackupMetrics>().BackedUp(succeeded: true, TimeSpan.FromSeconds(1));
+        _core.Get<BackupMetrics>().BackedUp(succeeded: false, TimeSpan.FromSeconds(1));
         await _core.Housekeeping.RunAsync(None);
         await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);

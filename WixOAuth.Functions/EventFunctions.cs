@@ -5,10 +5,10 @@ using WixOAuth.Http;
 namespace WixOAuth.Functions;
 
 /// <summary>Events to our own apps, for operators.</summary>
-public sealed class EventFunctions(EventEndpoints endpoints)
+public sealed class EventFunctions(Endpoints endpoints)
 {
     [Function(nameof(RedeliverEvents))]
     public Task<IResult> RedeliverEvents(
         [HttpTrigger(AuthorizationLevel.Function, "post", Route = "events/redeliver")] HttpRequest request, CancellationToken cancellationToken) =>
-        endpoints.RedeliverEvents(request, cancellationToken);
+        endpoints.Get<EventEndpoints>().RedeliverEvents(request, cancellationToken);
 }

@@ -5,10 +5,10 @@ using WixOAuth.Http;
 namespace WixOAuth.Functions;
 
 /// <summary>The contract, for programs that generate clients.</summary>
-public sealed class OpenApiFunctions(OpenApiEndpoint endpoint)
+public sealed class OpenApiFunctions(Endpoints endpoints)
 {
     [Function(nameof(OpenApi))]
     public Task<IResult> OpenApi(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "openapi.json")] HttpRequest request, CancellationToken cancellationToken) =>
-        endpoint.OpenApi();
+        endpoints.Get<OpenApiEndpoint>().OpenApi();
 }

@@ -19,7 +19,7 @@ internal static class RequestLogs
                 filters.Rules.Remove(rule);
             }
 
-            // A rule for a provider wins over one for all, so each provider that is named needs a rule of its own.
+            // A rule for a provider wins over one for all, so each provider that is named needs its own rule.
             foreach (var provider in filters.Rules.Select(rule => rule.ProviderName).Append(null).Distinct().ToList())
             {
                 filters.Rules.Add(new LoggerFilterRule(provider, category, LogLevel.Warning, null));

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Options;
 using OpenTelemetry;
 using OpenTelemetry.Resources;
 using WixOAuth.Secrets;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Functions;
 
@@ -26,7 +27,7 @@ internal static class TelemetryExport
     /// with the app's identity where <c>APPLICATIONINSIGHTS_AUTHENTICATION_STRING</c> says <c>Authorization=AAD</c>.
     /// </summary>
     /// <returns>What a host adds its own traces to; null where neither is set and nothing is exported.</returns>
-    /// <exception cref="OptionsValidationException">A setting is bad; named, never quoted.</exception>
+    /// <exception cref="OptionsValidationException">A setting is invalid; the message has its name, not its value.</exception>
     public static IOpenTelemetryBuilder? AddTelemetryExport(this IServiceCollection services, IConfiguration configuration)
     {
         var endpoint = Text(configuration, Endpoint);
@@ -39,9 +40,9 @@ internal static class TelemetryExport
 
         // No instrumentation of HTTP: what it would add are URLs, and every call to Wix is traced by its name.
         var telemetry = services.AddOpenTelemetry()
-            .ConfigureResource(resource => resource.AddService(Telemetry.Name).AddEnvironmentVariableDetector())
-            .WithTracing(tracing => tracing.AddSource(Telemetry.Name))
-            .WithMetrics(metrics => metrics.AddMeter(Telemetry.Name))
+            .ConfigureResource(resource => resource.AddService(Instruments.Name).AddEnvironmentVariableDetector())
+            .WithTracing(tracing => tracing.AddSource(Instruments.Name))
+            .WithMetrics(metrics => metrics.AddMeter(Instruments.Name))
             .WithLogging(configureBuilder: null, logs => logs.IncludeFormattedMessage = true);
         if (endpoint is not null)
         {

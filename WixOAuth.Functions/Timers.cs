@@ -1,25 +1,25 @@
 using Microsoft.Azure.Functions.Worker;
 using WixOAuth.Http;
-using WixOAuth.Storage;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Functions;
 
 /// <summary>Functions that run on a schedule, and what one of them hands to a queue.</summary>
-public sealed class Timers(TimerEndpoints endpoints)
+public sealed class Timers(Endpoints endpoints)
 {
     [Function(nameof(RefreshTokens))]
     public Task RefreshTokens([TimerTrigger("%RefreshSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
-        endpoints.RefreshTokens(cancellationToken);
+        endpoints.Get<TimerEndpoints>().RefreshTokens(cancellationToken);
 
     [Function(nameof(RefreshShard))]
     public Task RefreshShard([QueueTrigger(ShardMessages.Name, Connection = "Sweep")] string shard, CancellationToken cancellationToken) =>
-        endpoints.RefreshShard(shard, cancellationToken);
+        endpoints.Get<TimerEndpoints>().RefreshShard(shard, cancellationToken);
 
     [Function(nameof(Housekeeping))]
     public Task Housekeeping([TimerTrigger("%HousekeepingSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
-        endpoints.Housekeeping(cancellationToken);
+        endpoints.Get<TimerEndpoints>().Housekeeping(cancellationToken);
 
     [Function(nameof(Backup))]
     public Task Backup([TimerTrigger("%BackupSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
-        endpoints.Backup(cancellationToken);
+        endpoints.Get<TimerEndpoints>().Backup(cancellationToken);
 }

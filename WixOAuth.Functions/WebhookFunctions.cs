@@ -5,10 +5,10 @@ using WixOAuth.Http;
 namespace WixOAuth.Functions;
 
 /// <summary>Called by Wix's servers.</summary>
-public sealed class WebhookFunctions(WebhookEndpoint endpoint)
+public sealed class WebhookFunctions(Endpoints endpoints)
 {
     [Function(nameof(WixWebhook))]
     public Task<IResult> WixWebhook(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks")] HttpRequest request, CancellationToken cancellationToken) =>
-        endpoint.WixWebhook(request, cancellationToken);
+        endpoints.Get<WebhookEndpoint>().WixWebhook(request, cancellationToken);
 }

@@ -13,7 +13,7 @@ namespace WixOAuth.Local;
 /// <remarks>
 /// Data survives both, but not a kill of the child itself: Azurite saves every 5 seconds and when it ends.
 /// </remarks>
-public sealed class Azurite : IAsyncDisposable
+internal sealed class Azurite : IAsyncDisposable
 {
     // The account that every emulator of Azure Storage has. Not with the key that Microsoft publishes: with it any other
     // user of this machine could read and write the tables.
@@ -161,7 +161,7 @@ public sealed class Azurite : IAsyncDisposable
             {
                 if (line.StartsWith("listening ", StringComparison.Ordinal))
                 {
-                    // A pipe that nobody reads fills up and stops the one who writes to it.
+                    // A pipe that is not read fills up and blocks its writer.
                     _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
                     return AzuritePorts.Read(line["listening ".Length..]);
                 }

@@ -60,7 +60,7 @@ internal sealed class DataFolder(string path)
         }
     }
 
-    /// <summary>Writes a file anew: whoever reads it, or finds it after a kill, has the old text or the new one.</summary>
+    /// <summary>Replaces a file: a reader, or a start after a kill, finds the old text or the new one.</summary>
     /// <exception cref="StartFailedException">The folder cannot be written.</exception>
     public void Replace(string name, string text)
     {
@@ -99,7 +99,7 @@ internal sealed class DataFolder(string path)
         }
     }
 
-    // Under a name of its own until it is whole: a program that is killed here leaves no half of it.
+    // Under another name until it is complete: a program that is killed here leaves no partial file.
     private static void WriteWhole(string file, string text, bool overwrite)
     {
         var unfinished = $"{file}.{Guid.NewGuid():N}";

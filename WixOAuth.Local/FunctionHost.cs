@@ -6,7 +6,7 @@ using Microsoft.Azure.Functions.Worker;
 namespace WixOAuth.Local;
 
 /// <summary>
-/// Answers requests as the Functions host and its worker would: routes, keys, and what becomes of a function that throws.
+/// Answers requests as the Functions host and its worker would: routes, keys, and functions that throw.
 /// </summary>
 internal sealed partial class FunctionHost(FunctionMap map, TimerService timers, FunctionKeys keys, ILogger<FunctionHost> logger)
 {
@@ -32,7 +32,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
         mapped.WithMetadata(endpoint);
     }
 
-    // By its route, which holds nothing of whoever asks: a path may, and a query string does.
+    // By its route, which holds no data of the caller: a path may, and a query string does.
     private async Task TraceAsync(HttpContext context)
     {
         try
@@ -60,7 +60,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
         var response = context.Response;
         SetHeaders(response);
 
-        // Routing answers a known route's wrong method with an endpoint of its own, a 405; the Functions host says 404.
+        // Routing answers a known route's wrong method with its own endpoint, a 405; the Functions host says 404.
         if (context.GetEndpoint()?.Metadata.GetMetadata<FunctionEndpoint>() is not { } endpoint)
         {
             response.StatusCode = StatusCodes.Status404NotFound;
@@ -79,7 +79,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
-            // Nobody is there to be answered.
+            // The caller has disconnected.
         }
         catch (Exception exception)
         {

@@ -8,12 +8,12 @@ namespace WixOAuth.Local;
 /// The addresses to serve on. They are looked at before anything is started: the Redirect URL and the pretend Wix need
 /// the port, and a port in use should be said at once.
 /// </summary>
-/// <param name="Urls">What Kestrel is told.</param>
+/// <param name="Urls">The URLs for Kestrel.</param>
 /// <param name="BaseUrl">Where a browser on this machine finds the first of them, without a slash at the end.</param>
 internal sealed record ListenAddresses(IReadOnlyList<string> Urls, string BaseUrl)
 {
     /// <summary>Reads addresses such as <c>http://localhost:7071</c>, separated by semicolons; port 0 becomes a free one.</summary>
-    /// <exception cref="StartFailedException">An address is none, or is in use.</exception>
+    /// <exception cref="StartFailedException">An address is invalid or in use.</exception>
     public static ListenAddresses Find(string urls)
     {
         var found = urls.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(FindOne).ToList();

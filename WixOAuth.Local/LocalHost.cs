@@ -6,7 +6,7 @@ using WixOAuth.Functions;
 namespace WixOAuth.Local;
 
 /// <summary>The functions on Kestrel, with what they need around them.</summary>
-public sealed class LocalHost : IRunningProgram
+internal sealed class LocalHost : IRunningProgram
 {
     private static readonly TimeSpan s_stopsWithin = TimeSpan.FromSeconds(5);
 
@@ -119,7 +119,7 @@ public sealed class LocalHost : IRunningProgram
         }
     }
 
-    // From an empty builder: it reads no settings of its own, watches no file, and starts as fast as ASP.NET Core can.
+    // From an empty builder: it reads no other settings, watches no file, and starts as fast as ASP.NET Core can.
     private static WebApplication Build(LocalSettings settings, ListenAddresses addresses, FunctionMap map, Action<IServiceCollection> add)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions

@@ -128,7 +128,7 @@ internal sealed class LocalServices : IAsyncDisposable
         {
             _pretendAppSecret = settings.Text("Wix__AppSecret") ?? folder.KeepSecret("app-secret", NewSecret);
 
-            // The pretend Wix plays the receiver of events too, unless there is one.
+            // The pretend Wix also acts as the receiver of events, unless one is configured.
             _eventsSecret = settings.Text("Events__Url") is null ? settings.Text("Events__Secret") ?? folder.KeepSecret("events-secret", NewEventsSecret) : null;
             _wix = await PretendWixServer.StartAsync(
                 new PretendWixOptions
@@ -184,7 +184,7 @@ internal sealed class LocalServices : IAsyncDisposable
         }
     }
 
-    // Where the wixoauth command finds what was started here: nobody else knows the ports.
+    // Where the wixoauth command finds what was started here: the ports are known only here.
     private void LeaveSettings(LocalSettings settings, DataFolder folder)
     {
         if (_azurite is null)

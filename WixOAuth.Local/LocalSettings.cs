@@ -7,7 +7,7 @@ namespace WixOAuth.Local;
 /// The settings as they were given: the command line wins over the environment, that over local.settings.json. What
 /// was not given is filled in when the program starts what it stands for.
 /// </summary>
-public sealed class LocalSettings
+internal sealed class LocalSettings
 {
     private static readonly Dictionary<string, string?> s_defaults = new()
     {
@@ -22,7 +22,7 @@ public sealed class LocalSettings
         ["Logging:LogLevel:Azure"] = "Warning",
         ["Logging:LogLevel:Polly"] = "Warning",
 
-        // It logs a failed start with its stack trace; the program prints a line of its own instead.
+        // It logs a failed start with its stack trace; the program prints its own line instead.
         ["Logging:LogLevel:Microsoft.Extensions.Hosting.Internal.Host"] = "Critical",
     };
 
@@ -41,13 +41,13 @@ public sealed class LocalSettings
     internal SettingsFile? File { get; }
 
     /// <summary>
-    /// Whether no real Wix is given. A vault means the real one: its app secret could not be had from there for a
+    /// Whether no real Wix is given. A vault means the real one: its app secret could not be read there for a
     /// pretend one.
     /// </summary>
     internal bool UsesPretendWix => Text("Wix__ApiUrl") is null && Text("Wix__AppId") is null && Text("KeyVault__VaultUri") is null;
 
     /// <summary>
-    /// Where keys and data are kept. A real Wix has a folder of its own: it must never be asked for the sites of the
+    /// Where keys and data are kept. A real Wix has a separate folder: it must never be asked for the sites of the
     /// pretend one. A folder that an earlier version has used for a real Wix alone stays in use.
     /// </summary>
     internal DataFolder DataFolder => new(DataFolderIn(Root));

@@ -45,7 +45,7 @@ internal sealed class PretendWixAlone : IRunningProgram
     public IReadOnlyList<string> StartLines { get; }
 
     /// <summary>Starts it for functions at the addresses in the settings.</summary>
-    /// <exception cref="StartFailedException">An address of a real Wix is given, an address is none or in use, or the data folder is.</exception>
+    /// <exception cref="StartFailedException">An address of a real Wix is given, an address is invalid or in use, or the data folder is in use.</exception>
     public static async Task<PretendWixAlone> StartAsync(LocalSettings settings, CancellationToken cancellationToken)
     {
         var prefix = LocalSettings.ReadRoutePrefix(Path.Combine(AppContext.BaseDirectory, "host.json"));

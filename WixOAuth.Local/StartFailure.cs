@@ -3,26 +3,7 @@ using Microsoft.Extensions.Options;
 namespace WixOAuth.Local;
 
 /// <summary>The program cannot start for a reason that its user can mend. The message is one line and holds no secret.</summary>
-public sealed class StartFailedException : Exception
-{
-    /// <summary>Raised without a known reason.</summary>
-    public StartFailedException()
-        : this("WixOAuth.Local could not start.")
-    {
-    }
-
-    /// <summary>Raised for <paramref name="message"/>.</summary>
-    public StartFailedException(string message)
-        : base(message)
-    {
-    }
-
-    /// <summary>Raised for <paramref name="innerException"/>.</summary>
-    public StartFailedException(string message, Exception innerException)
-        : base(message, innerException)
-    {
-    }
-}
+internal sealed class StartFailedException(string message, Exception? innerException = null) : Exception(message, innerException);
 
 /// <summary>Tells what its user can mend from what is a fault of the program.</summary>
 internal static class StartFailure

@@ -25,7 +25,7 @@ internal sealed partial class TimerService : IHostedService, IDisposable
     private Task _underWay = Task.CompletedTask;
 
     /// <summary>Reads the schedules.</summary>
-    /// <exception cref="OptionsValidationException">A schedule is none.</exception>
+    /// <exception cref="OptionsValidationException">A schedule is invalid.</exception>
     public TimerService(FunctionMap map, IConfiguration configuration, IServiceScopeFactory scopes, TimeProvider time, ILogger<TimerService> logger)
     {
         (_scopes, _time, _logger) = (scopes, time, logger);

@@ -4,13 +4,13 @@ using System.Text.Json.Nodes;
 namespace WixOAuth.PretendWix;
 
 /// <summary>Control over HTTP, for curl and for programs that run elsewhere.</summary>
-internal sealed class ControlEndpoints(PretendWixServer server, Ledger ledger, PretendWixControl control)
+internal sealed class ControlEndpoints(PretendWixServer server, WixState wix, PretendWixControl control)
 {
     public void Map(WebApplication app)
     {
         var group = app.MapGroup("/_control");
         group.MapGet("", () => Json(State()));
-        group.MapGet("/instances/{instanceId:guid}", (Guid instanceId) => ledger.TryGetSite(instanceId, out var site)
+        group.MapGet("/instances/{instanceId:guid}", (Guid instanceId) => wix.TryGetSite(instanceId, out var site)
             ? Json(new { site = site.Snapshot(), counts = site.Counts() })
             : Problem(StatusCodes.Status404NotFound, "No such instance."));
         Post(group, "", Patch);
@@ -124,8 +124,8 @@ internal sealed class ControlEndpoints(PretendWixServer server, Ledger ledger, P
         control.Switches,
         Faults = control.Faults.ToDictionary(pair => pair.Key, pair => new { pair.Value.Fault, pair.Value.Left }),
         control.Counts,
-        ledger.SiteCount,
-        Sites = ledger.NamedSites.Take(100).Select(site => site.Snapshot()),
+        wix.SiteCount,
+        Sites = wix.NamedSites.Take(100).Select(site => site.Snapshot()),
         Calls = control.Calls.TakeLast(50),
         Webhooks = server.Deliveries.TakeLast(50).Select(delivery => new
         {

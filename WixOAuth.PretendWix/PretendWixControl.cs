@@ -21,7 +21,7 @@ public sealed record PretendWixCall(
 /// <param name="Succeeded">By endpoint: those that were answered with 200 in full.</param>
 /// <param name="Grants">By <c>grant_type</c>.</param>
 /// <param name="MaxConcurrencyPerInstance">The most calls for tokens that any one instance ever had under way at once.</param>
-/// <param name="Elsewhere">How often a redirect was followed that nobody should follow.</param>
+/// <param name="Elsewhere">How often a redirect was followed that must not be followed.</param>
 public sealed record PretendWixCounts(
     IReadOnlyDictionary<string, long> Calls,
     IReadOnlyDictionary<string, long> Succeeded,
@@ -53,7 +53,7 @@ public sealed class PretendWixControl
     private readonly ConcurrentDictionary<string, byte> _secrets = new(StringComparer.Ordinal);
     private byte[][] _appSecrets;
     private PretendWixSwitches _switches = new();
-    private Ledger? _ledger;
+    private WixState? _wix;
     private long _lastCall;
     private long _elsewhere;
     private int _secretCount;
@@ -102,13 +102,13 @@ public sealed class PretendWixControl
         ByName(PretendWixEndpoints.Names, _calls),
         ByName(PretendWixEndpoints.Names, _succeeded),
         ByName(Grants, _grants),
-        Ledger.AllSites.Select(site => site.MaxInFlight).DefaultIfEmpty().Max(),
+        WixState.AllSites.Select(site => site.MaxInFlight).DefaultIfEmpty().Max(),
         Interlocked.Read(ref _elsewhere));
 
-    internal Ledger Ledger
+    internal WixState WixState
     {
-        get => _ledger ?? throw new InvalidOperationException("Not started.");
-        set => _ledger = value;
+        get => _wix ?? throw new InvalidOperationException("Not started.");
+        set => _wix = value;
     }
 
     internal IReadOnlyDictionary<string, ArmedFault> Faults =>
@@ -119,7 +119,7 @@ public sealed class PretendWixControl
 
     /// <summary>How often it was called about one instance.</summary>
     /// <param name="instanceId">The instance.</param>
-    public PretendWixInstanceCounts CountsOf(Guid instanceId) => Ledger.GetSite(instanceId).Counts();
+    public PretendWixInstanceCounts CountsOf(Guid instanceId) => WixState.GetSite(instanceId).Counts();
 
     /// <summary>Makes an endpoint go wrong, in place of any fault it had.</summary>
     /// <param name="endpoint">One of <see cref="PretendWixEndpoints"/>.</param>
@@ -158,11 +158,11 @@ public sealed class PretendWixControl
         Volatile.Write(ref _appSecrets, [_firstSecret]);
     }
 
-    /// <summary>Rejects an instance's refresh tokens, until its owner consents anew or this is taken back.</summary>
+    /// <summary>Rejects an instance's refresh tokens, until its owner consents again or this is undone.</summary>
     /// <param name="instanceId">The instance.</param>
     /// <param name="rejected">Whether they are rejected.</param>
     public void RejectRefreshToken(Guid instanceId, bool rejected = true) =>
-        Ledger.RejectRefreshToken(Ledger.GetSite(instanceId), rejected);
+        WixState.RejectRefreshToken(WixState.GetSite(instanceId), rejected);
 
     /// <summary>Back to the first state: switches, faults, gates, app secret, counts and records. Sites and their installs stay.</summary>
     public void Reset()
@@ -179,7 +179,7 @@ public sealed class PretendWixControl
         _secrets.Clear();
         Volatile.Write(ref _secretCount, 0);
         Interlocked.Exchange(ref _elsewhere, 0);
-        foreach (var site in Ledger.AllSites)
+        foreach (var site in WixState.AllSites)
         {
             site.ResetCounts();
         }

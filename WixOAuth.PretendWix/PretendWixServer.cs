@@ -6,13 +6,13 @@ using WixOAuth.PretendWix.Pages;
 namespace WixOAuth.PretendWix;
 
 /// <summary>
-/// A pretend Wix on a Kestrel of its own: the pages of an install, the API behind them, webhooks, and a hand to make it
+/// A pretend Wix on its own Kestrel: the pages of an install, the API behind them, webhooks, and a hand to make it
 /// misbehave. It is written from wix-protocol.md alone and shares no code with the service, so that it is a second opinion.
 /// </summary>
 public sealed class PretendWixServer : IAsyncDisposable
 {
     private readonly WebApplication _app;
-    private readonly Ledger _ledger;
+    private readonly WixState _wix;
     private readonly Webhooks _webhooks;
     private readonly ReceivedEvents? _events;
     private readonly CancellationTokenSource _stopping = new();
@@ -28,9 +28,9 @@ public sealed class PretendWixServer : IAsyncDisposable
 
         var logger = options.LoggerFactory.CreateLogger("WixOAuth.PretendWix");
         Control = new(options);
-        _ledger = new(options, Control);
-        Control.Ledger = _ledger;
-        _webhooks = new(_ledger, options, Control, logger);
+        _wix = new(options, Control);
+        Control.WixState = _wix;
+        _webhooks = new(_wix, options, Control, logger);
 
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore();
@@ -48,17 +48,17 @@ public sealed class PretendWixServer : IAsyncDisposable
 
         _app = builder.Build();
         _app.UseRouting();
-        new WixApi(_ledger, options, Control, logger, _stopping.Token).Map(_app);
-        new SitePages(this, _ledger, options, new Lately(this, _ledger, Control)).Map(_app);
-        new InstallerPages(this, _ledger, options, Control).Map(_app);
-        new TroublePages(this, _ledger, Control).Map(_app);
+        new WixApi(_wix, options, Control, new ApiCalls(_wix, Control, logger, _stopping.Token)).Map(_app);
+        new SitePages(this, _wix, options, new Lately(this, _wix, Control)).Map(_app);
+        new InstallerPages(this, _wix, options, Control).Map(_app);
+        new TroublePages(this, _wix, Control).Map(_app);
         if (options.EventsSecret is { } secret)
         {
             _events = new ReceivedEvents(secret, options.TimeProvider);
-            new EventPages(_events, _ledger, Control).Map(_app);
+            new EventPages(_events, _wix, Control).Map(_app);
         }
 
-        new ControlEndpoints(this, _ledger, Control).Map(_app);
+        new ControlEndpoints(this, _wix, Control).Map(_app);
         _app.UseEndpoints(static _ => { });
     }
 
@@ -108,13 +108,13 @@ public sealed class PretendWixServer : IAsyncDisposable
     public IReadOnlyList<PretendWixDelivery> Deliveries => _webhooks.Deliveries;
 
     /// <summary>All sites that were not seeded.</summary>
-    public IReadOnlyList<PretendSite> Sites => [.. _ledger.NamedSites.Select(site => site.Snapshot())];
+    public IReadOnlyList<PretendSite> Sites => [.. _wix.NamedSites.Select(site => site.Snapshot())];
 
     /// <summary>Starts one.</summary>
     /// <param name="options">What it is started with.</param>
     /// <param name="cancellationToken">Ends the start.</param>
     /// <exception cref="IOException">The port is in use, or the state file cannot be written.</exception>
-    /// <exception cref="InvalidDataException">The state file is none.</exception>
+    /// <exception cref="InvalidDataException">The state file is invalid.</exception>
     public static async Task<PretendWixServer> StartAsync(PretendWixOptions options, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -155,49 +155,49 @@ public sealed class PretendWixServer : IAsyncDisposable
 
     /// <summary>Makes a site whose owner has not added the app.</summary>
     /// <param name="name">Its name.</param>
-    public PretendSite CreateSite(string name) => _ledger.AddSite(name).Snapshot();
+    public PretendSite CreateSite(string name) => _wix.AddSite(name).Snapshot();
 
     /// <summary>The site of an instance, seeded ones included.</summary>
     /// <param name="instanceId">The instance.</param>
-    public PretendSite GetSite(Guid instanceId) => _ledger.GetSite(instanceId).Snapshot();
+    public PretendSite GetSite(Guid instanceId) => _wix.GetSite(instanceId).Snapshot();
 
     /// <summary>Makes a site and lets its owner consent, without a browser. Sends <c>AppInstalled</c> as a browser's consent does.</summary>
     /// <param name="siteName">The site's name.</param>
-    public PretendInstall CreateInstall(string siteName) => Consent(_ledger.AddSite(siteName).InstanceId);
+    public PretendInstall CreateInstall(string siteName) => Consent(_wix.AddSite(siteName).InstanceId);
 
     /// <summary>An owner's consent without a browser: an install, a reinstall or an upgrade (wix-protocol §9).</summary>
     /// <param name="instanceId">The instance.</param>
     public PretendInstall Consent(Guid instanceId)
     {
-        var site = _ledger.GetSite(instanceId);
-        var token = _ledger.IssueInstallToken(site);
+        var site = _wix.GetSite(instanceId);
+        var token = _wix.IssueInstallToken(site);
         return new(site.InstanceId, site.SiteId, token, Agree(site));
     }
 
     /// <summary>A fresh code for an instance.</summary>
     /// <param name="instanceId">The instance.</param>
-    public string IssueCode(Guid instanceId) => _ledger.IssueCode(_ledger.GetSite(instanceId));
+    public string IssueCode(Guid instanceId) => _wix.IssueCode(_wix.GetSite(instanceId));
 
     /// <summary>The token that the App URL would be opened with (wix-protocol §2).</summary>
     /// <param name="instanceId">The instance.</param>
-    public string IssueAppUrlToken(Guid instanceId) => _ledger.IssueInstallToken(_ledger.GetSite(instanceId));
+    public string IssueAppUrlToken(Guid instanceId) => _wix.IssueInstallToken(_wix.GetSite(instanceId));
 
     /// <summary>An access token, as if just refreshed.</summary>
     /// <param name="instanceId">The instance.</param>
     public string IssueAccessToken(Guid instanceId) =>
-        _ledger.IssueAccessToken(_ledger.GetSite(instanceId), Control.Switches.AccessTokenLifetime);
+        _wix.IssueAccessToken(_wix.GetSite(instanceId), Control.Switches.AccessTokenLifetime);
 
     /// <summary>The newest refresh token of an instance; a clone's, which has none, is never accepted.</summary>
     /// <param name="instanceId">The instance.</param>
-    public string GetRefreshToken(Guid instanceId) => _ledger.WriteRefreshToken(_ledger.GetSite(instanceId));
+    public string GetRefreshToken(Guid instanceId) => _wix.WriteRefreshToken(_wix.GetSite(instanceId));
 
     /// <summary>The owner removes the app; sends <c>AppRemoved</c>.</summary>
     /// <param name="instanceId">The instance.</param>
     /// <returns>Whether it was installed.</returns>
     public bool Remove(Guid instanceId)
     {
-        var site = _ledger.GetSite(instanceId);
-        var removed = _ledger.Remove(site);
+        var site = _wix.GetSite(instanceId);
+        var removed = _wix.Remove(site);
         if (removed)
         {
             Announce("AppRemoved", site);
@@ -210,8 +210,8 @@ public sealed class PretendWixServer : IAsyncDisposable
     /// <param name="instanceId">The instance to clone.</param>
     public PretendSite Clone(Guid instanceId)
     {
-        var origin = _ledger.GetSite(instanceId);
-        var clone = _ledger.AddSite($"Copy of {origin.Name}", origin.InstanceId);
+        var origin = _wix.GetSite(instanceId);
+        var clone = _wix.AddSite($"Copy of {origin.Name}", origin.InstanceId);
         Announce("AppInstalled", clone);
         return clone.Snapshot();
     }
@@ -222,15 +222,15 @@ public sealed class PretendWixServer : IAsyncDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, 1_000_000);
-        return _ledger.Seed(count);
+        return _wix.Seed(count);
     }
 
     /// <summary>A signed webhook that is not posted.</summary>
-    /// <param name="eventType"><c>AppInstalled</c>, <c>AppRemoved</c>, or one that nobody knows.</param>
+    /// <param name="eventType"><c>AppInstalled</c>, <c>AppRemoved</c>, or an unknown one.</param>
     /// <param name="instanceId">The instance it is about.</param>
     /// <param name="issuedAt">Its <c>iat</c>; now by default.</param>
     public string SignWebhook(string eventType, Guid instanceId, DateTimeOffset? issuedAt = null) =>
-        _webhooks.Sign(eventType, _ledger.GetSite(instanceId), issuedAt);
+        _webhooks.Sign(eventType, _wix.GetSite(instanceId), issuedAt);
 
     /// <summary>Posts a delivered webhook once more, word for word, in the background.</summary>
     /// <param name="number">The delivery's number.</param>
@@ -252,12 +252,12 @@ public sealed class PretendWixServer : IAsyncDisposable
     /// <summary>The owner agrees; answers the code.</summary>
     internal string Agree(Site site)
     {
-        if (_ledger.Consent(site) != PretendSiteStatus.Installed)
+        if (_wix.Consent(site) != PretendSiteStatus.Installed)
         {
             Announce("AppInstalled", site);
         }
 
-        return _ledger.IssueCode(site);
+        return _wix.IssueCode(site);
     }
 
     private void Announce(string eventType, Site site)
@@ -278,7 +278,7 @@ public sealed class PretendWixServer : IAsyncDisposable
         return isLoopback ? new UriBuilder(bound) { Host = "localhost" }.Uri : bound;
     }
 
-    /// <summary>Whoever started this server ends it: it leaves the process's signals alone.</summary>
+    /// <summary>This server is stopped by its owner: it ignores the process's signals.</summary>
     private sealed class OwnedLifetime : IHostLifetime
     {
         public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;

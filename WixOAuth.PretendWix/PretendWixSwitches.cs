@@ -62,7 +62,7 @@ public sealed record PretendWixSwitches
     /// <summary>How many characters an access token has, give or take two; up to 8,000.</summary>
     public int AccessTokenLength { get; init; } = 1_000;
 
-    /// <summary>Whether an access token carries an <c>exp</c> of its own.</summary>
+    /// <summary>Whether an access token contains an <c>exp</c>.</summary>
     public bool AccessTokenHasExp { get; init; } = true;
 
     /// <summary>Whether <c>/oauth/access</c> answers <c>expires_in</c>, which is not documented (wix-protocol §5).</summary>

@@ -8,7 +8,7 @@ namespace WixOAuth.PretendWix;
 /// <summary>An event that was posted to the receiver that plays the part of the user's own app.</summary>
 /// <param name="At">When it arrived, by the server's clock.</param>
 /// <param name="Id">The header <c>webhook-id</c>; the same in every delivery of an event.</param>
-/// <param name="Type">The CloudEvents <c>type</c>; null where the body is none.</param>
+/// <param name="Type">The CloudEvents <c>type</c>; null where the body is not a CloudEvent.</param>
 /// <param name="InstanceId">The CloudEvents <c>subject</c>; null where it is no instance id.</param>
 /// <param name="Problem">Why the signature was not verified; null when it was.</param>
 /// <param name="IsRepeated">Whether an event with the same id was taken before.</param>

@@ -18,7 +18,7 @@ public sealed record PretendWixDelivery(
     int Number, string EventType, Guid InstanceId, string Jwt, DateTimeOffset At, int? Status, string? Problem, TimeSpan Took);
 
 /// <summary>Signs webhooks and posts them one after the other (wix-protocol §10).</summary>
-internal sealed class Webhooks(Ledger ledger, PretendWixOptions options, PretendWixControl control, ILogger logger) : IDisposable
+internal sealed class Webhooks(WixState wix, PretendWixOptions options, PretendWixControl control, ILogger logger) : IDisposable
 {
     private const int RememberedDeliveries = 1_000;
     private static readonly TimeSpan _life = TimeSpan.FromDays(41);
@@ -46,7 +46,7 @@ internal sealed class Webhooks(Ledger ledger, PretendWixOptions options, Pretend
         }
     }
 
-    public string PublicKeyPem => ledger.WebhookKey.ExportSubjectPublicKeyInfoPem();
+    public string PublicKeyPem => wix.WebhookKey.ExportSubjectPublicKeyInfoPem();
 
     /// <summary>Ends when nothing is under way.</summary>
     public Task SettledAsync(CancellationToken cancellationToken)
@@ -85,7 +85,7 @@ internal sealed class Webhooks(Ledger ledger, PretendWixOptions options, Pretend
             ["exp"] = (issued + _life).ToUnixTimeSeconds(),
         };
         var signed = $"{Base64Url("""{"kid":"pR3t3nDw","alg":"RS256"}""")}.{Base64Url(claims.ToJsonString(PretendWixJson.Options))}";
-        var key = ledger.WebhookKey;
+        var key = wix.WebhookKey;
         lock (key)
         {
             var signature = key.SignData(Encoding.UTF8.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);

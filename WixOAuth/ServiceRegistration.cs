@@ -10,19 +10,20 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
+using WixOAuth.Telemetry;
 using WixOAuth.Tokens;
-using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth;
 
-/// <summary>What a host calls to have the whole service.</summary>
+/// <summary>Registers the whole service.</summary>
 public static class ServiceRegistration
 {
     private const string WixHttp = "Wix";
@@ -41,73 +42,116 @@ public static class ServiceRegistration
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(settings);
         services.AddMetrics();
-        services.AddSingleton<Telemetry>();
+        services.AddSingleton<Instruments>();
         services.AddSecrets(settings);
-        services.AddProtection(settings);
         services.AddStorage(settings);
         services.AddBackup(settings);
         services.AddShardMessages(settings);
         services.AddWixClient();
 
+        // Stopped in reverse order: background work is waited for after everything that starts it.
         services.AddSingleton<BackgroundWork>();
         services.AddHostedService(provider => provider.GetRequiredService<BackgroundWork>());
+        services.AddTokens();
+        services.AddInstall();
+        services.AddMaintenance();
+        services.AddEvents(settings);
+        services.AddLifecycle(settings);
+        services.AddEndpoints();
+        services.AddHostedService<HistorySaver>();
+        services.AddHostedService<WarmUp>();
+        return services;
+    }
 
-        services.AddSingleton<InstanceWriter>();
+    /// <summary>Registers the app secret, the protection keys and what encrypts with them. The host adds logging.</summary>
+    /// <exception cref="ArgumentException">The settings have neither a vault nor the secrets themselves; their problems say so.</exception>
+    internal static IServiceCollection AddSecrets(this IServiceCollection services, ServiceSettings settings)
+    {
+        services.AddKeyVault(settings.KeyVault.VaultUri);
+        services.AddSecret(
+            settings.Wix.AppSecret is { } appSecret ? new AppSecretVersion("configured", appSecret) : null,
+            provider => provider.GetRequiredService<VaultReader>().SourceOf(settings.Wix.AppSecretName, AppSecretVersion.Parse));
+        return services.AddProtection(settings.Tokens.ProtectionKey, settings.Tokens.ProtectionKeyName);
+    }
+
+    private static void AddTokens(this IServiceCollection services)
+    {
+        services.AddSingleton<TokenMetrics>();
         services.AddSingleton<TokenMemory>();
         services.AddSingleton<TokenSchedule>();
-        services.AddSingleton<AppSecretLedger>();
-        services.AddSingleton<AppSecretProbe>();
+        services.AddSingleton<TokenGrants>();
         services.AddSingleton<InstanceTokens>();
-        services.AddSingleton<TokenCommitter>();
-        services.AddSingleton<FailureRecorder>();
-        services.AddSingleton<FalseRejections>();
         services.AddSingleton<RefreshLeases>();
         services.AddSingleton<RefreshAttempts>();
-        services.AddSingleton<TokenRefresher>();
+        services.AddSingleton<TokenCommitter>();
+        services.AddSingleton<FailureRecorder>();
+        services.AddSingleton<AppSecretLedger>();
+        services.AddSingleton<AppSecretProbe>();
+        services.AddSingleton<FalseRejections>();
         services.AddSingleton<LastUsedTracker>();
-        services.AddSingleton<TokenGrants>();
+        services.AddSingleton<RefreshHistory>();
+        services.AddSingleton<TokenRefresher>();
         services.AddSingleton<TokenService>();
-        services.AddSingleton<InstanceLife>();
+    }
+
+    private static void AddInstall(this IServiceCollection services)
+    {
+        services.AddSingleton<InstallMetrics>();
+        services.AddSingleton<InstallStateService>();
+        services.AddSingleton<InstallLinkService>();
+        services.AddSingleton<InstallStart>();
+        services.AddSingleton<ExchangeLimiter>();
+        services.AddSingleton<RepeatedRedirects>();
+        services.AddSingleton<InstanceConfirmation>();
+        services.AddSingleton<ConsentSaver>();
+        services.AddSingleton<SetupCompleter>();
+        services.AddSingleton<SiteDescriber>();
+        services.AddSingleton<InstallFlow>();
+        services.AddSingleton<ImportProof>();
+        services.AddSingleton<InstanceImport>();
+    }
+
+    private static void AddMaintenance(this IServiceCollection services)
+    {
+        services.AddSingleton<MaintenanceMetrics>();
+        services.AddSingleton<DueInstanceRefresher>();
+        services.AddSingleton<SweepStateRecorder>();
         services.AddSingleton<RefreshSweep>();
+        services.AddSingleton<ConsumedStateCleanup>();
         services.AddSingleton<Housekeeping>();
         services.AddSingleton<TokenReencryption>();
         services.AddSingleton<ProtectionKeyCheck>();
         services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
         services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
-        services.AddSingleton<InstallStateService>();
-        services.AddSingleton<InstallLinkService>();
-        services.AddSingleton<InstallStart>();
-        services.AddSingleton<ExchangeLimiter>();
-        services.AddSingleton<ConsumedStateCleanup>();
-        services.AddSingleton<SiteDescriber>();
-        services.AddSingleton<SetupCompleter>();
-        services.AddSingleton<InstanceConfirmation>();
-        services.AddSingleton<InstallFlow>();
-        services.AddSingleton<ImportProof>();
-        services.AddSingleton<InstanceImport>();
-        services.AddSingleton<ImportEndpoint>();
+    }
 
-        services.AddEvents(settings);
-        services.AddWebhookKeys(settings);
+    private static void AddLifecycle(this IServiceCollection services, ServiceSettings settings)
+    {
+        services.AddSingleton<InstanceLifecycle>();
+        services.AddSingleton<WebhookMetrics>();
         services.AddSingleton<WebhookReader>();
-        services.AddSingleton<WebhookEndpoint>();
+        services.AddSecret(
+            settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
+            provider => provider.GetRequiredService<VaultReader>()
+                .SourceOf(settings.Wix.WebhookPublicKeyName!, WebhookKeys.Parse, whenMissing: new WebhookKeys([])));
+    }
+
+    private static void AddEndpoints(this IServiceCollection services)
+    {
+        services.AddSingleton(provider => new Endpoints(provider));
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
         services.AddSingleton<CustomerEndpoints>();
-        services.AddSingleton<ServiceTroubles>();
-        services.AddSingleton<HealthChecks>();
-        services.AddSingleton<HealthEndpoint>();
-        services.AddSingleton<OpenApiEndpoint>();
-        services.AddSingleton<InstanceOverview>();
-        services.AddSingleton<RefreshHistory>();
-        services.AddSingleton<SweepStateRecorder>();
-        services.AddSingleton<StatusEndpoint>();
+        services.AddSingleton<ImportEndpoint>();
+        services.AddSingleton<WebhookEndpoint>();
         services.AddSingleton<EventEndpoints>();
+        services.AddSingleton<StatusEndpoint>();
+        services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<HealthChecks>();
+        services.AddSingleton<ServiceTroubles>();
+        services.AddSingleton<OpenApiEndpoint>();
         services.AddSingleton<TimerEndpoints>();
-        services.AddHostedService<HistorySaver>();
-        services.AddHostedService<WarmUp>();
-        return services;
     }
 
     private static void AddStorage(this IServiceCollection services, ServiceSettings settings)
@@ -126,6 +170,8 @@ public static class ServiceRegistration
         services.AddSingleton<ISweepStateStore>(provider => provider.GetRequiredService<TableSweepRecords>());
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableSweepRecords>());
         services.AddSingleton<IKeyCheckStore, TableKeyCheck>();
+        services.AddSingleton<InstanceWriter>();
+        services.AddSingleton<InstanceOverview>();
         services.AddHostedService<StorageInitializer>();
     }
 
@@ -145,11 +191,6 @@ public static class ServiceRegistration
         services.AddSingleton<ShardMessages>();
     }
 
-    private static void AddWebhookKeys(this IServiceCollection services, ServiceSettings settings) => services.AddSecret(
-        settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
-        provider => provider.GetRequiredService<VaultReader>()
-            .SourceOf(settings.Wix.WebhookPublicKeyName!, WebhookKeys.Parse, whenMissing: new WebhookKeys([])));
-
     private static void AddWixClient(this IServiceCollection services)
     {
         services.AddHttpClient(WixHttp)
@@ -162,6 +203,7 @@ public static class ServiceRegistration
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
             .ConfigureHttpClient(Configure)
             .RemoveAllLoggers();
+        services.AddSingleton<WixMetrics>();
         services.AddSingleton<WixCircuit>();
         services.AddSingleton(provider =>
         {
@@ -171,7 +213,7 @@ public static class ServiceRegistration
                 clients.CreateClient(WixExchangeHttp),
                 provider.GetRequiredService<WixCircuit>(),
                 provider.GetRequiredService<ServiceSettings>(),
-                provider.GetRequiredService<Telemetry>(),
+                provider.GetRequiredService<WixMetrics>(),
                 provider.GetRequiredService<TimeProvider>(),
                 provider.GetRequiredService<ILogger<WixClient>>());
         });

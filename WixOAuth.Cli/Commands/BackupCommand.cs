@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Cli.Output;
 using WixOAuth.Maintenance.Backup;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Cli.Commands;
 
@@ -35,9 +36,9 @@ internal static class BackupCommand
     private static async Task<int> RunAsync(CliEnvironment environment, string? settings, Results results, CancellationToken cancellationToken)
     {
         using var deployment = Deployment.Read(environment, settings, "Tables", "Backup");
-        await using var services = new ServiceCollection().AddMetrics().AddSingleton<Telemetry>().BuildServiceProvider();
+        await using var services = new ServiceCollection().AddMetrics().AddSingleton<Instruments>().AddSingleton<BackupMetrics>().BuildServiceProvider();
         var run = new BackupRun(
-            deployment.OpenTable(), deployment.OpenCopies(), services.GetRequiredService<Telemetry>(), environment.Time, NullLogger<BackupRun>.Instance);
+            deployment.OpenTable(), deployment.OpenCopies(), services.GetRequiredService<BackupMetrics>(), environment.Time, NullLogger<BackupRun>.Instance);
         var (name, manifest) = await ProgressDisplay.RunAsync(environment, "Copying", total: 0, meter => run.RunAsync(meter, cancellationToken));
         results.Write(
             string.Create(CultureInfo.InvariantCulture, $"{name}: {manifest.Instances:N0} sites in {manifest.Rows:N0} rows"),

@@ -50,7 +50,7 @@ internal static class DoctorCommand
         await foreach (var finding in findings)
         {
             failed += finding.Verdict == Verdict.Failed ? 1 : 0;
-            results.Write(finding.ToString(), new { finding.Check, Verdict = Words.Of(finding.Verdict), finding.Message });
+            results.Write(finding.ToString(), new { finding.Check, Verdict = SnakeCaseEnum.Of(finding.Verdict), finding.Message });
         }
 
         return failed == 0 ? ExitCode.Ok : ExitCode.Failed;

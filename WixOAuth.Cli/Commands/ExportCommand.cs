@@ -63,7 +63,7 @@ internal static class ExportCommand
         }
     }
 
-    /// <summary>False when the site has no refresh token that can be opened; the rest of it is written all the same.</summary>
+    /// <summary>False when the site has no refresh token that can be opened; the rest of it is written anyway.</summary>
     private static async Task<bool> WriteAsync(Deployment deployment, Stream file, Instance instance, CancellationToken cancellationToken)
     {
         var token = instance.RefreshToken is { } text

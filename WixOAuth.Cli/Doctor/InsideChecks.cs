@@ -2,11 +2,11 @@ using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
-using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Cli.Doctor;

@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.WebUtilities;
 
 namespace WixOAuth.Cli.Doctor;
 
-/// <summary>What anybody can see of a deployment: none of it spends or stores anything.</summary>
+/// <summary>Checks of what is public of a deployment: none of them spends or stores anything.</summary>
 internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : IDisposable
 {
     /// <summary>The length of a code that has to pass (wix-protocol §4).</summary>

@@ -9,7 +9,7 @@ namespace WixOAuth.Cli.Import;
 /// <summary>Reads sites from a CSV or NDJSON file, line by line: what it needs of memory does not grow with the file.</summary>
 internal sealed class ImportFile : IDisposable
 {
-    // No line of ours is longer; a quote that is never closed would take the whole file for one field.
+    // No valid line is longer; an unclosed quote would make the whole file one field.
     private const int LongestRecord = 1024 * 1024;
 
     private readonly FileStream _stream;
@@ -22,7 +22,7 @@ internal sealed class ImportFile : IDisposable
     /// <summary>How many bytes are read.</summary>
     public long Position => _stream.Position;
 
-    /// <summary>Columns that say nothing of a site, known as soon as the first site is read.</summary>
+    /// <summary>Columns that are not used, known as soon as the first site is read.</summary>
     public IReadOnlyList<string> IgnoredColumns { get; private set; } = [];
 
     /// <exception cref="BadUseException">There is no such file.</exception>

@@ -4,7 +4,7 @@ using System.Text;
 namespace WixOAuth.Cli.Import;
 
 /// <summary>
-/// What an import has done, beside its file: one line for each site, written as soon as the service has answered, so that
+/// The results of an import, in a file beside the imported one: one line for each site, written as soon as the service has answered, so that
 /// an import that was killed goes on where it was. It holds no token.
 /// </summary>
 internal sealed class ImportJournal : IDisposable
@@ -19,7 +19,7 @@ internal sealed class ImportJournal : IDisposable
     /// <summary>The outcome of each line that an earlier run has imported.</summary>
     public IReadOnlyDictionary<long, string> Done { get; }
 
-    /// <summary>Opens the journal of a file and a service; one of another file or service is begun anew, which does no harm.</summary>
+    /// <summary>Opens the journal of a file and a service; one of another file or service is started again, which does no harm.</summary>
     /// <exception cref="CommandFailedException">Another import of this file is running.</exception>
     public static ImportJournal Open(string file, string hash, Uri url)
     {

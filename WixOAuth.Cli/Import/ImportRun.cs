@@ -77,7 +77,7 @@ internal sealed class ImportRun(ServiceClient service, int concurrency, bool rev
         return null;
     }
 
-    // A pause that the service asks for holds all senders: the others would only be told the same.
+    // A Retry-After pauses all senders: the others would only get the same response.
     private async Task<ImportAnswer> SendAsync(ImportSite site, CancellationToken cancellationToken)
     {
         for (var tries = 1; ; tries++)

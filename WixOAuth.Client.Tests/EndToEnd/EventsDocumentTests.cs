@@ -21,7 +21,7 @@ public sealed partial class EventsDocumentTests
             using System.IO;
             using System.Threading.Tasks;
             using Microsoft.AspNetCore.Http;
-            using StandardWebhooks;
+            {{snippet.Groups["usings"].Value}}
 
             public static class Snippet
             {
@@ -49,6 +49,6 @@ public sealed partial class EventsDocumentTests
         return request;
     }
 
-    [GeneratedRegex("```csharp\n(?<code>.*?)```", RegexOptions.Singleline)]
+    [GeneratedRegex("```csharp\n(?<usings>(?:using [^\n]*\n)+)\n(?<code>.*?)```", RegexOptions.Singleline)]
     private static partial Regex Snippet();
 }

@@ -17,8 +17,7 @@ public sealed partial class ReadmeTests(LocalProgram program)
         var assembly = await Compiler.CompileAsync($$"""
             using System;
             using System.Threading.Tasks;
-            using Microsoft.Extensions.DependencyInjection;
-            using WixOAuth.Client;
+            {{snippet.Groups["usings"].Value}}
 
             public static class Snippet
             {
@@ -45,6 +44,6 @@ public sealed partial class ReadmeTests(LocalProgram program)
 
     private static MethodInfo Method(Assembly assembly, string name) => assembly.GetType("Snippet")!.GetMethod(name)!;
 
-    [GeneratedRegex("## Asking for a token\n.*?```csharp\n(?<register>.*?)// Wherever[^\n]*\n(?<ask>.*?)```", RegexOptions.Singleline)]
+    [GeneratedRegex("## Asking for a token\n.*?```csharp\n(?<usings>(?:using [^\n]*\n)+)\n(?<register>.*?)// Wherever[^\n]*\n(?<ask>.*?)```", RegexOptions.Singleline)]
     private static partial Regex Snippet();
 }

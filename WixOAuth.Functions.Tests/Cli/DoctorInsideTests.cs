@@ -44,7 +44,7 @@ public sealed class DoctorInsideTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task The_key_check_tells_a_wrong_key_before_any_site_is_installed()
+    public async Task The_key_check_finds_a_wrong_key_before_any_site_is_installed()
     {
         await using var bed = await StartAsync();
         Assert.True(await bed.Host.Services.GetRequiredService<IKeyCheck>().IsPassedAsync(CancellationToken.None));
@@ -65,7 +65,7 @@ public sealed class DoctorInsideTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task A_copy_is_asked_for_when_there_is_none_or_the_last_is_too_old()
+    public async Task A_backup_is_overdue_when_there_is_none_or_the_last_is_too_old()
     {
         await using var bed = await StartAsync();
         var container = new BlobContainerClient(bed.Settings["Backup__ConnectionString"], bed.Settings["Backup__Container"]);
@@ -82,7 +82,7 @@ public sealed class DoctorInsideTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task The_webhook_key_and_the_receiver_of_events_are_looked_at()
+    public async Task The_webhook_key_and_the_event_receiver_are_checked()
     {
         await using var bed = await StartAsync();
         AssertSays("warning webhook key: none is set, *: put the app's public key from Wix's dashboard into Wix__WebhookPublicKey", await RunAsync(bed));

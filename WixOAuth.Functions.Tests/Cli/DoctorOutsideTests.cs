@@ -35,13 +35,13 @@ public sealed class DoctorOutsideTests
         Assert.Equal(["https", "App URL", "HEAD", "Redirect URL", "long codes", "health", "clock"], run.Out.TrimEnd().Split('\n').Select(line => line[8..].Split(':')[0]));
         Assert.DoesNotContain("FAILED", run.Out, StringComparison.Ordinal);
 
-        // The address of the test is http on this machine.
+        // The test uses http on the loopback address.
         Assert.Single(run.Out.Split('\n'), line => line.StartsWith("warning", StringComparison.Ordinal));
     }
 
     [Theory]
     [MemberData(nameof(Troubles))]
-    public async Task A_trouble_is_one_line_that_says_what_to_do(string trouble, string line)
+    public async Task A_failure_is_one_line_that_says_what_to_do(string trouble, string line)
     {
         var run = await RunAsync(trouble);
 
@@ -60,7 +60,7 @@ public sealed class DoctorOutsideTests
     }
 
     [Fact]
-    public async Task Plain_http_in_the_open_is_refused()
+    public async Task Plain_http_to_a_public_address_is_refused()
     {
         var run = await CliRun.RunAsync(new Dictionary<string, string?>(), "doctor", "--outside", "--url", "http://wixoauth.invalid", "--json");
 

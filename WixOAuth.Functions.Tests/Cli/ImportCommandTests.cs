@@ -191,6 +191,7 @@ public sealed class ImportCommandTests(AzuriteFixture azurite) : IDisposable
             var until = Used(bed) + Random.Shared.Next(2, sites / 12);
             while (!killed.HasExited && Used(bed) < until)
             {
+                // Another process: its progress can only be polled.
                 await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System);
             }
 

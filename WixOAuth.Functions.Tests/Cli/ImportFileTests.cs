@@ -60,7 +60,7 @@ public sealed class ImportFileTests : IDisposable
     }
 
     [Fact]
-    public async Task A_journal_that_was_cut_off_by_a_kill_goes_on_after_its_last_whole_line()
+    public async Task A_journal_cut_off_by_a_kill_continues_after_its_last_complete_line()
     {
         var file = Path.Combine(_folder.Path, "sites.csv");
         var url = new Uri("http://localhost:7071");

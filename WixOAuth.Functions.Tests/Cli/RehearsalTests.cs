@@ -91,7 +91,7 @@ public sealed class RehearsalTests(AzuriteFixture azurite) : IDisposable
     }
 
     [Fact]
-    public async Task Doctor_finds_what_is_well_and_what_is_not()
+    public async Task Doctor_reports_what_works_and_what_does_not()
     {
         var copies = azurite.NewContainer();
         await using var bed = await TestBed.StartAsync(

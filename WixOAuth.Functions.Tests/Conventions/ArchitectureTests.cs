@@ -6,7 +6,7 @@ using WixOAuth.Local;
 
 namespace WixOAuth.Functions.Tests.Conventions;
 
-/// <summary>Who may know whom, and what nobody of the core may do: read from the compiled code.</summary>
+/// <summary>Which parts may depend on which, and what the core must not call: read from the compiled code.</summary>
 public sealed class ArchitectureTests
 {
     private static readonly Assembly s_core = typeof(ServiceRegistration).Assembly;
@@ -35,24 +35,24 @@ public sealed class ArchitectureTests
     [Theory]
     [InlineData("WixOAuth.Wix", "WixOAuth.Storage")]
     [InlineData("WixOAuth.Storage", "WixOAuth.Wix")]
-    [InlineData("WixOAuth.Wix", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Webhooks", "WixOAuth.Pages")]
-    [InlineData("WixOAuth.Storage", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Webhooks", "WixOAuth.Pages")]
-    [InlineData("WixOAuth.Secrets", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Instances", "WixOAuth.Protection", "WixOAuth.Tokens", "WixOAuth.Webhooks", "WixOAuth.Pages", "WixOAuth.Storage")]
-    [InlineData("WixOAuth.Protection", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Webhooks", "WixOAuth.Pages", "WixOAuth.Storage", "WixOAuth.Maintenance")]
+    [InlineData("WixOAuth.Wix", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Lifecycle", "WixOAuth.Pages")]
+    [InlineData("WixOAuth.Storage", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Lifecycle", "WixOAuth.Pages")]
+    [InlineData("WixOAuth.Secrets", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Instances", "WixOAuth.Protection", "WixOAuth.Tokens", "WixOAuth.Lifecycle", "WixOAuth.Pages", "WixOAuth.Storage")]
+    [InlineData("WixOAuth.Protection", "WixOAuth.Http", "WixOAuth.Install", "WixOAuth.Tokens", "WixOAuth.Lifecycle", "WixOAuth.Pages", "WixOAuth.Storage", "WixOAuth.Maintenance")]
     [InlineData("WixOAuth.Install", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
     [InlineData("WixOAuth.Tokens", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
     [InlineData("WixOAuth.Instances", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
-    [InlineData("WixOAuth.Webhooks", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
-    public void One_part_of_the_core_does_not_know_another(string part, params string[] others)
+    [InlineData("WixOAuth.Lifecycle", "WixOAuth.Http", "WixOAuth.Storage", "Azure.Data.Tables", "Microsoft.AspNetCore.Http")]
+    public void Parts_of_the_core_do_not_depend_on_parts_above_them(string part, params string[] others)
     {
         var types = Types.InAssembly(s_core).That().ResideInNamespace(part);
         Assert.NotEmpty(types.GetTypes());
         AssertKnowsNone(types, others);
     }
 
-    // That the rules above can fail.
+    // Shows that the rules above can fail.
     [Fact]
-    public void An_arrow_that_is_there_is_found()
+    public void An_existing_dependency_is_found()
     {
         Assert.False(Types.InAssembly(s_core).That().ResideInNamespace("WixOAuth.Install").ShouldNot().HaveDependencyOn("WixOAuth.Wix").GetResult().IsSuccessful);
         Assert.False(Types.InAssembly(typeof(LocalHost).Assembly).ShouldNot().HaveDependencyOn("Microsoft.Azure.Functions").GetResult().IsSuccessful);
@@ -65,7 +65,7 @@ public sealed class ArchitectureTests
         Assert.Empty(CallsIn(s_core, s_blocking));
         Assert.Empty(CallsIn(s_core, ["System.Console::", "System.Environment::Exit", "System.Environment::FailFast"]));
 
-        // That all this is found where it is.
+        // Shows that the checks above can fail.
         Assert.NotEmpty(CallsIn(typeof(LocalHost).Assembly, ["System.Console::"]));
         Assert.Contains(CallsIn(typeof(ArchitectureTests).Assembly, ["System.Environment::get_TickCount64"]), call => call.Contains(nameof(Sample), StringComparison.Ordinal));
         Assert.Contains(CallsIn(typeof(ArchitectureTests).Assembly, ["System.Threading.Tasks.ValueTask`1::get_Result"]), call => call.Contains(nameof(Sample), StringComparison.Ordinal));
@@ -89,7 +89,7 @@ public sealed class ArchitectureTests
         [
             .. from type in module.GetTypes()
 
-               // Measuring the coverage adds a type of its own to what it measures.
+               // Coverage measurement adds its own type to the assembly.
                where !type.FullName.StartsWith("Coverlet.", StringComparison.Ordinal)
                from method in type.Methods
                where method.HasBody

@@ -9,7 +9,7 @@ namespace WixOAuth.Functions.Tests.Conventions;
 /// <summary>Each line of BannedSymbols.txt names something that there is, and the compiler refuses it.</summary>
 public sealed partial class BannedSymbolsTests
 {
-    /// <summary>What each line bans, as somebody would write it.</summary>
+    /// <summary>A line of code that uses each banned symbol.</summary>
     private static readonly Dictionary<string, string> s_uses = new()
     {
         ["P:System.DateTime.Now"] = "_ = System.DateTime.Now;",

@@ -20,13 +20,13 @@ public sealed class DocumentationTests
     {
         var members = s_core.GetExportedTypes().SelectMany(type => DocumentedMembers(type).Append(NameOf(type))).Distinct().ToList();
 
-        Assert.InRange(members.Count, 300, 5_000);
+        Assert.InRange(members.Count, 3, 100);
         Assert.DoesNotContain(members, member => !IsDocumented(member));
     }
 
-    // That the test above can fail.
+    // Shows that the test above can fail.
     [Fact]
-    public void A_member_that_is_not_documented_is_found()
+    public void An_undocumented_member_is_found()
     {
         Assert.False(IsDocumented("M:WixOAuth.Install.InstallFlow.Nothing"));
         Assert.Contains("P:WixOAuth.Instances.Instance.Generation", DocumentedMembers(typeof(Instance)));
@@ -35,10 +35,10 @@ public sealed class DocumentationTests
     }
 
     [Fact]
-    public void Nobody_has_switched_the_compilers_own_check_off() =>
+    public void The_compilers_own_check_is_on() =>
         Assert.DoesNotContain("1591", Repository.Read("WixOAuth", "WixOAuth.csproj") + Repository.Read("Directory.Build.props") + Repository.Read(".editorconfig"), StringComparison.Ordinal);
 
-    // Methods by their name: which overload is meant does not matter here.
+    // Methods by name: overloads are not distinguished.
     private static IEnumerable<string> DocumentedMembers(Type type) => type
         .GetMembers(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)
         .Where(member => !member.IsDefined(typeof(CompilerGeneratedAttribute)) && !member.Name.StartsWith('<') && !type.IsSubclassOf(typeof(Delegate)))

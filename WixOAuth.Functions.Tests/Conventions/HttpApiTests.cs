@@ -64,7 +64,7 @@ public sealed partial class HttpApiTests
 
         AssertSame(Repository.Table(Document, "## Errors").Select(row => $"{row[0]} {row[1]}"), made.Distinct());
 
-        // Nobody else makes one.
+        // Nothing else makes one.
         Assert.Equal(
             ["Problems.cs"],
             Repository.Sources("WixOAuth").Where(file => File.ReadAllText(file).Contains("new ProblemAnswer(", StringComparison.Ordinal)).Select(Path.GetFileName));
@@ -76,19 +76,19 @@ public sealed partial class HttpApiTests
         List<string> made = [];
         foreach (var problem in Enum.GetValues<InstallProblem>())
         {
-            made.Add($"{await StatusOfPageAsync(problem)} {Words.Of(problem)}");
+            made.Add($"{await StatusOfPageAsync(problem)} {SnakeCaseEnum.Of(problem)}");
         }
 
         AssertSame(Repository.Table(Document, "## Pages").Select(row => $"{row[0]} {row[1]}"), made);
     }
 
     [Fact]
-    public void Words_of_a_fixed_set_are_all_named()
+    public void All_values_of_a_fixed_set_are_named()
     {
         var text = Repository.Read("docs", "http-api.md");
-        var words = Enum.GetValues<InstanceStatus>().Select(Words.Of)
-            .Concat(Enum.GetValues<Grant>().Select(Words.Of))
-            .Concat(Enum.GetValues<TokenError>().Select(Words.Of))
+        var words = Enum.GetValues<InstanceStatus>().Select(SnakeCaseEnum.Of)
+            .Concat(Enum.GetValues<Grant>().Select(SnakeCaseEnum.Of))
+            .Concat(Enum.GetValues<TokenError>().Select(SnakeCaseEnum.Of))
             .Concat(Enum.GetNames<SetupCompletion>());
         Assert.All(words, word => Assert.Contains($"`{word}`", text, StringComparison.Ordinal));
     }
@@ -112,7 +112,7 @@ public sealed partial class HttpApiTests
 
     private static string Default(object[] options, string setting)
     {
-        // "Sweep", and the one that the Functions host reads, have no section and no default.
+        // "Sweep" and the setting that the Functions host reads have neither a section nor a default.
         if (setting.Split("__") is not [var section, var name])
         {
             return "";

@@ -7,7 +7,7 @@ public sealed partial class LogTests
 {
     /// <summary>Alerts and runbooks find a message by its event id.</summary>
     [Fact]
-    public void Each_message_of_the_core_has_an_event_id_of_its_own()
+    public void Each_log_message_of_the_core_has_its_own_event_id()
     {
         var ids = Repository.Sources("WixOAuth")
             .SelectMany(file => EventId().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value))

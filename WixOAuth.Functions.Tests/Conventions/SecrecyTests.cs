@@ -25,7 +25,7 @@ public sealed class SecrecyTests
     private static readonly string[] s_secretNames =
         ["AccessToken", "RefreshToken", "Token", "Code", "State", "Start", "Secret", "Key", "Value", "Password", "Cookie", "Cookies", "ConnectionString"];
 
-    /// <summary>What is named like a secret and is none.</summary>
+    /// <summary>Members that are named like a secret and are not one.</summary>
     private static readonly (Type Type, string Name)[] s_harmless = [(typeof(ProblemBody), nameof(ProblemBody.Code))];
 
     /// <summary>What is a secret by what it holds, not by its name.</summary>
@@ -38,10 +38,10 @@ public sealed class SecrecyTests
 
     [Theory]
     [MemberData(nameof(Printing))]
-    public void What_prints_itself_prints_no_secret(Type type) => AssertSilent(Fill(type, depth: 0).ToString()!);
+    public void ToString_prints_no_secret(Type type) => AssertSilent(Fill(type, depth: 0).ToString()!);
 
     [Fact]
-    public void All_that_holds_a_secret_is_among_them()
+    public void The_list_contains_every_type_that_holds_a_secret()
     {
         Type[] known =
         [

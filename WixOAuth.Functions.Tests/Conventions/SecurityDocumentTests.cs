@@ -36,7 +36,7 @@ public sealed partial class SecurityDocumentTests
         }
     }
 
-    [GeneratedRegex(@"\[(?:Skippable)?(?:Fact|Theory)[^\]]*\](?:\s*\[[^\n]*)*\s*public [\w<> ]+ (\w+)\(")]
+    [GeneratedRegex(@"\[(?:Skippable)?(?:Fact|Theory)[^\]]*\](?:\s*\[[^\n]*)*\s*(?:public|internal) [\w<> ]+ (\w+)\(")]
     private static partial Regex Tests();
 
     [GeneratedRegex(@"`(\w+Tests\.\w+)`")]

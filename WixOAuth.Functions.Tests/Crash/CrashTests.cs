@@ -14,7 +14,7 @@ public sealed class CrashTests
     private static readonly TimeSpan s_hang = TimeSpan.FromMinutes(5);
 
     [Fact]
-    public async Task A_kill_at_any_step_loses_nothing_and_leaves_nobody_waiting()
+    public async Task A_kill_at_any_step_loses_nothing_and_blocks_no_caller()
     {
         using var patience = new CancellationTokenSource(s_hang, TimeProvider.System);
         var report = await CrashRun.RunAsync(
@@ -42,7 +42,7 @@ public sealed class CrashTests
         Assert.Empty(report.Findings.Violations);
         Assert.All(report.Steps, step => Assert.Equal(step.Rounds, step.Kills));
 
-        // That there was something to lose.
+        // Shows that there was something to lose.
         Assert.NotEqual(0, report.Findings.LeftLeases);
         Assert.NotEqual(0, report.Findings.UnsavedTokens);
         Assert.Contains(report.History.Asks, ask => ask.Status == 200);

@@ -4,7 +4,7 @@ using System.Text.Json;
 using Azure.Data.Tables;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Functions.Tests.Support;
-using WixOAuth.Tokens;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -149,7 +149,7 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task A_tombstone_of_an_earlier_version_loses_what_it_should_not_have_kept(bool byForgettingAgain)
+    public async Task A_tombstone_of_an_earlier_version_is_erased(bool byForgettingAgain)
     {
         var id = await _bed.InstallForAsync("acme", "Ann's Café");
         await EndAsync(id, isForgotten: true);
@@ -179,7 +179,7 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
 
     private async Task<HttpResponseMessage> RemoveAsync(Guid id)
     {
-        await _bed.Host.Services.GetRequiredService<WixOAuth.Instances.InstanceLife>()
+        await _bed.Host.Services.GetRequiredService<WixOAuth.Lifecycle.InstanceLifecycle>()
             .RemovedAsync(new WixOAuth.Instances.InstanceId(id), _bed.Clock.GetUtcNow().AddMinutes(1), CancellationToken.None);
         return new HttpResponseMessage(HttpStatusCode.OK);
     }

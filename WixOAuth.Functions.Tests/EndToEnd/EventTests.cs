@@ -27,7 +27,7 @@ public sealed class EventTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_life_of_an_installation_is_told_in_order_at_once()
+    public async Task Events_of_an_installation_are_delivered_in_order_at_once()
     {
         var id = await _bed.InstallAsync();
         await _receiver.WaitForAsync(1);

@@ -4,7 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
-using WixOAuth.Tokens;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -21,7 +21,7 @@ public sealed class FloodTests(AzuriteFixture azurite)
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(8);
 
     [Fact]
-    public async Task A_flood_of_made_up_codes_costs_a_bounded_number_of_calls_rows_and_log_lines_and_installs_go_on()
+    public async Task A_flood_of_invented_codes_costs_bounded_calls_rows_and_log_lines_and_installs_continue()
     {
         await using var bed = await TestBed.StartAsync(azurite);
         LogLevel[] levels = [LogLevel.Information, LogLevel.Warning, LogLevel.Error];

@@ -257,7 +257,7 @@ public sealed class GetTokenTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Health_tells_that_all_is_well()
+    public async Task Health_is_healthy_when_everything_works()
     {
         using var health = await _bed.CallAsync(HttpMethod.Get, "health", key: null);
 

@@ -71,7 +71,7 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(HostileValues))]
-    public async Task A_hostile_App_URL_token_goes_on_encoded_or_gets_a_page(string name, string? value)
+    public async Task A_hostile_App_URL_token_is_passed_on_encoded_or_gets_a_page(string name, string? value)
     {
         using var response = await _browser.GetAsync(new Uri($"{_bed.Api}install?token={Encode(name, value!)}"));
 
@@ -354,7 +354,7 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData(BodyForm.Gzip)]
     [InlineData(BodyForm.Deflate)]
     [InlineData(BodyForm.Brotli)]
-    public async Task A_body_in_a_form_that_nobody_asked_for_is_read(BodyForm form)
+    public async Task A_body_in_an_unexpected_encoding_is_read(BodyForm form)
     {
         _bed.Wix.Control.Switches = _bed.Wix.Control.Switches with { BodyForm = form };
 
@@ -381,7 +381,7 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Where_Wix_contradicts_itself_about_the_instance_nothing_is_saved()
+    public async Task Nothing_is_saved_where_Wix_contradicts_itself_about_the_instance()
     {
         _bed.Wix.Control.Fail(
             PretendWixEndpoints.Instance, new PretendWixFault { Status = 200, Body = $$$"""{"instance":{"instanceId":"{{{Guid.NewGuid()}}}"}}""" });
@@ -393,7 +393,7 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_instance_that_nobody_confirms_is_not_saved()
+    public async Task An_unconfirmed_instance_is_not_saved()
     {
         _bed.Wix.Control.Fail(PretendWixEndpoints.TokenInfo, new PretendWixFault { Status = 500 });
         _bed.Wix.Control.Fail(PretendWixEndpoints.Instance, new PretendWixFault { Status = 500 });
@@ -405,7 +405,7 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task With_the_storage_away_the_code_is_not_spent()
+    public async Task A_code_is_not_spent_while_the_storage_is_down()
     {
         var redirect = await _bed.WalkToRedirectAsync(_browser, _site.InstanceId);
         await using var other = await TestBed.StartAsync(

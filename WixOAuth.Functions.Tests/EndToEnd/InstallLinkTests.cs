@@ -69,7 +69,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal("Zoë & Søns 😀", await CustomerOfAsync(site.InstanceId));
     }
 
-    // The attack: somebody's page opens the attacker's link in a visitor's browser.
+    // The attack: a page of the attacker opens the attacker's link in a visitor's browser.
     [Fact]
     public async Task A_link_that_was_only_opened_gives_no_site_away()
     {
@@ -166,7 +166,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Whoever_presses_twice_can_go_on_in_the_same_browser()
+    public async Task Pressing_the_button_twice_continues_in_the_same_browser()
     {
         var link = await _bed.CreateLinkAsync("acme");
         var page = await (await _browser.GetAsync(link)).Content.ReadAsStringAsync();

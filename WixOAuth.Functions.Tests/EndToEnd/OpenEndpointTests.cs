@@ -164,7 +164,7 @@ public sealed class OpenEndpointTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Where_token_info_and_Get_App_Instance_contradict_each_other_nothing_is_saved()
+    public async Task Nothing_is_saved_where_token_info_and_Get_App_Instance_disagree()
     {
         _bed.Wix.Control.Fail(PretendWixEndpoints.Instance, new PretendWixFault { Status = 200, Body = $$$"""{"instance":{"instanceId":"{{{Guid.NewGuid()}}}"}}""" });
         var id = _bed.Wix.CreateSite("One").InstanceId;

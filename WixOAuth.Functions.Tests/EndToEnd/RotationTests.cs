@@ -95,7 +95,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
         {
             await load.PassAsync(minutes: 5);
 
-            // One that nobody asks for, and no sweep gets to.
+            // One that is not used, and that no sweep reaches.
             sites = [.. load.Sites, await _bed.InstallAsync("Idle")];
             var newKey = _vault.Add(KeyName, NewKey());
             await load.PassAsync(minutes: 20);
@@ -104,7 +104,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
             await HousekeepAsync();
             await load.RoundAsync();
             var report = _bed.Logs.Everything;
-            Assert.Contains($"Protection key {newKey} is the newest: {sites.Count} instances need it only", report, StringComparison.Ordinal);
+            Assert.Contains($"Protection key {newKey} is the newest: {sites.Count} instances need only it", report, StringComparison.Ordinal);
             Assert.DoesNotContain("leave it enabled", report, StringComparison.Ordinal);
 
             _vault.Disable(KeyName, _oldKey);
@@ -196,7 +196,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
             return new Load(bed, sites, key);
         }
 
-        /// <summary>Lets time pass, and in each minute of it every caller ask for every site.</summary>
+        /// <summary>Lets time pass; in each minute every caller asks for every site.</summary>
         public async Task PassAsync(int minutes)
         {
             for (var minute = 0; minute < minutes; minute++)
@@ -206,7 +206,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
             }
         }
 
-        /// <summary>Ends when every caller has asked for every site since now, and nobody was refused.</summary>
+        /// <summary>Ends when every caller has asked for every site since now, and no caller was refused.</summary>
         public async Task RoundAsync()
         {
             var before = _rounds.Select((_, number) => Volatile.Read(ref _rounds[number])).ToList();

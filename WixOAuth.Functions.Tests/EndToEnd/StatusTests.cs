@@ -107,7 +107,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task It_tells_while_Wix_throttles_this_process()
+    public async Task The_state_shows_while_Wix_throttles_this_process()
     {
         var ids = new[] { await _bed.InstallAsync(), await _bed.InstallAsync() };
         Assert.DoesNotContain("wix-throttled", await PageAsync("status/view"), StringComparison.Ordinal);
@@ -299,7 +299,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_search_that_has_not_come_to_the_end_says_so_and_goes_on()
+    public async Task An_incomplete_search_says_so_and_can_be_continued()
     {
         var store = new MemoryInstanceStore();
         foreach (var (id, name) in Enumerable.Range(0, 5_000).Select(number => (new Guid(number, 0, 1, new byte[8]), "Hay")).Append((Guid.AllBitsSet, "Needle")))
@@ -338,7 +338,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Whoever_has_changed_something_has_all_counted_anew()
+    public async Task A_change_by_the_operator_recounts_everything()
     {
         var id = await _bed.InstallAsync();
         Assert.Contains("<b>1</b>active<", await PageAsync("status/view"), StringComparison.Ordinal);
@@ -354,7 +354,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("?status=Failing")]
     [InlineData("?cursor=forged")]
     [InlineData("?search=a&search=b")]
-    public async Task What_the_page_did_not_make_is_refused(string query) =>
+    public async Task Parameters_that_the_page_did_not_make_are_refused(string query) =>
         await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"status/view{query}"), 400, "invalid_request");
 
     [Fact]
@@ -377,7 +377,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     [Theory]
     [InlineData("ByApp", true)]
     [InlineData("Never", false)]
-    public async Task An_app_that_never_tells_of_set_ups_is_not_offered_to(string mode, bool isOffered)
+    public async Task An_app_that_never_sends_set_up_events_is_not_offered_the_button(string mode, bool isOffered)
     {
         await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Wix__SetupCompletion", mode));
         await bed.InstallAsync();

@@ -16,8 +16,8 @@ using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
-/// <summary>The whole program over real HTTP, with the pretend Wix and a table of its own in the real Azurite.</summary>
-public sealed class TestBed : IAsyncDisposable
+/// <summary>The whole program over real HTTP, with the pretend Wix and a separate table in the real Azurite.</summary>
+internal sealed class TestBed : IAsyncDisposable
 {
     public const string AppId = "1a1b1c1d-2222-4333-8444-555555555555";
     public const string AppSecret = "the-app-secret-of-the-tests";
@@ -118,7 +118,7 @@ public sealed class TestBed : IAsyncDisposable
         await StartHostAsync();
     }
 
-    /// <summary>Puts the program into a process of its own, which can be killed; <see cref="StartHostAsync"/> puts it back.</summary>
+    /// <summary>Puts the program into a separate process, which can be killed; <see cref="StartHostAsync"/> puts it back.</summary>
     public async Task<Process> MoveToProcessAsync()
     {
         await Host.DisposeAsync();
@@ -275,7 +275,7 @@ public sealed class TestBed : IAsyncDisposable
 
         await Wix.DisposeAsync();
 
-        // Nobody else does, and it hears what the Azure SDK says to every test that comes after.
+        // Nothing else disposes it, and it would receive the Azure SDK's events of every later test.
         Logs.Dispose();
     }
 

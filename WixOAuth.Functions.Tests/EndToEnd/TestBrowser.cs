@@ -7,7 +7,7 @@ namespace WixOAuth.Functions.Tests.EndToEnd;
 /// A browser of one person: it keeps cookies as Chromium does on localhost (where Secure ones are kept without TLS) and
 /// follows nothing by itself, so that a test sees each answer.
 /// </summary>
-public sealed class TestBrowser : IDisposable
+internal sealed class TestBrowser : IDisposable
 {
     private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false })
     {
@@ -81,7 +81,7 @@ public sealed class TestBrowser : IDisposable
         return await browser.GetAsync(new Uri(response.RequestMessage!.RequestUri!, response.Headers.Location));
     }
 
-    /// <summary>The same cookies in a browser of its own.</summary>
+    /// <summary>The same cookies in a separate browser.</summary>
     public TestBrowser Clone()
     {
         var clone = new TestBrowser();

@@ -19,14 +19,14 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     public async Task InitializeAsync()
     {
         _store.SetReturnsDefault(Task.FromException<StoredInstance?>(new InvalidOperationException(Secret)));
-        _store.Setup(store => store.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException());
+        _store.Setup(store => store.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException("The storage is down."));
         _store.Setup(store => store.FindAsync(It.IsAny<InstanceId>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
         var states = _store.As<IConsumedStateStore>();
         states.Setup(store => store.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
         _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
         states.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
-            .ThrowsAsync(new StorageUnavailableException());
-        _store.Setup(store => store.ReadGlancesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceGlance>());
+            .ThrowsAsync(new StorageUnavailableException("The storage is down."));
+        _store.Setup(store => store.ReadSummariesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceSummary>());
         _bed = await TestBed.StartAsync(azurite, services => services
             .Replace(ServiceDescriptor.Singleton(_store.Object))
             .Replace(ServiceDescriptor.Singleton(states.Object))
@@ -73,7 +73,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     }
 
     [Fact]
-    public async Task Timer_that_fails_tells_the_host_so_without_the_cause()
+    public async Task A_failing_timer_is_reported_to_the_host_without_its_cause()
     {
         var timers = _bed.Host.Services.GetRequiredService<TimerEndpoints>();
 
@@ -88,11 +88,11 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
     }
 
     [Fact]
-    public async Task A_state_key_that_cannot_be_had_is_a_page_too()
+    public async Task An_unavailable_state_key_is_answered_with_a_page()
     {
         var keys = new Mock<WixOAuth.Protection.IKeyRing>();
-        keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
-        keys.Setup(source => source.FindAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException());
+        keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException("down"));
+        keys.Setup(source => source.FindAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new WixOAuth.Secrets.SecretUnavailableException("down"));
         await using var bed = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(keys.Object)));
         using var browser = new TestBrowser();
 

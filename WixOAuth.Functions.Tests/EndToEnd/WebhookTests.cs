@@ -32,7 +32,7 @@ public sealed class WebhookTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_Wix_did_not_sign_is_refused()
+    public async Task A_webhook_that_Wix_did_not_sign_is_refused()
     {
         var id = await _bed.InstallAsync();
         var parts = _bed.Wix.SignWebhook("AppRemoved", id, _bed.Clock.GetUtcNow().AddMinutes(1)).Split('.');
@@ -135,7 +135,7 @@ public sealed class WebhookTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_is_no_webhook_is_refused_and_what_is_too_long_is_not_read()
+    public async Task A_body_that_is_not_a_webhook_is_refused_and_one_too_long_is_not_read()
     {
         foreach (var body in new[] { "", "rubbish", "a.b", "{}", "..", "\0\0\0" })
         {

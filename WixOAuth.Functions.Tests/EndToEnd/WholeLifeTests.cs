@@ -95,7 +95,7 @@ public sealed class WholeLifeTests(AzuriteFixture azurite) : IAsyncLifetime
         await _bed.SweepAsync();
         await AssertTilesAsync(active: 1, removed: 2);
 
-        // Installed again: a set-up of its own, and nobody's customer, since it may be in other hands.
+        // Installed again: a new set-up, and no customer, because the site may have another owner.
         _bed.Clock.Advance(TimeSpan.FromHours(1));
         await ConsentAsync(site);
         var reinstalled = await AssertActiveAsync(site, Café, "refresh_token", isSetUp: false);
@@ -103,7 +103,7 @@ public sealed class WholeLifeTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(Time(installed, "installed_at"), Time(reinstalled, "installed_at"));
         Assert.True(Generation(reinstalled) > Generation(upgraded) + 1);
 
-        // Wix tells of the old life once more, word for word and signed anew: the site stays.
+        // Wix repeats the event of the earlier installation, signed again: the site stays.
         foreach (var old in _bed.Wix.Deliveries.Where(delivery => delivery.InstanceId == site).ToList())
         {
             Assert.Equal(200, old.Status);

@@ -44,7 +44,7 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
             bed.Clock.Advance(TimeSpan.FromMinutes(2));
         }
 
-        // Nothing can be encrypted anew, and the host is told so.
+        // Nothing can be encrypted again, and the host gets the failure.
         await Assert.ThrowsAsync<TimerFailedException>(() =>
             bed.Host.Services.GetRequiredService<TimerEndpoints>().Housekeeping(CancellationToken.None));
         Assert.Equal(before, await TokensAsync(bed));

@@ -10,6 +10,7 @@ using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Functions.Tests.Events;
 
@@ -242,8 +243,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         await down.DeliverWaitingAsync(None);
         Assert.Single(await _store.ReadParkedAsync(10, None));
 
-        using var telemetry = new Telemetry(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
-        var parked = new ParkedEvents(_store, _clock, telemetry, _logs.For<ParkedEvents>());
+        var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
         Assert.Equal(1, await parked.CountAsync(None));
         Assert.Equal(1, await parked.RedeliverAsync(None));
         await _delivery.DeliverWaitingAsync(None);
@@ -284,8 +284,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         var stored = await ConnectAsync();
         _receiver.Answer = (_, context) => EventReceiver.Status(context, 410);
         await _delivery.DeliverWaitingAsync(None);
-        using var telemetry = new Telemetry(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
-        var parked = new ParkedEvents(_store, _clock, telemetry, _logs.For<ParkedEvents>());
+        var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
 
         _clock.Advance(DeliveryPolicy.ParkedFor);
         Assert.Equal(0, await parked.RemoveOldAsync(None));
@@ -337,7 +336,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_erased_instance_sends_its_id_and_nothing_else()
+    public async Task An_event_of_an_erased_instance_contains_only_its_id()
     {
         var stored = await ConnectAsync(Samples.NewInstance() with { Customer = "acme", Site = new Site("site", "name", null) });
         await _delivery.DeliverWaitingAsync(None);
@@ -357,7 +356,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     {
         await ConnectAsync();
         var secrets = new Moq.Mock<ISecretSource<EventSecrets>>();
-        secrets.Setup(source => source.GetAsync(Moq.It.IsAny<CancellationToken>())).Throws(new SecretUnavailableException());
+        secrets.Setup(source => source.GetAsync(Moq.It.IsAny<CancellationToken>())).Throws(new SecretUnavailableException("The secret is not available."));
         using var delivery = NewDelivery(_receiver.Url, source: secrets.Object);
 
         await delivery.DeliverWaitingAsync(None);
@@ -373,6 +372,8 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     private async Task CompleteSetupAsync(StoredInstance stored) =>
         Assert.NotNull(await _store.TryWriteAsync(stored, stored.Instance.SetupCompleted(Samples.Noon), None));
 
+    private EventMetrics NewMetrics() => new(new Instruments(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()));
+
     private EventDelivery NewDelivery(Uri url, string secret = EventReceiver.Secret, ISecretSource<EventSecrets>? source = null)
     {
         var settings = Core.Read(("Events__Url", url.AbsoluteUri), ("Events__Secret", secret));
@@ -382,12 +383,12 @@ public sealed class EventDeliveryTests : IAsyncLifetime
             _store,
             new EventSender(http, source ?? new ConfiguredSource<EventSecrets>(settings.Events.Secret!), settings, _clock),
             _signal,
-            new Telemetry(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
+            NewMetrics(),
             _clock,
             _logs.For<EventDelivery>());
     }
 
-    // A port that nobody listens on: taken, and given back.
+    // A free port: bound, and released.
     private static Uri UnreachableUrl()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace WixOAuth.Functions.Tests.Events;
 
 /// <summary>A receiver of events over real HTTP.</summary>
-public sealed class EventReceiver : IAsyncDisposable
+internal sealed class EventReceiver : IAsyncDisposable
 {
     public const string Secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
 

@@ -19,7 +19,7 @@ public sealed class EventsDocumentTests
     private static readonly string s_document = Repository.Read("docs", "events.md");
 
     [Fact]
-    public void The_examples_are_what_is_sent_one_of_each_type()
+    public void The_examples_match_the_sent_events_one_of_each_type()
     {
         var examples = Regex.Match(s_document, "```jsonl\n(.*?)\n```", RegexOptions.Singleline).Groups[1].Value.Split('\n').Select(line => JsonNode.Parse(line)!).ToList();
         var types = Enum.GetValues<InstanceEventType>().ToDictionary(InstanceEventTypes.NameOf);

@@ -2,7 +2,6 @@ using System.Reflection;
 using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Events;
 
@@ -18,7 +17,7 @@ public sealed class InstanceEventsTests
     private static readonly Instance Connected = Instance.Consented(null, Id, Consent, Tokens, "first", Now);
     private static readonly Instance Lost = Connected.Marked(Now);
     private static readonly Instance Removed = Instance.AppRemoved(Connected, Id, Now.AddDays(1), false, Now);
-    private static readonly Instance Clone = Instance.AppInstalled(null, Id, Now, canMint: true, sendSetupCompleted: false, Now);
+    private static readonly Instance Clone = Instance.AppInstalled(null, Id, Now, mayUseClientCredentials: true, sendSetupCompleted: false, Now);
 
     /// <summary>The name of the transition, the records around it, and its events as "type reason".</summary>
     private static readonly (string Transition, Instance? Before, Instance After, string[] Events)[] s_table =
@@ -47,8 +46,8 @@ public sealed class InstanceEventsTests
         (nameof(Instance.SetupCompleted), Connected, Connected.SetupCompleted(Now), ["SetupCompleted wix_accepted"]),
         (nameof(Instance.Described), Clone, Clone.Described(new Site("s", "n", null), "1", Now), []),
         (nameof(Instance.AppInstalled), null, Clone, []),
-        (nameof(Instance.AppInstalled), Removed, Instance.AppInstalled(Removed, Id, Now.AddDays(2), canMint: true, sendSetupCompleted: false, Now), []),
-        (nameof(Instance.AppInstalled), null, Instance.AppInstalled(null, Id, Now, canMint: false, sendSetupCompleted: false, Now), ["ReinstallRequired not_consented"]),
+        (nameof(Instance.AppInstalled), Removed, Instance.AppInstalled(Removed, Id, Now.AddDays(2), mayUseClientCredentials: true, sendSetupCompleted: false, Now), []),
+        (nameof(Instance.AppInstalled), null, Instance.AppInstalled(null, Id, Now, mayUseClientCredentials: false, sendSetupCompleted: false, Now), ["ReinstallRequired not_consented"]),
         (nameof(Instance.AppRemoved), Connected, Removed, ["Removed app_removed"]),
         (nameof(Instance.AppRemoved), null, Instance.AppRemoved(null, Id, Now, false, Now), []),
         (nameof(Instance.AppRemoved), Removed, Instance.AppRemoved(Removed, Id, Now.AddDays(3), false, Now), []),

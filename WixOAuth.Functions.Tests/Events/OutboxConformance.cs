@@ -11,7 +11,7 @@ namespace WixOAuth.Functions.Tests.Events;
 
 public sealed class MemoryOutboxTests : OutboxConformance
 {
-    protected override Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder)
+    private protected override Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder)
     {
         var store = new MemoryInstanceStore(recorder);
         return Task.FromResult<(IInstanceStore, IOutbox)>((store, store));
@@ -21,7 +21,7 @@ public sealed class MemoryOutboxTests : OutboxConformance
 [Collection(AzuriteFixture.Name)]
 public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
 {
-    protected override async Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder)
+    private protected override async Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder)
     {
         var table = await CreateTableAsync();
         return (new TableStore(table, recorder), new TableOutbox(new TableGateway(table)));
@@ -65,7 +65,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
     }
 
     [Fact]
-    public async Task An_event_and_the_change_that_it_tells_of_are_one_transaction()
+    public async Task An_event_and_its_change_are_written_in_one_transaction()
     {
         var table = await CreateTableAsync();
         var (store, outbox) = (new TableStore(table, NewRecorder()), new TableOutbox(new TableGateway(table)));
@@ -92,12 +92,12 @@ public abstract class OutboxConformance
     private static readonly CancellationToken None = CancellationToken.None;
 
     /// <summary>A new, empty store and its outbox.</summary>
-    protected abstract Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder);
+    private protected abstract Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder);
 
-    protected static EventRecorder NewRecorder(TimeProvider? time = null) =>
+    private protected static EventRecorder NewRecorder(TimeProvider? time = null) =>
         new(new OutboxSignal(), time ?? TestClock.New(), NullLogger<EventRecorder>.Instance);
 
-    protected static async Task<StoredInstance> ConnectAsync(IInstanceStore store, InstanceId? id = null) =>
+    private protected static async Task<StoredInstance> ConnectAsync(IInstanceStore store, InstanceId? id = null) =>
         (await store.TryWriteAsync(null, Samples.NewInstance(id) with { ConsentId = "consent", ConsentedAt = Samples.Noon }, None))!;
 
     [Fact]
@@ -121,7 +121,7 @@ public abstract class OutboxConformance
     }
 
     [Fact]
-    public async Task Every_property_of_an_event_comes_back()
+    public async Task Every_property_of_an_event_is_stored_and_read_back()
     {
         var (store, outbox) = await CreateAsync(NewRecorder());
         var stored = await ConnectAsync(store);
@@ -142,7 +142,7 @@ public abstract class OutboxConformance
     }
 
     [Fact]
-    public async Task Of_two_writers_one_wins()
+    public async Task One_of_two_writers_wins()
     {
         var (store, outbox) = await CreateAsync(NewRecorder());
         await ConnectAsync(store);

@@ -9,7 +9,7 @@ namespace WixOAuth.Functions.Tests.Faults;
 /// <summary>Something that goes wrong with one HTTP call.</summary>
 /// <param name="Name">What it is called in docs/faults.md.</param>
 /// <param name="Acts">Whether the server has done what was asked of it.</param>
-public sealed record Fault(string Name, bool Acts)
+internal sealed record Fault(string Name, bool Acts)
 {
     private static readonly byte[] s_tenMegabytes = Encoding.ASCII.GetBytes($"{{\"access_token\":\"{new string('x', 10_000_000)}\"}}");
 

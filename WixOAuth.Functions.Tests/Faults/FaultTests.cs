@@ -317,10 +317,10 @@ public sealed class FaultTests(AzuriteFixture azurite)
         {
             for (var step = 0; !work.IsCompleted && step < 20_000; step++)
             {
-                await Turns.SettleAsync(() => _store.IsBusy);
+                await SingleThreadSynchronizationContext.SettleAsync(() => _store.IsBusy);
                 if (_operation is Sweep or "Install")
                 {
-                    // It runs on the pool, where nobody can tell whether it waits for the clock or for its turn.
+                    // It runs on the thread pool, where it is unknown whether it waits for the clock or for a thread.
                     await Task.WhenAny(work, Task.Delay(s_turnOnThePool, TimeProvider.System));
                 }
 

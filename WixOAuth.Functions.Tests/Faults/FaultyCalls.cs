@@ -1,13 +1,13 @@
 namespace WixOAuth.Functions.Tests.Faults;
 
 /// <summary>A call that an operation makes: of what kind, and which of that kind.</summary>
-public sealed record Call(string Kind, int Number)
+internal sealed record Call(string Kind, int Number)
 {
     public override string ToString() => Number == 1 ? Kind : $"{Kind}, {Number}.";
 }
 
 /// <summary>Counts the calls of an operation, and has one of them go wrong.</summary>
-public sealed class FaultyCalls
+internal sealed class FaultyCalls
 {
     private readonly Lock _lock = new();
     private readonly List<Call> _made = [];
@@ -29,7 +29,7 @@ public sealed class FaultyCalls
 
     public int Count(string kind) => Made.Count(call => call.Kind == kind);
 
-    /// <summary>From now on counts anew, and breaks that call; from there on all of its kind if the fault goes on.</summary>
+    /// <summary>Counts from zero again, and breaks that call; then all calls of its kind if the fault persists.</summary>
     public void Break(Call? call, Fault? fault, bool goesOn)
     {
         lock (_lock)

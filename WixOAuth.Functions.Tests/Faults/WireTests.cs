@@ -66,7 +66,7 @@ public sealed class WireTests
     [Fact]
     public async Task A_body_of_two_hundred_megabytes_is_not_read_to_its_end()
     {
-        // A bare socket: Kestrel goes on taking what nobody is there to get.
+        // A bare socket: Kestrel would go on accepting a body that nothing reads.
         const long Whole = 200 * 1_024 * 1_024;
         var written = 0L;
         using var listener = new TcpListener(IPAddress.Loopback, 0);

@@ -9,9 +9,9 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
-using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Hostile;
@@ -20,7 +20,7 @@ namespace WixOAuth.Functions.Tests.Hostile;
 public sealed class HostileParserTests : IDisposable
 {
     private static readonly CancellationToken None = CancellationToken.None;
-    private static readonly string[] s_redemptionProperties = ["AttemptId", "CodeFingerprint", "InstanceId", "Outcome", "AccessTokenExpiresOn"];
+    private static readonly string[] s_consumedStateProperties = ["AttemptId", "CodeFingerprint", "InstanceId", "Outcome", "AccessTokenExpiresOn"];
 
     private const int LongestBody = 256 * 1024;
 
@@ -32,7 +32,7 @@ public sealed class HostileParserTests : IDisposable
     public void Dispose() => _core.Dispose();
 
     [Fact]
-    public async Task States_links_and_cookies_open_only_as_what_they_were_made_for()
+    public async Task States_links_and_cookies_open_only_for_their_own_purpose()
     {
         var (state, cookie) = await _core.States.IssueAsync(new ConfirmedLink(1, _core.Clock.GetUtcNow(), "a customer"), None);
         var (link, _) = await _core.Links.IssueAsync("a customer", displayName: null, None);
@@ -46,7 +46,7 @@ public sealed class HostileParserTests : IDisposable
             Assert.Null(await _core.Links.ReadAsync(text, None));
             var (inFlight, useless) = await _core.States.ReadAllAsync([new(text, cookie.Value), new(cookie.Name, text), new(text, text)], None);
 
-            // Nothing is read under a name that is none of ours, nor what follows on a value that does not open.
+            // A cookie with another name is not read, nor are those after one that cannot be decrypted.
             Assert.All(inFlight, install => Assert.Equal((text, "a customer"), (install.Name, install.Install.Link?.Customer)));
             Assert.Contains(cookie.Name, useless);
             Assert.All(useless, name => Assert.Matches("^__Host-wix-install-[0-9a-f]{16}$", name));
@@ -56,7 +56,7 @@ public sealed class HostileParserTests : IDisposable
     }
 
     [Fact]
-    public Task Webhooks_are_read_as_one_of_the_kinds_that_there_are()
+    public Task Any_body_is_read_as_one_of_the_known_kinds_of_webhook()
     {
         var reader = Core.ReaderOf(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
         var signed = Gen.Select(HostileJson.Object(HostileJson.Object(HostileJson.Text)), Gen.OneOf(HostileJson.Text, Gen.Const("""{"alg":"RS256"}""")), Gen.Bool)
@@ -81,7 +81,7 @@ public sealed class HostileParserTests : IDisposable
     [InlineData("eyJhbGciOiJSUzI1NiJ9.e30.AA")]
     [InlineData("eyJcdWQ4MDAiOjF9.e30.")] // {"\ud800":1}
     [InlineData("eyJcdWQ4MDAiOjEsImFsZyI6IlJTMjU2In0.e30.AAAA")] // {"\ud800":1,"alg":"RS256"}
-    public async Task A_webhook_that_is_no_text_is_refused(string body)
+    public async Task A_webhook_that_is_not_text_is_refused(string body)
     {
         var reader = Core.ReaderOf(Core.Read(("Wix__WebhookPublicKey", s_key.ExportSubjectPublicKeyInfoPem())), _core.Clock);
 
@@ -101,7 +101,7 @@ public sealed class HostileParserTests : IDisposable
         var statuses = Gen.OneOf(200, 200, 200, 200, 201, 204, 206, 301, 302, 307, 400, 401, 403, 404, 405, 408, 418, 429, 500, 501, 503, 504);
         return Gen.Select(bodies, statuses, Gen.OneOf("application/json", "text/html", "application/json; charset=utf-7", "image/png")).TryAsync(1_500, async (body, status, type) =>
         {
-            // A client of its own for each sample: one 429 opens the circuit that all of a process share.
+            // A separate client for each sample: one 429 opens the circuit that all of a process share.
             var clock = TestClock.New();
             using var wix = new StubWix();
             using var http = new HttpClient(wix);
@@ -109,9 +109,9 @@ public sealed class HostileParserTests : IDisposable
             var client = new WixClient(
                 http,
                 http,
-                new WixCircuit(_core.Telemetry, clock, _core.Logs.For<WixCircuit>()),
+                new WixCircuit(_core.Get<WixMetrics>(), clock, _core.Logs.For<WixCircuit>()),
                 _core.Settings,
-                _core.Telemetry,
+                _core.Get<WixMetrics>(),
                 clock,
                 _core.Logs.For<WixClient>());
             wix.Answer = (_, _, _) =>
@@ -187,25 +187,25 @@ public sealed class HostileParserTests : IDisposable
                 Assert.StartsWith($"The row 'i|{id}' of partition", unreadable.Message, StringComparison.Ordinal);
             }
 
-            InstanceRows.ReadGlance(row);
+            InstanceRows.ReadSummary(row);
             return Task.CompletedTask;
         });
     }
 
     [Fact]
     public Task A_redeemed_state_is_read_or_is_said_to_be_unreadable() =>
-        Gen.Select(Gen.OneOf(s_redemptionProperties), AnyProperty).TryAsync(1_000, (name, value) =>
+        Gen.Select(Gen.OneOf(s_consumedStateProperties), AnyProperty).TryAsync(1_000, (name, value) =>
         {
-            var redemption = Samples.NewRedemption();
-            var row = InstanceRows.ToRow(redemption);
+            var consumed = Samples.NewConsumedState();
+            var row = InstanceRows.ToRow(consumed);
             row[name] = value;
             try
             {
-                Assert.Equal(redemption.Nonce, InstanceRows.ToConsumedState(redemption.Nonce, redemption.IssuedAt, row).Nonce);
+                Assert.Equal(consumed.Nonce, InstanceRows.ToConsumedState(consumed.Nonce, consumed.IssuedAt, row).Nonce);
             }
             catch (InvalidDataException unreadable)
             {
-                Assert.DoesNotContain(redemption.CodeFingerprint, unreadable.Message, StringComparison.Ordinal);
+                Assert.DoesNotContain(consumed.CodeFingerprint, unreadable.Message, StringComparison.Ordinal);
             }
 
             return Task.CompletedTask;

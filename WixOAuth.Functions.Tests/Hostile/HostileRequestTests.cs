@@ -16,7 +16,7 @@ using WixOAuth.Storage;
 namespace WixOAuth.Functions.Tests.Hostile;
 
 /// <summary>
-/// The endpoints that anybody may call, over real HTTP, with what nobody should send. Whatever it is: no failure of
+/// The public endpoints, over real HTTP, with requests that no client should send. Whatever it is: no failure of
 /// ours, no hang, the contract's headers, only bodies that we wrote beforehand, no header that came from outside, and
 /// neither the storage nor Wix is bothered by what is refused.
 /// </summary>
@@ -25,7 +25,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
 {
     private static readonly string[] s_ownHeaders =
     [
-        // "Allow" is Kestrel's, on a CONNECT that is none.
+        // "Allow" is Kestrel's, on an invalid CONNECT.
         "Allow", "Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Cross-Origin-Opener-Policy", "Date", "Location",
         "Referrer-Policy", "Strict-Transport-Security", "Server", "Set-Cookie", "X-Content-Type-Options",
     ];
@@ -58,7 +58,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     public async Task DisposeAsync() => await _bed.DisposeAsync();
 
     [Fact]
-    public async Task The_App_URL_sends_on_or_refuses_and_nothing_else()
+    public async Task The_App_URL_redirects_or_refuses_and_nothing_else()
     {
         var (_, cookie) = await BeginAsync();
         await Requests("GET", "/api/install", Query(s_parameters), cookie).TryAsync(1_500, request => CheckAsync(request, answer =>
@@ -77,7 +77,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_Redirect_URL_refuses_what_it_did_not_begin()
+    public async Task The_Redirect_URL_refuses_an_install_that_it_did_not_start()
     {
         var (state, cookie) = await BeginAsync();
         var query = Gen.Select(
@@ -128,7 +128,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task A_problem_page_has_nothing_of_its_address()
     {
-        var words = Gen.Frequency((1, HostileText.InQuery), (2, Gen.OneOf(Enum.GetValues<InstallProblem>()).Select(Words.Of)));
+        var words = Gen.Frequency((1, HostileText.InQuery), (2, Gen.OneOf(Enum.GetValues<InstallProblem>()).Select(SnakeCaseEnum.Of)));
         await Gen.Select(words, Query(["x", "problem", "PROBLEM"])).Select((word, more) => new HostileRequest("GET", "/api/redirect", $"problem={word}&{more}", "", null))
             .TryAsync(500, request => CheckAsync(request, answer =>
             {
@@ -230,7 +230,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_breaks_the_rules_of_HTTP_reaches_nobody()
+    public async Task Invalid_HTTP_does_not_reach_the_service()
     {
         var (state, cookie) = await BeginAsync();
         var whole = Gen.OneOf(
@@ -291,7 +291,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         var request = $"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nx-functions-key: {TestBed.FunctionKey}\r\n{header}\r\n{body}";
 
-        // A chunk that is none is noticed at once; a body that is too short only when nothing more comes.
+        // An invalid chunk is noticed at once; a body that is too short only when nothing more comes.
         var isNone = body.StartsWith("zz", StringComparison.Ordinal);
         var answer = await RawHttp.SendAsync(_bed.Host.Url, Encoding.ASCII.GetBytes(request), endsThere: !isNone);
 
@@ -381,7 +381,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
     private static void AssertRefused(RawAnswer answer)
     {
         Assert.Equal(303, answer.Status);
-        Assert.Contains(answer.Header("Location"), Enum.GetValues<InstallProblem>().Select(problem => $"/api/redirect?problem={Words.Of(problem)}"));
+        Assert.Contains(answer.Header("Location"), Enum.GetValues<InstallProblem>().Select(problem => $"/api/redirect?problem={SnakeCaseEnum.Of(problem)}"));
         Assert.Equal("unsafe-none", answer.Header("Cross-Origin-Opener-Policy"));
         Assert.Null(answer.Header("Set-Cookie"));
         Assert.Empty(answer.Body);
@@ -469,7 +469,7 @@ internal sealed record HostileRequest(string Method, string Path, string Query, 
     private const int LongestLine = 8_000;
     private const int LongestHeaders = 30_000;
 
-    /// <summary>Whether it is beyond what the server takes, or of a kind on which it has rules of its own, so that it may never come to us.</summary>
+    /// <summary>Whether it is beyond what the server takes, or of a kind that the server itself handles, so that it may never reach the service.</summary>
     public bool MayBeRefusedByTheServer =>
         Method.Length + Path.Length + Query.Length > LongestLine
         || Headers.Length > LongestHeaders

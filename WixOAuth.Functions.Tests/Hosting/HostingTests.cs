@@ -7,9 +7,11 @@ using Moq;
 using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
+using WixOAuth.Http;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Hosting;
 
@@ -26,7 +28,7 @@ public class HostingTests
         {
             if (++tries < 4)
             {
-                return Task.FromException(new StorageUnavailableException());
+                return Task.FromException(new StorageUnavailableException("The storage is down."));
             }
 
             made.SetResult(true);
@@ -45,7 +47,7 @@ public class HostingTests
     public async Task A_stop_ends_the_waiting_for_the_storage()
     {
         var store = new Mock<IInstanceStore>();
-        store.Setup(s => s.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException());
+        store.Setup(s => s.InitializeAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new StorageUnavailableException("The storage is down."));
         using var initializer = new StorageInitializer(store.Object, TestClock.New(), NullLogger<StorageInitializer>.Instance);
         await initializer.StartAsync(CancellationToken.None);
 
@@ -55,7 +57,7 @@ public class HostingTests
     }
 
     [Fact]
-    public async Task A_stop_waits_for_what_goes_on_after_answers()
+    public async Task A_stop_waits_for_background_work()
     {
         var work = new BackgroundWork(NullLogger<BackgroundWork>.Instance);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -68,7 +70,7 @@ public class HostingTests
     }
 
     [Fact]
-    public async Task A_stop_that_may_wait_no_longer_says_what_it_leaves()
+    public async Task A_stop_that_times_out_logs_the_work_it_abandons()
     {
         using var logs = new CapturedLogs();
         var work = new BackgroundWork(logs.For<BackgroundWork>());
@@ -95,7 +97,7 @@ public class HostingTests
     }
 
     [Fact]
-    public async Task The_secrets_are_read_before_anybody_asks_for_them()
+    public async Task The_secrets_are_read_before_the_first_request()
     {
         var (appSecret, keys) = (new Mock<ISecretSource<AppSecretVersion>>(), new Mock<IKeyRing>());
         var key = new ProtectionKey(ProtectionKey.IdOf(Core.Key), Core.Key);

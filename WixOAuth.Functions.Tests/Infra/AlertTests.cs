@@ -5,7 +5,7 @@ using System.Xml;
 
 namespace WixOAuth.Functions.Tests.Infra;
 
-/// <summary>Every alert reaches somebody, who finds in the runbook what to do.</summary>
+/// <summary>Every alert notifies the action group and is described in the runbook.</summary>
 public partial class AlertTests
 {
     private static readonly string[] s_alerts =
@@ -76,7 +76,7 @@ public partial class AlertTests
     }
 
     [SkippableFact]
-    public async Task The_sweep_by_queue_has_alerts_of_its_own()
+    public async Task The_sweep_by_queue_has_its_own_alerts()
     {
         var rules = (await Bicep.Guarded).Of("Microsoft.Insights/scheduledQueryRules").Select(rule => rule.At("name")!["alert-".Length..^14]);
 
@@ -110,9 +110,9 @@ public partial class AlertTests
     }
 
     [Fact]
-    public void Every_metric_that_is_asked_for_is_measured()
+    public void Every_metric_that_a_query_uses_is_measured()
     {
-        var source = File.ReadAllText(Path.Combine(Bicep.Root, "WixOAuth", "Telemetry.cs"));
+        var source = string.Concat(Directory.EnumerateFiles(Path.Combine(Bicep.Root, "WixOAuth"), "*Metrics.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
         var asked = Directory.EnumerateFiles(Path.Combine(Bicep.Folder, "queries")).Append(Path.Combine(Bicep.Folder, "workbook.json"))
             .SelectMany(file => Metric().Matches(File.ReadAllText(file)).Select(match => match.Value))
             .Distinct()
@@ -123,7 +123,7 @@ public partial class AlertTests
     }
 
     [Fact]
-    public void Every_log_line_that_is_asked_for_is_written()
+    public void Every_log_message_that_a_query_uses_is_written()
     {
         var source = string.Concat(Directory.EnumerateFiles(Path.Combine(Bicep.Root, "WixOAuth"), "*.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
         var asked = Directory.EnumerateFiles(Path.Combine(Bicep.Folder, "queries"))

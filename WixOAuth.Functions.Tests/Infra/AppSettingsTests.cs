@@ -27,7 +27,7 @@ public partial class AppSettingsTests
     ];
 
     [SkippableFact]
-    public async Task What_Bicep_sets_is_all_that_the_code_needs_and_every_value_is_a_good_one()
+    public async Task Bicep_sets_every_required_setting_with_a_valid_value()
     {
         // What only Azure can tell is an expression in the prediction.
         var settings = (await Bicep.Guarded).AppSettings.ToDictionary(setting => setting.Key, setting => (string?)setting.Value);
@@ -56,7 +56,7 @@ public partial class AppSettingsTests
     }
 
     [SkippableFact]
-    public async Task What_Bicep_sets_is_read_by_somebody()
+    public async Task Every_setting_of_Bicep_is_read()
     {
         var names = (await Bicep.Usual).AppSettings.Keys.Union((await Bicep.Guarded).AppSettings.Keys).ToList();
 

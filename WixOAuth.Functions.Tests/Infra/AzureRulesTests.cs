@@ -18,7 +18,7 @@ public partial class AzureRulesTests
     }
 
     [SkippableFact]
-    public async Task The_site_is_created_so_that_it_can_have_a_certificate_and_a_name_of_its_own()
+    public async Task The_site_is_created_so_that_it_can_have_its_own_certificate_and_name()
     {
         var app = Assert.Single((await Bicep.Usual).Of("Microsoft.Web/sites"));
 

@@ -8,7 +8,7 @@ public sealed class HookTests : IDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory();
 
     [SkippableFact]
-    public async Task A_missing_key_is_made_of_32_bytes_and_shown_to_nobody()
+    public async Task A_missing_key_is_generated_with_32_bytes_and_not_shown()
     {
         var (exitCode, output, calls, key) = await RunAsync("ERROR: (SecretNotFound) A secret was not found in this key vault.");
 
@@ -42,7 +42,7 @@ public sealed class HookTests : IDisposable
     [InlineData("(Forbidden) Inner error: ForbiddenByRbac", 2)]
     [InlineData("(Forbidden) Inner error: ForbiddenByConnection", 1)]
     [InlineData("Connection refused", 1)]
-    public async Task Where_the_vault_cannot_tell_no_key_is_made(string answer, int asked)
+    public async Task No_key_is_generated_where_the_vault_cannot_be_read(string answer, int asked)
     {
         var (exitCode, _, calls, key) = await RunAsync(answer);
 
@@ -54,7 +54,7 @@ public sealed class HookTests : IDisposable
     [SkippableTheory]
     [InlineData("me")]
     [InlineData("")]
-    public async Task Whoever_is_not_the_vault_officer_does_not_touch_the_secrets(string signedIn)
+    public async Task A_deployer_without_the_vault_role_does_not_touch_the_secrets(string signedIn)
     {
         var (exitCode, output, calls, key) = await RunAsync("(SecretNotFound)", ("VAULT_OFFICER_PRINCIPAL_ID", "officer"), ("SIGNED_IN", signedIn));
 

@@ -191,7 +191,7 @@ public partial class SecurityTests
     }
 
     [SkippableFact]
-    public async Task No_secret_is_a_parameter_an_output_or_read_while_deploying()
+    public async Task A_deployment_neither_takes_nor_outputs_nor_reads_a_secret()
     {
         var template = await Bicep.Template;
         var text = template.ToString();
@@ -225,7 +225,7 @@ public partial class SecurityTests
     }
 
     [SkippableFact]
-    public async Task A_private_network_shuts_storage_and_Key_Vault_to_everybody_else()
+    public async Task A_private_network_closes_storage_and_Key_Vault_to_all_others()
     {
         var deployment = await Bicep.Guarded;
 

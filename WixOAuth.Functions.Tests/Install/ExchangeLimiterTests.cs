@@ -39,7 +39,7 @@ public sealed class ExchangeLimiterTests : IDisposable
     }
 
     [Fact]
-    public async Task Nobody_waits_longer_than_five_seconds()
+    public async Task A_wait_ends_after_five_seconds()
     {
         await EnterAsync(ExchangeLimiter.MaxConcurrent);
         var waiting = Limiter.TryEnterAsync(None).AsTask();
@@ -77,7 +77,7 @@ public sealed class ExchangeLimiterTests : IDisposable
         while (_core.Clock.GetUtcNow() - start < TimeSpan.FromMinutes(1))
         {
             _core.Clock.Advance(TimeSpan.FromMilliseconds(100));
-            await Turns.SettleAsync(isBusy: () => false);
+            await SingleThreadSynchronizationContext.SettleAsync(isBusy: () => false);
         }
 
         Assert.InRange(letIn, 2_500, (ExchangeLimiter.MaxPerSecond * 60) + ExchangeLimiter.MaxConcurrent);

@@ -62,7 +62,7 @@ public sealed class InstallFlowTests : IDisposable
     [InlineData("/oauth/access", 503, InstallProblem.WixUnavailable)]
     [InlineData("/oauth/access", 200, InstallProblem.WixUnavailable)] // no refresh token
     [InlineData("/oauth2/token-info", 503, InstallProblem.WixUnavailable)]
-    public async Task What_Wix_does_not_grant_or_confirm_is_not_saved(string path, int status, InstallProblem problem)
+    internal async Task Tokens_that_Wix_does_not_grant_or_confirm_are_not_saved(string path, int status, InstallProblem problem)
     {
         var answer = _core.Wix.Answer;
         _core.Wix.Answer = (asked, body, cancellationToken) => asked == path
@@ -78,7 +78,7 @@ public sealed class InstallFlowTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Where_token_info_tells_nothing_Get_App_Instance_decides(bool isSame)
+    public async Task Get_App_Instance_decides_where_token_info_has_no_answer(bool isSame)
     {
         var answer = _core.Wix.Answer;
         _core.Wix.Answer = (path, body, cancellationToken) => path switch
@@ -98,7 +98,7 @@ public sealed class InstallFlowTests : IDisposable
     [Theory]
     [InlineData(1, null)]
     [InlineData(2, InstallProblem.WixUnavailable)]
-    public async Task A_token_that_token_info_calls_inactive_is_asked_about_once_more_while_Get_App_Instance_confirms_it(int inactive, InstallProblem? problem)
+    internal async Task A_token_that_token_info_calls_inactive_is_asked_about_once_more_while_Get_App_Instance_confirms_it(int inactive, InstallProblem? problem)
     {
         var answer = _core.Wix.Answer;
         _core.Wix.Answer = (path, body, cancellationToken) => path switch
@@ -165,7 +165,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_set_up_that_is_finished_is_not_told_again_and_one_that_is_not_taken_is_logged()
+    public async Task A_completed_set_up_is_not_sent_again_and_a_rejected_one_is_logged()
     {
         _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/bi-event" ? StubWix.Status(503) : StubWix.Tokens("access-2"));
         await _core.InstallAsync(Id);
@@ -192,7 +192,7 @@ public sealed class InstallFlowTests : IDisposable
         var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
 
         Assert.Equal(new InstallResult.Stopped(InstallProblem.WixUnavailable), step);
-        Assert.True(_core.Clock.GetUtcNow() - start >= InstallFlow.LongestWait);
+        Assert.True(_core.Clock.GetUtcNow() - start >= RepeatedRedirects.LongestWait);
 
         // Often at first, then once a second.
         Assert.InRange(_store.Polls, 28, 32);
@@ -203,13 +203,13 @@ public sealed class InstallFlowTests : IDisposable
     [InlineData(ConsumedStateOutcome.Rejected, InstallProblem.Rejected)]
     [InlineData(ConsumedStateOutcome.WixUnavailable, InstallProblem.WixUnavailable)]
     [InlineData(ConsumedStateOutcome.StorageUnavailable, InstallProblem.StorageUnavailable)]
-    public async Task A_reload_after_a_failed_first_load_gets_the_same_page(ConsumedStateOutcome outcome, InstallProblem problem)
+    internal async Task A_reload_after_a_failed_first_load_gets_the_same_page(ConsumedStateOutcome outcome, InstallProblem problem)
     {
         var request = await BeginAsync();
         var first = await ConsumedStateOfAsync(request, "first");
         await _store.TryAddConsumedStateAsync(first, CancellationToken.None);
         var reload = _core.Begin(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
-        await Turns.SettleAsync(isBusy: () => false);
+        await SingleThreadSynchronizationContext.SettleAsync(isBusy: () => false);
         Assert.False(reload.IsCompleted);
 
         await _store.SaveConsumedStateAsync(first with { Outcome = outcome }, CancellationToken.None);
@@ -241,7 +241,7 @@ public sealed class InstallFlowTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_save_whose_answer_was_lost_does_not_undo_what_others_made_of_it_since(bool removed)
+    public async Task A_save_whose_response_was_lost_does_not_undo_later_changes(bool removed)
     {
         var request = await BeginAsync();
         _store.LoseWrites = 1;
@@ -274,12 +274,12 @@ public sealed class InstallFlowTests : IDisposable
     [InlineData(-1, "refresh-newer")]
     [InlineData(0, "refresh-1")]
     [InlineData(1, "refresh-1")]
-    public async Task Of_two_consents_at_about_one_time_the_newer_one_by_Wixs_clock_stays_whichever_is_saved_last(int secondsLater, string expected)
+    public async Task Of_two_concurrent_consents_the_newer_by_Wixs_clock_stays_whichever_is_saved_last(int secondsLater, string expected)
     {
         var now = _core.Clock.GetUtcNow();
         var newer = new TokenAnswer.Granted(new AccessToken("access-newer"), new RefreshToken("refresh-newer"), now, now.AddMinutes(5));
         var consent = new Consent(null, null, null, DateTimeOffset.FromUnixTimeSeconds(1_700_000_000 - secondsLater), SendSetupCompleted: false);
-        await _core.Flow.SaveAsync(Id, consent, newer, newer.RefreshToken!);
+        await _core.Get<ConsentSaver>().SaveAsync(Id, consent, newer, newer.RefreshToken!);
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(await BeginAsync(), CancellationToken.None));
 
@@ -361,7 +361,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_reinstall_while_the_set_up_event_is_under_way_waits_for_an_event_of_its_own()
+    public async Task A_reinstall_while_the_set_up_event_is_being_sent_needs_its_own_event()
     {
         var request = await BeginAsync();
         var answer = _core.Wix.Answer;
@@ -412,7 +412,7 @@ public sealed class InstallFlowTests : IDisposable
         };
     }
 
-    /// <summary>A store that does as it is told and then does not say so, or fails.</summary>
+    /// <summary>A store that writes and then loses the response, or fails.</summary>
     private sealed class LosingStore : IInstanceStore, IConsumedStateStore
     {
         private readonly MemoryInstanceStore _store = new();
@@ -441,7 +441,7 @@ public sealed class InstallFlowTests : IDisposable
             if (FailWrites > 0)
             {
                 FailWrites--;
-                throw new StorageUnavailableException();
+                throw new StorageUnavailableException("The storage is down.");
             }
 
             var written = await _store.TryWriteAsync(previous, instance, cancellationToken);
@@ -459,7 +459,7 @@ public sealed class InstallFlowTests : IDisposable
         public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
             _store.ReadByStatusAsync(status, cancellationToken);
 
-        public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _store.ReadGlancesAsync(cancellationToken);
+        public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _store.ReadSummariesAsync(cancellationToken);
 
         public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
             _store.ListAsync(status, after, limit, cancellationToken);
@@ -468,11 +468,11 @@ public sealed class InstallFlowTests : IDisposable
 
         public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _store.RemoveDueAsync(due, cancellationToken);
 
-        public async Task<bool> TryAddConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken)
+        public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumed, CancellationToken cancellationToken)
         {
             await Redeeming();
             cancellationToken.ThrowIfCancellationRequested();
-            return await _store.TryAddConsumedStateAsync(redemption, cancellationToken) && !LoseConsumedState;
+            return await _store.TryAddConsumedStateAsync(consumed, cancellationToken) && !LoseConsumedState;
         }
 
         public int Polls { get; private set; }
@@ -483,8 +483,8 @@ public sealed class InstallFlowTests : IDisposable
             return _store.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
         }
 
-        public Task SaveConsumedStateAsync(ConsumedState redemption, CancellationToken cancellationToken) =>
-            FailOutcomes ? throw new StorageUnavailableException() : _store.SaveConsumedStateAsync(redemption, cancellationToken);
+        public Task SaveConsumedStateAsync(ConsumedState consumed, CancellationToken cancellationToken) =>
+            FailOutcomes ? throw new StorageUnavailableException("The storage is down.") : _store.SaveConsumedStateAsync(consumed, cancellationToken);
 
         public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
             _store.RemoveConsumedStatesAsync(before, limit, cancellationToken);

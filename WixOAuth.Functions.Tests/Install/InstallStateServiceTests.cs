@@ -32,7 +32,7 @@ public sealed class InstallStateServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task One_that_is_too_old_is_useless_and_the_next_is_looked_at()
+    public async Task An_expired_cookie_is_removed_and_the_next_is_read()
     {
         var old = await CookieAsync("old");
         _core.Clock.Advance(InstallStateService.StateLifetime);
@@ -46,7 +46,7 @@ public sealed class InstallStateServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task One_that_does_not_open_is_useless_and_the_last_that_is_looked_at()
+    public async Task A_cookie_that_does_not_open_is_removed_and_ends_the_search()
     {
         var (good, other) = (await CookieAsync("good"), await CookieAsync("other"));
         var forged = KeyValuePair.Create("__Host-wix-install-0123456789abcdef", $"{good.Value[..^2]}AA");
@@ -65,7 +65,7 @@ public sealed class InstallStateServiceTests : IDisposable
     [InlineData("__Host-wix-install-0123456789ABCDEF")]
     [InlineData("__Host-wix-install-0123456789abcdeg")]
     [InlineData("__host-wix-install-0123456789abcdef")]
-    public async Task What_is_called_otherwise_than_we_call_ours_is_none_of_ours(string name)
+    public async Task A_cookie_with_another_name_is_not_read(string name)
     {
         var good = await CookieAsync("good");
 

@@ -1,7 +1,6 @@
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Instances;
 
@@ -16,7 +15,7 @@ public sealed class InstanceChangesTests
     public static TheoryData<string> Minutes => ["-10.1", "-10", "0", "10", "10.1"];
 
     [Fact]
-    public void A_consent_takes_what_it_brings_and_keeps_what_it_does_not()
+    public void A_consent_replaces_what_it_contains_and_keeps_the_rest()
     {
         var before = Samples.NewInstance(Id) with { Customer = "old", Site = new Site("s", "old", null), AppVersion = "1", InstalledAt = Now.AddDays(-1) };
 
@@ -63,25 +62,25 @@ public sealed class InstanceChangesTests
     [InlineData(true, false)]
     [InlineData(false, true)]
     [InlineData(false, false)]
-    public void An_install_that_only_Wix_tells_of_is_served_where_that_is_possible(bool canMint, bool sendSetupCompleted)
+    public void An_install_known_only_by_webhook_is_served_where_possible(bool mayUseClientCredentials, bool sendSetupCompleted)
     {
         var tombstone = Samples.NewInstance(Id) with { Status = InstanceStatus.Removed, WixRemovedAt = Now.AddHours(-1), InstalledAt = Now.AddDays(-1) };
 
         foreach (var before in new[] { null, tombstone })
         {
-            var instance = Instance.AppInstalled(before, Id, Now, canMint, sendSetupCompleted, Now);
+            var instance = Instance.AppInstalled(before, Id, Now, mayUseClientCredentials, sendSetupCompleted, Now);
 
-            Assert.Equal(canMint ? InstanceStatus.Active : InstanceStatus.ReinstallRequired, instance.Status);
-            Assert.Equal(canMint ? Grant.ClientCredentials : Grant.RefreshToken, instance.Grant);
-            Assert.Equal(canMint ? Now : null, instance.DueAt);
-            Assert.Equal(canMint && sendSetupCompleted, instance.SetupPending);
+            Assert.Equal(mayUseClientCredentials ? InstanceStatus.Active : InstanceStatus.ReinstallRequired, instance.Status);
+            Assert.Equal(mayUseClientCredentials ? Grant.ClientCredentials : Grant.RefreshToken, instance.Grant);
+            Assert.Equal(mayUseClientCredentials ? Now : null, instance.DueAt);
+            Assert.Equal(mayUseClientCredentials && sendSetupCompleted, instance.SetupPending);
             Assert.Equal(before?.InstalledAt ?? Now, instance.InstalledAt);
             Assert.Equal(before is not null, instance.InstalledBefore);
         }
     }
 
     [Fact]
-    public void An_install_that_is_known_is_no_news()
+    public void A_known_install_changes_nothing()
     {
         var known = Samples.NewInstance(Id) with { WixInstalledAt = Now };
 
@@ -140,7 +139,7 @@ public sealed class InstanceChangesTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void A_tombstone_remembers_what_was(bool installedBefore)
+    public void A_tombstone_keeps_the_history_of_the_instance(bool installedBefore)
     {
         var removedAt = Now.AddDays(-2);
         var before = Samples.NewInstance(Id) with { Grant = Grant.ClientCredentials, InstalledBefore = installedBefore, WixInstalledAt = Now, ConsentedAt = Now.AddDays(-3) };
@@ -163,7 +162,7 @@ public sealed class InstanceChangesTests
     [InlineData("11111111-2222-4333-8444-55555555555g")]
     [InlineData(" 1111111-2222-4333-8444-55555555555 ")]
     [InlineData("00000000-0000-0000-0000-000000000000")]
-    public void What_Wix_never_sends_is_no_id(string? text) => Assert.False(InstanceId.TryParse(text, out _));
+    public void A_text_that_Wix_never_sends_is_not_an_id(string? text) => Assert.False(InstanceId.TryParse(text, out _));
 
     [Fact]
     public void An_id_has_one_text()
@@ -173,7 +172,7 @@ public sealed class InstanceChangesTests
     }
 
     [Fact]
-    public async Task An_event_that_is_no_news_is_not_written()
+    public async Task An_event_that_changes_nothing_is_not_written()
     {
         var store = new WatchedStore(new MemoryInstanceStore());
         using var core = new Core(store);

@@ -38,7 +38,7 @@ public sealed class InstanceOverviewTests
     }
 
     [Fact]
-    public async Task A_site_that_nobody_asks_for_rests_and_one_that_the_sweep_does_not_come_to_is_overdue()
+    public async Task An_idle_site_rests_and_one_that_the_sweep_does_not_reach_is_overdue()
     {
         var tick = TimeSpan.FromTicks(1);
         await AddAsync(InstanceStatus.Active, -1, fails: false, due: TimeSpan.FromHours(20));
@@ -73,11 +73,11 @@ public sealed class InstanceOverviewTests
     [Theory]
     [InlineData(0, false)]
     [InlineData(1, true)]
-    public async Task More_than_a_limit_are_not_looked_at_and_it_says_so(int tooMany, bool isPartial)
+    public async Task Counting_stops_at_the_limit_and_is_marked_partial(int tooMany, bool isPartial)
     {
         var store = new Mock<IInstanceStore>();
-        var glance = new InstanceGlance(new InstanceId(Guid.NewGuid()), InstanceStatus.Active, _clock.GetUtcNow().AddMinutes(1), null, false, null, null);
-        store.Setup(it => it.ReadGlancesAsync(None)).Returns(Enumerable.Repeat(glance, InstanceOverview.Limit + tooMany).ToAsyncEnumerable());
+        var summary = new InstanceSummary(new InstanceId(Guid.NewGuid()), InstanceStatus.Active, _clock.GetUtcNow().AddMinutes(1), null, false, null, null);
+        store.Setup(it => it.ReadSummariesAsync(None)).Returns(Enumerable.Repeat(summary, InstanceOverview.Limit + tooMany).ToAsyncEnumerable());
 
         var overview = await new InstanceOverview(store.Object, _clock).GetAsync(isAnew: false, None);
 

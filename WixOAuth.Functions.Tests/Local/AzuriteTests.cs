@@ -18,7 +18,7 @@ public sealed class AzuriteTests : IDisposable
     public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
-    public async Task WhatWasWrittenIsThereAfterAStop()
+    public async Task Data_survives_a_stop()
     {
         var instance = NewInstance();
         await using (var azurite = await Azurite.StartAsync(_folder.FullName, None))
@@ -49,7 +49,7 @@ public sealed class AzuriteTests : IDisposable
     }
 
     [Fact]
-    public async Task AFolderIsUsedByOneOnly()
+    public async Task A_data_folder_is_used_by_one_program_at_a_time()
     {
         await using (await Azurite.StartAsync(_folder.FullName, None))
         {
@@ -62,7 +62,7 @@ public sealed class AzuriteTests : IDisposable
     }
 
     [Fact]
-    public async Task WhatItSaidWhenItEndedAtTheStartIsTold()
+    public async Task The_output_of_an_Azurite_that_fails_to_start_is_reported()
     {
         await File.WriteAllTextAsync(Path.Combine(_folder.FullName, "__azurite_db_table__.json"), "this is no database", None);
 
@@ -73,7 +73,7 @@ public sealed class AzuriteTests : IDisposable
     }
 
     [Fact]
-    public async Task ACallerWhoDoesNotWaitLeavesNothingBehind()
+    public async Task A_cancelled_start_leaves_no_process_behind()
     {
         using var gone = new CancellationTokenSource();
         var start = Azurite.StartAsync(_folder.FullName, gone.Token);

@@ -48,7 +48,7 @@ public sealed class DataFolderTests : IDisposable
     }
 
     [Fact]
-    public void What_one_has_taken_no_other_gets_until_it_is_given_back()
+    public void A_taken_port_is_not_handed_out_again_until_it_is_returned()
     {
         var taken = Folder().TakeAlone("pretend Wix", "Wix__ApiUrl");
         var line = Assert.Throws<StartFailedException>(() => Folder().TakeAlone("pretend Wix", "Wix__ApiUrl")).Message;

@@ -36,7 +36,7 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Each_request_has_an_instance_of_its_own()
+    public async Task Each_request_gets_its_own_function_instance()
     {
         var first = await _client.GetStringAsync("/api/open?q=1");
         Assert.Equal(first, await _client.GetStringAsync("/api/open?q=1"));
@@ -61,7 +61,7 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     [InlineData("GET", "/api/nothing")]
     [InlineData("GET", "/")]
     [InlineData("GET", "/admin/functions/Tick")]
-    public async Task What_no_function_answers_is_404_with_an_empty_body_and_the_headers(string method, string path)
+    public async Task An_unknown_route_is_404_with_an_empty_body_and_the_headers(string method, string path)
     {
         await AssertEmptyAsync(HttpStatusCode.NotFound, await SendAsync(method, path, LocalHostFixture.Key));
     }

@@ -30,7 +30,7 @@ public sealed class LocalSettingsTests : IDisposable
     }
 
     [Fact]
-    public void What_is_filled_in_loses_to_everything_but_a_blank()
+    public void A_default_yields_to_everything_but_a_blank()
     {
         var settings = LocalSettings.Read([FileOf("""{ "Values": { "Wixoauth_A:B": " ", /* why not */ "Wixoauth_A__C": "file", "Wixoauth_A__D": true, } }""")]);
         Assert.Equal("filled", settings.Fill("Wixoauth_A__B", () => "filled"));
@@ -41,7 +41,7 @@ public sealed class LocalSettingsTests : IDisposable
     }
 
     [Fact]
-    public void A_file_that_is_no_JSON_is_a_line_without_what_is_in_it()
+    public void A_settings_file_that_is_not_JSON_is_reported_without_its_content()
     {
         var exception = Assert.Throws<StartFailedException>(() => LocalSettings.Read([FileOf("{\n \"Values\": s3cret }")]));
         Assert.Contains("is not JSON (line 2)", exception.Message, StringComparison.Ordinal);
@@ -61,7 +61,7 @@ public sealed class LocalSettingsTests : IDisposable
     [InlineData("""{ "Values": { "Wix": { "AppId": "s3cret" } } }""", "Wix in ", "is no text")]
     [InlineData("""{ "Values": { "WixAppId": "s3cret", "wix__appid": "an-app" } }""", "WixAppId in ", "is no setting")]
     [InlineData("""{ "Values": { "Tokens__ProtektionKey": "s3cret" } }""", "Tokens__ProtektionKey in ", "is no setting")]
-    public void What_is_ignored_of_a_settings_file_is_named_without_its_value(string json, params string[] parts)
+    public void Ignored_keys_of_a_settings_file_are_named_without_their_values(string json, params string[] parts)
     {
         var file = SettingsFile.Read(FileOf(json).Split('=', 2)[1])!;
 
@@ -77,7 +77,7 @@ public sealed class LocalSettingsTests : IDisposable
             .FindIgnored(WixOAuth.Settings.ServiceSettings.Read(LocalSettings.From([]).Configuration).Names));
 
     [Fact]
-    public void A_real_Wix_has_a_data_folder_of_its_own_unless_it_has_used_the_shared_one_alone()
+    public void A_real_Wix_has_its_own_data_folder_unless_it_alone_has_used_the_shared_one()
     {
         var pretend = LocalSettings.From([]);
         var real = LocalSettings.From([KeyValuePair.Create("Wix__AppId", (string?)"an-app")]);
@@ -93,7 +93,7 @@ public sealed class LocalSettingsTests : IDisposable
     }
 
     [Fact]
-    public void The_sample_names_every_setting_and_leaves_open_what_only_its_reader_knows()
+    public void The_sample_lists_every_setting_and_leaves_installation_specific_values_empty()
     {
         var values = SettingsFile.Read(Path.Combine(LocalSettings.Root, "local.settings.sample.json"))!.Values;
         Assert.Equal("dotnet-isolated", values["FUNCTIONS_WORKER_RUNTIME"]);
@@ -116,7 +116,7 @@ public sealed class LocalSettingsTests : IDisposable
     [InlineData("http://localhost:0;http://127.0.0.1:0", "http://localhost:")]
     [InlineData("http://*:0", "http://localhost:")]
     [InlineData("http://0.0.0.0:0", "http://localhost:")]
-    public void Port_0_becomes_a_free_one_that_a_browser_is_told(string urls, string expected)
+    public void Port_0_becomes_a_free_port_that_is_printed(string urls, string expected)
     {
         var addresses = ListenAddresses.Find(urls);
         Assert.StartsWith(expected, addresses.BaseUrl, StringComparison.Ordinal);
@@ -130,13 +130,13 @@ public sealed class LocalSettingsTests : IDisposable
     [InlineData("https://localhost:7071")]
     [InlineData("http://localhost:7071/api")]
     [InlineData("http://unix:/tmp/socket")]
-    public void What_is_no_address_is_refused_in_a_line(string urls)
+    public void An_invalid_address_is_refused_in_one_line(string urls)
     {
         Assert.StartsWith("urls should be", Assert.Throws<StartFailedException>(() => ListenAddresses.Find(urls)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void The_pretend_Wix_takes_the_port_after_the_services_or_a_free_one()
+    public void The_pretend_Wix_uses_the_port_after_the_service_or_a_free_one()
     {
         var port = FreePort.Next();
         Assert.Equal($"http://127.0.0.1:{port}/", ListenAddresses.FindNext($"http://localhost:{port - 1}/api", $"http://localhost:{port - 1}").ToString());
@@ -149,7 +149,7 @@ public sealed class LocalSettingsTests : IDisposable
     }
 
     [Fact]
-    public void Failures_to_start_are_told_from_faults()
+    public void Start_failures_are_distinguished_from_faults()
     {
         var bad = new OptionsValidationException("", typeof(string), ["Wix__AppId should be …", "Tables__Name should be …"]);
         Assert.Equal(["Wix__AppId should be …", "Tables__Name should be …"], StartFailure.Explain(bad));

@@ -5,7 +5,7 @@ using Microsoft.Azure.Functions.Worker;
 namespace WixOAuth.Functions.Tests.Local;
 
 /// <summary>Functions as the real ones are written, to try the host with.</summary>
-public sealed class SampleFunctions(TimeProvider time)
+internal sealed class SampleFunctions(TimeProvider time)
 {
     private int _calls;
 
@@ -44,7 +44,7 @@ public sealed class SampleFunctions(TimeProvider time)
 }
 
 /// <summary>A timer function that a test holds and lets go.</summary>
-public sealed class SampleTimers(TimerLog log)
+internal sealed class SampleTimers(TimerLog log)
 {
     [Function("Tick")]
     public Task Tick([TimerTrigger("%TickSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
@@ -52,7 +52,7 @@ public sealed class SampleTimers(TimerLog log)
 }
 
 /// <summary>What ran, and how many at a time.</summary>
-public sealed class TimerLog
+internal sealed class TimerLog
 {
     private readonly Channel<bool> _started = Channel.CreateUnbounded<bool>();
     private readonly Channel<bool> _mayEnd = Channel.CreateUnbounded<bool>();

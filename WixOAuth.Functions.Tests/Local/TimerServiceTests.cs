@@ -33,7 +33,7 @@ public sealed class TimerServiceTests
     }
 
     [Fact]
-    public async Task A_timer_that_throws_goes_on()
+    public async Task A_timer_that_throws_runs_again()
     {
         _log.Throws = true;
         await using var host = await StartAsync();
@@ -134,7 +134,7 @@ public sealed class TimerServiceTests
     [InlineData("0 99 * * * *")]
     [InlineData("0 0 0 L * *")]
     [InlineData("0 0 0 30 2 *")]
-    public void Text_that_is_no_schedule_of_six_fields_is_refused(string? text)
+    public void A_text_that_is_not_a_schedule_of_six_fields_is_refused(string? text)
     {
         Assert.False(Schedules.TryParse(text, out _));
     }
@@ -160,7 +160,7 @@ public sealed class TimerServiceTests
             typeof(SampleTimers), settings, services => services.AddSingleton(_log).AddSingleton<TimeProvider>(_time));
     }
 
-    /// <summary>Tells when somebody waits for the clock, so that a test does not turn it too early.</summary>
+    /// <summary>Shows when code waits for the clock, so that a test does not advance it too early.</summary>
     private sealed class ArmedTime(DateTimeOffset now) : FakeTimeProvider(now)
     {
         private readonly Channel<bool> _armed = Channel.CreateUnbounded<bool>();

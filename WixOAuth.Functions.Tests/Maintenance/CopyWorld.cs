@@ -13,7 +13,7 @@ using WixOAuth.Storage;
 namespace WixOAuth.Functions.Tests.Maintenance;
 
 /// <summary>A table and a backup container of its own in Azurite, with the core around them.</summary>
-public sealed class CopyWorld : IDisposable
+internal sealed class CopyWorld : IDisposable
 {
     private readonly AzuriteFixture _azurite;
 
@@ -48,7 +48,7 @@ public sealed class CopyWorld : IDisposable
     }
 
     public async Task<BackupManifest> BackUpAsync() =>
-        (await new BackupRun(Table, Container, Core.Telemetry, Clock, NullLogger<BackupRun>.Instance).RunAsync(null, None)).Manifest;
+        (await new BackupRun(Table, Container, Core.Get<BackupMetrics>(), Clock, NullLogger<BackupRun>.Instance).RunAsync(null, None)).Manifest;
 
     internal Task<BackupContents> CheckAsync(BackupManifest manifest, IKeyRing? keys = null) =>
         new BackupCheck(Container, keys ?? Support.Core.KeyRingOf(Core.Settings.Tokens.ProtectionKey!)).RunAsync(manifest, null, None);
@@ -56,7 +56,7 @@ public sealed class CopyWorld : IDisposable
     public Task<RestoreSummary> RestoreAsync(BackupManifest manifest, TableClient? into = null, bool acceptsNextKey = false) =>
         new Restore(Container, into ?? Table).RunAsync(manifest, acceptsNextKey, null, None);
 
-    /// <summary>A table that nobody has made yet.</summary>
+    /// <summary>A table that does not exist yet.</summary>
     public TableClient NewTable() => TableConnection.Open(_azurite.NewTable(), null);
 
     public async Task<StoredInstance> ChangeAsync(InstanceId id, Func<Instance?, Instance> change)

@@ -38,7 +38,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
-    public async Task Of_two_keys_on_one_empty_table_exactly_one_is_taken()
+    public async Task Only_one_of_two_keys_is_accepted_on_an_empty_table()
     {
         for (var round = 0; round < 50; round++)
         {
@@ -261,12 +261,12 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
-    public async Task What_cannot_be_checked_is_neither_yes_nor_no()
+    public async Task A_check_that_cannot_run_is_neither_passed_nor_failed()
     {
         var isDown = true;
         var store = new Mock<IKeyCheckStore>();
         store.Setup(each => each.FindKeyCheckAsync(It.IsAny<CancellationToken>()))
-            .Returns(() => isDown ? throw new StorageUnavailableException() : Checks.FindKeyCheckAsync(None));
+            .Returns(() => isDown ? throw new StorageUnavailableException("The storage is down.") : Checks.FindKeyCheckAsync(None));
         store.Setup(each => each.TryWriteKeyCheckAsync(It.IsAny<StoredKeyCheck?>(), It.IsAny<ProtectedText>(), It.IsAny<CancellationToken>())).ReturnsAsync(true);
         using var check = new ProtectionKeyCheck(store.Object, _store, new FixedKeys(_right), _core.Clock, _core.Logs.For<ProtectionKeyCheck>());
 
@@ -336,7 +336,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
         keys,
         protector,
         new InstanceTokens(protector, keys, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>()),
-        _core.Telemetry,
+        _core.Get<MaintenanceMetrics>(),
         _core.Clock,
         _core.Logs.For<TokenReencryption>());
 

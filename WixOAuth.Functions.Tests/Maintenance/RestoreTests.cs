@@ -1,5 +1,6 @@
 using Azure.Data.Tables;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
 
@@ -47,7 +48,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.True(replaces == RestoredRow.Read(RowOf(copied)).Replaces(RestoredRow.Read(RowOf(current))), rule);
 
     [Fact]
-    public async Task A_restore_into_a_damaged_table_mends_what_is_lost_and_leaves_the_rest()
+    public async Task A_restore_into_a_damaged_table_restores_what_is_lost_and_leaves_the_rest()
     {
         var ids = Enumerable.Range(0, 30).Select(_ => Core.NewId()).ToList();
         foreach (var id in ids)
@@ -120,7 +121,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_was_forgotten_after_the_copy_stays_forgotten()
+    public async Task An_instance_forgotten_after_the_copy_stays_forgotten()
     {
         var (kept, forgotten, again, later) = (Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId());
         foreach (var id in new[] { kept, forgotten, again })
@@ -195,7 +196,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
             await _world.LoseAsync(id);
         }
 
-        // Every second site consents again while the restore runs; whoever comes first, the new consent stays.
+        // Every second site consents again while the restore runs; the new consent wins, whichever is first.
         _world.Clock.Advance(TimeSpan.FromMinutes(1));
         var consenting = Task.Run(async () =>
         {
@@ -217,7 +218,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         var now = _world.Clock.GetUtcNow();
         var granted = new WixOAuth.Wix.TokenAnswer.Granted(new WixOAuth.Secrets.AccessToken("access"), new WixOAuth.Secrets.RefreshToken("new consent"), now, now.AddMinutes(5));
-        await _world.Core.Flow.SaveAsync(id, new Consent(null, null, null, null, false), granted, granted.RefreshToken!);
+        await _world.Core.Get<ConsentSaver>().SaveAsync(id, new Consent(null, null, null, null, false), granted, granted.RefreshToken!);
     }
 
     private static TableEntity RowOf(string words)

@@ -22,7 +22,7 @@ public sealed class TokenReencryptionTests : IDisposable
     public void Dispose() => _core.Dispose();
 
     [Fact]
-    public async Task What_an_older_version_was_used_for_is_encrypted_with_the_newest_and_nothing_else_changes()
+    public async Task Tokens_under_an_older_key_are_encrypted_with_the_newest_and_nothing_else_changes()
     {
         var protector = new TokenProtector(new FixedKeys(_old, _new));
         var before = new List<Instance>();
@@ -49,12 +49,12 @@ public sealed class TokenReencryptionTests : IDisposable
             Assert.Equal($"access of {old.Id}", (await protector.UnprotectAccessTokenAsync(old.Id, 1, instance.AccessToken, None))?.Reveal());
         }
 
-        Assert.StartsWith($"Protection key {_new.Id} is the newest: 50 instances need it only", _core.Logs.Of(417)[0], StringComparison.Ordinal);
+        Assert.StartsWith($"Protection key {_new.Id} is the newest: 50 instances need only it", _core.Logs.Of(417)[0], StringComparison.Ordinal);
         Assert.Empty(_core.Logs.Of(418));
     }
 
     [Fact]
-    public async Task What_no_key_opens_stays_as_it_is_and_is_counted()
+    public async Task A_token_that_no_key_opens_is_kept_and_counted()
     {
         var gone = FixedKeys.NewKey();
         var (lost, kept) = (await AddAsync(gone), await AddAsync(_old));
@@ -143,7 +143,7 @@ public sealed class TokenReencryptionTests : IDisposable
     }
 
     [Fact]
-    public async Task A_row_that_cannot_be_read_is_told_and_counted_as_it_is()
+    public async Task An_unreadable_row_is_reported_and_counted_as_it_is()
     {
         var instance = await AddAsync(_old);
         _store.Before = (method, _) => method == nameof(IInstanceStore.FindAsync)
@@ -186,7 +186,7 @@ public sealed class TokenReencryptionTests : IDisposable
         var source = new FixedKeys(keys);
         var protector = new TokenProtector(source);
         var tokens = new InstanceTokens(protector, source, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>());
-        return new TokenReencryption(_store, source, protector, tokens, _core.Telemetry, _core.Clock, _core.Logs.For<TokenReencryption>())
+        return new TokenReencryption(_store, source, protector, tokens, _core.Get<MaintenanceMetrics>(), _core.Clock, _core.Logs.For<TokenReencryption>())
             .RunAsync(cancellationToken);
     }
 

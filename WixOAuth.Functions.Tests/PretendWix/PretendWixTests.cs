@@ -249,7 +249,7 @@ public sealed class PretendWixTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Of_many_simultaneous_uses_of_a_code_one_works()
+    public async Task Only_one_of_many_concurrent_uses_of_a_code_succeeds()
     {
         var code = _wix.CreateInstall("Site").Code;
         var responses = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => ExchangeResponseAsync(code)));
@@ -616,7 +616,7 @@ public sealed class PretendWixTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task What_arrived_is_done_even_where_the_caller_has_gone()
+    public async Task A_received_call_is_processed_although_the_caller_has_gone()
     {
         var install = _wix.CreateInstall("Site");
         var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

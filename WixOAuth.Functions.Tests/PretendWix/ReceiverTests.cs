@@ -37,7 +37,7 @@ public sealed class ReceiverTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_was_received_before_is_told_by_its_id()
+    public async Task A_repeated_event_is_recognized_by_its_id()
     {
         foreach (var id in new[] { "e-1", "e-1", "e-2" })
         {
@@ -53,7 +53,7 @@ public sealed class ReceiverTests : IAsyncLifetime
     [InlineData("old", "too old, or from the future")]
     [InlineData("early", "too old, or from the future")]
     [InlineData("unsigned", "not signed")]
-    public async Task What_cannot_be_verified_is_refused_and_says_why(string how, string problem)
+    public async Task An_unverifiable_event_is_refused_with_a_reason(string how, string problem)
     {
         var at = TimeProvider.System.GetUtcNow() + how switch { "old" => TimeSpan.FromMinutes(-6), "early" => TimeSpan.FromMinutes(6), _ => TimeSpan.Zero };
         using var request = NewRequest("e-1", Body(Guid.NewGuid()), at, how == "another secret" ? Next : Secret);
@@ -90,7 +90,7 @@ public sealed class ReceiverTests : IAsyncLifetime
     [InlineData("[]")]
     [InlineData("{\"type\":5,\"subject\":\"x\"}")]
     [InlineData("{\"type\":\"<script>alert(1)</script>\",\"subject\":\"x\"}")]
-    public async Task A_body_that_is_no_event_is_shown_as_text(string body)
+    public async Task A_body_that_is_not_an_event_is_shown_as_text(string body)
     {
         Assert.Equal(HttpStatusCode.NoContent, await PostAsync("e-1", body));
 

@@ -7,13 +7,13 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.Protection;
 
-/// <summary>The protection keys in Key Vault: rotation without a restart, outages, and ids that anybody makes up.</summary>
+/// <summary>The protection keys in Key Vault: rotation without a restart, outages, and ids that an attacker makes up.</summary>
 public sealed class KeyRingTests : KeyVaultFixture
 {
     private const string ListPath = $"/secrets/{KeyName}/versions";
 
     [Fact]
-    public async Task The_newest_version_seals_and_every_enabled_version_opens()
+    public async Task The_newest_key_version_encrypts_and_every_enabled_version_decrypts()
     {
         var ids = Enumerable.Range(0, 5).Select(_ => AddKey()).ToList();
         var keys = Keys();
@@ -216,7 +216,7 @@ public sealed class KeyRingTests : KeyVaultFixture
             Assert.Equal($"Version {old} of the secret 'token-protection-key' in Key Vault is disabled.", exception.Message);
         }
 
-        // Once for each load of the keys, and only because somebody needs it.
+        // Once for each load of the keys, and only when it is needed.
         Assert.StartsWith($"Protection key {old} is needed and cannot be used", Assert.Single(Logs.Lines(LogLevel.Error)), StringComparison.Ordinal);
         Assert.Equal(newest, (await keys.GetCurrentAsync(None)).Id);
         Vault.Enable(KeyName, old);

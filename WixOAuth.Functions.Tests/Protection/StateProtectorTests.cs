@@ -15,7 +15,7 @@ public sealed class StateProtectorTests
     private readonly FixedKeys _keys = new(FixedKeys.NewKey());
 
     [Fact]
-    public Task Any_payload_comes_back_for_its_purpose_and_associated_data_only() =>
+    public Task Any_payload_is_read_back_for_its_purpose_and_associated_data_only() =>
         Gen.Select(Gen.Byte.Array[0, 400], Gen.Byte.Array[0, 40], Gen.Enum<StatePurpose>()).SampleAsync(async (payload, data, purpose) =>
         {
             var protector = new StateProtector(_keys);
@@ -75,7 +75,7 @@ public sealed class StateProtectorTests
     }
 
     [Fact]
-    public Task Nothing_that_anybody_makes_up_opens() =>
+    public Task No_invented_text_opens() =>
         Gen.OneOf(Any.Text, Gen.Byte.Array[0, 200].Select(bytes => Base64Url.EncodeToString(bytes)))
             .SampleAsync(async text => Assert.Null(await OpenAsync(text)), iter: 1000);
 
@@ -94,7 +94,7 @@ public sealed class StateProtectorTests
     }
 
     [Fact]
-    public async Task What_is_too_long_too_short_or_of_another_version_is_refused_without_asking_for_a_key()
+    public async Task A_text_too_long_too_short_or_of_another_version_is_refused_without_a_key()
     {
         var protector = new StateProtector(new NoKeys());
         var text = await SealAsync(24);
@@ -150,8 +150,8 @@ public sealed class StateProtectorTests
 
     private sealed class NoKeys : IKeyRing
     {
-        public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException();
+        public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException("The secret is not available.");
 
-        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException();
+        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException("The secret is not available.");
     }
 }

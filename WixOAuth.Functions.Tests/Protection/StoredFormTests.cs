@@ -37,7 +37,7 @@ public sealed class StoredFormTests
     [InlineData(StatePurpose.InstallState, "AQSck-oOIWnaDVc8lpjKg_8KCwwNDg8QERITFBXLjhkk-GHc5RVW7PDkqfsBQynQ1nVpEWaj")]
     [InlineData(StatePurpose.InstallCookie, "AQSck-oOIWnaDVc8lpjKg_8KCwwNDg8QERITFBU0NUc2eGWlkCo1S5-nV4z6Pvjq_WX332HV")]
     [InlineData(StatePurpose.InstallLink, "AQSck-oOIWnaDVc8lpjKg_8KCwwNDg8QERITFBX80kRpAixuB9gUmH_mjBxM2z5S6AnNgqdl")]
-    public async Task What_a_browser_carries_is_read_for_its_purpose_only(StatePurpose purpose, string text)
+    internal async Task Browser_texts_are_read_for_their_purpose_only(StatePurpose purpose, string text)
     {
         var protector = new StateProtector(s_keys);
         foreach (var each in Enum.GetValues<StatePurpose>())
@@ -64,7 +64,7 @@ public sealed class StoredFormTests
     [InlineData(StatePurpose.InstallState, "AQSck-oOIWnaDVc8lpjKg_-FCi-2gihqZiw_5oszF5Z0JlswB5Hupzc18YT92S59tTC87rBzpUGamxQ")]
     [InlineData(StatePurpose.InstallCookie, "AQSck-oOIWnaDVc8lpjKg_-Yo8wpYhL__2TxTA33Ovd5z-mHpLJOeOmC0JyUu7BHIP0UE7XGrtQx4oA")]
     [InlineData(StatePurpose.InstallLink, "AQSck-oOIWnaDVc8lpjKg_9wjtPlqMZSCr3lIIKg9pCiuK8c3uEDQi8sPB9eP8klK8Mb8z3wUGn2qOI")]
-    public async Task States_cookies_and_links_of_version_1_are_read(StatePurpose purpose, string text) =>
+    internal async Task States_cookies_and_links_of_version_1_are_read(StatePurpose purpose, string text) =>
         Assert.Equal("landed payload"u8.ToArray(), await new StateProtector(s_keys).UnprotectAsync(purpose, text, default, None));
 
     [Fact]

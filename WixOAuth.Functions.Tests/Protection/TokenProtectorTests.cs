@@ -14,7 +14,7 @@ public sealed class TokenProtectorTests
     private readonly TokenProtector _protector = new(new FixedKeys(FixedKeys.NewKey()));
 
     [Fact]
-    public Task Any_token_comes_back() =>
+    public Task Any_token_is_read_back() =>
         Gen.Select(Any.Instance, Gen.Long, Any.Text).SampleAsync(async (instance, generation, text) =>
         {
             var access = await _protector.ProtectAsync(instance, TokenField.AccessToken, generation, new AccessToken(text), None);
@@ -108,7 +108,7 @@ public sealed class TokenProtectorTests
     }
 
     [Fact]
-    public async Task Bytes_that_are_no_text_are_nothing_even_when_they_were_sealed_by_us()
+    public async Task Sealed_bytes_that_are_not_UTF8_are_not_opened()
     {
         var key = FixedKeys.NewKey();
         var data = new byte[2 + SealedBytes.Overhead];

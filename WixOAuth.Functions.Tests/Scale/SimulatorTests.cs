@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace WixOAuth.Functions.Tests.Scale;
 
 /// <summary>
-/// The simulator of bench/scale in worlds so small that its counts can be worked out by hand. As a process of its own,
+/// The simulator of bench/scale in worlds so small that its counts can be worked out by hand. As a separate process,
 /// because it needs a thread pool of one thread.
 /// </summary>
 public sealed class SimulatorTests
@@ -49,9 +49,9 @@ public sealed class SimulatorTests
             Of(counted, "GetTokens", "WaitedForWix", "WixCalls", "Reads", "Leases", "Commits", "OtherWrites", "LastUseWrites", "LastUseReads", "DueQueries"));
     }
 
-    // Checked once in 0.9 to 1 day: in a day once, or twice.
+    // Checked every 0.9 to 1 day: once or twice in a day.
     [Fact]
-    public async Task Sites_that_nobody_calls_are_checked_once_a_day()
+    public async Task Unused_sites_are_checked_once_a_day()
     {
         var counted = await SimulateAsync("--sites", "20", "--hours", "24", "--call-every", "00:00:00");
         Assert.InRange(counted["WixCalls"], 20, 40);

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 namespace WixOAuth.Functions.Tests.Secrets;
 
 /// <summary>Everything that is logged, by us and by the Azure SDK, at every level.</summary>
-public sealed class CapturedLogs : ILoggerProvider
+internal sealed class CapturedLogs : ILoggerProvider
 {
     private readonly ConcurrentQueue<(LogLevel Level, string Text)> _lines = new();
     private readonly ConcurrentQueue<string> _sdkLines = new();

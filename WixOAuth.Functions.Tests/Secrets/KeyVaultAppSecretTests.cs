@@ -42,7 +42,7 @@ public sealed class KeyVaultAppSecretTests : KeyVaultFixture
     }
 
     [Fact]
-    public async Task From_12_minutes_on_it_is_read_in_the_background_and_nobody_waits()
+    public async Task After_12_minutes_it_is_read_in_the_background_without_blocking_callers()
     {
         AddAppSecret("first-value");
         var source = AppSecrets();
@@ -78,7 +78,7 @@ public sealed class KeyVaultAppSecretTests : KeyVaultFixture
     }
 
     [Fact]
-    public async Task A_caller_who_goes_away_fails_nobody_else()
+    public async Task A_caller_that_disconnects_does_not_fail_the_others()
     {
         AddAppSecret("first-value");
         var source = AppSecrets();
@@ -122,7 +122,7 @@ public sealed class KeyVaultAppSecretTests : KeyVaultFixture
 
     [Theory]
     [MemberData(nameof(Answers))]
-    public async Task The_known_version_goes_on_serving_and_the_vault_is_asked_every_30_seconds(int status, string expected, int tries)
+    public async Task The_known_version_stays_in_use_and_the_vault_is_asked_every_30_seconds(int status, string expected, int tries)
     {
         AddAppSecret("first-value");
         var source = AppSecrets();
@@ -145,7 +145,7 @@ public sealed class KeyVaultAppSecretTests : KeyVaultFixture
     }
 
     [Fact]
-    public async Task While_the_vault_is_down_nobody_waits_for_the_next_try()
+    public async Task Callers_do_not_wait_for_the_next_attempt_while_the_vault_is_down()
     {
         AddAppSecret("first-value");
         var source = AppSecrets();
@@ -198,7 +198,7 @@ public sealed class KeyVaultAppSecretTests : KeyVaultFixture
     }
 
     [Fact]
-    public async Task The_newest_is_asked_for_at_most_once_a_minute()
+    public async Task The_newest_version_is_read_at_most_once_a_minute()
     {
         AddAppSecret("first-value");
         var source = AppSecrets();

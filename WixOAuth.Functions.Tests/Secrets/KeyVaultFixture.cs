@@ -19,7 +19,7 @@ public abstract class KeyVaultFixture : IAsyncLifetime
     private readonly ConcurrentBag<string> _values = [KeyVaultServer.BearerToken];
     private readonly ConcurrentBag<string> _exceptions = [];
 
-    protected KeyVaultServer Vault { get; private set; } = null!;
+    private protected KeyVaultServer Vault { get; private set; } = null!;
 
     protected FakeTimeProvider Time { get; } = new();
 
@@ -66,7 +66,7 @@ public abstract class KeyVaultFixture : IAsyncLifetime
         return Vault.Add(KeyName, value);
     }
 
-    protected async Task<SecretUnavailableException> RefusedAsync(Func<Task> action)
+    private protected async Task<SecretUnavailableException> RefusedAsync(Func<Task> action)
     {
         var exception = await Assert.ThrowsAsync<SecretUnavailableException>(action);
         _exceptions.Add(exception.ToString());

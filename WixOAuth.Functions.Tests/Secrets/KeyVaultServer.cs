@@ -15,10 +15,10 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Functions.Tests.Secrets;
 
 /// <summary>
-/// Speaks the part of Key Vault's REST that reads secrets, over https with a certificate of its own: the bearer
+/// Speaks the part of Key Vault's REST that reads secrets, over https with its own certificate: the bearer
 /// challenge, the newest and named versions, and Key Vault's errors.
 /// </summary>
-public sealed class KeyVaultServer : IAsyncDisposable
+internal sealed class KeyVaultServer : IAsyncDisposable
 {
     public const string BearerToken = "bearer-that-nobody-may-see";
 
@@ -116,8 +116,7 @@ public sealed class KeyVaultServer : IAsyncDisposable
         var options = VaultReader.ClientOptions();
         options.Transport = new HttpClientTransport(handler);
         options.DisableChallengeResourceVerification = true;
-        options.RetryPolicy = new VaultReader.ObedientRetryPolicy(
-            DelayStrategy.CreateFixedDelayStrategy(TimeSpan.FromMilliseconds(1)));
+        options.RetryPolicy = VaultReader.RetryPolicyWith(DelayStrategy.CreateFixedDelayStrategy(TimeSpan.FromMilliseconds(1)));
         return new SecretClient(Uri, credential ?? new FixedCredential(), options);
     }
 

@@ -15,7 +15,7 @@ public sealed class SecretRegistrationTests
     private static readonly CancellationToken None = CancellationToken.None;
 
     [Fact]
-    public async Task Without_a_vault_the_configured_secrets_are_used_and_nobody_signs_in()
+    public async Task Without_a_vault_the_configured_secrets_are_used_without_signing_in()
     {
         using var provider = Register(
             ("Wix:AppSecret", "configured-secret"), ("Tokens:ProtectionKey", Convert.ToBase64String(new byte[32])));
@@ -47,7 +47,7 @@ public sealed class SecretRegistrationTests
     }
 
     [Fact]
-    public void With_a_vault_its_secrets_are_used()
+    public void Secrets_come_from_the_vault_where_one_is_set()
     {
         using var provider = Register(("KeyVault:VaultUri", "https://name.vault.azure.net"));
 
@@ -76,7 +76,7 @@ public sealed class SecretRegistrationTests
         var configuration = new ConfigurationBuilder()
             .AddInMemoryCollection(values.ToDictionary(setting => setting.Key, setting => setting.Value)).Build();
         var settings = ServiceSettings.Read(configuration);
-        return new ServiceCollection().AddLogging().AddSecrets(settings).AddProtection(settings)
+        return new ServiceCollection().AddLogging().AddSecrets(settings)
             .BuildServiceProvider(new ServiceProviderOptions { ValidateOnBuild = true, ValidateScopes = true });
     }
 }

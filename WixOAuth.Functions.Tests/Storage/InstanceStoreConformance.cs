@@ -12,10 +12,10 @@ public abstract class InstanceStoreConformance
     private static readonly CancellationToken None = CancellationToken.None;
 
     /// <summary>A new, empty store.</summary>
-    protected abstract Task<IInstanceStore> CreateAsync();
+    private protected abstract Task<IInstanceStore> CreateAsync();
 
     [Fact]
-    public async Task The_due_instances_of_a_shard_are_those_of_all_that_belong_to_it()
+    public async Task The_due_instances_of_a_shard_are_those_that_belong_to_it()
     {
         var store = await CreateAsync();
         for (var number = 0; number < 40; number++)
@@ -37,7 +37,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task InitializingTwiceLosesNothing()
+    public async Task Initializing_twice_loses_nothing()
     {
         var store = await CreateAsync();
         var stored = await store.TryWriteAsync(null, NewInstance(), None);
@@ -48,17 +48,17 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task AnUnknownInstanceIsNull()
+    public async Task An_unknown_instance_is_null()
     {
         var store = await CreateAsync();
 
         Assert.Null(await store.FindAsync(NewId(), None));
         Assert.Null(await store.FindLastUseAsync(NewId(), None));
-        Assert.Null(await States(store).FindConsumedStateAsync(NewRedemption().Nonce, Noon, None));
+        Assert.Null(await States(store).FindConsumedStateAsync(NewConsumedState().Nonce, Noon, None));
     }
 
     [Fact]
-    public async Task EveryPropertyOfAnInstanceComesBackAndNoneIsTakenForAnother()
+    public async Task Every_property_of_an_instance_is_stored_and_read_back()
     {
         var store = await CreateAsync();
         var full = NewInstance();
@@ -79,7 +79,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task EveryStatusGrantAndErrorComesBack()
+    public async Task Every_status_grant_and_error_is_stored_and_read_back()
     {
         var store = await CreateAsync();
         foreach (var status in Enum.GetValues<InstanceStatus>())
@@ -97,7 +97,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task WhatIsNoLongerSetIsGone()
+    public async Task Properties_that_are_no_longer_set_are_removed()
     {
         var store = await CreateAsync();
         var full = NewInstance();
@@ -115,7 +115,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task WhatAWriteAnswersIsWhatIsFound()
+    public async Task A_write_returns_what_a_read_then_finds()
     {
         var store = await CreateAsync();
         var first = await store.TryWriteAsync(null, NewInstance(), None);
@@ -131,7 +131,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task AnInstanceIsInsertedOnce()
+    public async Task An_instance_is_inserted_once()
     {
         var store = await CreateAsync();
         var first = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
@@ -145,7 +145,7 @@ public abstract class InstanceStoreConformance
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task AWriteMadeFromAnOldStateChangesNothing(bool moves)
+    public async Task A_write_based_on_an_old_version_changes_nothing(bool moves)
     {
         var store = await CreateAsync();
         var old = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
@@ -161,7 +161,7 @@ public abstract class InstanceStoreConformance
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task AWriteMadeFromAStateOfAnotherStoreChangesNothing(bool moves)
+    public async Task A_write_based_on_an_ETag_of_another_store_changes_nothing(bool moves)
     {
         var store = await CreateAsync();
         var elsewhere = (await (await CreateAsync()).TryWriteAsync(null, NewInstance(), None))!;
@@ -173,7 +173,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task AnInstanceIsNotMadeFromAnother()
+    public async Task An_instance_cannot_replace_another()
     {
         var store = await CreateAsync();
         var stored = await store.TryWriteAsync(null, NewInstance(), None);
@@ -182,7 +182,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task OfFiftyWritersFromOneStateOneWins()
+    public async Task One_of_fifty_concurrent_writers_wins()
     {
         var store = await CreateAsync();
         var stored = (await store.TryWriteAsync(null, NewInstance(), None))!;
@@ -204,7 +204,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task AnInstanceIsDueOnceAndWhenItSays()
+    public async Task An_instance_is_due_once_at_its_due_time()
     {
         var store = await CreateAsync();
         var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
@@ -225,7 +225,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task ARowOfTheDueIndexThatHasGoneKeepsNobodyFromWriting()
+    public async Task A_missing_row_of_the_due_index_does_not_prevent_a_write()
     {
         var store = await CreateAsync();
         var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
@@ -241,7 +241,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task AllThatAreDueAreReadInOrderHoweverManyAndNoOthers()
+    public async Task All_due_instances_are_read_in_order_and_no_others()
     {
         var store = await CreateAsync();
         var shard = InstanceRows.ShardOf(NewId());
@@ -268,7 +268,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task TheSweepMayWriteWhileItReads()
+    public async Task Due_instances_can_be_written_while_they_are_read()
     {
         var store = await CreateAsync();
         for (var number = 0; number < 40; number++)
@@ -292,7 +292,7 @@ public abstract class InstanceStoreConformance
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task ARemovedInstanceIsGoneWithAllThatBelongedToIt(bool indexed)
+    public async Task Removing_an_instance_removes_its_index_rows_and_last_use(bool indexed)
     {
         var store = await CreateAsync();
         var kept = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon, Status = InstanceStatus.Removed }, None);
@@ -314,7 +314,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task AnInstanceThatHasGoneWithoutItsIndexesIsRemovedAllTheSame()
+    public async Task An_instance_without_its_index_rows_can_be_removed()
     {
         var store = await CreateAsync();
         var stored = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!;
@@ -326,7 +326,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task AnInstanceThatWasWrittenSinceIsNotRemoved()
+    public async Task An_instance_that_was_written_since_is_not_removed()
     {
         var store = await CreateAsync();
         var old = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!;
@@ -341,7 +341,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task TheInstancesOfAStatusAreThoseThatHaveItNow()
+    public async Task Reading_by_status_returns_the_instances_that_have_it_now()
     {
         var store = await CreateAsync();
         foreach (var status in Enum.GetValues<InstanceStatus>())
@@ -365,7 +365,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task InstancesOfACustomerAreListedOnceEachInTheOrderOfAllLists()
+    public async Task Instances_of_a_customer_are_listed_once_each_in_list_order()
     {
         var store = await CreateAsync();
         const string Customer = "O'Neil & Søns 😀";
@@ -410,47 +410,47 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task ARedemptionIsWrittenDownOnce()
+    public async Task A_consumed_state_is_recorded_once()
     {
         var store = await CreateAsync();
-        var redemption = NewRedemption();
-        Assert.True(await States(store).TryAddConsumedStateAsync(redemption, None));
+        var consumed = NewConsumedState();
+        Assert.True(await States(store).TryAddConsumedStateAsync(consumed, None));
 
-        Assert.False(await States(store).TryAddConsumedStateAsync(redemption with { InstanceId = NewId(), AttemptId = "another" }, None));
+        Assert.False(await States(store).TryAddConsumedStateAsync(consumed with { InstanceId = NewId(), AttemptId = "another" }, None));
 
-        Assert.Equal(redemption, await States(store).FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
+        Assert.Equal(consumed, await States(store).FindConsumedStateAsync(consumed.Nonce, consumed.IssuedAt, None));
     }
 
     [Fact]
-    public async Task EveryPropertyOfARedemptionComesBackWhenItIsSaved()
+    public async Task Every_property_of_a_consumed_state_is_stored_and_read_back()
     {
         var store = await CreateAsync();
         foreach (var outcome in Enum.GetValues<ConsumedStateOutcome>())
         {
-            var redemption = NewRedemption();
-            await States(store).TryAddConsumedStateAsync(redemption, None);
+            var consumed = NewConsumedState();
+            await States(store).TryAddConsumedStateAsync(consumed, None);
             foreach (var property in PropertiesOf<ConsumedState>().Where(property => property.Name is not (nameof(ConsumedState.Nonce) or nameof(ConsumedState.IssuedAt))))
             {
-                property.SetValue(redemption, ValueOf(property.Name, property.PropertyType));
+                property.SetValue(consumed, ValueOf(property.Name, property.PropertyType));
             }
 
-            var ended = redemption with { Outcome = outcome };
+            var ended = consumed with { Outcome = outcome };
             await States(store).SaveConsumedStateAsync(ended, None);
 
-            var found = await States(store).FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None);
+            var found = await States(store).FindConsumedStateAsync(consumed.Nonce, consumed.IssuedAt, None);
             Assert.All(PropertiesOf<ConsumedState>(), property => Assert.Equal(property.GetValue(ended), property.GetValue(found)));
         }
     }
 
     [Fact]
-    public async Task OnlyOldRedemptionsAreRemovedAndNoMoreThanAsked()
+    public async Task Only_old_consumed_states_are_removed_up_to_the_limit()
     {
         var store = await CreateAsync();
-        var old = Enumerable.Range(0, 60).Select(number => NewRedemption(Noon.AddTicks(-1 - number))).ToList();
-        var kept = NewRedemption(Noon);
-        foreach (var redemption in old.Append(kept))
+        var old = Enumerable.Range(0, 60).Select(number => NewConsumedState(Noon.AddTicks(-1 - number))).ToList();
+        var kept = NewConsumedState(Noon);
+        foreach (var consumed in old.Append(kept))
         {
-            Assert.True(await States(store).TryAddConsumedStateAsync(redemption, None));
+            Assert.True(await States(store).TryAddConsumedStateAsync(consumed, None));
         }
 
         Assert.Equal(0, await States(store).RemoveConsumedStatesAsync(Noon, 0, None));
@@ -458,16 +458,16 @@ public abstract class InstanceStoreConformance
         Assert.Equal(35, await States(store).RemoveConsumedStatesAsync(Noon, 100, None));
         Assert.Equal(0, await States(store).RemoveConsumedStatesAsync(Noon, 100, None));
 
-        foreach (var redemption in old)
+        foreach (var consumed in old)
         {
-            Assert.Null(await States(store).FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
+            Assert.Null(await States(store).FindConsumedStateAsync(consumed.Nonce, consumed.IssuedAt, None));
         }
 
         Assert.Equal(kept, await States(store).FindConsumedStateAsync(kept.Nonce, kept.IssuedAt, None));
     }
 
     [Fact]
-    public async Task TheLastUseIsKeptBesideTheInstance()
+    public async Task The_last_use_is_stored_beside_the_instance()
     {
         var store = await CreateAsync();
         var stored = await store.TryWriteAsync(null, NewInstance(), None);
@@ -482,7 +482,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task AnEmptyListHasOnePage()
+    public async Task An_empty_list_has_one_page()
     {
         var store = await CreateAsync();
         foreach (var status in Enum.GetValues<InstanceStatus>().Cast<InstanceStatus?>().Append(null))
@@ -497,7 +497,7 @@ public abstract class InstanceStoreConformance
     [InlineData(0)]
     [InlineData(-1)]
     [InlineData(201)]
-    public async Task APageHasABoundedSize(int limit)
+    public async Task The_size_of_a_page_is_bounded(int limit)
     {
         var store = await CreateAsync();
 
@@ -505,7 +505,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task PagesShowEachOf1200InstancesOnceAndOnlyThoseOfTheStatus()
+    public async Task Pages_list_each_of_1200_instances_once_and_filter_by_status()
     {
         var store = await CreateAsync();
         var all = Enumerable.Range(0, 1_200).Select(number => NewInstance() with
@@ -517,7 +517,7 @@ public abstract class InstanceStoreConformance
         await Parallel.ForEachAsync(
             all, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (instance, _) => await store.TryWriteAsync(null, instance, None));
         await store.SaveLastUseAsync(all[0].Id, Noon, None);
-        await States(store).TryAddConsumedStateAsync(NewRedemption(), None);
+        await States(store).TryAddConsumedStateAsync(NewConsumedState(), None);
 
         foreach (var (status, limit) in new (InstanceStatus?, int)[]
         {
@@ -536,7 +536,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task APageGoesOnAfterAnInstanceThatHasChangedSince()
+    public async Task Paging_continues_after_an_instance_that_has_changed_since()
     {
         var store = await CreateAsync();
         for (var number = 0; number < 30; number++)
@@ -554,9 +554,9 @@ public abstract class InstanceStoreConformance
         Assert.Null(rest.Last);
     }
 
-    /// <summary>Whatever is written from page to page: who is there all the while is listed once, nobody twice.</summary>
+    /// <summary>Whatever is written from page to page: an instance that exists throughout is listed once, and none twice.</summary>
     [Fact]
-    public async Task WritesBetweenPagesHideNobodyAndShowNobodyTwice()
+    public async Task Writes_between_pages_neither_hide_nor_repeat_an_instance()
     {
         var status = Gen.Enum<InstanceStatus>();
         var change = Gen.Select(Gen.Int[0, 59], Gen.Int[0, 3], status);
@@ -627,11 +627,11 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task ACallerWhoHasGoneIsToldSo()
+    public async Task A_cancelled_caller_gets_an_OperationCanceledException()
     {
         var store = await CreateAsync();
         var gone = new CancellationToken(canceled: true);
-        var redemption = NewRedemption();
+        var consumed = NewConsumedState();
         Func<Task>[] calls =
         [
             () => store.InitializeAsync(gone),
@@ -643,11 +643,11 @@ public abstract class InstanceStoreConformance
             async () => await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.TryRemoveAsync(new StoredInstance(NewInstance(), "any"), gone),
             async () => await store.ReadByStatusAsync(InstanceStatus.Removed, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
-            async () => await store.ReadGlancesAsync(gone).GetAsyncEnumerator(gone).MoveNextAsync(),
+            async () => await store.ReadSummariesAsync(gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.RemoveDueAsync(new DueInstance(NewId(), Noon), gone),
-            () => States(store).TryAddConsumedStateAsync(redemption, gone),
-            () => States(store).FindConsumedStateAsync(redemption.Nonce, Noon, gone),
-            () => States(store).SaveConsumedStateAsync(redemption, gone),
+            () => States(store).TryAddConsumedStateAsync(consumed, gone),
+            () => States(store).FindConsumedStateAsync(consumed.Nonce, Noon, gone),
+            () => States(store).SaveConsumedStateAsync(consumed, gone),
             () => States(store).RemoveConsumedStatesAsync(Noon, 1, gone),
             () => store.FindLastUseAsync(NewId(), gone),
             () => store.SaveLastUseAsync(NewId(), Noon, gone),
@@ -663,7 +663,7 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task AGlanceTellsWhatAnOverviewCounts()
+    public async Task A_summary_has_what_the_overview_counts()
     {
         var store = await CreateAsync();
         var well = NewInstance() with { Status = InstanceStatus.Active, Failures = null, AccessTokenExpiresOn = Noon, DueAt = Noon.AddDays(1) };
@@ -676,19 +676,19 @@ public abstract class InstanceStoreConformance
 
         Assert.Equal(
             [
-                Glance(well, isFailing: false),
-                Glance(failing, isFailing: true),
-                Glance(removed, isFailing: false),
+                Summary(well, isFailing: false),
+                Summary(failing, isFailing: true),
+                Summary(removed, isFailing: false),
             ],
-            (await store.ReadGlancesAsync(None).ToListAsync()).OrderBy(glance => glance.Status).ThenBy(glance => glance.AccessTokenExpiresOn));
+            (await store.ReadSummariesAsync(None).ToListAsync()).OrderBy(summary => summary.Status).ThenBy(summary => summary.AccessTokenExpiresOn));
 
-        static InstanceGlance Glance(Instance of, bool isFailing) =>
+        static InstanceSummary Summary(Instance of, bool isFailing) =>
             new(of.Id, of.Status, of.AccessTokenExpiresOn, of.DueAt, isFailing, of.RefreshToken?.KeyId, of.AccessToken?.KeyId);
     }
 
     /// <summary>Any sequence of writes, from any state that was ever seen, does what it does to a dictionary and a set.</summary>
     [Fact]
-    public async Task AnySequenceOfWritesDoesWhatItDoesToAModel()
+    public async Task Any_sequence_of_writes_matches_the_model()
     {
         var status = Gen.Enum<InstanceStatus>();
         var due = Gen.Int[-1, 3].Select(hours => hours < 0 ? (DateTimeOffset?)null : Noon.AddHours(hours));

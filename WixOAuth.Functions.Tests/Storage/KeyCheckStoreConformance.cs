@@ -1,7 +1,6 @@
 using Azure.Data.Tables;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 using WixOAuth.Storage;
 using static WixOAuth.Functions.Tests.Storage.Samples;
 
@@ -29,7 +28,7 @@ public sealed class TableKeyCheckTests(AzuriteFixture azurite) : KeyCheckStoreCo
         var instance = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!.Instance;
 
         Assert.Equal([instance], (await store.ListAsync(null, null, 200, None)).Instances);
-        Assert.Equal([instance.Id], await store.ReadGlancesAsync(None).Select(summary => summary.Id).ToListAsync());
+        Assert.Equal([instance.Id], await store.ReadSummariesAsync(None).Select(summary => summary.Id).ToListAsync());
         Assert.Equal([instance.Id], await store.ReadDueAsync(DateTimeOffset.MaxValue.AddDays(-1), None).Select(due => due.Id).ToListAsync());
         foreach (var status in Enum.GetValues<InstanceStatus>())
         {
@@ -91,7 +90,7 @@ public abstract class KeyCheckStoreConformance
     private protected abstract Task<IKeyCheckStore> CreateAsync();
 
     [Fact]
-    public async Task The_row_is_added_once_and_comes_back()
+    public async Task The_row_is_added_once_and_read_back()
     {
         var store = await CreateAsync();
         Assert.Null(await store.FindKeyCheckAsync(None));
@@ -116,7 +115,7 @@ public abstract class KeyCheckStoreConformance
     }
 
     [Fact]
-    public async Task A_caller_that_has_cancelled_is_told_so()
+    public async Task A_cancelled_caller_gets_OperationCanceledException()
     {
         var store = await CreateAsync();
         var cancelled = new CancellationToken(canceled: true);

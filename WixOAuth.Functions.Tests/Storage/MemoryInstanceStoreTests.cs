@@ -4,5 +4,5 @@ namespace WixOAuth.Functions.Tests.Storage;
 
 public sealed class MemoryInstanceStoreTests : InstanceStoreConformance
 {
-    protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());
+    private protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());
 }

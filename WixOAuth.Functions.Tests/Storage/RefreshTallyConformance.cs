@@ -7,7 +7,7 @@ namespace WixOAuth.Functions.Tests.Storage;
 
 public sealed class MemoryRefreshTallyTests : RefreshTallyConformance
 {
-    protected override Task<IRefreshTallyStore> CreateAsync() => Task.FromResult<IRefreshTallyStore>(new MemoryInstanceStore());
+    private protected override Task<IRefreshTallyStore> CreateAsync() => Task.FromResult<IRefreshTallyStore>(new MemoryInstanceStore());
 }
 
 [Collection(AzuriteFixture.Name)]
@@ -15,13 +15,13 @@ public sealed class TableRefreshTallyTests(AzuriteFixture azurite) : RefreshTall
 {
     private static readonly CancellationToken None = CancellationToken.None;
 
-    protected override async Task<IRefreshTallyStore> CreateAsync() => (await azurite.CreateAsync()).Store;
+    private protected override async Task<IRefreshTallyStore> CreateAsync() => (await azurite.CreateAsync()).Store;
 
     [Theory]
     [InlineData("h|0000000000000000000|not-a-process")]
     [InlineData("h|00000000000000000-1|11111111-1111-1111-1111-111111111111")]
     [InlineData("h|9999999999999999999|11111111-1111-1111-1111-111111111111")]
-    public async Task ARowOfAnotherLayoutIsLeftOut(string rowKey)
+    public async Task A_row_of_another_layout_is_skipped(string rowKey)
     {
         var (store, table) = await azurite.CreateAsync();
         await table.AddEntityAsync(new TableEntity("00", rowKey) { ["Succeeded"] = 1, ["Failed"] = 1 });
@@ -35,7 +35,7 @@ public sealed class TableRefreshTallyTests(AzuriteFixture azurite) : RefreshTall
     [InlineData("Succeeded", "many")]
     [InlineData("Failed", -1)]
     [InlineData("Failed", 1L)]
-    public async Task ARowWhoseCountsCannotBeReadIsLeftOut(string property, object? value)
+    public async Task A_row_with_unreadable_counts_is_skipped(string property, object? value)
     {
         var (store, table) = await azurite.CreateAsync();
         await table.AddEntityAsync(new TableEntity("00", $"h|{Noon.UtcTicks:D19}|{Guid.NewGuid()}") { ["Succeeded"] = 1, ["Failed"] = 1, [property] = value });
@@ -44,7 +44,7 @@ public sealed class TableRefreshTallyTests(AzuriteFixture azurite) : RefreshTall
     }
 
     [Fact]
-    public async Task MoreThanAPageOfThemAreReadAndMoreThanATransactionHoldsAreRemoved()
+    public async Task More_tallies_than_a_page_are_read_and_more_than_a_transaction_removed()
     {
         var (store, table) = await azurite.CreateAsync();
         foreach (var some in Enumerable.Range(0, 1_100).Select(_ => InstanceRows.ToRow(new RefreshTally(Guid.NewGuid(), Noon, 1, 0))).Chunk(100))
@@ -65,10 +65,10 @@ public abstract class RefreshTallyConformance
     private static readonly CancellationToken None = CancellationToken.None;
 
     /// <summary>A new, empty store.</summary>
-    protected abstract Task<IRefreshTallyStore> CreateAsync();
+    private protected abstract Task<IRefreshTallyStore> CreateAsync();
 
     [Fact]
-    public async Task EachProcessHasOneTallyForAStretchTheOneItSavedLast()
+    public async Task Each_process_has_one_tally_per_interval_the_last_saved()
     {
         var store = await CreateAsync();
         var (one, other) = (Guid.NewGuid(), Guid.NewGuid());
@@ -85,7 +85,7 @@ public abstract class RefreshTallyConformance
     }
 
     [Fact]
-    public async Task OnlyThoseSinceThenAreRead()
+    public async Task Only_tallies_since_the_given_time_are_read()
     {
         var store = await CreateAsync();
         await store.SaveTalliesAsync([new RefreshTally(Guid.NewGuid(), Noon.AddTicks(-1), 1, 1)], None);
@@ -97,7 +97,7 @@ public abstract class RefreshTallyConformance
     }
 
     [Fact]
-    public async Task OnlyOldOnesAreRemovedAndNoMoreThanAsked()
+    public async Task Only_old_tallies_are_removed_up_to_the_limit()
     {
         var store = await CreateAsync();
         for (var number = 0; number < 5; number++)
@@ -115,7 +115,7 @@ public abstract class RefreshTallyConformance
     }
 
     [Fact]
-    public async Task ACallerWhoHasGoneIsToldSo()
+    public async Task A_cancelled_caller_gets_an_OperationCanceledException()
     {
         var store = await CreateAsync();
         var gone = new CancellationToken(canceled: true);

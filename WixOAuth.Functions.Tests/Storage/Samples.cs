@@ -1,6 +1,5 @@
 using System.Reflection;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Storage;
 
@@ -21,7 +20,7 @@ internal static class Samples
         UpdatedAt = Noon,
     };
 
-    public static ConsumedState NewRedemption(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
+    public static ConsumedState NewConsumedState(DateTimeOffset? issuedAt = null, string? nonce = null) => new()
     {
         Nonce = nonce ?? Guid.NewGuid().ToString("N"),
         IssuedAt = issuedAt ?? Noon,

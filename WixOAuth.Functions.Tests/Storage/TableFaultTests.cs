@@ -21,7 +21,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     public static TheoryData<string> Losses => ["500", "503", "reset", "timeout"];
 
     [Fact]
-    public async Task EachOperationCostsWhatItShould()
+    public async Task Each_operation_costs_the_expected_number_of_transactions()
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
@@ -36,18 +36,18 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         stored = await wire.CostsAsync(1, () => store.TryWriteAsync(stored, stored!.Instance with { Status = InstanceStatus.Removed, DueAt = null }, None));
         Assert.Null(await wire.CostsAsync(1, () => store.TryWriteAsync(null, stored!.Instance, None)));
 
-        var redemption = NewRedemption();
-        Assert.True(await wire.CostsAsync(1, () => store.TryAddConsumedStateAsync(redemption, None)));
-        Assert.False(await wire.CostsAsync(1, () => store.TryAddConsumedStateAsync(redemption, None)));
-        await wire.CostsAsync(1, () => store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
+        var consumed = NewConsumedState();
+        Assert.True(await wire.CostsAsync(1, () => store.TryAddConsumedStateAsync(consumed, None)));
+        Assert.False(await wire.CostsAsync(1, () => store.TryAddConsumedStateAsync(consumed, None)));
+        await wire.CostsAsync(1, () => store.FindConsumedStateAsync(consumed.Nonce, consumed.IssuedAt, None));
         await wire.CostsAsync(1, async () =>
         {
-            await store.SaveConsumedStateAsync(redemption, None);
+            await store.SaveConsumedStateAsync(consumed, None);
             return true;
         });
         await wire.CostsAsync(1, async () =>
         {
-            await store.SaveLastUseAsync(redemption.InstanceId, Noon, None);
+            await store.SaveLastUseAsync(consumed.InstanceId, Noon, None);
             return true;
         });
         await wire.CostsAsync(16, () => store.ReadDueAsync(Noon.AddDays(1), None).CountAsync().AsTask());
@@ -62,7 +62,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task APageOfTheListCostsFarLessThanARequestForEachInstance()
+    public async Task A_page_costs_far_less_than_a_request_per_instance()
     {
         using var wire = new Wire();
         var (store, table) = await azurite.CreateAsync(wire);
@@ -100,7 +100,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     /// that tells whether there are more.
     /// </summary>
     [Fact]
-    public async Task WhatAPageCostsDoesNotDependOnHowManyInstancesThereAre()
+    public async Task The_cost_of_a_page_does_not_depend_on_the_number_of_instances()
     {
         using var wire = new Wire();
         var (store, table) = await azurite.CreateAsync(wire);
@@ -133,7 +133,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
 
     [Theory]
     [MemberData(nameof(Losses))]
-    public async Task AWriteWhoseAnswerIsLostIsFoundByItsCommitId(string loss)
+    public async Task A_write_whose_response_is_lost_is_found_by_its_commit_id(string loss)
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
@@ -149,7 +149,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
 
     [Theory]
     [MemberData(nameof(Losses))]
-    public async Task ALeaseWhoseAnswerIsLostIsFoundByItsOwner(string loss)
+    public async Task A_lease_whose_response_is_lost_is_found_by_its_owner(string loss)
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
@@ -163,27 +163,27 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
 
     [Theory]
     [MemberData(nameof(Losses))]
-    public async Task AnInsertWhoseAnswerIsLostIsFoundByItsAttempt(string loss)
+    public async Task An_insert_whose_response_is_lost_is_found_by_its_attempt_id(string loss)
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
-        var (instance, redemption) = (NewInstance() with { CommitId = "mine" }, NewRedemption());
+        var (instance, consumed) = (NewInstance() with { CommitId = "mine" }, NewConsumedState());
 
         wire.LoseNext(loss);
         Assert.Null(await store.TryWriteAsync(null, instance, None));
         wire.LoseNext(loss);
-        Assert.False(await store.TryAddConsumedStateAsync(redemption, None));
+        Assert.False(await store.TryAddConsumedStateAsync(consumed, None));
 
         Assert.Equal(instance, (await store.FindAsync(instance.Id, None))!.Instance);
-        Assert.Equal(redemption, await store.FindConsumedStateAsync(redemption.Nonce, redemption.IssuedAt, None));
+        Assert.Equal(consumed, await store.FindConsumedStateAsync(consumed.Nonce, consumed.IssuedAt, None));
     }
 
     [Fact]
-    public async Task RedemptionsThatSomebodyElseRemovesAreLeftToThem()
+    public async Task Consumed_states_that_another_process_removes_are_skipped()
     {
         using var wire = new Wire();
         var (store, table) = await azurite.CreateAsync(wire);
-        await store.TryAddConsumedStateAsync(NewRedemption(), None);
+        await store.TryAddConsumedStateAsync(NewConsumedState(), None);
 
         // The SDK tries again and finds them gone, as it would if another sweep had been faster.
         wire.LoseNextOf("$batch", "500");
@@ -194,7 +194,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
 
     [Theory]
     [MemberData(nameof(Losses))]
-    public async Task AServiceThatGoesOnFailingIsUnavailable(string loss)
+    public async Task A_service_that_keeps_failing_is_unavailable(string loss)
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
@@ -205,7 +205,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task AnAnswerThatIsNotTheServicesIsUnavailable()
+    public async Task A_response_from_something_else_than_the_service_is_unavailable()
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
@@ -215,14 +215,14 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
-        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadGlancesAsync(None).CountAsync().AsTask());
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadSummariesAsync(None).CountAsync().AsTask());
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadTalliesAsync(Noon, None));
     }
 
     [Theory]
     [InlineData("403")]
     [InlineData("400")]
-    public async Task ARefusalIsUnavailableAndIsNotTriedAgain(string status)
+    public async Task A_refusal_is_unavailable_and_not_retried(string status)
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
@@ -237,16 +237,16 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     [InlineData("404")]
     [InlineData("409")]
     [InlineData("412")]
-    public async Task ARefusalThatNothingAskedForIsUnavailable(string status)
+    public async Task An_unexpected_refusal_is_unavailable(string status)
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
         wire.LoseAll(status);
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveLastUseAsync(NewId(), Noon, None));
-        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveConsumedStateAsync(NewRedemption(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.SaveConsumedStateAsync(NewConsumedState(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
-        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadGlancesAsync(None).CountAsync().AsTask());
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadSummariesAsync(None).CountAsync().AsTask());
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadTalliesAsync(Noon, None));
     }
 
@@ -273,7 +273,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task AServiceThatIsNotThereIsUnavailable()
+    public async Task A_service_that_does_not_listen_is_unavailable()
     {
         var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
@@ -289,15 +289,15 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task ATableThatIsMissingIsUnavailableAndNotEmpty()
+    public async Task A_missing_table_is_unavailable_not_empty()
     {
         var store = new TableStore(TableConnection.Open(azurite.NewTable(), null));
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));
-        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryAddConsumedStateAsync(NewRedemption(), None));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryAddConsumedStateAsync(NewConsumedState(), None));
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadDueAsync(Noon, None).CountAsync().AsTask());
-        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadGlancesAsync(None).CountAsync().AsTask());
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadSummariesAsync(None).CountAsync().AsTask());
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.ReadTalliesAsync(Noon, None));
 
         await store.InitializeAsync(None);
@@ -305,7 +305,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task ACallerWhoGoesWhileTheServiceIsAskedIsToldSo()
+    public async Task Cancelling_during_a_request_raises_OperationCanceledException()
     {
         using var gone = new CancellationTokenSource();
         using var wire = new Wire();
@@ -319,12 +319,12 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Fact]
-    public async Task WhatIsRaisedHoldsNoSecret()
+    public async Task Exceptions_contain_no_secret()
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
         wire.LoseAll("403");
-        var secret = new WixOAuth.Protection.ProtectedText("key", "a-token-that-must-not-be-seen"u8.ToArray());
+        var secret = new ProtectedText("key", "a-token-that-must-not-be-seen"u8.ToArray());
 
         var raised = await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance() with { RefreshToken = secret }, None));
 

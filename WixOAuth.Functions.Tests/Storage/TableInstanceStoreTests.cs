@@ -2,7 +2,6 @@ using Azure.Data.Tables;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 using WixOAuth.Storage;
 using static WixOAuth.Functions.Tests.Storage.Samples;
 
@@ -13,10 +12,10 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
 {
     private static readonly CancellationToken None = CancellationToken.None;
 
-    protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
+    private protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
 
     [Fact]
-    public async Task TheRowsOfAnInstanceMoveTogether()
+    public async Task The_rows_of_an_instance_change_together()
     {
         var (store, table) = await azurite.CreateAsync();
         var id = NewId();
@@ -65,7 +64,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Fact]
-    public async Task ARefusedWriteMovesNoRow()
+    public async Task A_refused_write_changes_no_row()
     {
         var (store, table) = await azurite.CreateAsync();
         var old = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
@@ -79,7 +78,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Fact]
-    public async Task RowsOfBothIndexesThatHaveGoneKeepNobodyFromWriting()
+    public async Task Missing_rows_of_both_indexes_do_not_prevent_a_write()
     {
         var (store, table) = await azurite.CreateAsync();
         var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
@@ -94,7 +93,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Fact]
-    public async Task AnInstanceThatHasGoneIsNotMistakenForARowOfAnIndex()
+    public async Task A_missing_instance_is_not_confused_with_an_index_row()
     {
         var (store, table) = await azurite.CreateAsync();
         var stored = await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None);
@@ -110,7 +109,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Fact]
-    public async Task WhatANewerVersionAddsIsPassedOver()
+    public async Task Properties_that_a_newer_version_adds_are_ignored()
     {
         var (store, table) = await azurite.CreateAsync();
         var stored = await store.TryWriteAsync(null, NewInstance(), None);
@@ -130,7 +129,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     [InlineData("InstalledAt", "not-a-time")]
     [InlineData("Forgotten", "not-a-flag")]
     [InlineData("RefreshToken", "not-binary")]
-    public async Task ARowThatCannotBeReadIsItsOwnTroubleOnly(string property, object value)
+    public async Task An_unreadable_row_affects_only_itself(string property, object value)
     {
         var (store, table) = await azurite.CreateAsync();
         var bad = (await store.TryWriteAsync(null, NewInstance() with { DueAt = Noon }, None))!.Instance.Id;
@@ -150,7 +149,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Fact]
-    public async Task AnInstanceWithoutAnEssentialPropertyIsNotGuessed()
+    public async Task An_instance_without_a_required_property_is_unreadable()
     {
         var (store, table) = await azurite.CreateAsync();
         var id = NewId();
@@ -165,7 +164,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     [InlineData("d|0000000000000000000")]
     [InlineData("d|0|11111111-1111-1111-1111-111111111111")]
     [InlineData("d|00000000000000000-1|11111111-1111-1111-1111-111111111111")]
-    public async Task ADueRowThatCannotBeReadIsPassedOver(string rowKey)
+    public async Task An_unreadable_due_row_is_skipped(string rowKey)
     {
         var (store, table) = await azurite.CreateAsync();
         await table.AddEntityAsync(new TableEntity("00", rowKey));
@@ -175,7 +174,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Fact]
-    public async Task TheShardsTakeTurns()
+    public async Task Due_instances_are_read_from_all_shards_in_turn()
     {
         var (store, _) = await azurite.CreateAsync();
         for (var number = 0; number < 100; number++)
@@ -191,7 +190,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Fact]
-    public async Task AllGlancesAreReadAndWhoeverHasSeenEnoughOfThemIsNotKept()
+    public async Task All_summaries_are_read_and_a_reader_can_stop_early()
     {
         var (store, table) = await azurite.CreateAsync();
 
@@ -206,19 +205,19 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
             }));
         }
 
-        Assert.Equal(Many, await store.ReadGlancesAsync(None).Select(glance => glance.Id).Distinct().CountAsync());
-        Assert.Equal(3, await store.ReadGlancesAsync(None).Take(3).CountAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.Equal(Many, await store.ReadSummariesAsync(None).Select(summary => summary.Id).Distinct().CountAsync());
+        Assert.Equal(3, await store.ReadSummariesAsync(None).Take(3).CountAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30)));
     }
 
     [Fact]
-    public async Task MoreRedemptionsOfAShardThanATransactionHoldsAreRemoved()
+    public async Task More_consumed_states_of_a_shard_than_a_transaction_holds_are_removed()
     {
         var (store, table) = await azurite.CreateAsync();
-        var shard = InstanceRows.ConsumedStateKey(NewRedemption().Nonce, Noon).Shard;
+        var shard = InstanceRows.ConsumedStateKey(NewConsumedState().Nonce, Noon).Shard;
         var rows = new List<TableEntity>();
         while (rows.Count < 250)
         {
-            var row = InstanceRows.ToRow(NewRedemption(Noon));
+            var row = InstanceRows.ToRow(NewConsumedState(Noon));
             if (row.PartitionKey == shard)
             {
                 rows.Add(row);
@@ -237,14 +236,14 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Fact]
-    public async Task ARedemptionLiesWhereItsNonceSaysWhateverInstanceItNames()
+    public async Task The_partition_of_a_consumed_state_depends_on_its_nonce_only()
     {
         var (store, table) = await azurite.CreateAsync();
-        var nonce = NewRedemption().Nonce;
-        Assert.True(await store.TryAddConsumedStateAsync(NewRedemption(nonce: nonce), None));
+        var nonce = NewConsumedState().Nonce;
+        Assert.True(await store.TryAddConsumedStateAsync(NewConsumedState(nonce: nonce), None));
         for (var number = 0; number < 40; number++)
         {
-            Assert.False(await store.TryAddConsumedStateAsync(NewRedemption(nonce: nonce), None));
+            Assert.False(await store.TryAddConsumedStateAsync(NewConsumedState(nonce: nonce), None));
         }
 
         Assert.Single(await RowsAsync(table));
@@ -254,18 +253,18 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     [InlineData("")]
     [InlineData("0123456789ABCDEF0123456789ABCDEF")]
     [InlineData("0123456789abcdef/#?\\456789abcdef")]
-    public async Task WhatIsNoNonceNeverReachesTheTable(string nonce)
+    public async Task A_malformed_nonce_never_reaches_the_table(string nonce)
     {
         var (store, table) = await azurite.CreateAsync();
 
-        await Assert.ThrowsAsync<ArgumentException>(() => store.TryAddConsumedStateAsync(NewRedemption(nonce: nonce), None));
+        await Assert.ThrowsAsync<ArgumentException>(() => store.TryAddConsumedStateAsync(NewConsumedState(nonce: nonce), None));
         await Assert.ThrowsAsync<ArgumentException>(() => store.FindConsumedStateAsync(nonce, Noon, None));
 
         Assert.Empty(await RowsAsync(table));
     }
 
     [Fact]
-    public async Task ATimeThatAzureWouldRefuseNeverReachesTheTable()
+    public async Task A_time_that_Azure_would_refuse_never_reaches_the_table()
     {
         var (store, table) = await azurite.CreateAsync();
 
@@ -280,7 +279,7 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     [InlineData("00000001-0000-0000-0000-000000000000", "12")]
     [InlineData("a1b2c3d4-e5f6-4711-8899-aabbccddeeff", "01")]
     [InlineData("ffffffff-ffff-ffff-ffff-ffffffffffff", "10")]
-    public void AnInstanceStaysInItsShardForEver(string id, string shard)
+    public void The_shard_of_an_instance_never_changes(string id, string shard)
     {
         Assert.True(InstanceId.TryParse(id, out var instance));
         Assert.Equal(shard, InstanceRows.ShardOf(instance));

@@ -11,21 +11,21 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 using WixOAuth.Tokens;
-using WixOAuth.Webhooks;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>The service as it is registered, on a clock, a store, secrets and a Wix that the test owns. Its hosted services are not started.</summary>
-public sealed class Core : IDisposable
+internal sealed class Core : IDisposable
 {
     private readonly ServiceProvider _services;
-    private readonly Turns _turns = new();
+    private readonly SingleThreadSynchronizationContext _turns = new();
 
     public static readonly byte[] Key = RandomNumberGenerator.GetBytes(ProtectionKey.Length);
 
@@ -73,8 +73,6 @@ public sealed class Core : IDisposable
 
     public IMeterFactory Meters => Get<IMeterFactory>();
 
-    public Telemetry Telemetry => Get<Telemetry>();
-
     public ServiceSettings Settings => Get<ServiceSettings>();
 
     public IInstanceStore Store => Get<IInstanceStore>();
@@ -121,7 +119,7 @@ public sealed class Core : IDisposable
 
     public ConsumedStateCleanup Cleanup => Get<ConsumedStateCleanup>();
 
-    public InstanceLife Life => Get<InstanceLife>();
+    public InstanceLifecycle Life => Get<InstanceLifecycle>();
 
     public InstallStateService States => Get<InstallStateService>();
 
@@ -183,8 +181,8 @@ public sealed class Core : IDisposable
             : null;
     }
 
-    public Task<TokenResult> GetAsync(InstanceId id, TokenRequirements? demand = null, CancellationToken cancellationToken = default) =>
-        _turns.Begin(() => Tokens.GetTokenAsync(id, demand ?? TokenRequirements.Default, cancellationToken).AsTask());
+    public Task<TokenResult> GetAsync(InstanceId id, TokenRequirements? requirements = null, CancellationToken cancellationToken = default) =>
+        _turns.Begin(() => Tokens.GetTokenAsync(id, requirements ?? TokenRequirements.Default, cancellationToken).AsTask());
 
     /// <summary>Begins work that goes on turn by turn, so that a test knows when it waits for the clock.</summary>
     public Task<T> Begin<T>(Func<Task<T>> work) => _turns.Begin(work);

@@ -1,11 +1,10 @@
 using System.Runtime.CompilerServices;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>What a refresh asks of the store.</summary>
-public enum StoreStep
+internal enum StoreStep
 {
     Read,
     Lease,
@@ -14,7 +13,7 @@ public enum StoreStep
 }
 
 /// <summary>What becomes of a call.</summary>
-public enum StoreFault
+internal enum StoreFault
 {
     None,
 
@@ -29,10 +28,10 @@ public enum StoreFault
 }
 
 /// <summary>A call of the store. <paramref name="Previous"/> and <paramref name="Instance"/> are those of a write.</summary>
-public sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous, Instance? Instance);
+internal sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous, Instance? Instance);
 
 /// <summary>A store whose calls a test can hold, fail, and look at once they are done.</summary>
-public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsumedStateStore, IKeyCheckStore
+internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsumedStateStore, IKeyCheckStore
 {
     private static readonly AsyncLocal<Holder?> s_attempt = new();
     private int _underWay;
@@ -100,8 +99,8 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsume
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         BusyAsync(() => inner.ListAsync(status, after, limit, cancellationToken));
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) =>
-        BusyAsync(inner.ReadGlancesAsync(cancellationToken), cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) =>
+        BusyAsync(inner.ReadSummariesAsync(cancellationToken), cancellationToken);
 
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
         BusyAsync(inner.ReadDueAsync(now, cancellationToken), cancellationToken);
@@ -160,7 +159,7 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsume
         }
         finally
         {
-            // What was read ahead is waited for here.
+            // Waits for what was read ahead.
             await BusyAsync(async () =>
             {
                 await each.DisposeAsync();
@@ -187,7 +186,7 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsume
         var fault = await Before(call);
         if (fault == StoreFault.Refused)
         {
-            throw new StorageUnavailableException();
+            throw new StorageUnavailableException("The storage is down.");
         }
 
         T answer;
@@ -211,7 +210,7 @@ public sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsume
         await answering;
         return fault switch
         {
-            StoreFault.AnswerLost => throw new StorageUnavailableException(),
+            StoreFault.AnswerLost => throw new StorageUnavailableException("The storage is down."),
             StoreFault.AnswerLostThenConflict when call.Instance is not null => onConflict,
             _ => answer,
         };

@@ -3,10 +3,10 @@ using System.Net.Sockets;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-public static class FreePort
+internal static class FreePort
 {
     /// <summary>
-    /// A port of this machine that nobody listens on now, on either loopback: for URLs that have to be known before the
+    /// A port of this machine that is free now, on either loopback: for URLs that have to be known before the
     /// start. From below the range that systems take the ports of outgoing connections from, or such a connection,
     /// a browser's for instance, could have it by then.
     /// </summary>
@@ -32,7 +32,7 @@ public static class FreePort
         }
         catch (SocketException error)
         {
-            // A machine without IPv6 has nobody listening there.
+            // A machine without IPv6 has no listener there.
             return error.SocketErrorCode is SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported;
         }
     }

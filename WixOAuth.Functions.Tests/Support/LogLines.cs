@@ -3,8 +3,8 @@ using Microsoft.Extensions.Logging;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-/// <summary>What the parts of one <see cref="Core"/> log, and nobody else.</summary>
-public sealed class LogLines : ILoggerFactory
+/// <summary>The log of one <see cref="Core"/> only.</summary>
+internal sealed class LogLines : ILoggerFactory
 {
     private readonly ConcurrentQueue<(LogLevel Level, int Id, string Text)> _lines = new();
     private TaskCompletionSource _next = NewSource();

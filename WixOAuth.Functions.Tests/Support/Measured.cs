@@ -1,11 +1,12 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-/// <summary>All that one <see cref="Core"/> measures and traces, and nobody else.</summary>
-public sealed class Measured : IDisposable
+/// <summary>The metrics and traces of one <see cref="Core"/> only.</summary>
+internal sealed class Measured : IDisposable
 {
     private readonly MeterListener _meters = new();
     private readonly ActivityListener _activities;
@@ -26,7 +27,7 @@ public sealed class Measured : IDisposable
         _meters.Start();
         _activities = new ActivityListener
         {
-            ShouldListenTo = source => source == core.Telemetry.Source,
+            ShouldListenTo = source => source == core.Get<Instruments>().Source,
             Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData,
             ActivityStopped = Activities.Enqueue,
         };

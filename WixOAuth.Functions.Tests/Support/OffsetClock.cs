@@ -1,7 +1,7 @@
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>The real clock, put forward by what a test says: pauses pass by themselves, hours do at once.</summary>
-public sealed class OffsetClock : TimeProvider
+internal sealed class OffsetClock : TimeProvider
 {
     private long _offset;
 

@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>A store with rows in the due index that no instance stands behind, or whose index cannot be read.</summary>
-public sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
+internal sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
 {
     public List<DueInstance> Orphans { get; } = [];
 
@@ -13,13 +13,13 @@ public sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         store.ListAsync(status, after, limit, cancellationToken);
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => store.ReadGlancesAsync(cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => store.ReadSummariesAsync(cancellationToken);
 
     public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         if (Fails)
         {
-            throw new StorageUnavailableException();
+            throw new StorageUnavailableException("The storage is down.");
         }
 
         foreach (var orphan in Orphans.Where(orphan => orphan.DueAt <= now).ToList())

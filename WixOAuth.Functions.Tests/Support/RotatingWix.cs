@@ -5,9 +5,9 @@ namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>
 /// A Wix that is as strict as the standard allows: each refresh token is good for one use and brings the next (RFC 6749
-/// §6). Wix promises neither that nor the contrary, so a token service must not lose one.
+/// §6). Wix documents neither, so a token service must not lose one.
 /// </summary>
-public sealed class RotatingWix
+internal sealed class RotatingWix
 {
     private readonly ConcurrentDictionary<string, byte> _accepted = new(StringComparer.Ordinal);
     private int _issued;

@@ -7,7 +7,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>Webhooks as Wix signs them (wix-protocol §10), with a key of the test's own.</summary>
-public static class SignedWebhook
+internal static class SignedWebhook
 {
     public static string Of(RSA key, string eventType, InstanceId id, DateTimeOffset issuedAt)
     {

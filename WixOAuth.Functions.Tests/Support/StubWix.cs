@@ -6,7 +6,7 @@ using System.Text.Json;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>Wix in the process: each test says what it answers. For the real protocol over real HTTP see the pretend Wix.</summary>
-public sealed class StubWix : HttpMessageHandler
+internal sealed class StubWix : HttpMessageHandler
 {
     public ConcurrentQueue<(string Path, JsonElement? Body, string? Authorization)> Calls { get; } = new();
 

@@ -1,13 +1,12 @@
 using Azure.Data.Tables;
 using WixOAuth.Events;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>All that the service stores in one table, as one store.</summary>
-public sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTallyStore, ISweepStateStore, IKeyCheckStore
+internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTallyStore, ISweepStateStore, IKeyCheckStore
 {
     private readonly TableInstanceStore _instances;
     private readonly TableConsumedStates _states;
@@ -39,7 +38,7 @@ public sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTa
         string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         _instances.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _instances.ReadGlancesAsync(cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _instances.ReadSummariesAsync(cancellationToken);
 
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
         _instances.ReadDueAsync(now, cancellationToken);

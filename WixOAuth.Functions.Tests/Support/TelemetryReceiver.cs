@@ -10,7 +10,7 @@ using Microsoft.Extensions.Logging;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>Takes what OTLP and Azure Monitor's exporter post, and keeps it as it came.</summary>
-public sealed class TelemetryReceiver : IAsyncDisposable
+internal sealed class TelemetryReceiver : IAsyncDisposable
 {
     private readonly WebApplication _app;
     private readonly ConcurrentQueue<(string Path, byte[] Body)> _received = new();

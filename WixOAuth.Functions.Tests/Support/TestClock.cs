@@ -2,7 +2,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-public static class TestClock
+internal static class TestClock
 {
     public static readonly DateTimeOffset Start = new(2026, 5, 4, 3, 2, 1, TimeSpan.Zero);
 
@@ -14,7 +14,7 @@ public static class TestClock
     /// Lets time pass in small steps until the work has ended. For work that waits for the clock and for nothing else.
     /// </summary>
     /// <remarks>
-    /// Where the work was begun turn by turn (<see cref="Turns"/>), time passes only while it waits. Where it is on
+    /// Where the work was begun turn by turn (<see cref="SingleThreadSynchronizationContext"/>), time passes only while it waits. Where it is on
     /// the thread pool, as a sweep's is, time may also pass while the machine keeps a thread of it waiting, by minutes.
     /// </remarks>
     /// <exception cref="TimeoutException">The work has not ended after a minute of real time.</exception>
@@ -45,8 +45,8 @@ public static class TestClock
         var startedAt = TimeProvider.System.GetTimestamp();
         for (var quiet = 0; quiet < 10 && !work.IsCompleted; quiet++)
         {
-            await Turns.OfThePoolAsync().ConfigureAwait(false);
-            if ((ThreadPool.PendingWorkItemCount > 0 || !Turns.AreOver) && TimeProvider.System.GetElapsedTime(startedAt) < Turns.Patience)
+            await SingleThreadSynchronizationContext.OfThePoolAsync().ConfigureAwait(false);
+            if ((ThreadPool.PendingWorkItemCount > 0 || !SingleThreadSynchronizationContext.AreOver) && TimeProvider.System.GetElapsedTime(startedAt) < SingleThreadSynchronizationContext.Patience)
             {
                 quiet = -1;
             }

@@ -4,12 +4,12 @@ using WixOAuth.Instances;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>A store that writes down what is asked of it, and does first what a test says.</summary>
-public sealed class WatchedStore(IInstanceStore store) : IInstanceStore, IConsumedStateStore
+internal sealed class WatchedStore(IInstanceStore store) : IInstanceStore, IConsumedStateStore
 {
     /// <summary>The names of the methods, and the instance where there is one.</summary>
     public ConcurrentQueue<(string Method, InstanceId? Id)> Calls { get; } = new();
 
-    /// <summary>Done before the store is asked; may fail in its place.</summary>
+    /// <summary>Runs before the store is called; may throw instead.</summary>
     public Func<string, InstanceId?, Task> Before { get; set; } = (_, _) => Task.CompletedTask;
 
     public int CallsTo(string method) => Calls.Count(call => call.Method == method);
@@ -44,7 +44,7 @@ public sealed class WatchedStore(IInstanceStore store) : IInstanceStore, IConsum
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         store.ListAsync(status, after, limit, cancellationToken);
 
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => store.ReadGlancesAsync(cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => store.ReadSummariesAsync(cancellationToken);
 
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.ReadDueAsync(now, cancellationToken);
 

@@ -5,8 +5,8 @@ using System.Text.Json.Nodes;
 
 namespace WixOAuth.Functions.Tests.Support;
 
-/// <summary>Signs webhooks as Wix does, with a key of its own (wix-protocol §10).</summary>
-public sealed class WebhookSigner : IDisposable
+/// <summary>Signs webhooks as Wix does, with its own key (wix-protocol §10).</summary>
+internal sealed class WebhookSigner : IDisposable
 {
     private const string Header = """{"kid":"k","alg":"RS256"}""";
 

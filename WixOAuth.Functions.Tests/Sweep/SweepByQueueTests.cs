@@ -6,7 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Functions.Tests.Local;
 using WixOAuth.Instances;
 using WixOAuth.Local;
-using WixOAuth.Storage;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Functions.Tests.Sweep;
 
@@ -26,7 +26,7 @@ public sealed class SweepByQueueTests : IDisposable
     }
 
     [Fact]
-    public async Task A_tick_has_every_shard_swept_and_a_bad_message_harms_nobody()
+    public async Task A_tick_sweeps_every_shard_and_a_bad_message_does_no_harm()
     {
         await using var azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, CancellationToken.None, withQueues: true);
         await using var host = await StartAsync(azurite, azurite.ConnectionString.Reveal());
@@ -35,7 +35,7 @@ public sealed class SweepByQueueTests : IDisposable
         await TickAsync(host);
         Assert.Equal(InstanceShard.All.Select(shard => shard.ToString()).Order(), (await TakeAsync(16)).Order());
 
-        // Before the next tick: if it stayed, it would be taken first, and tried again for ever.
+        // Before the next tick: otherwise it would be taken first and retried forever.
         await service.GetQueueClient(ShardMessages.Name).SendMessageAsync("not a shard");
         await TickAsync(host);
         Assert.Equal(16, (await TakeAsync(16)).Distinct().Count());
@@ -54,7 +54,7 @@ public sealed class SweepByQueueTests : IDisposable
     }
 
     [Fact]
-    public async Task The_local_program_starts_a_queue_of_its_own_when_it_has_none()
+    public async Task The_local_program_starts_its_own_queue_when_none_is_given()
     {
         var settings = Settings();
         settings.Remove("Tables__ConnectionString");

@@ -85,7 +85,7 @@ public sealed class CustodyTests : IDisposable
         strict.Clock.Advance(TimeSpan.FromHours(5));
         Assert.IsType<TokenResult.WixUnavailable>(await strict.GetAsync(id));
         Assert.IsType<TokenResult.ReinstallRequired>(await strict.GetAsync(clone));
-        await strict.Sweep.RunAsync(None).WaitAsync(Turns.Patience);
+        await strict.Sweep.RunAsync(None).WaitAsync(SingleThreadSynchronizationContext.Patience);
 
         Assert.Equal(0, strict.Wix.CallsTo("/oauth2/token"));
         Assert.Equal("refresh-0", await strict.RefreshTokenOfAsync(id));
@@ -109,7 +109,7 @@ public sealed class CustodyTests : IDisposable
                 Assert.Equal("by-credentials", Assert.IsType<TokenResult.Token>(await wrong.GetAsync(id)).AccessToken.Reveal());
             }
 
-            await wrong.Sweep.RunAsync(None).WaitAsync(Turns.Patience);
+            await wrong.Sweep.RunAsync(None).WaitAsync(SingleThreadSynchronizationContext.Patience);
         }
 
         Assert.Equal(before, await ReadAsync(ids));
@@ -292,7 +292,7 @@ public sealed class CustodyTests : IDisposable
         for (var minute = 0; minute < minutes; minute++)
         {
             core.Clock.Advance(TimeSpan.FromMinutes(1));
-            await core.Sweep.RunAsync(None).WaitAsync(Turns.Patience);
+            await core.Sweep.RunAsync(None).WaitAsync(SingleThreadSynchronizationContext.Patience);
             Assert.All(
                 await Task.WhenAll(ids.Where((_, number) => number % 4 == minute % 4).Select(id => core.GetAsync(id))),
                 result => Assert.IsType<TokenResult.Token>(result));
@@ -356,7 +356,7 @@ public sealed class CustodyTests : IDisposable
         for (var passed = TimeSpan.Zero; passed < during; passed += step ?? TimeSpan.FromMinutes(1))
         {
             _core.Clock.Advance(step ?? TimeSpan.FromMinutes(1));
-            await _core.Sweep.RunAsync(None).WaitAsync(Turns.Patience);
+            await _core.Sweep.RunAsync(None).WaitAsync(SingleThreadSynchronizationContext.Patience);
             await _core.Background.WhenIdleAsync(None);
         }
     }

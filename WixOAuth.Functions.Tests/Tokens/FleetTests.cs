@@ -192,7 +192,7 @@ public sealed class FleetTests : IDisposable
         {
             _core.Clock.Advance(step ?? s_minute);
             var sweep = _core.Sweep.RunAsync(None);
-            await (_waits ? _core.Clock.RunAsync(sweep) : sweep.WaitAsync(Turns.Patience));
+            await (_waits ? _core.Clock.RunAsync(sweep) : sweep.WaitAsync(SingleThreadSynchronizationContext.Patience));
             await _core.Background.WhenIdleAsync(None);
             if (check is not null)
             {

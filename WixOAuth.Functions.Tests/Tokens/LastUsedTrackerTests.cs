@@ -18,7 +18,7 @@ public sealed class LastUsedTrackerTests : IDisposable
     public void Dispose() => _core.Dispose();
 
     [Fact]
-    public async Task A_use_is_written_down_at_once_and_then_every_half_of_the_idle_time()
+    public async Task A_use_is_saved_at_once_and_then_every_half_of_the_idle_time()
     {
         await NoteAsync();
         Assert.Equal(_core.Clock.GetUtcNow(), await _store.FindLastUseAsync(Id, None));
@@ -36,7 +36,7 @@ public sealed class LastUsedTrackerTests : IDisposable
     }
 
     [Fact]
-    public async Task However_long_the_idle_time_a_use_is_written_down_every_hour()
+    public async Task A_use_is_saved_every_hour_however_long_the_idle_time()
     {
         using var core = new Core(_store, _core.Clock, settings: ("Tokens__IdleAfter", "7.00:00:00"));
         for (var minute = 0; minute < 24 * 60; minute++)
@@ -91,10 +91,10 @@ public sealed class LastUsedTrackerTests : IDisposable
     }
 
     [Fact]
-    public async Task A_write_that_failed_is_made_up_for_after_a_minute_and_nobody_notices()
+    public async Task A_failed_write_is_repeated_after_a_minute_and_no_caller_notices()
     {
         using var measured = new Measured(_core);
-        _store.Before = (_, _) => throw new StorageUnavailableException();
+        _store.Before = (_, _) => throw new StorageUnavailableException("The storage is down.");
         await NoteAsync();
         await NoteAsync();
         Assert.Equal(new() { ["outcome=storage_unavailable"] = 1 }, measured.Of("wixoauth.last_use.writes"));
@@ -109,7 +109,7 @@ public sealed class LastUsedTrackerTests : IDisposable
     }
 
     [Fact]
-    public async Task A_clock_that_went_back_keeps_no_use_from_being_written_down()
+    public async Task A_clock_set_back_does_not_prevent_saving_a_use()
     {
         _core.Uses.Note(Id, _core.Clock.GetUtcNow().AddDays(1));
         await NoteAsync();
@@ -132,7 +132,7 @@ public sealed class LastUsedTrackerTests : IDisposable
     }
 
     [Fact]
-    public async Task A_use_disturbs_no_write_of_the_row()
+    public async Task Recording_a_use_does_not_conflict_with_writes_of_the_row()
     {
         var stored = await _core.InstallAsync(Id);
         await NoteAsync();
@@ -141,7 +141,7 @@ public sealed class LastUsedTrackerTests : IDisposable
     }
 
     [Fact]
-    public async Task More_instances_than_it_holds_are_forgotten_and_noted_anew()
+    public async Task At_capacity_all_uses_are_forgotten_and_recorded_again()
     {
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _store.Before = (_, _) => gate.Task;
@@ -162,7 +162,7 @@ public sealed class LastUsedTrackerTests : IDisposable
 
         Assert.Equal(11, _core.Uses.Count);
 
-        // What could not wait is written down with its next use.
+        // A use that did not fit into the queue is saved with its next use.
         gate.SetResult();
         await _core.Background.WhenIdleAsync(None);
         var writes = Writes;

@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Time.Testing;
 using Moq;
 using WixOAuth.Functions.Tests.Support;
-using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Tokens;
 
@@ -20,7 +19,7 @@ public sealed class RefreshHistoryTests
     public RefreshHistoryTests() => _history = New(_store);
 
     [Fact]
-    public async Task The_last_hour_is_told_in_stretches_of_five_minutes_the_oldest_first()
+    public async Task The_last_hour_is_listed_in_five_minute_intervals_oldest_first()
     {
         for (var stretch = 0; stretch < RefreshHistory.Stretches; stretch++)
         {
@@ -37,7 +36,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task What_is_older_than_an_hour_is_forgotten()
+    public async Task Counts_older_than_an_hour_are_dropped()
     {
         Add(_history, succeeded: 3, failed: 4);
         await _history.SaveAsync(None);
@@ -51,7 +50,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task Each_process_tells_of_all_of_them_and_counts_nothing_twice()
+    public async Task Each_process_reports_the_counts_of_all_and_counts_nothing_twice()
     {
         var other = New(_store);
         Add(_history, succeeded: 2, failed: 1);
@@ -81,7 +80,7 @@ public sealed class RefreshHistoryTests
         await history.SaveAsync(None);
         store.Verify(it => it.SaveTalliesAsync(It.IsAny<IReadOnlyCollection<RefreshTally>>(), None), Times.Once);
 
-        // Two stretches that have something new are one write all the same.
+        // Two intervals with new counts are still one write.
         Add(history, succeeded: 0, failed: 1);
         _clock.Advance(RefreshHistory.Stretch);
         Add(history, succeeded: 0, failed: 1);
@@ -91,10 +90,10 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task What_the_storage_does_not_take_is_tried_again_and_counted_on()
+    public async Task A_failed_save_is_retried_and_counting_continues()
     {
         var store = new Mock<IRefreshTallyStore>();
-        store.Setup(it => it.SaveTalliesAsync(It.IsAny<IReadOnlyCollection<RefreshTally>>(), None)).ThrowsAsync(new StorageUnavailableException());
+        store.Setup(it => it.SaveTalliesAsync(It.IsAny<IReadOnlyCollection<RefreshTally>>(), None)).ThrowsAsync(new StorageUnavailableException("The storage is down."));
         var history = New(store.Object);
         Add(history, succeeded: 1, failed: 0);
         await history.SaveAsync(None);
@@ -107,7 +106,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task What_is_counted_while_it_is_saved_is_saved_the_next_time()
+    public async Task Counts_made_during_a_save_are_saved_the_next_time()
     {
         var store = new Mock<IRefreshTallyStore>();
         var gate = new TaskCompletionSource();
@@ -121,7 +120,7 @@ public sealed class RefreshHistoryTests
         var saving = history.SaveAsync(None);
         Add(history, succeeded: 1, failed: 0);
 
-        // Nobody else saves meanwhile: the lesser count could come last.
+        // Two concurrent saves could leave the lower count behind.
         await history.SaveAsync(None);
         gate.SetResult();
         await saving;
@@ -131,7 +130,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task A_sweep_puts_down_what_it_did()
+    public async Task A_sweep_saves_what_it_did()
     {
         using var core = new Core(_store);
         core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("next"));
@@ -210,7 +209,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task Whatever_is_not_put_down_yet_is_when_the_process_stops()
+    public async Task Unsaved_counts_are_saved_when_the_process_stops()
     {
         using var saver = new HistorySaver(_history, _clock);
         await saver.StartAsync(None);

@@ -30,7 +30,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     public static TheoryData<string> Moments => ["lease", "wix", "commit"];
 
     /// <summary>Ways in which the answer to a write that was carried out is lost.</summary>
-    public static TheoryData<StoreFault> Losses => [StoreFault.AnswerLost, StoreFault.AnswerLostThenConflict];
+    public static TheoryData<string> Losses => [nameof(StoreFault.AnswerLost), nameof(StoreFault.AnswerLostThenConflict)];
 
     private Core One => _one.Core;
 
@@ -47,12 +47,12 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         return Task.CompletedTask;
     }
 
-    protected abstract Task<IInstanceStore> CreateAsync();
+    private protected abstract Task<IInstanceStore> CreateAsync();
 
     // Step 1: in process.
 
     [Fact]
-    public async Task What_is_in_memory_costs_no_storage()
+    public async Task A_token_from_memory_needs_no_storage()
     {
         await InstallAsync();
         await TokenAsync();
@@ -96,7 +96,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_failure_that_nobody_foresaw_is_told_to_all_who_wait_and_is_forgotten()
+    public async Task An_unexpected_failure_reaches_all_waiting_callers_and_is_not_cached()
     {
         await InstallAsync(age: Stale);
         var gate = new Gate(_one, StoreStep.Read);
@@ -122,13 +122,13 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         var modest = One.GetAsync(_id, TokenRequirements.LivingFor(TimeSpan.Zero));
         await gate.Reached;
         var callers = Enumerable.Range(1, 4).Select(i => TokenRequirements.LivingFor(TimeSpan.FromSeconds(60 * i))).ToList();
-        var asking = callers.Select(demand => One.GetAsync(_id, demand)).ToList();
+        var asking = callers.Select(requirements => One.GetAsync(_id, requirements)).ToList();
         gate.Open();
 
         Assert.IsType<TokenResult.Token>(await modest);
-        foreach (var (demand, asked) in callers.Zip(asking))
+        foreach (var (requirements, asked) in callers.Zip(asking))
         {
-            Assert.True(demand.IsMetBy(Assert.IsType<TokenResult.Token>(await asked), _clock.GetUtcNow()));
+            Assert.True(requirements.IsMetBy(Assert.IsType<TokenResult.Token>(await asked), _clock.GetUtcNow()));
         }
 
         Assert.Equal(1, _wix.Refreshes);
@@ -201,7 +201,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Of_two_who_want_the_lease_at_once_one_has_it_and_the_other_adopts_its_tokens()
+    public async Task One_of_two_concurrent_attempts_gets_the_lease_and_the_other_adopts_its_tokens()
     {
         await InstallAsync(age: Stale);
         var two = Start();
@@ -234,12 +234,12 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Losses))]
-    public async Task A_lease_whose_answer_is_lost_is_used_at_once(StoreFault loss)
+    public async Task A_lease_whose_answer_is_lost_is_used_at_once(string loss)
     {
         await InstallAsync(age: Stale);
-        _one.Store.FailNext(StoreStep.Lease, loss);
+        _one.Store.FailNext(StoreStep.Lease, Enum.Parse<StoreFault>(loss));
 
-        // No time passes: nobody waits for a lease of his own.
+        // No time passes: an attempt does not wait for its own lease.
         Assert.Equal("access-2", await TokenAsync());
         Assert.Equal(1, _wix.Refreshes);
     }
@@ -324,7 +324,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     // Step 4: Wix.
 
     [Fact]
-    public async Task A_Wix_that_never_answers_holds_nobody_longer_than_a_lease()
+    public async Task A_Wix_that_never_answers_blocks_a_caller_no_longer_than_a_lease()
     {
         await InstallAsync(age: Stale);
         DateTimeOffset? leaseEnd = null;
@@ -347,7 +347,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Try_later_is_kept_to_by_all_and_told_to_them()
+    public async Task Retry_later_applies_to_all_callers()
     {
         await InstallAsync(age: Stale);
         var two = Start();
@@ -398,10 +398,10 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Losses))]
-    public async Task A_commit_whose_answer_is_lost_is_recognised(StoreFault loss)
+    public async Task A_commit_whose_answer_is_lost_is_recognised(string loss)
     {
         await InstallAsync(age: Stale);
-        _one.Store.FailNext(StoreStep.Commit, loss);
+        _one.Store.FailNext(StoreStep.Commit, Enum.Parse<StoreFault>(loss));
 
         Assert.Equal("access-2", Revealed(await LetTimePassAsync(One.GetAsync(_id))));
 
@@ -410,7 +410,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_commit_goes_on_while_the_storage_is_away_for_a_moment_and_its_callers_are_gone()
+    public async Task A_commit_continues_through_a_short_storage_outage_after_its_callers_left()
     {
         await InstallAsync(age: Stale);
         using var leaving = new CancellationTokenSource();
@@ -451,7 +451,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Nobody_here_spends_the_old_refresh_token_while_the_new_one_is_not_saved(bool byAnOperator)
+    public async Task This_process_does_not_use_the_old_refresh_token_while_the_new_one_is_unsaved(bool byAnOperator)
     {
         await InstallAsync(age: Stale);
         BreakAfterTheLease();
@@ -472,7 +472,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_cannot_be_saved_for_ten_minutes_is_given_up_and_holds_nobody_off_any_more()
+    public async Task Tokens_unsaved_for_ten_minutes_are_given_up_and_block_no_refresh()
     {
         await InstallAsync(age: Stale);
         _wix.Rotates = false;
@@ -502,7 +502,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Tokens_are_saved_although_the_protection_key_cannot_be_had_for_a_while()
+    public async Task Tokens_are_saved_although_the_protection_key_is_unavailable_for_a_while()
     {
         var keys = new FailingKeys();
         var process = Start(null, keys, ("Wix__ClientCredentialsFallback", "false"));
@@ -526,13 +526,13 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var gate = new Gate(_one, StoreStep.Commit, answering: true);
-        var demand = TokenRequirements.LivingFor(TimeSpan.FromSeconds(240));
-        var caller = One.GetAsync(_id, demand);
+        var requirements = TokenRequirements.LivingFor(TimeSpan.FromSeconds(240));
+        var caller = One.GetAsync(_id, requirements);
         await gate.Reached;
         _clock.Advance(TimeSpan.FromSeconds(70));
         gate.Open();
 
-        Assert.True(demand.IsMetBy(Assert.IsType<TokenResult.Token>(await caller), _clock.GetUtcNow()));
+        Assert.True(requirements.IsMetBy(Assert.IsType<TokenResult.Token>(await caller), _clock.GetUtcNow()));
     }
 
     [Theory]
@@ -552,7 +552,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Moments))]
-    public async Task A_consent_that_comes_in_between_wins(string moment)
+    public async Task A_consent_during_a_refresh_wins(string moment)
     {
         await InstallAsync(age: Stale);
         ComeInBefore(moment, () => ConsentAsync("of-consent", "refresh-of-consent"));
@@ -613,7 +613,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_failure_is_not_written_down_by_one_whose_lease_another_holds()
+    public async Task A_failure_is_not_recorded_by_an_attempt_that_lost_its_lease()
     {
         await InstallAsync(age: Stale);
         var end = _clock.GetUtcNow() + TokenRefresher.LeaseTime;
@@ -631,12 +631,12 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Losses))]
-    public async Task A_failure_whose_answer_is_lost_is_counted_once(StoreFault loss)
+    public async Task A_failure_whose_answer_is_lost_is_counted_once(string loss)
     {
         await InstallAsync(age: Stale);
         One.Wix.Answer = (_, _, _) =>
         {
-            _one.Store.FailNext(StoreStep.Other, loss);
+            _one.Store.FailNext(StoreStep.Other, Enum.Parse<StoreFault>(loss));
             return Task.FromResult(StubWix.Status(400));
         };
 
@@ -794,7 +794,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         Assert.Equal(refreshToken, await One.RefreshTokenOfAsync(_id));
     }
 
-    /// <summary>The storage is there until the lease is taken, and then for nobody.</summary>
+    /// <summary>The storage is available until the lease is taken, and then not.</summary>
     private void BreakAfterTheLease() => One.Wix.Answer = (path, body, _) =>
     {
         _one.Store.FailAll();
@@ -802,7 +802,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         return Task.FromResult(_wix.Answer(path, body));
     };
 
-    /// <summary>Has somebody else write just before a step of the next refresh.</summary>
+    /// <summary>Lets another process write just before a step of the next refresh.</summary>
     private void ComeInBefore(string moment, Func<Task> write)
     {
         if (moment == "wix")
@@ -829,7 +829,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         };
     }
 
-    private Task SettleAsync() => Turns.SettleAsync(() => _processes.Any(process => process.Store.IsBusy));
+    private Task SettleAsync() => SingleThreadSynchronizationContext.SettleAsync(() => _processes.Any(process => process.Store.IsBusy));
 
     private async Task PassAsync(TimeSpan time)
     {
@@ -919,11 +919,11 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 [Collection(AzuriteFixture.Name)]
 public sealed class RefreshProtocolInMemoryTests : RefreshProtocolTests
 {
-    protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());
+    private protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());
 }
 
 [Collection(AzuriteFixture.Name)]
 public sealed class RefreshProtocolInTablesTests(AzuriteFixture azurite) : RefreshProtocolTests
 {
-    protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
+    private protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
@@ -25,7 +26,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
     private readonly InstanceId _id = Core.NewId();
     private readonly FakeTimeProvider _clock = TestClock.New();
     private readonly Lock _lock = new();
-    private readonly Turns _turns = new();
+    private readonly SingleThreadSynchronizationContext _turns = new();
     private readonly List<Process> _processes = [];
     private readonly List<Parked> _parked = [];
     private readonly List<Caller> _callers = [];
@@ -145,7 +146,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
 
     }
 
-    private Task SettleAsync() => Turns.SettleAsync(() => _processes.Any(process => process.Store.IsBusy));
+    private Task SettleAsync() => SingleThreadSynchronizationContext.SettleAsync(() => _processes.Any(process => process.Store.IsBusy));
 
     // In steps, as it does in life: what has to happen at a certain time has its chance to.
     private async Task AdvanceAsync(TimeSpan by)
@@ -219,13 +220,13 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
 
     // Callers.
 
-    private void Call(Process process, TokenRequirements demand)
+    private void Call(Process process, TokenRequirements requirements)
     {
         var startedAt = _clock.GetUtcNow();
         var removal = _removal;
-        Start(process, $"asks for {(demand.IsNew ? "a new one" : demand.IsAhead ? "one ahead" : demand.MinTtl)} {demand.Rejected?[..4]}", async core =>
+        Start(process, $"asks for {(requirements.IsNew ? "a new one" : requirements.IsAhead ? "one ahead" : requirements.MinTtl)} {requirements.Rejected?[..4]}", async core =>
         {
-            var result = await core.GetAsync(_id, demand);
+            var result = await core.GetAsync(_id, requirements);
             Tell($"{process.Name}: {result.GetType().Name} {(result as TokenResult.Token)?.Generation}");
             if (result is not TokenResult.Token token)
             {
@@ -233,11 +234,11 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             }
 
             // Time may have passed on before this could be looked at, but no more than a step.
-            var ttl = TimeSpan.FromTicks(Math.Min(demand.MinTtl.Ticks, (long)(token.Lifetime.Ticks * 0.8)));
-            var livesEnough = demand.IsNew || demand.IsAhead || token.ExpiresOn - _timeBeforeThisStep >= ttl;
-            Ensure(livesEnough, $"A token of {token.ExpiresOn - _clock.GetUtcNow()} for {demand.MinTtl}.");
+            var ttl = TimeSpan.FromTicks(Math.Min(requirements.MinTtl.Ticks, (long)(token.Lifetime.Ticks * 0.8)));
+            var livesEnough = requirements.IsNew || requirements.IsAhead || token.ExpiresOn - _timeBeforeThisStep >= ttl;
+            Ensure(livesEnough, $"A token of {token.ExpiresOn - _clock.GetUtcNow()} for {requirements.MinTtl}.");
 
-            // Whoever asks once it is removed has none: here at once, elsewhere when memory is not believed any more.
+            // After a removal no caller gets a token: at once in this process, in others when the cached token expires.
             if (removal is { } removed && removed == _removal)
             {
                 Ensure(removed.By != process && startedAt - removed.At <= TokenMemory.BelievedFor + _setBack, "A token of a removed instance.");
@@ -255,11 +256,11 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
         var wixTime = TestClock.Start + TimeSpan.FromSeconds(ChainOf(refresh)!.Value);
         try
         {
-            await core.Flow.SaveAsync(_id, new Consent(null, null, null, wixTime, false), granted, granted.RefreshToken!);
+            await core.Get<ConsentSaver>().SaveAsync(_id, new Consent(null, null, null, wixTime, false), granted, granted.RefreshToken!);
         }
         catch (StorageUnavailableException)
         {
-            // The browser is told to start again.
+            // The browser gets a page that asks to start again.
         }
     }
 
@@ -270,8 +271,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             var stored = await core.Writer.UpdateAsync(
                 _id,
                 known: null,
-                current => new ValueTask<Instance?>(current is null or { Status: InstanceStatus.Removed } ? current : Instance.Forget(current, _id, _clock.GetUtcNow())),
-                isMine: _ => false,
+                current => current is null or { Status: InstanceStatus.Removed } ? current : Instance.Forget(current, _id, _clock.GetUtcNow()),
                 CancellationToken.None);
             if (stored is { Instance.Status: InstanceStatus.Removed })
             {
@@ -466,7 +466,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
         }
         catch (OperationCanceledException) when (chain is not null)
         {
-            // Wix has changed the refresh token and nobody will ever know.
+            // Wix has replaced the refresh token and the service does not know.
             lock (_lock)
             {
                 _lostByAccident.Add(chain.Value);

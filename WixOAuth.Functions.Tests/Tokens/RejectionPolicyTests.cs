@@ -20,7 +20,7 @@ public sealed class RejectionPolicyTests
     [InlineData("granted rejected rejected", SecretProof.Unknown)]
     [InlineData("none none none", SecretProof.Unknown)]
     [InlineData("", SecretProof.Unknown)]
-    public void A_probe_shows(string answers, SecretProof proof) => Assert.Equal(proof, RejectionPolicy.Conclude(
+    internal void A_probe_shows(string answers, SecretProof proof) => Assert.Equal(proof, RejectionPolicy.Conclude(
         [.. answers.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(answer => answer switch
         {
             "granted" => ProbeAnswer.Granted,
@@ -50,7 +50,7 @@ public sealed class RejectionPolicyTests
     [InlineData(0, 0, 6, 47, SecretProof.TooFewSites, 0, false)]
     [InlineData(0, 0, 5, 48, SecretProof.TooFewSites, 0, false)]
     [InlineData(0, 0, 6, 48, SecretProof.TooFewSites, 0, true)]
-    public void A_rejection_means(int counted, int minutes, int rejections, int hours, SecretProof proof, int countedAfter, bool isFinal)
+    internal void A_rejection_means(int counted, int minutes, int rejections, int hours, SecretProof proof, int countedAfter, bool isFinal)
     {
         var before = counted == 0 ? null : new CountedRejections(counted, s_now.AddMinutes(-minutes));
         var failures = new Failures(rejections, rejections, s_now.AddHours(-hours), s_now, TokenError.Rejected, null);
@@ -67,11 +67,11 @@ public sealed class RejectionPolicyTests
     [InlineData(SecretProof.Since, 9, 24, SecretProof.Since)]
     [InlineData(SecretProof.Suspect, 9, 1, SecretProof.Suspect)]
     [InlineData(SecretProof.TooFewSites, 9, 1, SecretProof.TooFewSites)]
-    public void Where_two_sites_were_rejected_falsely_a_proof_is_worth(SecretProof proof, int falselyRejected, int hours, SecretProof worth) =>
+    internal void Where_two_sites_were_rejected_falsely_a_proof_is_worth(SecretProof proof, int falselyRejected, int hours, SecretProof worth) =>
         Assert.Equal(worth, RejectionPolicy.Weigh(proof, falselyRejected, TimeSpan.FromHours(hours)));
 
     [Fact]
-    public void Counting_starts_anew_where_the_clock_was_set_back()
+    public void Counting_starts_again_where_the_clock_was_set_back()
     {
         var failures = new Failures(9, 9, s_now.AddHours(5), s_now, TokenError.Rejected, null);
 
@@ -96,7 +96,7 @@ public sealed class RejectionPolicyTests
     }
 
     [Fact]
-    public void Another_fault_or_one_of_a_clock_that_was_set_back_begins_anew()
+    public void Another_fault_or_one_in_the_future_starts_again()
     {
         var rejected = new RefreshTokenFault(RefreshTokenFaultKind.Rejected, s_now.AddDays(-9), 9, s_now.AddHours(9));
 
@@ -123,9 +123,9 @@ public sealed class RejectionPolicyTests
     [InlineData(InstanceStatus.ReinstallRequired, 1, 1, null, true)]
     [InlineData(InstanceStatus.ReinstallRequired, 1, 25, null, false)]
     [InlineData(InstanceStatus.Removed, 1, 1, 1, false)]
-    public void A_false_rejection_casts_doubt_on(InstanceStatus status, int? rejectedHoursAgo, int? markedHoursAgo, int? faultHoursAgo, bool isDoubted)
+    internal void A_false_rejection_casts_doubt_on(InstanceStatus status, int? rejectedHoursAgo, int? markedHoursAgo, int? faultHoursAgo, bool isDoubted)
     {
-        var site = new InstanceGlance(Samples.NewId(), status, null, null, rejectedHoursAgo is not null, null, null)
+        var site = new InstanceSummary(Samples.NewId(), status, null, null, rejectedHoursAgo is not null, null, null)
         {
             RejectedAt = Ago(rejectedHoursAgo),
             MarkedAt = Ago(markedHoursAgo),

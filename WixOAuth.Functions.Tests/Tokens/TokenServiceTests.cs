@@ -17,7 +17,7 @@ public sealed class TokenServiceTests : IDisposable
     public void Dispose() => _core.Dispose();
 
     [Fact]
-    public async Task A_fresh_token_is_read_once_and_then_had_from_memory()
+    public async Task A_fresh_token_is_read_once_and_then_served_from_memory()
     {
         await _core.InstallAsync(Id);
 
@@ -96,7 +96,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task A_rejected_token_is_refreshed_once_however_many_report_it()
+    public async Task A_rejected_token_is_refreshed_once_however_many_callers_report_it()
     {
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromSeconds(20));
@@ -145,7 +145,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task A_caller_who_leaves_fails_nobody_else()
+    public async Task A_caller_that_cancels_does_not_fail_the_others()
     {
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
@@ -187,7 +187,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task Unknown_and_removed_instances_are_told_apart_and_never_asked_for()
+    public async Task Unknown_and_removed_instances_are_distinguished_and_never_requested()
     {
         var removed = await _core.InstallAsync(Id);
         await _core.Store.TryWriteAsync(
@@ -227,7 +227,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task Nobody_gets_a_token_that_lives_less_than_demanded_even_while_Wix_is_away()
+    public async Task No_caller_gets_a_token_with_less_life_than_required_even_while_Wix_is_down()
     {
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromSeconds(200));
@@ -373,7 +373,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task A_secret_changed_since_is_read_anew_and_tried_once()
+    public async Task A_changed_secret_is_read_again_and_tried_once()
     {
         var secrets = new RotatingSecret("old") { Newest = "old" };
         using var core = new Core(appSecret: secrets);
@@ -406,7 +406,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task While_Wix_names_a_pause_the_storage_is_not_asked_for_each_caller()
+    public async Task During_a_pause_of_Wix_the_storage_is_not_read_for_each_caller()
     {
         var store = new FaultyStore(new MemoryInstanceStore());
         using var core = new Core(store, settings: ("Wix__ClientCredentialsFallback", "false"));
@@ -438,7 +438,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task What_a_refresh_came_to_is_logged_and_counted_for_the_operators_page()
+    public async Task The_result_of_a_refresh_is_logged_and_counted()
     {
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
@@ -461,7 +461,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task What_keeps_a_token_from_being_had_is_logged()
+    public async Task The_reason_for_a_missing_token_is_logged()
     {
         var store = new FaultyStore(new MemoryInstanceStore());
         using var core = new Core(store, settings: ("Wix__ClientCredentialsFallback", "false"));
@@ -540,14 +540,14 @@ public sealed class TokenServiceTests : IDisposable
             stored, Instance.Consented(stored.Instance, Id, new Consent(null, null, null, null, false), tokens, "consent", now), CancellationToken.None));
     }
 
-    private async Task<string> TokenAsync(TokenRequirements? demand = null) =>
-        Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id, demand)).AccessToken.Reveal();
+    private async Task<string> TokenAsync(TokenRequirements? requirements = null) =>
+        Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id, requirements)).AccessToken.Reveal();
 
     private sealed class NoKeys : IKeyRing
     {
-        public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException();
+        public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => throw new SecretUnavailableException("The secret is not available.");
 
-        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException();
+        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => throw new SecretUnavailableException("The secret is not available.");
     }
 
     private sealed class RotatingSecret(string first) : ISecretSource<AppSecretVersion>

@@ -1,5 +1,6 @@
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Wix;
@@ -53,11 +54,11 @@ internal sealed class Fleet : IDisposable
                 asked.Add(Core.GetAsync(_ids[_random.Next(_ids.Count)]));
             }
 
-            await Turns.SettleAsync(() => false);
+            await SingleThreadSynchronizationContext.SettleAsync(() => false);
             Core.Clock.Advance(Second);
         }
 
-        await Turns.SettleAsync(() => false);
+        await SingleThreadSynchronizationContext.SettleAsync(() => false);
         Answers.Clear();
         foreach (var answer in asked)
         {

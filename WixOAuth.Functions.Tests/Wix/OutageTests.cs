@@ -1,5 +1,6 @@
 using System.Net;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Maintenance;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 using Xunit.Abstractions;
@@ -58,7 +59,7 @@ public sealed class OutageTests(ITestOutputHelper output) : IDisposable
         };
 
         var sweep = _fleet.Core.Begin(() => _fleet.Core.Sweep.RunAsync(CancellationToken.None));
-        await Turns.SettleAsync(() => false);
+        await SingleThreadSynchronizationContext.SettleAsync(() => false);
         Assert.Equal(SweepPace.First, _fleet.Core.Wix.Calls.Count);
 
         gate.SetResult();

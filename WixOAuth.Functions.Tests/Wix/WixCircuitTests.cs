@@ -53,7 +53,7 @@ public sealed class WixCircuitTests : IDisposable
     [InlineData("page")]
     [InlineData("no connection")]
     [InlineData("empty")]
-    public async Task Whatever_is_no_answer_of_Wix_is_such_a_failure(string what)
+    public async Task Anything_but_an_answer_of_Wix_counts_as_a_failure(string what)
     {
         _core.Wix.Answer = async (_, _, token) => what switch
         {
@@ -73,7 +73,7 @@ public sealed class WixCircuitTests : IDisposable
     }
 
     [Fact]
-    public async Task An_answer_between_failures_begins_the_count_anew()
+    public async Task A_response_between_failures_resets_the_count()
     {
         var calls = 0;
         AnswerWith(() => ++calls % 5 == 0 ? StubWix.Status(400) : StubWix.Status(500));
@@ -177,7 +177,7 @@ public sealed class WixCircuitTests : IDisposable
     }
 
     [Fact]
-    public async Task Whoever_enters_an_open_circuit_is_the_one_that_probes()
+    public async Task The_caller_that_enters_an_open_circuit_is_the_probe()
     {
         await OpenAsync();
         Assert.False(Circuit.TryEnter(out var retryAfter));
@@ -194,7 +194,7 @@ public sealed class WixCircuitTests : IDisposable
     }
 
     [Fact]
-    public async Task A_probe_that_never_came_is_anothers_after_ten_seconds()
+    public async Task A_reserved_probe_that_is_not_sent_is_free_again_after_ten_seconds()
     {
         await OpenAsync();
         Clock.Advance(WixCircuit.ProbeInterval);
@@ -206,7 +206,7 @@ public sealed class WixCircuitTests : IDisposable
     }
 
     [Fact]
-    public async Task A_circuit_that_nobody_probes_closes()
+    public async Task A_circuit_that_is_not_probed_closes()
     {
         await OpenAsync();
 
@@ -233,7 +233,7 @@ public sealed class WixCircuitTests : IDisposable
     }
 
     [Fact]
-    public async Task The_questions_of_an_install_go_on_through_an_open_circuit_and_the_set_up_event_is_not_repeated()
+    public async Task Confirmation_calls_pass_an_open_circuit_and_the_set_up_event_is_not_retried()
     {
         await OpenAsync();
         _core.Wix.Calls.Clear();

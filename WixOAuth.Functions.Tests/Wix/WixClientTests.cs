@@ -39,7 +39,7 @@ public sealed class WixClientTests : IDisposable
     }
 
     [Fact]
-    public async Task Refresh_and_mint_send_what_Wix_documents()
+    public async Task Refresh_and_client_credentials_send_what_Wix_documents()
     {
         var id = Core.NewId();
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("a"));
@@ -223,7 +223,7 @@ public sealed class WixClientTests : IDisposable
     }
 
     [Fact]
-    public async Task A_call_that_hangs_ends_after_its_time()
+    public async Task A_hanging_call_times_out()
     {
         List<TimeSpan> durations = [];
         _core.Wix.Answer = async (_, _, token) =>
@@ -320,8 +320,8 @@ public sealed class WixClientTests : IDisposable
     {
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("a", expiresIn: _core.Wix.Calls.Count == 1 ? 14_400 : null));
 
-        var first = Assert.IsType<TokenAnswer.Granted>(await MintAsync());
-        var second = Assert.IsType<TokenAnswer.Granted>(await MintAsync());
+        var first = Assert.IsType<TokenAnswer.Granted>(await RequestTokenAsync());
+        var second = Assert.IsType<TokenAnswer.Granted>(await RequestTokenAsync());
 
         Assert.Equal(TimeSpan.FromHours(4), first.ExpiresOn - first.IssuedAt);
         Assert.Equal(TimeSpan.FromMinutes(5), second.ExpiresOn - second.IssuedAt);
@@ -357,7 +357,7 @@ public sealed class WixClientTests : IDisposable
     }
 
     [Fact]
-    public async Task Get_App_Instance_tells_the_site()
+    public async Task Get_App_Instance_returns_the_site()
     {
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Json(
             HttpStatusCode.OK,
@@ -389,5 +389,5 @@ public sealed class WixClientTests : IDisposable
 
     private Task<TokenAnswer> RefreshAsync() => _core.RunAsync(() => _core.Client.RefreshAsync(Refresh, Secret, CancellationToken.None));
 
-    private Task<TokenAnswer> MintAsync() => _core.RunAsync(() => _core.Client.RequestClientCredentialsTokenAsync(Core.NewId(), Secret, CancellationToken.None));
+    private Task<TokenAnswer> RequestTokenAsync() => _core.RunAsync(() => _core.Client.RequestClientCredentialsTokenAsync(Core.NewId(), Secret, CancellationToken.None));
 }

@@ -173,7 +173,7 @@ internal sealed class FunctionsHost : IAsyncDisposable
         return (await AskAsync(new StreamingMessage { InvocationRequest = request }, invocation)).InvocationResponse.Result;
     }
 
-    /// <summary>Tells the worker that nobody waits for an invocation any more.</summary>
+    /// <summary>Tells the worker that an invocation was cancelled.</summary>
     public void Cancel(string invocation) => _stream.Send(new StreamingMessage
     {
         InvocationCancel = new InvocationCancel { InvocationId = invocation, GracePeriod = Duration.FromTimeSpan(TimeSpan.FromSeconds(5)) },

@@ -87,15 +87,15 @@ public sealed partial class OptionalFunctionTests(AzuriteFixture azurite)
     [InlineData("16")]
     [InlineData("")]
     [InlineData("{\"shard\":3}")]
-    public async Task A_message_that_is_no_shard_is_dropped_and_logged_without_its_text(string message)
+    public async Task A_message_that_is_not_a_shard_number_is_dropped_and_logged_without_its_text(string message)
     {
         await using var bed = await WorkerBed.StartAsync(azurite, s_byQueue);
 
-        // As the host delivers it: a failure would have it come again, and end among the poison messages.
+        // As the host delivers it: after a failure the message would be retried and end in the poison queue.
         await AssertSucceedsAsync(bed, message);
 
         await bed.EndAsync();
-        Assert.Contains($"A message of {message.Length} characters in the queue refresh-shards is no shard's number; it was dropped", bed.Host.Output, StringComparison.Ordinal);
+        Assert.Contains($"A message of {message.Length} characters in the queue refresh-shards is not a shard number and was dropped", bed.Host.Output, StringComparison.Ordinal);
         Assert.DoesNotContain("not a shard", bed.Host.Output, StringComparison.Ordinal);
     }
 

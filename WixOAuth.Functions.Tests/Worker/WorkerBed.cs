@@ -7,7 +7,7 @@ using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.Worker;
 
-/// <summary>The built Function App in its real worker process, with the pretend Wix and a table of its own in the real Azurite.</summary>
+/// <summary>The built Function App in its real worker process, with the pretend Wix and a separate table in the real Azurite.</summary>
 internal sealed class WorkerBed : IAsyncDisposable
 {
     private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(60) };

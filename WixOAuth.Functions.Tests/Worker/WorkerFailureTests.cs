@@ -28,7 +28,7 @@ public sealed class WorkerFailureTests(AzuriteFixture azurite)
         await bed.EndAsync();
     }
 
-    /// <summary>None of ours may throw for this reason, and WixOAuth.Local does the same.</summary>
+    /// <summary>No function may throw for this reason, and WixOAuth.Local does the same.</summary>
     [Fact]
     public async Task Function_that_throws_answers_an_empty_200()
     {

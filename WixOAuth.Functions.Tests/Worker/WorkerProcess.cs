@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 
 namespace WixOAuth.Functions.Tests.Worker;
 
-/// <summary>A Function App as a process of its own, started as the Functions host starts it. It is killed with this object.</summary>
+/// <summary>A Function App as a separate process, started as the Functions host starts it. It is killed with this object.</summary>
 internal sealed partial class WorkerProcess : IAsyncDisposable
 {
     private readonly Process _process;

@@ -6,7 +6,7 @@ namespace WixOAuth.PretendWix.Pages;
 /// A receiver of the service's events, in the place of the user's own app, and what it got. The pages look again each second,
 /// so that an event is seen when it arrives.
 /// </summary>
-internal sealed class EventPages(ReceivedEvents received, Ledger ledger, PretendWixControl control)
+internal sealed class EventPages(ReceivedEvents received, WixState wix, PretendWixControl control)
 {
     public const string Path = "/events";
 
@@ -51,7 +51,7 @@ internal sealed class EventPages(ReceivedEvents received, Ledger ledger, Pretend
     private Html Row(PretendWixEvent each)
     {
         var verified = each.Problem is null ? Html.Of($"""<span class="pill ok">signature verified</span>""") : Html.Of($"""<span class="pill bad">{each.Problem}</span>""");
-        var site = each.InstanceId is { } id && ledger.TryGetSite(id, out var known) ? known.Name : "unknown";
+        var site = each.InstanceId is { } id && wix.TryGetSite(id, out var known) ? known.Name : "unknown";
         return Html.Of($"""
             <tr><td><time>{each.At.UtcDateTime.ToString("HH:mm:ss", CultureInfo.InvariantCulture)}</time></td>
             <td>{each.Type ?? "no event"}<span class="of">{site}{(each.IsRepeated ? ", received before" : "")}</span>{verified}</td><td class="number">{each.Status}</td></tr>

@@ -21,7 +21,7 @@ internal sealed class Html
 
     public static Html Join(IEnumerable<Html> parts) => new(string.Concat(parts.Select(part => part._text)));
 
-    /// <summary>A style sheet or script of our own, which HTML does not encode inside its element.</summary>
+    /// <summary>The text of a style sheet or script of this service, which is not encoded inside its element.</summary>
     public static Html FromAsset(Asset asset) => new(asset.Text);
 
     [InterpolatedStringHandler]

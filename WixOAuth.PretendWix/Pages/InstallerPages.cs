@@ -1,7 +1,7 @@
 namespace WixOAuth.PretendWix.Pages;
 
 /// <summary>The consent (wix-protocol §3) and the end of the install (§7).</summary>
-internal sealed class InstallerPages(PretendWixServer server, Ledger ledger, PretendWixOptions options, PretendWixControl control)
+internal sealed class InstallerPages(PretendWixServer server, WixState wix, PretendWixOptions options, PretendWixControl control)
 {
     private const int SitesShown = 50;
 
@@ -27,7 +27,7 @@ internal sealed class InstallerPages(PretendWixServer server, Ledger ledger, Pre
 
         if (request.Chosen && control.Switches.SiteChoiceOpensAppUrl && server.AppUrl is { } appUrl)
         {
-            Page.Redirect(context, Page.WithQuery(appUrl.AbsoluteUri, ("token", ledger.IssueInstallToken(site))), StatusCodes.Status302Found);
+            Page.Redirect(context, Page.WithQuery(appUrl.AbsoluteUri, ("token", wix.IssueInstallToken(site))), StatusCodes.Status302Found);
             return;
         }
 
@@ -50,7 +50,7 @@ internal sealed class InstallerPages(PretendWixServer server, Ledger ledger, Pre
     {
         var query = context.Request.Query;
         var carried = query.Where(pair => pair.Key is "appId" or "redirectUrl" or "state").Select(pair => (pair.Key, pair.Value.ToString())).ToArray();
-        var sites = ledger.NamedSites.Take(SitesShown);
+        var sites = wix.NamedSites.Take(SitesShown);
         return Page.WriteAsync(context, "Choose a site", Html.Of($"""
             <div class="card"><h1>Where should {options.AppName} go?</h1>
             <p class="muted">Choose one of your sites.</p>
@@ -121,7 +121,7 @@ internal sealed class InstallerPages(PretendWixServer server, Ledger ledger, Pre
         var state = query["state"].ToString();
         if (query["token"].ToString() is { Length: > 0 } token)
         {
-            var refusal = ledger.CheckInstallToken(token, out var site);
+            var refusal = wix.CheckInstallToken(token, out var site);
             if (refusal == Refusal.None)
             {
                 return new(site, Chosen: false, state);
@@ -138,7 +138,7 @@ internal sealed class InstallerPages(PretendWixServer server, Ledger ledger, Pre
             return new(null, Chosen: false, state);
         }
 
-        if (Guid.TryParseExact(chosen, "D", out var id) && ledger.TryGetSite(id, out var chosenSite))
+        if (Guid.TryParseExact(chosen, "D", out var id) && wix.TryGetSite(id, out var chosenSite))
         {
             return new(chosenSite, Chosen: true, state);
         }
@@ -151,7 +151,7 @@ internal sealed class InstallerPages(PretendWixServer server, Ledger ledger, Pre
     {
         var token = context.Request.Query["access_token"];
         Site? site = null;
-        var refusal = token.Count == 1 ? ledger.CheckAccessToken(token.ToString(), out site, out _) : Refusal.Unknown;
+        var refusal = token.Count == 1 ? wix.CheckAccessToken(token.ToString(), out site, out _) : Refusal.Unknown;
         var status = refusal == Refusal.None ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest;
         control.Record("close-window", null, site, status, refusal == Refusal.None ? null : refusal.ToString());
         if (refusal != Refusal.None)

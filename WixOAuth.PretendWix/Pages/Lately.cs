@@ -3,7 +3,7 @@ using System.Globalization;
 namespace WixOAuth.PretendWix.Pages;
 
 /// <summary>The latest calls of the API, and the latest webhooks.</summary>
-internal sealed class Lately(PretendWixServer server, Ledger ledger, PretendWixControl control)
+internal sealed class Lately(PretendWixServer server, WixState wix, PretendWixControl control)
 {
     public Html Render()
     {
@@ -25,7 +25,7 @@ internal sealed class Lately(PretendWixServer server, Ledger ledger, PretendWixC
 
     private static string Code(int status) => status.ToString(CultureInfo.InvariantCulture);
 
-    private string NameOf(Guid? instanceId) => instanceId is { } id && ledger.TryGetSite(id, out var site) ? site.Name : "unknown";
+    private string NameOf(Guid? instanceId) => instanceId is { } id && wix.TryGetSite(id, out var site) ? site.Name : "unknown";
 
     private static string Describe(PretendWixCall call) => (call.Endpoint, call.Grant) switch
     {

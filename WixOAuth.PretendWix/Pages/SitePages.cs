@@ -1,7 +1,7 @@
 namespace WixOAuth.PretendWix.Pages;
 
 /// <summary>The sites of the pretend site owner.</summary>
-internal sealed class SitePages(PretendWixServer server, Ledger ledger, PretendWixOptions options, Lately lately)
+internal sealed class SitePages(PretendWixServer server, WixState wix, PretendWixOptions options, Lately lately)
 {
     private const int MaxNameLength = 200;
     private const int SitesShown = 50;
@@ -19,8 +19,8 @@ internal sealed class SitePages(PretendWixServer server, Ledger ledger, PretendW
 
     private Task Home(HttpContext context)
     {
-        var sites = ledger.NamedSites.Take(SitesShown).ToList();
-        var others = ledger.SiteCount - sites.Count;
+        var sites = wix.NamedSites.Take(SitesShown).ToList();
+        var others = wix.SiteCount - sites.Count;
         return Page.WriteAsync(context, "Your sites", Html.Of($"""
             <h1>Your sites</h1>
             <p class="lede">Play the owner of a few sites: add <strong>{options.AppName}</strong> to one, agree, and watch your token service do the rest.</p>
@@ -74,13 +74,13 @@ internal sealed class SitePages(PretendWixServer server, Ledger ledger, PretendW
             return;
         }
 
-        ledger.AddSite(name);
+        wix.AddSite(name);
         Page.Redirect(context, "/", StatusCodes.Status303SeeOther);
     }
 
     private Task OpenAppUrl(HttpContext context)
     {
-        if (!ledger.TryGetSite(context, out var site))
+        if (!wix.TryGetSite(context, out var site))
         {
             return Page.WriteProblemAsync(context, "No such site", "Go back to your sites and choose one.", StatusCodes.Status404NotFound);
         }
@@ -90,13 +90,13 @@ internal sealed class SitePages(PretendWixServer server, Ledger ledger, PretendW
             return Page.WriteProblemAsync(context, "No App URL", "This Wix does not know where your app is yet.");
         }
 
-        Page.Redirect(context, Page.WithQuery(appUrl.AbsoluteUri, ("token", ledger.IssueInstallToken(site))), StatusCodes.Status302Found);
+        Page.Redirect(context, Page.WithQuery(appUrl.AbsoluteUri, ("token", wix.IssueInstallToken(site))), StatusCodes.Status302Found);
         return Task.CompletedTask;
     }
 
     private Task Remove(HttpContext context)
     {
-        if (ledger.TryGetSite(context, out var site))
+        if (wix.TryGetSite(context, out var site))
         {
             server.Remove(site.InstanceId);
         }
@@ -107,7 +107,7 @@ internal sealed class SitePages(PretendWixServer server, Ledger ledger, PretendW
 
     private Task Frame(HttpContext context)
     {
-        if (!ledger.TryGetSite(context, out var site))
+        if (!wix.TryGetSite(context, out var site))
         {
             return Page.WriteProblemAsync(context, "No such site", "Go back to your sites and choose one.", StatusCodes.Status404NotFound);
         }

@@ -18,9 +18,9 @@ internal static class SiteParts
     };
 
     /// <summary>The site whose instance id is in the route.</summary>
-    public static bool TryGetSite(this Ledger ledger, HttpContext context, [NotNullWhen(true)] out Site? site)
+    public static bool TryGetSite(this WixState wix, HttpContext context, [NotNullWhen(true)] out Site? site)
     {
         site = null;
-        return Guid.TryParseExact(context.Request.RouteValues["instanceId"]?.ToString(), "D", out var id) && ledger.TryGetSite(id, out site);
+        return Guid.TryParseExact(context.Request.RouteValues["instanceId"]?.ToString(), "D", out var id) && wix.TryGetSite(id, out site);
     }
 }

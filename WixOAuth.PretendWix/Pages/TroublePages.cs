@@ -1,7 +1,7 @@
 namespace WixOAuth.PretendWix.Pages;
 
 /// <summary>Buttons that make this Wix, or the receiver of events, fail.</summary>
-internal sealed class TroublePages(PretendWixServer server, Ledger ledger, PretendWixControl control)
+internal sealed class TroublePages(PretendWixServer server, WixState wix, PretendWixControl control)
 {
     private const int SitesShown = 20;
 
@@ -47,7 +47,7 @@ internal sealed class TroublePages(PretendWixServer server, Ledger ledger, Prete
 
     private Task Show(HttpContext context)
     {
-        var sites = ledger.NamedSites.Where(site => site.Snapshot().Status == PretendSiteStatus.Installed).Take(SitesShown).ToList();
+        var sites = wix.NamedSites.Where(site => site.Snapshot().Status == PretendSiteStatus.Installed).Take(SitesShown).ToList();
         return Page.WriteAsync(context, "Make Wix fail", Html.Of($"""
             <h1>Make Wix fail</h1>
             <p class="lede">Press one, and look what the service, its operators’ page and its log say. Each lasts until you end it.</p>
@@ -115,7 +115,7 @@ internal sealed class TroublePages(PretendWixServer server, Ledger ledger, Prete
 
     private bool Reject(HttpContext context, bool rejected)
     {
-        if (!ledger.TryGetSite(context, out var site))
+        if (!wix.TryGetSite(context, out var site))
         {
             return false;
         }

@@ -12,7 +12,7 @@ namespace WixOAuth.Events;
 /// instance are sent in order, one at a time; different instances are sent in parallel. An event is removed after the
 /// receiver took it, so it is delivered at least once.
 /// </summary>
-public sealed class EventDelivery : BackgroundService
+internal sealed class EventDelivery : BackgroundService
 {
     /// <summary>A pass takes up nothing new after this time, so that it ends before the next sweep.</summary>
     public static readonly TimeSpan LongestPass = TimeSpan.FromSeconds(40);
@@ -23,7 +23,7 @@ public sealed class EventDelivery : BackgroundService
     private readonly IInstanceStore _store;
     private readonly EventSender _sender;
     private readonly OutboxSignal _signal;
-    private readonly Telemetry _telemetry;
+    private readonly EventMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger<EventDelivery> _logger;
     private readonly ReceiverCircuit _receiver;
@@ -37,12 +37,12 @@ public sealed class EventDelivery : BackgroundService
         IInstanceStore store,
         EventSender sender,
         OutboxSignal signal,
-        Telemetry telemetry,
+        EventMetrics metrics,
         TimeProvider time,
         ILogger<EventDelivery> logger)
     {
         (_outbox, _store, _sender, _signal) = (outbox, store, sender, signal);
-        (_telemetry, _time, _logger) = (telemetry, time, logger);
+        (_metrics, _time, _logger) = (metrics, time, logger);
         _receiver = new ReceiverCircuit(time);
     }
 
@@ -60,7 +60,7 @@ public sealed class EventDelivery : BackgroundService
             waiting = await DeliverOnceAsync(inTime.Token, cancellationToken);
         }
 
-        _telemetry.CountedEvents("waiting", waiting);
+        _metrics.CountedEvents("waiting", waiting);
     }
 
     /// <returns>How many events still wait.</returns>
@@ -153,7 +153,7 @@ public sealed class EventDelivery : BackgroundService
 
         var instance = await FindAsync(leased.InstanceId, cancellationToken);
         var result = await _sender.SendAsync(leased, instance, cancellationToken);
-        _telemetry.SentEvent(result.Outcome);
+        _metrics.SentEvent(result.Outcome);
         return await RecordAsync(leased, result);
     }
 

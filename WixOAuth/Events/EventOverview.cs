@@ -9,14 +9,14 @@ namespace WixOAuth.Events;
 /// <param name="Parked">How many are parked.</param>
 /// <param name="SomeParked">A few of these.</param>
 /// <param name="IsPartial">Whether there are more than were counted.</param>
-public sealed record StoredEvents(
+internal sealed record StoredEvents(
     int Waiting, DateTimeOffset? WaitingSince, int Parked, IReadOnlyList<OutboxEvent> SomeParked, bool IsPartial);
 
 /// <summary>
 /// Counts the stored events for the operators' page, at most every half minute: one storage request for each shard and for
 /// each further 1,000 events. Without <c>Events__Url</c> there can only be old ones: these are counted once an hour.
 /// </summary>
-public sealed class EventOverview(IOutbox outbox, ServiceSettings settings, TimeProvider time)
+internal sealed class EventOverview(IOutbox outbox, ServiceSettings settings, TimeProvider time)
 {
     /// <summary>The most events that are counted.</summary>
     public const int Limit = 50_000;

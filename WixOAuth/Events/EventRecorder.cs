@@ -7,7 +7,7 @@ namespace WixOAuth.Events;
 /// Makes the outbox events of a write. A store adds them to the transaction that writes the instance, so that neither is
 /// there without the other.
 /// </summary>
-public sealed class EventRecorder
+internal sealed class EventRecorder
 {
     private readonly OutboxSignal _signal;
     private readonly TimeProvider _time;
@@ -21,7 +21,6 @@ public sealed class EventRecorder
     /// <param name="after">The record that replaces it.</param>
     public (Instance Instance, IReadOnlyList<OutboxEvent> Events) Record(Instance? before, Instance after)
     {
-        ArgumentNullException.ThrowIfNull(after);
         var now = _time.GetUtcNow();
         var sequence = after.EventSequence ?? 0;
         List<OutboxEvent> events =
@@ -32,7 +31,7 @@ public sealed class EventRecorder
         return events.Count == 0 ? (after, events) : (after with { EventSequence = sequence }, events);
     }
 
-    /// <summary>The write of an instance with events has landed.</summary>
+    /// <summary>An instance was written with events.</summary>
     public void Written(InstanceId id) => _signal.Set(id);
 
     /// <summary>The table does not take the row of an event; the instance is written without it.</summary>

@@ -13,6 +13,7 @@ internal static class EventRegistration
     /// <summary>Registers events where <c>Events__Url</c> is set; otherwise no event is recorded and none is sent.</summary>
     public static IServiceCollection AddEvents(this IServiceCollection services, ServiceSettings settings)
     {
+        services.AddSingleton<EventMetrics>();
         services.AddSingleton<ParkedEvents>();
         services.AddSingleton<EventOverview>();
         if (settings.Events.Url is null)
@@ -51,7 +52,7 @@ internal static class EventRegistration
             provider.GetRequiredService<IInstanceStore>(),
             provider.GetRequiredService<EventSender>(),
             provider.GetRequiredService<OutboxSignal>(),
-            provider.GetRequiredService<Telemetry>(),
+            provider.GetRequiredService<EventMetrics>(),
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<EventDelivery>>()));
         services.AddHostedService(provider => provider.GetRequiredService<EventDelivery>());

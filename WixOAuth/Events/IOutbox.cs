@@ -6,7 +6,7 @@ namespace WixOAuth.Events;
 /// Where events wait for their delivery. Events are added by the transaction that writes their instance, never by
 /// themselves. Every method raises <see cref="StorageUnavailableException"/> when the storage fails.
 /// </summary>
-public interface IOutbox
+internal interface IOutbox
 {
     /// <summary>The events that wait, instance by instance and in order for each. Parked events are left out.</summary>
     IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(CancellationToken cancellationToken);

@@ -1,7 +1,7 @@
 namespace WixOAuth.Events;
 
 /// <summary>What happened to an instance. The value of the event's <c>type</c> is <see cref="InstanceEventTypes.NameOf"/>.</summary>
-public enum InstanceEventType
+internal enum InstanceEventType
 {
     /// <summary>The app was installed on a site, for the first time or after a removal.</summary>
     Connected,
@@ -28,5 +28,5 @@ public enum InstanceEventType
 /// <summary>The names of event types on the wire.</summary>
 internal static class InstanceEventTypes
 {
-    public static string NameOf(InstanceEventType type) => "instance." + Instances.Words.Of(type);
+    public static string NameOf(InstanceEventType type) => "instance." + Instances.SnakeCaseEnum.Of(type);
 }

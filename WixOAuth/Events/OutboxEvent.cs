@@ -11,7 +11,7 @@ namespace WixOAuth.Events;
 /// <param name="Type">What happened.</param>
 /// <param name="Reason">Why, as a word of the contract.</param>
 /// <param name="OccurredAt">When, by the clock of the process that wrote it.</param>
-public sealed record OutboxEvent(InstanceId InstanceId, long Sequence, InstanceEventType Type, string Reason, DateTimeOffset OccurredAt)
+internal sealed record OutboxEvent(InstanceId InstanceId, long Sequence, InstanceEventType Type, string Reason, DateTimeOffset OccurredAt)
 {
     /// <summary>The CloudEvents <c>id</c> and the <c>webhook-id</c>: the same in every delivery of this event.</summary>
     public string Id => $"{InstanceId}-{Sequence}";

@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Events;
 
 /// <summary>The events whose delivery was given up: counted, made due again, and removed after <see cref="DeliveryPolicy.ParkedFor"/>.</summary>
-public sealed class ParkedEvents
+internal sealed class ParkedEvents
 {
     // Bounds what is held in memory at once.
     private const int Batch = 10_000;
@@ -15,13 +15,12 @@ public sealed class ParkedEvents
 
     private readonly IOutbox _outbox;
     private readonly TimeProvider _time;
-    private readonly Telemetry _telemetry;
+    private readonly EventMetrics _metrics;
     private readonly ILogger<ParkedEvents> _logger;
     private Finding? _last;
 
-    /// <summary>Created by the service's registration.</summary>
-    public ParkedEvents(IOutbox outbox, TimeProvider time, Telemetry telemetry, ILogger<ParkedEvents> logger) =>
-        (_outbox, _time, _telemetry, _logger) = (outbox, time, telemetry, logger);
+    public ParkedEvents(IOutbox outbox, TimeProvider time, EventMetrics metrics, ILogger<ParkedEvents> logger) =>
+        (_outbox, _time, _metrics, _logger) = (outbox, time, metrics, logger);
 
     /// <summary>Makes all parked events due; the next pass sends them.</summary>
     /// <returns>How many.</returns>
@@ -60,7 +59,7 @@ public sealed class ParkedEvents
     public async Task<int> CountAsync(CancellationToken cancellationToken)
     {
         var count = (await _outbox.ReadParkedAsync(Batch, cancellationToken)).Count;
-        _telemetry.CountedEvents("parked", count);
+        _metrics.CountedEvents("parked", count);
         return count;
     }
 

@@ -5,14 +5,14 @@ using Microsoft.Extensions.Logging;
 namespace WixOAuth.Hosting;
 
 /// <summary>
-/// What goes on after a request was answered. It is waited for when the program stops, so that a stop loses nothing
-/// that a little patience would have saved.
+/// Work that continues after a request was answered. The program waits for it when it stops, so that a stop does not lose
+/// work that is nearly done.
 /// </summary>
-public sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : IHostedService
+internal sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : IHostedService
 {
     private readonly ConcurrentDictionary<Task, byte> _running = new();
 
-    /// <summary>Starts work that nobody waits for. Whatever it throws is logged, by its kind only.</summary>
+    /// <summary>Starts work without waiting for it. An exception is logged by its type only.</summary>
     public void Start(string name, Func<Task> work)
     {
         var task = RunAsync(name, work);
@@ -23,13 +23,11 @@ public sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : IHo
         }
     }
 
-    /// <summary>Waits until nothing runs any more that runs now.</summary>
+    /// <summary>Waits until all work that runs now has ended.</summary>
     public Task WhenIdleAsync(CancellationToken cancellationToken) => Task.WhenAll(_running.Keys).WaitAsync(cancellationToken);
 
-    /// <inheritdoc />
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    /// <inheritdoc />
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         try

@@ -1,7 +1,7 @@
 namespace WixOAuth.Hosting;
 
 /// <summary>
-/// Lets one log line pass in a minute, for what anybody can cause: a line each time would let an attacker flood the logs.
+/// Lets one log line pass per minute, for what anybody can cause: one line for each time would let an attacker flood the logs.
 /// </summary>
 internal sealed class LogThrottle(TimeProvider time)
 {

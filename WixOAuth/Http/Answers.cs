@@ -7,7 +7,7 @@ using WixOAuth.Pages;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// An answer that writes itself, with the headers that every answer carries. It needs nothing of the host's services,
+/// A response that writes itself, with the headers of every response. It needs none of the host's services,
 /// so it is the same in every host.
 /// </summary>
 internal abstract class Answer(int statusCode) : IResult
@@ -105,7 +105,7 @@ internal sealed class RedirectAnswer(BrowserUrl url, IReadOnlyList<InstallCookie
 }
 
 /// <summary>Sends the browser to another address of the handshake, which takes what was in this one out of its address bar.</summary>
-/// <param name="path">An address of ours; holds no secret.</param>
+/// <param name="path">A path of this service; contains no secret.</param>
 internal sealed class SeeOtherAnswer(string path) : HandshakeAnswer(303)
 {
     protected override Task WriteAsync(HttpResponse response)

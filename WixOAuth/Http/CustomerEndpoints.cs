@@ -2,12 +2,13 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Http;
 
 /// <summary>Whom sites belong to, as HTTP, for our own apps. Nothing is ever thrown to the host.</summary>
-public sealed class CustomerEndpoints(InstanceLife life, InstallLinkService links, ServiceSettings settings, ILogger<CustomerEndpoints> logger)
+internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkService links, ServiceSettings settings, ILogger<CustomerEndpoints> logger)
 {
     /// <summary>The longest customer and the longest display name, in characters.</summary>
     public const int MaxNameLength = 200;
@@ -29,7 +30,7 @@ public sealed class CustomerEndpoints(InstanceLife life, InstallLinkService link
 
         var (start, expiresOn) = await links.IssueAsync(customer, asked.DisplayName, cancellationToken);
 
-        // App URL and Redirect URL are neighbours; the Host header of a request is anybody's word.
+        // The App URL lies beside the Redirect URL; the Host header of a request can be forged.
         var url = new Uri(settings.Wix.RedirectUrl, $"install?start={start}");
         return new JsonAnswer<LinkBody>(new LinkBody(url.AbsoluteUri, expiresOn), Json.Default.LinkBody, StatusCodes.Status201Created);
     });

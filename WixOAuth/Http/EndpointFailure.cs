@@ -6,12 +6,12 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// Turns whatever is thrown into an answer, because a function that throws answers an empty 200. The kind and the
-/// stack are logged, never the message: it may repeat what came in.
+/// SingleThreadSynchronizationContext whatever is thrown into an answer, because a function that throws answers an empty 200. The kind and the
+/// stack are logged, never the message: it may quote the request.
 /// </summary>
 internal static partial class EndpointFailure
 {
-    /// <summary>Nobody reads this answer.</summary>
+    /// <summary>The caller has disconnected.</summary>
     public const int ClientClosedRequest = StatusCodes.Status499ClientClosedRequest;
 
     /// <summary>For an answer that comes of storage or secrets.</summary>

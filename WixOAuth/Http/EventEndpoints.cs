@@ -5,7 +5,7 @@ using WixOAuth.Events;
 namespace WixOAuth.Http;
 
 /// <summary>Events as HTTP, for operators. Nothing is ever thrown to the host.</summary>
-public sealed class EventEndpoints(ParkedEvents parked, ILogger<EventEndpoints> logger)
+internal sealed class EventEndpoints(ParkedEvents parked, ILogger<EventEndpoints> logger)
 {
     /// <summary><c>POST /api/events/redeliver</c>: see the contract's <c>RedeliverEvents</c>.</summary>
     public Task<IResult> RedeliverEvents(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>

@@ -5,8 +5,8 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Http;
 
-/// <summary>Looks at the storage and the secrets. A finding is kept for 10 seconds, since anybody may ask.</summary>
-public sealed class HealthChecks(
+/// <summary>Looks at the storage and the secrets. A result is cached for 10 seconds, because the endpoint is public.</summary>
+internal sealed class HealthChecks(
     IInstanceStore store,
     ISecretSource<AppSecretVersion> appSecret,
     IKeyRing protectionKeys,

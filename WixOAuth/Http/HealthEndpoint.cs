@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace WixOAuth.Http;
 
 /// <summary>The health of the service over HTTP. Nothing is ever thrown to the host.</summary>
-public sealed class HealthEndpoint(HealthChecks checks, ILogger<HealthEndpoint> logger)
+internal sealed class HealthEndpoint(HealthChecks checks, ILogger<HealthEndpoint> logger)
 {
     /// <summary><c>GET /api/health</c>: see the contract's <c>Health</c>.</summary>
     public Task<IResult> Health(CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>

@@ -7,7 +7,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Http;
 
 /// <summary>Imports as HTTP. Nothing is ever thrown to the host.</summary>
-public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILogger<ImportEndpoint> logger)
+internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILogger<ImportEndpoint> logger)
 {
     /// <summary><c>PUT /api/instances/{instanceId}</c>: see the contract's <c>ImportInstance</c>.</summary>
     public Task<IResult> ImportInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
@@ -22,7 +22,7 @@ public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILo
             return Problems.InvalidInstanceId();
         }
 
-        if (values[0] is not (null or "true" or "false"))
+        if (values["revive"] is not (null or "true" or "false"))
         {
             return Problems.InvalidRequest("revive should be true or false.");
         }
@@ -33,7 +33,7 @@ public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILo
                 $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339, from 1970 to now), all optional.");
         }
 
-        var site = new ImportedSite(body.Customer, body.ConsentedAt, values[0] == "true", Site: null, AppVersion: null);
+        var site = new ImportedSite(body.Customer, body.ConsentedAt, values["revive"] == "true", Site: null, AppVersion: null);
         var token = body.RefreshToken is { } text ? new RefreshToken(text) : null;
         return Answer(id, await import.ImportAsync(id, token, site, cancellationToken));
     });
@@ -42,8 +42,8 @@ public sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILo
     {
         ImportResult.Done { Outcome: ImportOutcome.Removed } => Problems.AppRemoved(),
         ImportResult.Done { Outcome: ImportOutcome.Imported } => new JsonAnswer<ImportBody>(
-            new ImportBody(id.ToString(), Words.Of(ImportOutcome.Imported)), Json.Default.ImportBody, StatusCodes.Status201Created),
-        ImportResult.Done { Outcome: var outcome } => new JsonAnswer<ImportBody>(new ImportBody(id.ToString(), Words.Of(outcome)), Json.Default.ImportBody),
+            new ImportBody(id.ToString(), SnakeCaseEnum.Of(ImportOutcome.Imported)), Json.Default.ImportBody, StatusCodes.Status201Created),
+        ImportResult.Done { Outcome: var outcome } => new JsonAnswer<ImportBody>(new ImportBody(id.ToString(), SnakeCaseEnum.Of(outcome)), Json.Default.ImportBody),
         ImportResult.TokenRequired => Problems.InvalidRequest("refresh_token should be given: the settings forbid client credentials."),
         ImportResult.WixUnavailable { RetryAfter: var wait } => Problems.WixUnavailable(wait),
         _ => Problems.ImportRejected(),

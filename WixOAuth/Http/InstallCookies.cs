@@ -3,7 +3,7 @@ using WixOAuth.Install;
 
 namespace WixOAuth.Http;
 
-/// <summary>Reads the handshake's cookies, and only a bounded number of them: anybody can send any number of cookies.</summary>
+/// <summary>Reads the handshake's cookies, at most a fixed number: a client can send any number.</summary>
 internal static class InstallCookies
 {
     /// <summary>More than a browser has, also when it opens many tabs at once.</summary>

@@ -12,10 +12,10 @@ using WixOAuth.Settings;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// The handshake's URLs as HTTP: what came in goes to <see cref="InstallStart"/> or <see cref="InstallFlow"/>, and what
-/// the browser is to do next becomes an answer. Nothing is ever thrown to the host, which would answer an empty 200.
+/// The handshake's URLs as HTTP: a request goes to <see cref="InstallStart"/> or <see cref="InstallFlow"/>, and the result
+/// becomes a response. Nothing is ever thrown to the host, which would answer an empty 200.
 /// </summary>
-public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
+internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
     private readonly LogThrottle _unavailable = new(time);
     private readonly string _confirmPolicy = Page.ConfirmPolicy(settings.Wix.InstallerUrl);
@@ -25,7 +25,7 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
         Parameters.TryRead(request, ["token", "start"], out var values)
             ? await start.BeginAsync(
                 new AppUrlRequest(
-                    Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values[1], InstallCookies.Read(request)),
+                    Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values["start"], InstallCookies.Read(request)),
                 cancellationToken)
             : new InstallResult.Stopped(InstallProblem.BadRequest)));
 
@@ -45,7 +45,7 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
         }
 
         // Only by itself: whatever comes with a code must not keep the code in the address.
-        if (values is [null, null, null, null, { } word] && Words.Parse<InstallProblem>(word) is { } problem)
+        if (values.Values.Count(value => value is not null) == 1 && values["problem"] is { } word && SnakeCaseEnum.Parse<InstallProblem>(word) is { } problem)
         {
             return Stopped(problem);
         }
@@ -58,12 +58,16 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
 
         var result = await TryAsync(async () => await flow.CompleteAsync(
             new RedirectRequest(
-                values[0] is { } code ? new AuthorizationCode(code) : null, values[1], values[2], values[3] is not null, InstallCookies.Read(request)),
+                values["code"] is { } code ? new AuthorizationCode(code) : null,
+                values["state"],
+                values["instanceId"],
+                values["error"] is not null,
+                InstallCookies.Read(request)),
             cancellationToken));
         return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : AnswerOf(result);
     }
 
-    // The button sends it as a form; its own address has it too.
+    // The form of the button contains it, and so does its URL.
     private static async Task<string?> ReadStartAsync(HttpRequest request, CancellationToken cancellationToken)
     {
         if (Parameters.TryRead(request, "start", out var inAddress) && inAddress is not null)
@@ -116,8 +120,8 @@ public sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Servi
         _ => new HandshakePage(200, InstallPages.Connected),
     };
 
-    // The code may be unspent: whoever has the address could use it.
-    private SeeOtherAnswer Refuse(InstallProblem problem) => new($"{settings.Wix.RedirectUrl.AbsolutePath}?problem={Words.Of(problem)}");
+    // The code may be unspent, so it must not stay in the address bar.
+    private SeeOtherAnswer Refuse(InstallProblem problem) => new($"{settings.Wix.RedirectUrl.AbsolutePath}?problem={SnakeCaseEnum.Of(problem)}");
 
     private static HandshakePage Stopped(InstallProblem problem) => new(
         problem switch

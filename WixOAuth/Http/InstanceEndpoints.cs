@@ -3,14 +3,15 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Http;
 
 /// <summary>Installations as HTTP, for our own apps and operators. Nothing is ever thrown to the host.</summary>
-public sealed class InstanceEndpoints(
-    IInstanceStore store, InstanceLife life, SetupCompleter setup, ILogger<InstanceEndpoints> logger)
+internal sealed class InstanceEndpoints(
+    IInstanceStore store, InstanceLifecycle life, SetupCompleter setup, ILogger<InstanceEndpoints> logger)
 {
     private const int DefaultPage = 50;
 
@@ -40,35 +41,35 @@ public sealed class InstanceEndpoints(
             return refusal;
         }
 
-        var status = values[0] is { } word ? Words.Parse<InstanceStatus>(word) : null;
-        if (status is null && values[0] is not null)
+        var status = values["status"] is { } word ? SnakeCaseEnum.Parse<InstanceStatus>(word) : null;
+        if (status is null && values["status"] is not null)
         {
             return Problems.InvalidRequest("status should be active, reinstall_required or removed.");
         }
 
         var limit = DefaultPage;
-        if (values[1] is { } number
+        if (values["limit"] is { } number
             && !(int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out limit) && limit is >= 1 and <= IInstanceStore.MaxPage))
         {
             return Problems.InvalidRequest($"limit should be a whole number from 1 to {IInstanceStore.MaxPage}.");
         }
 
         // An empty filter is the mistake of a caller who has no customer at hand, and must not show him everybody's sites.
-        if (values[3] is null && request.Query.ContainsKey("customer"))
+        var customer = values["customer"];
+        if (customer is null && request.Query.ContainsKey("customer"))
         {
             return Problems.InvalidRequest($"customer should have 1 to {CustomerEndpoints.MaxNameLength} characters.");
         }
 
-        // The list's name in its cursors; that of a list without a customer is the one it always had.
-        var customer = values[3];
-        var list = customer is null ? values[0] : $"{values[0]} of {customer}";
+        // The name of the list in its cursors. Without a customer it is the same as in earlier versions.
+        var list = customer is null ? values["status"] : $"{values["status"]} of {customer}";
         var last = default(InstanceId);
-        if (values[2] is { } cursor && !ListCursor.TryRead(cursor, list, out last))
+        if (values["cursor"] is { } cursor && !ListCursor.TryRead(cursor, list, out last))
         {
             return Problems.InvalidRequest("cursor should be one that was answered for the same status and customer.");
         }
 
-        InstanceId? after = values[2] is null ? null : last;
+        InstanceId? after = values["cursor"] is null ? null : last;
         var page = customer is null
             ? await store.ListAsync(status, after, limit, cancellationToken)
             : await store.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
@@ -117,10 +118,10 @@ public sealed class InstanceEndpoints(
 
     private static InstanceBody BodyOf(Instance instance) => new(
         instance.Id.ToString(),
-        Words.Of(instance.Status),
+        SnakeCaseEnum.Of(instance.Status),
         instance.SetupCompletedAt,
-        Words.Of(instance.CurrentGrant),
-        Words.Of(instance.RefreshTokenState),
+        SnakeCaseEnum.Of(instance.CurrentGrant),
+        SnakeCaseEnum.Of(instance.RefreshTokenState),
         instance.RefreshTokenFault?.Since,
         instance.Customer,
         instance.Site is { } site ? new SiteBody(site.Id, site.Name, site.Url) : null,
@@ -132,5 +133,5 @@ public sealed class InstanceEndpoints(
             instance.RefreshedAt,
             instance.Generation,
             instance.Failures?.Count ?? 0,
-            instance.Failures is { } failures ? Words.Of(failures.LastError) : null));
+            instance.Failures is { } failures ? SnakeCaseEnum.Of(failures.LastError) : null));
 }

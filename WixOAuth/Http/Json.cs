@@ -18,7 +18,7 @@ internal sealed record CustomerBody([property: JsonRequired] string? Customer);
 
 internal sealed record LinkBody(string Url, DateTimeOffset ExpiresOn)
 {
-    // Whoever has the link is taken for the customer.
+    // The link authorizes its bearer to install for the customer.
     public override string ToString() => "[redacted]";
 }
 

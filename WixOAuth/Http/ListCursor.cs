@@ -7,7 +7,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// Where a list of instances goes on, as text without meaning to whoever holds it. It is no secret and grants nothing;
+/// Where a list of instances goes on, as opaque text. It is not a secret and grants nothing;
 /// its checksum tells one that was cut, changed or made for another list.
 /// </summary>
 internal static class ListCursor

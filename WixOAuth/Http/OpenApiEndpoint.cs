@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace WixOAuth.Http;
 
 /// <summary>The contract as OpenAPI 3.1: docs/openapi.json, built into the assembly.</summary>
-public sealed class OpenApiEndpoint(ILogger<OpenApiEndpoint> logger)
+internal sealed class OpenApiEndpoint(ILogger<OpenApiEndpoint> logger)
 {
     private static readonly Lazy<byte[]> s_document = new(Read);
 

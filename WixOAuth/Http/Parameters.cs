@@ -23,25 +23,27 @@ internal static class Parameters
         return values.Count <= 1 && !(value?.Length > MaxLength);
     }
 
-    /// <summary>Reads several; false when any of them came twice or is too long. Others are ignored.</summary>
-    public static bool TryRead(HttpRequest request, ReadOnlySpan<string> names, [NotNullWhen(true)] out string?[]? values)
+    /// <summary>Reads several, by name; false when any of them came twice or is too long. Others are ignored.</summary>
+    public static bool TryRead(HttpRequest request, ReadOnlySpan<string> names, [NotNullWhen(true)] out Dictionary<string, string?>? values)
     {
-        values = new string?[names.Length];
-        for (var i = 0; i < names.Length; i++)
+        values = new Dictionary<string, string?>(names.Length, StringComparer.Ordinal);
+        foreach (var name in names)
         {
-            if (!TryRead(request, names[i], out values[i]))
+            if (!TryRead(request, name, out var value))
             {
                 values = null;
                 return false;
             }
+
+            values.Add(name, value);
         }
 
         return true;
     }
 
-    /// <summary>Reads all; false, with the answer, when there are others, or any came twice or is too long.</summary>
+    /// <summary>Reads all, by name; false, with the answer, when there are others, or any came twice or is too long.</summary>
     public static bool TryReadAll(
-        HttpRequest request, ReadOnlySpan<string> names, [NotNullWhen(true)] out string?[]? values, [NotNullWhen(false)] out IResult? refusal)
+        HttpRequest request, ReadOnlySpan<string> names, [NotNullWhen(true)] out Dictionary<string, string?>? values, [NotNullWhen(false)] out IResult? refusal)
     {
         values = null;
         refusal = RefuseUnknown(request, names);

@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace WixOAuth.Http;
 
-/// <summary>Tells whether a request was made by a page of our own.</summary>
+/// <summary>Whether a request was made by a page of this service.</summary>
 internal static class RequestOrigin
 {
     /// <summary>
@@ -10,7 +10,7 @@ internal static class RequestOrigin
     /// it. Our pages send no referrer, which makes theirs <c>null</c>.
     /// </summary>
     /// <param name="request">The request.</param>
-    /// <param name="publicUrl">An address of ours; the request's Host header is anybody's word.</param>
+    /// <param name="publicUrl">A URL of this service; the request's Host header can be forged.</param>
     public static bool IsOurs(HttpRequest request, Uri publicUrl)
     {
         var site = request.Headers["Sec-Fetch-Site"];

@@ -12,7 +12,7 @@ namespace WixOAuth.Http;
 /// What should be looked at although the service answers, as words of the contract (<c>degraded</c> of <c>HealthBody</c>).
 /// What cannot be found out now is left out, and logged.
 /// </summary>
-public sealed class ServiceTroubles(
+internal sealed class ServiceTroubles(
     ISweepStateStore states,
     AppSecretLedger ledger,
     WixCircuit circuit,
@@ -24,7 +24,7 @@ public sealed class ServiceTroubles(
     TimeProvider time,
     ILogger<ServiceTroubles> logger)
 {
-    /// <summary>So long after the last sweep it is overdue: a sweep runs each minute, and the alert waits longer.</summary>
+    /// <summary>A sweep is overdue this long after the last one: sweeps run each minute, and the alert waits longer.</summary>
     private static readonly TimeSpan s_sweepOverdueAfter = TimeSpan.FromMinutes(5);
 
     private static readonly TimeSpan s_longestCheck = TimeSpan.FromSeconds(5);

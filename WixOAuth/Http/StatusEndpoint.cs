@@ -10,7 +10,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Http;
 
 /// <summary>The operators' page as HTTP. Nothing is ever thrown to the host.</summary>
-public sealed class StatusEndpoint(
+internal sealed class StatusEndpoint(
     IInstanceStore store,
     InstanceOverview overview,
     RefreshHistory history,
@@ -19,6 +19,8 @@ public sealed class StatusEndpoint(
     HealthChecks health,
     ServiceSettings settings,
     TimeProvider time,
+
+    // Nine: one for each part of the page.
     ILogger<StatusEndpoint> logger)
 {
     private const int PageSize = 25;
@@ -52,25 +54,25 @@ public sealed class StatusEndpoint(
         }
 
         var after = default(InstanceId);
-        if (!StatusPage.Lists.Contains(values[0] ?? "") || (values[2] is { } cursor && !ListCursor.TryRead(cursor, values[0], out after)))
+        if (!StatusPage.Lists.Contains(values["status"] ?? "") || (values["cursor"] is { } cursor && !ListCursor.TryRead(cursor, values["status"], out after)))
         {
             return Problems.InvalidRequest("status and cursor should be ones that this page made.");
         }
 
-        var search = values[1] is { Length: <= 200 } text ? text.Trim() : null;
-        var isAnew = values[3] is not null;
+        var search = values["search"] is { Length: <= 200 } text ? text.Trim() : null;
+        var isAnew = values["recount"] is not null;
         var seen = await overview.GetAsync(isAnew, cancellationToken);
-        var (instances, last) = await FindAsync(ListOf(values[0], seen, cancellationToken), search, values[2] is null ? null : after, cancellationToken);
+        var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, values["cursor"] is null ? null : after, cancellationToken);
         var html = Pages.StatusView.Render(
             new StatusModel(
                 time.GetUtcNow(),
                 seen,
                 await history.ReadAsync(cancellationToken),
                 instances,
-                values[0],
+                values["status"],
                 search,
-                values[2],
-                last is { } end ? ListCursor.Write(values[0], end) : null,
+                values["cursor"],
+                last is { } end ? ListCursor.Write(values["status"], end) : null,
                 settings.Wix.SetupCompletion != SetupCompletion.Never,
                 await FindTroublesAsync(cancellationToken),
                 await events.GetAsync(isAnew, cancellationToken),
@@ -93,7 +95,7 @@ public sealed class StatusEndpoint(
             return new InstanceList(instance => instance.IsFailing, (after, limit) => ListFailingAsync(seen.FailingIds, after, limit, cancellationToken));
         }
 
-        var status = word is null ? null : Words.Parse<InstanceStatus>(word);
+        var status = word is null ? null : SnakeCaseEnum.Parse<InstanceStatus>(word);
         return new InstanceList(
             instance => status is null || instance.Status == status,
             (after, limit) => store.ListAsync(status, after, limit, cancellationToken));

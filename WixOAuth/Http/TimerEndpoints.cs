@@ -1,11 +1,8 @@
 using Microsoft.Extensions.Logging;
 using WixOAuth.Events;
-using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
-using WixOAuth.Storage;
-using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
@@ -13,16 +10,18 @@ namespace WixOAuth.Http;
 /// What the timers and the queue run. A failure is thrown to the host as a <see cref="TimerFailedException"/>, so that the
 /// host reports the run as failed; the next tick tries again.
 /// </summary>
-public sealed partial class TimerEndpoints(
+internal sealed partial class TimerEndpoints(
     RefreshSweep sweep,
     ConsumedStateCleanup cleanup,
     Housekeeping housekeeping,
     TokenReencryption reencryption,
     BackupTimer backup,
     BackupMonitor backups,
+    ParkedEvents parked,
     TimeProvider time,
     ILogger<TimerEndpoints> logger,
-    ParkedEvents parked,
+
+    // Eleven: the timers' work is in these classes, and here is only what runs together. The last two are registered by settings.
     ShardMessages? shards = null,
     EventDelivery? events = null)
 {
@@ -30,7 +29,7 @@ public sealed partial class TimerEndpoints(
     public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
 
     /// <summary>
-    /// The timer <c>RefreshTokens</c>: sweeps, or has the shards swept by whoever takes their messages. Once an hour consumed
+    /// The timer <c>RefreshTokens</c>: sweeps, or queues one message for each shard. Once an hour consumed
     /// states are removed beside the sweep. Events that wait are delivered beside it too, and
     /// an overdue copy is logged.
     /// </summary>
@@ -92,7 +91,7 @@ public sealed partial class TimerEndpoints(
         }
     }
 
-    [LoggerMessage(512, LogLevel.Warning, "A message of {Length} characters in the queue refresh-shards is no shard's number; it was dropped")]
+    [LoggerMessage(512, LogLevel.Warning, "A message of {Length} characters in the queue refresh-shards is not a shard number and was dropped")]
     private partial void NotAShard(int length);
 
     private async Task<TimerFailedException?> FailureOfAsync(string function, Func<Task> work, CancellationToken cancellationToken)

@@ -4,10 +4,4 @@ namespace WixOAuth.Http;
 /// Tells the host that a timer function failed. The host logs message and stack, so neither the cause nor its message is
 /// in here: it may quote a secret.
 /// </summary>
-public sealed class TimerFailedException : Exception
-{
-    internal TimerFailedException(string message)
-        : base(message)
-    {
-    }
-}
+internal sealed class TimerFailedException(string message) : Exception(message);

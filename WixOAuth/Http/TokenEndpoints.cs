@@ -7,7 +7,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Http;
 
 /// <summary>Tokens as HTTP, for our own apps. Nothing is ever thrown to the host.</summary>
-public sealed class TokenEndpoints(TokenService tokenService, TimeProvider time, ILogger<TokenEndpoints> logger)
+internal sealed class TokenEndpoints(TokenService tokenService, TimeProvider time, ILogger<TokenEndpoints> logger)
 {
     /// <summary><c>GET /api/instances/{instanceId}/token</c>: see the contract's <c>GetToken</c>.</summary>
     public Task<IResult> GetToken(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
@@ -32,10 +32,10 @@ public sealed class TokenEndpoints(TokenService tokenService, TimeProvider time,
             return Problems.InvalidRequest("rejected should be the SHA-256 of a token, as 64 hexadecimal digits.");
         }
 
-        var demand = minTtl is null && rejected is null
+        var requirements = minTtl is null && rejected is null
             ? TokenRequirements.Default
             : TokenRequirements.LivingFor(minTtl ?? TokenRequirements.DefaultMinTtl, rejected);
-        return await tokenService.GetTokenAsync(id, demand, cancellationToken) is var result && result is TokenResult.Token token
+        return await tokenService.GetTokenAsync(id, requirements, cancellationToken) is var result && result is TokenResult.Token token
             ? new JsonAnswer<TokenBody>(BodyOf(token), Json.Default.TokenBody)
             : Problems.Of(result);
     });

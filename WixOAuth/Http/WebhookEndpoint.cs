@@ -3,15 +3,15 @@ using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
-using WixOAuth.Instances;
+using WixOAuth.Lifecycle;
 using WixOAuth.Secrets;
-using WixOAuth.Webhooks;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Http;
 
 /// <summary>Wix's webhooks as HTTP. Nothing is ever thrown to the host.</summary>
-public sealed class WebhookEndpoint(
-    WebhookReader reader, InstanceLife life, BackgroundWork background, Telemetry telemetry, TimeProvider time, ILogger<WebhookEndpoint> logger)
+internal sealed class WebhookEndpoint(
+    WebhookReader reader, InstanceLifecycle life, BackgroundWork background, WebhookMetrics metrics, TimeProvider time, ILogger<WebhookEndpoint> logger)
 {
     /// <summary>How long Wix is kept waiting: it counts an answer after 1,250 ms as none (wix-protocol §10).</summary>
     public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
@@ -25,7 +25,7 @@ public sealed class WebhookEndpoint(
     public Task<IResult> WixWebhook(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         var startedAt = time.GetTimestamp();
-        using var activity = telemetry.Trace("Webhook");
+        using var activity = metrics.TraceWebhook();
         var outcome = WebhookOutcome.Failed;
         try
         {
@@ -39,7 +39,7 @@ public sealed class WebhookEndpoint(
         }
         finally
         {
-            telemetry.WebhookEnded(activity, outcome, time.GetElapsedTime(startedAt));
+            metrics.WebhookEnded(activity, outcome, time.GetElapsedTime(startedAt));
         }
     });
 
@@ -80,7 +80,7 @@ public sealed class WebhookEndpoint(
         }
         catch (IOException)
         {
-            // It breaks off, or breaks HTTP's rules.
+            // The body ends early or is not valid HTTP.
             return null;
         }
     }
@@ -139,7 +139,7 @@ public sealed class WebhookEndpoint(
 
     private async Task<(WebhookOutcome Outcome, IResult Answer)> ApplyAsync(Webhook.Known known, CancellationToken limit)
     {
-        // Whoever hangs up on a slow storage does not stop the work: the next delivery would be as slow.
+        // A sender that disconnects while the storage is slow does not stop the work: the next delivery would be as slow.
         var applying = known.Event == WebhookEvent.AppRemoved
             ? life.RemovedAsync(known.InstanceId, known.IssuedAt, CancellationToken.None)
             : life.InstalledAsync(known.InstanceId, known.IssuedAt, CancellationToken.None);

@@ -3,10 +3,10 @@ using System.Threading.RateLimiting;
 namespace WixOAuth.Install;
 
 /// <summary>
-/// Bounds the redirects that spend a code, and the buttons of links, in this process. Anybody can have a state of ours, so
-/// without a limit anybody could make us call Wix and write rows as fast as we can.
+/// Bounds the redirects that spend a code, and the buttons of links, in this process. Anybody can get a state, so without
+/// a limit anybody could make us call Wix and write rows as fast as we can.
 /// </summary>
-public sealed class ExchangeLimiter(TimeProvider time) : IDisposable
+internal sealed class ExchangeLimiter(TimeProvider time) : IDisposable
 {
     /// <summary>How many may be under way.</summary>
     public const int MaxConcurrent = 20;
@@ -48,7 +48,6 @@ public sealed class ExchangeLimiter(TimeProvider time) : IDisposable
         }
     }
 
-    /// <inheritdoc />
     public void Dispose() => _limiter.Dispose();
 
     private sealed class Permit(RateLimitLease lease, TimeProvider time) : IDisposable

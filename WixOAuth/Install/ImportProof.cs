@@ -25,7 +25,7 @@ internal abstract record ImportProofResult
 }
 
 /// <summary>Uses an imported refresh token at Wix once, and asks whose it is.</summary>
-public sealed class ImportProof(TokenGrants grants, InstanceConfirmation confirmation, TokenProtector protector, ServiceSettings settings)
+internal sealed class ImportProof(TokenGrants grants, InstanceConfirmation confirmation, TokenProtector protector, ServiceSettings settings)
 {
     /// <summary>Whether a site can be imported without a refresh token.</summary>
     public bool AllowsNoToken => settings.Wix.ClientCredentialsFallback;

@@ -5,6 +5,7 @@ using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
+using WixOAuth.Telemetry;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -15,43 +16,37 @@ namespace WixOAuth.Install;
 /// follow an install: the redirect comes back with a code; the state is consumed, the code exchanged, the instance
 /// confirmed, its tokens saved, and the browser sent to close its window.
 /// </summary>
-public sealed class InstallFlow(
+internal sealed class InstallFlow(
     InstallStateService states,
     ExchangeLimiter limiter,
     IConsumedStateStore store,
-    InstanceWriter writer,
+    RepeatedRedirects repeats,
     TokenGrants grants,
     InstanceConfirmation confirmation,
     TokenProtector protector,
-    TokenService tokenService,
-    TokenSchedule schedule,
+    ConsentSaver saver,
     SetupCompleter setup,
     BackgroundWork background,
     ServiceSettings settings,
-    Telemetry telemetry,
+    InstallMetrics metrics,
     TimeProvider time,
+
+    // Fourteen: one for each step of the handshake, so that one class shows all of it in order.
     ILogger<InstallFlow> logger)
 {
-    /// <summary>How long a page that is loaded again waits for the first load to end.</summary>
-    public static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(25);
-
     private const int MaxCodeLength = 7_900;
 
-    private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(1);
-
     private readonly LogThrottle[] _refusals = [.. Enum.GetValues<ConsumedStateOutcome>().Select(_ => new LogThrottle(time))];
-    private readonly LogThrottle _replays = new(time);
 
     /// <summary>
-    /// The Redirect URL: from the code to saved tokens (wix-protocol §4 to §7). Once the state is redeemed nobody
+    /// The Redirect URL: from the code to saved tokens (wix-protocol §4 to §7). Once the state is consumed nothing
     /// cancels it: a browser that goes away must not leave a code spent and its tokens lost.
     /// </summary>
     /// <exception cref="OperationCanceledException">The caller went away before anything was spent.</exception>
     public async Task<InstallResult> CompleteAsync(RedirectRequest request, CancellationToken cancellationToken)
     {
         var startedAt = time.GetTimestamp();
-        using var activity = telemetry.Trace("Redirect");
+        using var activity = metrics.TraceRedirect();
         InstallResult? result = new InstallResult.Stopped(InstallProblem.Unexpected);
         try
         {
@@ -71,14 +66,14 @@ public sealed class InstallFlow(
         {
             if (result is not null)
             {
-                telemetry.RedirectEnded(activity, result, time.GetElapsedTime(startedAt));
+                metrics.RedirectEnded(activity, result, time.GetElapsedTime(startedAt));
             }
         }
     }
 
     private async Task<InstallResult> RedeemAsync(RedirectRequest request, Activity? activity, CancellationToken cancellationToken)
     {
-        // 1. Is it ours to go on with?
+        // 1. Is it a redirect of an install that began here, in this browser?
         if (request.HasError || request.Code is not { } code)
         {
             return new InstallResult.Stopped(InstallProblem.NotConsented);
@@ -115,7 +110,7 @@ public sealed class InstallFlow(
         await protector.EnsureCanSealAsync(cancellationToken);
 
         // 2. Wait for a turn, and consume the state, once. That this write succeeds also shows that the tokens can be saved.
-        // A browser that leaves now does not stop it: its reload could not tell whether anybody works on the row.
+        // A browser that leaves now does not stop it: its reload could not tell whether the row is still being processed.
         using var turn = await limiter.TryEnterAsync(cancellationToken);
         if (turn is null)
         {
@@ -134,13 +129,13 @@ public sealed class InstallFlow(
         {
             // A repeat may wait for long, and must not keep others from their turn.
             turn.Dispose();
-            if (await RepeatAsync(consumed, cancellationToken) is { } repeated)
+            if (await repeats.AnswerAsync(consumed, cancellationToken) is { } repeated)
             {
                 return await FinishedAsync(repeated, install, request);
             }
         }
 
-        // 3. From here on the end is written down, whatever it is.
+        // 3. From here on the outcome is recorded, whatever it is.
         var (outcome, result, expiresOn) = await SpendAsync(code, id, install.Link?.Customer);
         await RecordAsync(consumed with { Outcome = outcome, AccessTokenExpiresOn = expiresOn });
         LogEnd(id, outcome);
@@ -159,7 +154,7 @@ public sealed class InstallFlow(
         }
         else if (_refusals[(int)outcome].TryPass(out var suppressed))
         {
-            // Without the instance, which anybody may choose.
+            // Without the instance id, which anybody can choose.
             logger.RedirectRefused(outcome, suppressed);
         }
     }
@@ -205,13 +200,13 @@ public sealed class InstallFlow(
             }
 
             // 6. Saved before the browser goes on.
-            var stored = await SaveAsync(id, ConsentOf(confirmed, customer), granted, refreshToken);
+            var stored = await saver.SaveAsync(id, ConsentOf(confirmed, customer), granted, refreshToken);
             if (stored.Instance.SetupPending)
             {
                 background.Start("set-up completion", () => setup.SendAsync(stored, granted.AccessToken));
             }
 
-            return (ConsumedStateOutcome.Connected, new InstallResult.CloseWindow(CloseWindowUrl(granted.AccessToken), []), granted.ExpiresOn);
+            return (ConsumedStateOutcome.Connected, new InstallResult.CloseWindow(InstallerUrls.CloseWindow(settings.Wix, granted.AccessToken), []), granted.ExpiresOn);
         }
         catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
         {
@@ -220,7 +215,7 @@ public sealed class InstallFlow(
         }
 
         static (ConsumedStateOutcome, InstallResult, DateTimeOffset?) Stopped(ConsumedStateOutcome outcome) =>
-            (outcome, new InstallResult.Stopped(ProblemOf(outcome)), null);
+            (outcome, new InstallResult.Stopped(RepeatedRedirects.ProblemOf(outcome)), null);
     }
 
     private Consent ConsentOf(Confirmation confirmation, string? customer) => new(
@@ -230,109 +225,16 @@ public sealed class InstallFlow(
         confirmation.IssuedAt,
         settings.Wix.SetupCompletion == SetupCompletion.OnInstall);
 
-    /// <summary>
-    /// Saves and remembers the tokens of a consent, once: what others have made of it since, while the answer to the
-    /// write was lost, stays as it is; so does a newer consent.
-    /// </summary>
-    internal async Task<StoredInstance> SaveAsync(InstanceId id, Consent consent, TokenAnswer.Granted granted, RefreshToken refreshToken)
-    {
-        var consentId = Guid.NewGuid().ToString("N");
-        var isConflict = false;
-        var stored = await writer.CommitAsync(
-            id,
-            known: null,
-            async before =>
-            {
-                var now = time.GetUtcNow();
-                isConflict = Instance.IsCustomerConflict(before, consent);
-                var tokens = await protector.ProtectAsync(id, Instance.NextGeneration(before), granted, refreshToken);
-                var instance = Instance.Consented(before, id, consent, tokens, consentId, now);
-                return ReferenceEquals(instance, before) ? before : instance with { DueAt = schedule.DueAt(instance, now) };
-            },
-            current => current.ConsentId == consentId);
-        if (isConflict)
-        {
-            logger.CustomerConflict(id);
-        }
-
-        if (stored!.Instance.CommitId == consentId)
-        {
-            tokenService.Remember(stored, granted.AccessToken);
-        }
-
-        return stored;
-    }
-
-    private async Task RecordAsync(ConsumedState redemption)
+    private async Task RecordAsync(ConsumedState consumed)
     {
         try
         {
-            await store.SaveConsumedStateAsync(redemption, CancellationToken.None);
+            await store.SaveConsumedStateAsync(consumed, CancellationToken.None);
         }
         catch (StorageUnavailableException)
         {
             // The install itself has ended; only a page loaded again will not know how.
-            logger.OutcomeNotRecorded(redemption.InstanceId, redemption.Outcome);
+            logger.OutcomeNotRecorded(consumed.InstanceId, consumed.Outcome);
         }
     }
-
-    /// <summary>
-    /// The same redirect again: a reload gets what the first load got. Null when it turns out to be no repeat, since the
-    /// answer to our own write was lost.
-    /// </summary>
-    private async Task<InstallResult?> RepeatAsync(ConsumedState mine, CancellationToken cancellationToken)
-    {
-        var patientUntil = time.GetUtcNow() + LongestWait;
-        for (var poll = ShortestPoll; ; poll = poll * 1.5 < LongestPoll ? poll * 1.5 : LongestPoll)
-        {
-            var first = await store.FindConsumedStateAsync(mine.Nonce, mine.IssuedAt, cancellationToken);
-            if (first?.AttemptId == mine.AttemptId)
-            {
-                return null;
-            }
-
-            if (first is null || first.CodeFingerprint != mine.CodeFingerprint || first.InstanceId != mine.InstanceId)
-            {
-                if (_replays.TryPass(out var suppressed))
-                {
-                    logger.StateReplayed(suppressed);
-                }
-
-                return new InstallResult.Stopped(InstallProblem.ReplayedState);
-            }
-
-            if (first.Outcome == ConsumedStateOutcome.Connected)
-            {
-                return await CloseAgainAsync(first, cancellationToken);
-            }
-
-            if (first.Outcome != ConsumedStateOutcome.Pending)
-            {
-                return new InstallResult.Stopped(ProblemOf(first.Outcome));
-            }
-
-            if (time.GetUtcNow() >= patientUntil)
-            {
-                return new InstallResult.Stopped(InstallProblem.WixUnavailable);
-            }
-
-            await Task.Delay(poll, time, cancellationToken);
-        }
-    }
-
-    private async Task<InstallResult> CloseAgainAsync(ConsumedState first, CancellationToken cancellationToken) =>
-        first.AccessTokenExpiresOn > time.GetUtcNow()
-        && await tokenService.GetTokenAsync(first.InstanceId, TokenRequirements.LivingFor(TimeSpan.Zero), cancellationToken) is TokenResult.Token token
-            ? new InstallResult.CloseWindow(CloseWindowUrl(token.AccessToken), [])
-            : new InstallResult.Connected();
-
-    private static InstallProblem ProblemOf(ConsumedStateOutcome outcome) => outcome switch
-    {
-        ConsumedStateOutcome.Rejected => InstallProblem.Rejected,
-        ConsumedStateOutcome.StorageUnavailable => InstallProblem.StorageUnavailable,
-        _ => InstallProblem.WixUnavailable,
-    };
-
-    private BrowserUrl CloseWindowUrl(AccessToken accessToken) => new(
-        $"{settings.Wix.InstallerUrl.AbsoluteUri.TrimEnd('/')}/close-window?access_token={Uri.EscapeDataString(accessToken.Reveal())}");
 }

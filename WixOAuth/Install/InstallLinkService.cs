@@ -10,7 +10,7 @@ namespace WixOAuth.Install;
 /// The links of <c>CreateInstallLink</c>. Making and reading one needs no storage; redeeming one writes a row, so that it
 /// works once.
 /// </summary>
-public sealed class InstallLinkService(StateProtector protector, IConsumedStateStore store, TimeProvider time)
+internal sealed class InstallLinkService(StateProtector protector, IConsumedStateStore store, TimeProvider time)
 {
     /// <summary>How long a link works.</summary>
     public static readonly TimeSpan LinkLifetime = TimeSpan.FromMinutes(30);

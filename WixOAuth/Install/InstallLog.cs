@@ -9,25 +9,22 @@ internal static partial class InstallLog
     [LoggerMessage(201, LogLevel.Information, "Redirect for instance {InstanceId} ended: {Outcome}")]
     public static partial void RedirectEnded(this ILogger logger, InstanceId instanceId, ConsumedStateOutcome outcome);
 
-    [LoggerMessage(207, LogLevel.Information, "Redirects end without a connected site: {Outcome} (and {Suppressed} more since the last such line)")]
+    [LoggerMessage(207, LogLevel.Information, "Redirects end without a connected site: {Outcome} (and {Suppressed} more since the last such message)")]
     public static partial void RedirectRefused(this ILogger logger, ConsumedStateOutcome outcome, int suppressed);
 
     [LoggerMessage(208, LogLevel.Warning, "Instance {InstanceId}: a consent named another customer than the one it belongs to; its tokens are saved, its customer stays")]
     public static partial void CustomerConflict(this ILogger logger, InstanceId instanceId);
 
-    [LoggerMessage(209, LogLevel.Information, "{Count} consumed states and redeemed links were removed")]
-    public static partial void ConsumedStatesRemoved(this ILogger logger, int count);
-
     [LoggerMessage(202, LogLevel.Warning, "Redirect for instance {InstanceId}: its outcome {Outcome} could not be saved")]
     public static partial void OutcomeNotRecorded(this ILogger logger, InstanceId instanceId, ConsumedStateOutcome outcome);
 
-    [LoggerMessage(203, LogLevel.Warning, "A state was used again with another code or instance (and {Suppressed} more since the last such line)")]
+    [LoggerMessage(203, LogLevel.Warning, "A state was used again with another code or instance (and {Suppressed} more since the last such message)")]
     public static partial void StateReplayed(this ILogger logger, int suppressed);
 
-    [LoggerMessage(204, LogLevel.Information, "Instance {InstanceId}: Wix was told that its set-up is complete")]
+    [LoggerMessage(204, LogLevel.Information, "Instance {InstanceId}: the set-up event was sent to Wix")]
     public static partial void SetupCompleted(this ILogger logger, InstanceId instanceId);
 
-    [LoggerMessage(205, LogLevel.Warning, "Instance {InstanceId}: Wix could not be told that its set-up is complete ({Delivery})")]
+    [LoggerMessage(205, LogLevel.Warning, "Instance {InstanceId}: the set-up event could not be sent to Wix ({Delivery})")]
     public static partial void SetupNotCompleted(this ILogger logger, InstanceId instanceId, Wix.Delivery delivery);
 
     [LoggerMessage(206, LogLevel.Error, "Redirect for instance {InstanceId}: its tokens could not be saved ({Error}); its owner is asked to start again")]

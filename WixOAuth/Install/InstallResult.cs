@@ -3,13 +3,13 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Install;
 
-/// <summary>Why an install cannot go on. Each has a page of its own, with a way to start again.</summary>
-public enum InstallProblem
+/// <summary>Why an install cannot go on. Each has its own page, with a way to start again.</summary>
+internal enum InstallProblem
 {
     /// <summary>A parameter came twice, is longer than anything Wix sends, or cannot be what it should be.</summary>
     BadRequest,
 
-    /// <summary>The install link is not one of ours, over half an hour old, or was used before.</summary>
+    /// <summary>The install link is not valid, is over half an hour old, or was used before.</summary>
     BadLink,
 
     /// <summary>The button of a link's page was pressed by another page than ours.</summary>
@@ -43,12 +43,12 @@ public enum InstallProblem
     /// <summary>Too many installs at once; nothing was spent.</summary>
     Busy,
 
-    /// <summary>A fault of ours.</summary>
+    /// <summary>An unexpected error in this service.</summary>
     Unexpected,
 }
 
 /// <summary>What the browser is to do next.</summary>
-public abstract record InstallResult
+internal abstract record InstallResult
 {
     private InstallResult()
     {
@@ -87,13 +87,13 @@ public abstract record InstallResult
 
 /// <summary>A URL that a browser is sent to and that holds a secret.</summary>
 /// <param name="text">The URL.</param>
-public sealed class BrowserUrl(string text) : SecretText(text);
+internal sealed class BrowserUrl(string text) : SecretText(text);
 
 /// <summary>A cookie of the handshake.</summary>
 /// <param name="Name">Its name; holds no secret.</param>
 /// <param name="Value">Its value; encrypted.</param>
 /// <param name="MaxAge">How long the browser keeps it.</param>
-public sealed record InstallCookie(string Name, string Value, TimeSpan MaxAge)
+internal sealed record InstallCookie(string Name, string Value, TimeSpan MaxAge)
 {
     /// <summary>The name only: the value lets its bearer finish an install.</summary>
     public override string ToString() => Name;
@@ -103,7 +103,7 @@ public sealed record InstallCookie(string Name, string Value, TimeSpan MaxAge)
 /// <param name="Token">Wix's token, to be handed back to Wix as it is (wix-protocol §2).</param>
 /// <param name="Start">What <c>CreateInstallLink</c> made.</param>
 /// <param name="Cookies">The browser's cookies.</param>
-public sealed record AppUrlRequest(InstallToken? Token, string? Start, IReadOnlyList<KeyValuePair<string, string>> Cookies)
+internal sealed record AppUrlRequest(InstallToken? Token, string? Start, IReadOnlyList<KeyValuePair<string, string>> Cookies)
 {
     /// <summary>Nothing of what it holds.</summary>
     public override string ToString() => nameof(AppUrlRequest);
@@ -115,7 +115,7 @@ public sealed record AppUrlRequest(InstallToken? Token, string? Start, IReadOnly
 /// <param name="InstanceId">The instance, not to be trusted before Wix confirmed it.</param>
 /// <param name="HasError">Whether an <c>error</c> came.</param>
 /// <param name="Cookies">The browser's cookies.</param>
-public sealed record RedirectRequest(
+internal sealed record RedirectRequest(
     AuthorizationCode? Code, string? State, string? InstanceId, bool HasError, IReadOnlyList<KeyValuePair<string, string>> Cookies)
 {
     /// <summary>Nothing of what it holds.</summary>
@@ -124,4 +124,4 @@ public sealed record RedirectRequest(
 
 /// <summary>What Wix hands to the App URL and wants back at the consent page (wix-protocol §2).</summary>
 /// <param name="text">The token as Wix sent it.</param>
-public sealed class InstallToken(string text) : SecretText(text);
+internal sealed class InstallToken(string text) : SecretText(text);

@@ -6,19 +6,18 @@ namespace WixOAuth.Install;
 
 /// <summary>
 /// The beginning of an install: the App URL sends the browser on to Wix's consent page (wix-protocol §2 and §3). An
-/// install link shows a page first, on which its bearer confirms whom the site is to be connected to: a page of somebody
+/// install link shows a page first, on which its bearer confirms whom the site is to be connected to: another site's page
 /// else's could open a link in a visitor's browser.
 /// </summary>
-public sealed class InstallStart(
-    InstallStateService states, InstallLinkService links, ExchangeLimiter limiter, ServiceSettings settings, Telemetry telemetry, TimeProvider time)
+internal sealed class InstallStart(
+    InstallStateService states, InstallLinkService links, ExchangeLimiter limiter, ServiceSettings settings, InstallMetrics metrics, TimeProvider time)
 {
     /// <summary>The App URL. It is open to the world, so it touches neither the storage nor Wix.</summary>
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
     public async Task<InstallResult> BeginAsync(AppUrlRequest request, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(request);
         var result = request.Start is { } start ? await OpenLinkAsync(start, cancellationToken) : await BeginConsentAsync(request, cancellationToken);
-        telemetry.InstallBegun(result);
+        metrics.InstallBegun(result);
         return result;
     }
 
@@ -30,9 +29,8 @@ public sealed class InstallStart(
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
     public async Task<InstallResult> ConfirmLinkAsync(AppUrlRequest request, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(request);
         var result = await RedeemLinkAsync(request, cancellationToken);
-        telemetry.InstallBegun(result);
+        metrics.InstallBegun(result);
         return result;
     }
 
@@ -71,10 +69,10 @@ public sealed class InstallStart(
 
         var confirmed = new ConfirmedLink(BitConverter.ToInt64(link.Nonce), time.GetUtcNow(), link.Customer);
 
-        // Nobody cancels it: a link that was used up has to lead somewhere.
+        // Not cancelled: a link that was consumed has to lead to the consent page.
         if (!await links.TryRedeemAsync(link, CancellationToken.None))
         {
-            // Whoever confirmed it in this browser pressed twice or went back, and can still go on.
+            // The user of this browser pressed the button twice or went back, and can still go on.
             return inFlight.Any(other => other.Install.Link?.Id == confirmed.Id && states.IsAlive(other.Install.Link.ConfirmedAt, InstallStateService.StateLifetime))
                 ? new InstallResult.UsedHere()
                 : new InstallResult.Stopped(InstallProblem.BadLink);
@@ -92,13 +90,6 @@ public sealed class InstallStart(
     {
         var (state, cookie) = await states.IssueAsync(link, cancellationToken);
         removed.AddRange(inFlight.SkipLast(InstallStateService.MaxInFlight - 1).Select(other => other.Name));
-        return new InstallResult.Consent(ConsentUrl(token, state), cookie, removed);
+        return new InstallResult.Consent(InstallerUrls.Consent(settings.Wix, token, state), cookie, removed);
     }
-
-    private BrowserUrl ConsentUrl(InstallToken? token, string state) => new(
-        $"{settings.Wix.InstallerUrl.AbsoluteUri.TrimEnd('/')}/install?"
-        + (token is null ? "" : $"token={Uri.EscapeDataString(token.Reveal())}&")
-        + $"appId={Uri.EscapeDataString(settings.Wix.AppId)}"
-        + $"&redirectUrl={Uri.EscapeDataString(settings.Wix.RedirectUrl.OriginalString)}"
-        + $"&state={state}");
 }

@@ -8,10 +8,10 @@ namespace WixOAuth.Install;
 
 /// <summary>
 /// Everything of an install that the browser carries, so that the App URL needs no storage: the state and one cookie for
-/// each install in flight. All are encrypted, each kind with a key of its own, and the cookie binds the state to the
+/// each install in flight. All are encrypted, each kind with its own key, and the cookie binds the state to the
 /// browser (RFC 9700 §2.1).
 /// </summary>
-public sealed class InstallStateService(StateProtector protector, TimeProvider time)
+internal sealed class InstallStateService(StateProtector protector, TimeProvider time)
 {
     /// <summary>The longest time from the App URL to the redirect, and from a confirmed link to an install that Wix starts.</summary>
     public static readonly TimeSpan StateLifetime = TimeSpan.FromMinutes(10);
@@ -19,7 +19,7 @@ public sealed class InstallStateService(StateProtector protector, TimeProvider t
     /// <summary>How many installs one browser may have in flight; a further one replaces the oldest.</summary>
     public const int MaxInFlight = 12;
 
-    /// <summary>How many cookies of ours are read: those in flight and a few that are too old.</summary>
+    /// <summary>How many of the handshake's cookies are read: those in flight and a few that are too old.</summary>
     private const int MaxRead = MaxInFlight + 3;
 
     internal const string CookiePrefix = "__Host-wix-install-";
@@ -74,7 +74,7 @@ public sealed class InstallStateService(StateProtector protector, TimeProvider t
         List<(string Name, InstallState Install)> inFlight = [];
         List<string> useless = [];
 
-        // Anybody can send any number of cookies, and one that does not open costs the most.
+        // A client can send any number of cookies, and one that cannot be decrypted costs the most.
         foreach (var (name, value) in cookies.Where(cookie => IsCookieName(cookie.Key)).Take(MaxRead))
         {
             var install = await ReadCookieAsync(value, cancellationToken);

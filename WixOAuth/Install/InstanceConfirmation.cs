@@ -6,7 +6,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Install;
 
 /// <summary>Whether a token belongs to an instance of this app.</summary>
-public enum ConfirmationOutcome
+internal enum ConfirmationOutcome
 {
     /// <summary>It does.</summary>
     Confirmed,
@@ -22,13 +22,13 @@ public enum ConfirmationOutcome
 /// <param name="Outcome">Whether it is the instance that was claimed.</param>
 /// <param name="Instance">What Get App Instance answered; null where it did not.</param>
 /// <param name="IssuedAt">When the token was issued, by Wix's clock; null where Wix does not say.</param>
-public sealed record Confirmation(ConfirmationOutcome Outcome, AppInstance? Instance, DateTimeOffset? IssuedAt);
+internal sealed record Confirmation(ConfirmationOutcome Outcome, AppInstance? Instance, DateTimeOffset? IssuedAt);
 
 /// <summary>
 /// Finds out whose a token is: the instance id of a redirect or an import is only a claim (wix-protocol §4). Asks
 /// token-info (§8) and Get App Instance (§6); both have to agree where both answer.
 /// </summary>
-public sealed class InstanceConfirmation(WixClient wix, ServiceSettings settings, TimeProvider time)
+internal sealed class InstanceConfirmation(WixClient wix, ServiceSettings settings, TimeProvider time)
 {
     /// <summary>
     /// How long after "inactive" token-info is asked once more: it may not know a token yet that was issued a moment ago.
@@ -57,7 +57,7 @@ public sealed class InstanceConfirmation(WixClient wix, ServiceSettings settings
         var isAnswered = instance?.InstanceId is not null;
         return info switch
         {
-            // Get App Instance answers only for tokens that work: one of the two is wrong, and nobody knows which.
+            // Get App Instance answers only for tokens that work: one of the two is wrong, and it is not known which.
             { Active: false } => isAnswered ? ConfirmationOutcome.Unknown : ConfirmationOutcome.Refused,
             { Active: true, ClientId: not null, InstanceId: not null } => ConfirmationOutcome.Confirmed,
 

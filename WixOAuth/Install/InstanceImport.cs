@@ -6,7 +6,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Install;
 
 /// <summary>How an import ended.</summary>
-public abstract record ImportResult
+internal abstract record ImportResult
 {
     private ImportResult()
     {
@@ -31,7 +31,7 @@ public abstract record ImportResult
 /// Takes over a site from another system, beside live traffic: the token is used once at Wix, confirmed as at the
 /// Redirect URL, and saved only where no newer consent is stored. Repeating an import changes nothing.
 /// </summary>
-public sealed class InstanceImport(
+internal sealed class InstanceImport(
     IInstanceStore store,
     InstanceWriter writer,
     ImportProof proof,
@@ -39,6 +39,8 @@ public sealed class InstanceImport(
     TokenSchedule schedule,
     IForgottenInstances forgotten,
     TimeProvider time,
+
+    // Eight: the last two are the clock and the log.
     ILogger<InstanceImport> logger)
 {
     private static readonly TimeSpan s_retryAfter = TimeSpan.FromSeconds(5);
@@ -49,11 +51,10 @@ public sealed class InstanceImport(
     /// <param name="refreshToken">Its refresh token; null to serve it by client credentials.</param>
     /// <param name="site">What else is known of it.</param>
     /// <param name="cancellationToken">Ends it before the token is used, and not after.</param>
-    /// <exception cref="StorageUnavailableException">The storage fails; the import may have landed and can be repeated.</exception>
+    /// <exception cref="StorageUnavailableException">The storage fails; the import may have succeeded and can be repeated.</exception>
     /// <exception cref="SecretUnavailableException">A secret cannot be read; nothing was used.</exception>
     public async Task<ImportResult> ImportAsync(InstanceId id, RefreshToken? refreshToken, ImportedSite site, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(site);
         var stored = await store.FindAsync(id, cancellationToken);
         var decision = await DecideAsync(stored?.Instance, refreshToken, site);
         if (decision is not (ImportOutcome.Imported or ImportOutcome.Refreshed))
@@ -93,7 +94,7 @@ public sealed class InstanceImport(
             known,
             async before =>
             {
-                // Decided anew each time: a consent or a removal may have come in between.
+                // Decided again each time: a consent or a removal may have happened in between.
                 outcome = await DecideAsync(before, given, site);
                 if (outcome is not (ImportOutcome.Imported or ImportOutcome.Refreshed))
                 {

@@ -10,14 +10,16 @@ namespace WixOAuth.Install;
 /// Tells Wix that an installation's set-up is complete (wix-protocol §6). Telling twice does no harm, so the note that
 /// it was told is written after.
 /// </summary>
-public sealed class SetupCompleter(
+internal sealed class SetupCompleter(
     WixClient wix,
     IInstanceStore store,
     InstanceWriter writer,
     TokenService tokenService,
     TokenSchedule schedule,
-    Telemetry telemetry,
+    InstallMetrics metrics,
     TimeProvider time,
+
+    // Eight: the last three are the metrics, the clock and the log.
     ILogger<SetupCompleter> logger)
 {
     /// <summary>Tells Wix for an instance whose token is at hand; what fails stays pending for the sweep.</summary>
@@ -26,7 +28,7 @@ public sealed class SetupCompleter(
     {
         var id = stored.Instance.Id;
         var delivery = await wix.SendSetupCompletedAsync(accessToken, CancellationToken.None);
-        telemetry.SentSetupEvent(delivery);
+        metrics.SentSetupEvent(delivery);
         if (delivery != Delivery.Accepted)
         {
             logger.SetupNotCompleted(id, delivery);
@@ -38,20 +40,19 @@ public sealed class SetupCompleter(
             stored,
             current =>
             {
-                // A reinstall in the meantime waits for an event of its own.
+                // A reinstall in the meantime needs its own event.
                 if (current is null
                     || current.Status == InstanceStatus.Removed
                     || current.SetupCompletedAt is not null
                     || current.ConsentedAt != stored.Instance.ConsentedAt)
                 {
-                    return new ValueTask<Instance?>(current);
+                    return current;
                 }
 
                 var now = time.GetUtcNow();
                 var completed = current.SetupCompleted(now);
-                return new ValueTask<Instance?>(completed with { DueAt = schedule.DueAt(completed, now) });
-            },
-            isMine: _ => false);
+                return completed with { DueAt = schedule.DueAt(completed, now) };
+            });
         logger.SetupCompleted(id);
         return delivery;
     }

@@ -10,7 +10,7 @@ namespace WixOAuth.Install;
 /// at once where nothing is known yet, as of a clone, and then about once a day while the site is in use, with a token
 /// that was just refreshed.
 /// </summary>
-public sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimeProvider time)
+internal sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimeProvider time)
 {
     private static readonly TimeSpan Day = TimeSpan.FromDays(1);
 
@@ -21,7 +21,6 @@ public sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimeProv
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task DescribeIfDueAsync(Instance before, bool isInUse, AccessToken accessToken)
     {
-        ArgumentNullException.ThrowIfNull(before);
         if (IsDue(before, isInUse, time.GetUtcNow())
             && await wix.GetAppInstanceAsync(accessToken, CancellationToken.None) is { Site: { } site } described
             && (described.InstanceId ?? before.Id) == before.Id)
@@ -29,9 +28,7 @@ public sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimeProv
             await writer.UpdateAsync(
                 before.Id,
                 known: null,
-                current => new ValueTask<Instance?>(
-                    current is null or { Status: InstanceStatus.Removed } ? current : current.Described(site, described.AppVersion, time.GetUtcNow())),
-                isMine: _ => false,
+                current => current is null or { Status: InstanceStatus.Removed } ? current : current.Described(site, described.AppVersion, time.GetUtcNow()),
                 CancellationToken.None);
         }
     }

@@ -1,9 +1,9 @@
 namespace WixOAuth.Instances;
 
 /// <summary>How the use of a state ended.</summary>
-public enum ConsumedStateOutcome
+internal enum ConsumedStateOutcome
 {
-    /// <summary>It has not ended, or nobody lived to write down how.</summary>
+    /// <summary>It has not ended, or its process ended before it recorded the outcome.</summary>
     Pending,
 
     /// <summary>The instance's tokens are saved.</summary>
@@ -15,15 +15,15 @@ public enum ConsumedStateOutcome
     /// <summary>Wix could not be asked, or gave no clear answer.</summary>
     WixUnavailable,
 
-    /// <summary>The storage failed after the state was written down.</summary>
+    /// <summary>The storage failed after the state was recorded.</summary>
     StorageUnavailable,
 }
 
 /// <summary>
 /// One use of a state at the Redirect URL. It is written before the code is spent, so that a state is good for one
-/// use, and so that a page that is loaded again is told from a state that somebody else uses again.
+/// use, and so that a page that is loaded again is distinguished from a state that another client replays.
 /// </summary>
-public sealed record ConsumedState
+internal sealed record ConsumedState
 {
     /// <summary>The state's nonce, 32 lower-case hexadecimal digits. Useless without the state it came in.</summary>
     public required string Nonce { get; init; }
@@ -31,7 +31,7 @@ public sealed record ConsumedState
     /// <summary>When the state was issued.</summary>
     public required DateTimeOffset IssuedAt { get; init; }
 
-    /// <summary>Who writes: tells an insert of our own whose answer was lost from somebody else's.</summary>
+    /// <summary>The attempt that writes: distinguishes its own insert, whose response was lost, from another's.</summary>
     public required string AttemptId { get; init; }
 
     /// <summary>The lower-case hexadecimal SHA-256 of the code.</summary>

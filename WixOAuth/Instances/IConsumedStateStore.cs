@@ -4,7 +4,7 @@ namespace WixOAuth.Instances;
 /// Stores which states and install links were consumed, so that each works once. Raises
 /// <see cref="StorageUnavailableException"/> as <see cref="IInstanceStore"/> does.
 /// </summary>
-public interface IConsumedStateStore
+internal interface IConsumedStateStore
 {
     /// <summary>
     /// Records that a state is being consumed.

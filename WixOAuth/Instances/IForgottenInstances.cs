@@ -4,7 +4,7 @@ namespace WixOAuth.Instances;
 /// Remembers outside the table which instances were forgotten, so that a restore of an older copy does not bring their
 /// tokens back. Raises <see cref="StorageUnavailableException"/>.
 /// </summary>
-public interface IForgottenInstances
+internal interface IForgottenInstances
 {
     /// <summary>Records that an instance is forgotten as of now: its id and nothing more.</summary>
     Task AddAsync(InstanceId id, CancellationToken cancellationToken);

@@ -3,17 +3,17 @@ namespace WixOAuth.Instances;
 /// <summary>An instance as it was read, with what a later write of it is checked against.</summary>
 /// <param name="Instance">The instance.</param>
 /// <param name="ETag">The version that was read.</param>
-public sealed record StoredInstance(Instance Instance, string ETag);
+internal sealed record StoredInstance(Instance Instance, string ETag);
 
-/// <summary>The little of an instance that is counted over all of them.</summary>
+/// <summary>The few properties of an instance that are counted over all instances.</summary>
 /// <param name="Id">Which.</param>
-/// <param name="Status">How it stands.</param>
+/// <param name="Status">Its status.</param>
 /// <param name="AccessTokenExpiresOn">When its access token's life ends.</param>
 /// <param name="DueAt">When the sweep has to look at it next.</param>
 /// <param name="IsFailing">Whether its last refresh failed.</param>
 /// <param name="RefreshTokenKeyId">The protection key of its refresh token; null when it has none.</param>
 /// <param name="AccessTokenKeyId">The protection key of its access token; null when it has none.</param>
-public readonly record struct InstanceGlance(
+internal readonly record struct InstanceSummary(
     InstanceId Id,
     InstanceStatus Status,
     DateTimeOffset? AccessTokenExpiresOn,
@@ -44,29 +44,28 @@ public readonly record struct InstanceGlance(
 /// <summary>An instance that the sweep has to look at.</summary>
 /// <param name="Id">Which.</param>
 /// <param name="DueAt">Since when.</param>
-public sealed record DueInstance(InstanceId Id, DateTimeOffset DueAt);
+internal sealed record DueInstance(InstanceId Id, DateTimeOffset DueAt);
 
 /// <summary>A part of a list of instances.</summary>
 /// <param name="Instances">In the list's order; fewer than asked for when some could not be read or have just moved.</param>
 /// <param name="Last">After which one to go on; null at the list's end.</param>
-public sealed record InstancePage(IReadOnlyList<Instance> Instances, InstanceId? Last);
+internal sealed record InstancePage(IReadOnlyList<Instance> Instances, InstanceId? Last);
 
 /// <summary>
-/// Where instances and redeemed states are kept. Every implementation passes the same conformance tests.
+/// Stores instances. Every implementation passes the same conformance tests.
 /// </summary>
 /// <remarks>
-/// Any method raises <see cref="StorageUnavailableException"/> when the storage could not be reached or did not do
-/// as asked for a reason of its own; a write may then have landed or not. <see cref="OperationCanceledException"/>
+/// Any method raises <see cref="StorageUnavailableException"/> when the storage could not be reached or refused; a write may then have succeeded or not. <see cref="OperationCanceledException"/>
 /// is raised only for the caller's own token. A row that this version cannot read raises
 /// <see cref="InvalidDataException"/> where it is looked for by its id or nonce: that row's own trouble, which must
 /// not keep a sweep from the others.
 /// </remarks>
-public interface IInstanceStore
+internal interface IInstanceStore
 {
     /// <summary>The most instances that are listed at once.</summary>
     const int MaxPage = 200;
 
-    /// <summary>Makes what has to be there before anything else works. May be called again.</summary>
+    /// <summary>Creates the table. May be called again.</summary>
     Task InitializeAsync(CancellationToken cancellationToken);
 
     /// <summary>Reads an instance; null when it is not known.</summary>
@@ -77,10 +76,10 @@ public interface IInstanceStore
     /// </summary>
     /// <param name="previous">What the change was made from; null when the instance was not known.</param>
     /// <param name="instance">What it is to become.</param>
-    /// <param name="cancellationToken">Ends the wait; the write may have landed all the same.</param>
+    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
     /// <returns>
     /// What is now stored; null when <paramref name="previous"/> is no longer what is stored. Null is also answered
-    /// when the write itself had landed and only its answer was lost, so read again and look at
+    /// when the write itself had succeeded and only its response was lost, so read again and look at
     /// <see cref="Lease.Owner"/> or <see cref="Instance.CommitId"/>.
     /// </returns>
     Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken);
@@ -89,10 +88,10 @@ public interface IInstanceStore
     /// Removes an instance for good, with its rows in the due and the status index and its last use, in one transaction.
     /// </summary>
     /// <param name="previous">What was read.</param>
-    /// <param name="cancellationToken">Ends the wait; the removal may have landed all the same.</param>
+    /// <param name="cancellationToken">Ends the wait; the removal may have succeeded anyway.</param>
     /// <returns>
-    /// False when <paramref name="previous"/> is no longer what is stored; also when the removal itself had landed and
-    /// only its answer was lost.
+    /// False when <paramref name="previous"/> is no longer what is stored; also when the removal itself had succeeded and
+    /// only its response was lost.
     /// </returns>
     Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken);
 
@@ -137,7 +136,7 @@ public interface IInstanceStore
     /// The little of every instance that is counted over all of them, in no order that means anything. A row that cannot be read
     /// is left out.
     /// </summary>
-    IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken);
+    IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken);
 
     /// <summary>
     /// The instances that are due, the longest due of each shard first. Reads due rows only, so what it costs depends
@@ -149,7 +148,7 @@ public interface IInstanceStore
     IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
         ReadDueAsync(now, cancellationToken).Where(due => InstanceShard.Of(due.Id) == shard);
 
-    /// <summary>Removes a row of the due index that no instance stands behind any more. Gone already is fine.</summary>
+    /// <summary>Removes an orphaned row of the due index. One that is already gone is fine.</summary>
     Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken);
 
     /// <summary>When an instance was last asked for; null when never.</summary>
@@ -159,24 +158,5 @@ public interface IInstanceStore
     Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken);
 }
 
-/// <summary>The storage could not be reached, or refused for a reason of its own. Holds no secret.</summary>
-public sealed class StorageUnavailableException : Exception
-{
-    /// <summary>Raised without a known reason.</summary>
-    public StorageUnavailableException()
-        : this("The storage is not available.")
-    {
-    }
-
-    /// <summary>Raised for <paramref name="message"/>.</summary>
-    public StorageUnavailableException(string message)
-        : base(message)
-    {
-    }
-
-    /// <summary>Raised for <paramref name="innerException"/>.</summary>
-    public StorageUnavailableException(string message, Exception innerException)
-        : base(message, innerException)
-    {
-    }
-}
+/// <summary>The storage could not be reached, or refused. The message contains no secret.</summary>
+internal sealed class StorageUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException);

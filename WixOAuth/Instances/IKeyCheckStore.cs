@@ -1,5 +1,3 @@
-using WixOAuth.Protection;
-
 namespace WixOAuth.Instances;
 
 /// <summary>The key-check row as it was read.</summary>

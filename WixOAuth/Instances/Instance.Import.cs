@@ -6,10 +6,10 @@ namespace WixOAuth.Instances;
 /// <param name="Revive">Whether a removed or forgotten site may come back.</param>
 /// <param name="Site">The site, if Wix told.</param>
 /// <param name="AppVersion">The app's version, if Wix told.</param>
-public sealed record ImportedSite(string? Customer, DateTimeOffset? ConsentedAt, bool Revive, Site? Site, string? AppVersion);
+internal sealed record ImportedSite(string? Customer, DateTimeOffset? ConsentedAt, bool Revive, Site? Site, string? AppVersion);
 
 /// <summary>What an import does to an instance, as <c>outcome</c> of the contract; the last one is an error there.</summary>
-public enum ImportOutcome
+internal enum ImportOutcome
 {
     /// <summary>The instance was not known, or was revived: it has the imported token now.</summary>
     Imported,
@@ -28,7 +28,7 @@ public enum ImportOutcome
 }
 
 // An import in an instance's life.
-public sealed partial record Instance
+internal sealed partial record Instance
 {
     /// <summary>
     /// What an import does to what is stored. A refresh token that works gives way only to one of a later consent; one
@@ -40,7 +40,6 @@ public sealed partial record Instance
     /// <param name="isSameToken">Whether that is the stored one.</param>
     public static ImportOutcome DecideImport(Instance? before, ImportedSite site, bool hasToken, bool isSameToken)
     {
-        ArgumentNullException.ThrowIfNull(site);
         return before switch
         {
             null => ImportOutcome.Imported,
@@ -61,8 +60,6 @@ public sealed partial record Instance
     /// <param name="now">The time.</param>
     public static Instance Imported(Instance? before, InstanceId id, ImportedSite site, ProtectedTokens tokens, string importId, DateTimeOffset now)
     {
-        ArgumentNullException.ThrowIfNull(site);
-        ArgumentNullException.ThrowIfNull(tokens);
         var known = before is { Status: InstanceStatus.Removed } ? null : before;
         return new Instance
         {
@@ -80,13 +77,13 @@ public sealed partial record Instance
             CommitId = importId,
             ConsentId = before?.ConsentId,
 
-            // A revived site begins anew, so that no tombstone of an older copy beats it.
+            // A revived site starts from the beginning, so that no tombstone of an older copy takes precedence.
             InstalledAt = known?.InstalledAt ?? now,
             ConsentedAt = Later(site.ConsentedAt, known?.ConsentedAt),
             UpdatedAt = now,
             RefreshedAt = now,
 
-            // An import is no use: a thousand sites that nobody asks for are not kept warm.
+            // An import does not count as a use: imported sites are not kept warm until they are used.
             LastUsedAt = known?.LastUsedAt ?? site.ConsentedAt,
             WixConsentedAt = before?.WixConsentedAt,
             WixInstalledAt = Later(before?.WixInstalledAt, site.ConsentedAt),

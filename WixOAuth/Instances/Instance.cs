@@ -1,9 +1,7 @@
-using WixOAuth.Protection;
-
 namespace WixOAuth.Instances;
 
-/// <summary>How an instance stands, as <c>status</c> of the contract.</summary>
-public enum InstanceStatus
+/// <summary>The status of an instance, as <c>status</c> of the contract.</summary>
+internal enum InstanceStatus
 {
     /// <summary>Installed; its tokens are kept fresh.</summary>
     Active,
@@ -18,8 +16,8 @@ public enum InstanceStatus
     Removed,
 }
 
-/// <summary>How an instance's access tokens are had.</summary>
-public enum Grant
+/// <summary>How an instance's access tokens are obtained.</summary>
+internal enum Grant
 {
     /// <summary>With the refresh token of the owner's consent (RFC 6749 §6, wix-protocol §5).</summary>
     RefreshToken,
@@ -29,7 +27,7 @@ public enum Grant
 }
 
 /// <summary>Why the last attempt to have a token failed. A class, never Wix's own words: a body may hold anything.</summary>
-public enum TokenError
+internal enum TokenError
 {
     /// <summary>Wix refused the refresh token or the app's credentials.</summary>
     Rejected,
@@ -40,7 +38,7 @@ public enum TokenError
     /// <summary>Wix answered what cannot be understood.</summary>
     UnexpectedAnswer,
 
-    /// <summary>The stored tokens cannot be decrypted with any key that is to be had.</summary>
+    /// <summary>The stored tokens cannot be decrypted with any available key.</summary>
     Undecryptable,
 
     /// <summary>The app secret or the protection key could not be read from Key Vault.</summary>
@@ -51,7 +49,7 @@ public enum TokenError
 /// <param name="Id">Wix's id of the site.</param>
 /// <param name="Name">The name its owner gave it.</param>
 /// <param name="Url">Its address, if it is published.</param>
-public sealed record Site(string? Id, string? Name, string? Url);
+internal sealed record Site(string? Id, string? Name, string? Url);
 
 /// <summary>
 /// The right to refresh an instance's tokens for a while. It only saves calls to Wix: what keeps a late writer from
@@ -59,7 +57,7 @@ public sealed record Site(string? Id, string? Name, string? Url);
 /// </summary>
 /// <param name="Owner">The attempt that holds it.</param>
 /// <param name="Until">When anyone may take it over.</param>
-public sealed record Lease(string Owner, DateTimeOffset Until);
+internal sealed record Lease(string Owner, DateTimeOffset Until);
 
 /// <summary>Failed attempts since the last one that succeeded.</summary>
 /// <param name="Count">How many.</param>
@@ -68,7 +66,7 @@ public sealed record Lease(string Owner, DateTimeOffset Until);
 /// <param name="LastAt">When the last failure was.</param>
 /// <param name="LastError">What the last failure was.</param>
 /// <param name="RetryAt">Before then no further attempt is made.</param>
-public sealed record Failures(
+internal sealed record Failures(
     int Count,
     int Rejections,
     DateTimeOffset? FirstRejectedAt,
@@ -77,19 +75,19 @@ public sealed record Failures(
     DateTimeOffset? RetryAt);
 
 /// <summary>
-/// All that is known of one installation of the app. Immutable: a change is a new record, written with the ETag of
+/// Everything known about one installation of the app. Immutable: a change is a new record, written with the ETag of
 /// the one it was made from. Times are by our clock, but for those named as Wix's.
 /// </summary>
-public sealed partial record Instance
+internal sealed partial record Instance
 {
     /// <summary>Wix's id of the installation.</summary>
     public required InstanceId Id { get; init; }
 
-    /// <summary>How it stands.</summary>
+    /// <summary>Its status.</summary>
     public required InstanceStatus Status { get; init; }
 
     /// <summary>
-    /// <see cref="Grant.RefreshToken"/> while a refresh token is stored, whatever became of it. Earlier versions of the
+    /// <see cref="Grant.RefreshToken"/> while a refresh token is stored, whether or not it works. Earlier versions of the
     /// service choose the grant by this alone.
     /// </summary>
     public Grant Grant { get; init; }
@@ -100,10 +98,10 @@ public sealed partial record Instance
     /// <summary>The grant of the current access token.</summary>
     public Grant CurrentGrant => AccessTokenGrant ?? Grant;
 
-    /// <summary>Whom of our customers it belongs to, if the install began with a link made for one.</summary>
+    /// <summary>The customer it belongs to, if the install began with a customer's link.</summary>
     public string? Customer { get; init; }
 
-    /// <summary>The site, as far as Wix has told.</summary>
+    /// <summary>The site, where Wix has described it.</summary>
     public Site? Site { get; init; }
 
     /// <summary>The version of the app that was consented to, or cloned.</summary>
@@ -163,7 +161,7 @@ public sealed partial record Instance
     /// <summary>Since when it is <see cref="InstanceStatus.ReinstallRequired"/>; also null where an earlier version marked it.</summary>
     public DateTimeOffset? MarkedAt { get; init; }
 
-    /// <summary>Whether it is active and had no luck at its last refresh.</summary>
+    /// <summary>Whether it is active and its last refresh failed.</summary>
     public bool IsFailing => Status == InstanceStatus.Active && Failures is not null;
 
     /// <summary>When the sweep has to look at it next; null when it has not to.</summary>
@@ -178,7 +176,7 @@ public sealed partial record Instance
     /// <summary>When anything of it last changed.</summary>
     public required DateTimeOffset UpdatedAt { get; init; }
 
-    /// <summary>When its tokens were last had from Wix.</summary>
+    /// <summary>When its tokens were last obtained from Wix.</summary>
     public DateTimeOffset? RefreshedAt { get; init; }
 
     /// <summary>When it was last asked for, as far as a refresh has written it down.</summary>
@@ -196,12 +194,12 @@ public sealed partial record Instance
     /// <summary>By Wix's clock: the last consent or <c>AppInstalled</c>, by which events are ordered.</summary>
     public DateTimeOffset? WixInstalledAt { get; init; }
 
-    /// <summary>By Wix's clock: the last <c>AppRemoved</c>, also one that turned out to be no news.</summary>
+    /// <summary>By Wix's clock: the last <c>AppRemoved</c>, also one that changed nothing.</summary>
     public DateTimeOffset? WixRemovedAt { get; init; }
 
     /// <summary>
-    /// By Wix's clock: an <c>AppRemoved</c> that may be an old one signed anew; the next refresh tells. None when there
-    /// is no such doubt.
+    /// By Wix's clock: an <c>AppRemoved</c> that may be an old one signed again; the next refresh shows whether it is. Null when there
+    /// is no doubt.
     /// </summary>
     public DateTimeOffset? RemovalNotedAt { get; init; }
 

@@ -3,10 +3,10 @@ using System.Diagnostics.CodeAnalysis;
 namespace WixOAuth.Instances;
 
 /// <summary>
-/// Names one installation of the app on one site (Wix's <c>instanceId</c>, wix-protocol §1): a GUID that stays the
+/// Identifies one installation of the app on one site (Wix's <c>instanceId</c>, wix-protocol §1): a GUID that stays the
 /// same when the app is installed again on that site. Its text is always the lower-case <c>D</c> form.
 /// </summary>
-public readonly record struct InstanceId
+internal readonly record struct InstanceId
 {
     private readonly Guid _id;
 

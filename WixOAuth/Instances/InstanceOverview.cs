@@ -1,15 +1,15 @@
 namespace WixOAuth.Instances;
 
-/// <summary>How all instances stand together.</summary>
-/// <param name="At">When they were looked at.</param>
+/// <summary>Counts over all instances.</summary>
+/// <param name="At">When they were counted.</param>
 /// <param name="ByStatus">How many there are of each status.</param>
-/// <param name="Failing">How many active ones had no luck at their last refresh.</param>
+/// <param name="Failing">How many active ones failed at their last refresh.</param>
 /// <param name="FailingIds">Which those are, by id; the first <see cref="InstanceOverview.MostNamed"/> that were met.</param>
-/// <param name="Overdue">How many active ones have no token that lives, though they should: the last refresh failed, or none came for <see cref="InstanceOverview.OverdueAfter"/>.</param>
-/// <param name="Resting">How many active ones have no token that lives because nobody asks for one (<c>Tokens__IdleAfter</c>).</param>
+/// <param name="Overdue">How many active ones have no valid token, though they should: the last refresh failed, or none came for <see cref="InstanceOverview.OverdueAfter"/>.</param>
+/// <param name="Resting">How many active ones have no valid token because they are not used (<c>Tokens__IdleAfter</c>).</param>
 /// <param name="ByLife">How many active ones have a token that lives on for up to each of <see cref="InstanceOverview.Lives"/>, and for longer than the one before; the last is for all others.</param>
 /// <param name="IsPartial">Whether there are more instances than were looked at.</param>
-public sealed record Overview(
+internal sealed record Overview(
     DateTimeOffset At,
     IReadOnlyDictionary<InstanceStatus, int> ByStatus,
     int Failing,
@@ -31,18 +31,18 @@ public sealed record Overview(
 
 /// <summary>
 /// Counts instances for the operators' page. That reads a few properties of every instance (one storage transaction for
-/// each thousand), so it is done at most every half minute, whoever looks, but for operators who have just changed
+/// each thousand), so it is done at most every half minute, except for operators who have just changed
 /// something.
 /// </summary>
-public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
+internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
 {
     /// <summary>The most instances that are looked at.</summary>
     public const int Limit = 200_000;
 
-    /// <summary>The most failing instances that are named.</summary>
+    /// <summary>The most failing instances that are listed.</summary>
     public const int MostNamed = 1_000;
 
-    /// <summary>The lives that are told apart.</summary>
+    /// <summary>The remaining lifetimes that are counted separately.</summary>
     public static readonly IReadOnlyList<TimeSpan> Lives =
         [TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(5)];
 
@@ -53,9 +53,9 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
     private readonly Lock _lock = new();
     private (DateTimeOffset At, Task<Overview> Looking)? _last;
 
-    /// <summary>How all instances stand, as of half a minute ago at most.</summary>
-    /// <param name="isAnew">Whether they are looked at now, though it was done lately.</param>
-    /// <param name="cancellationToken">Ends the wait; the look goes on for others.</param>
+    /// <summary>The counts, at most half a minute old.</summary>
+    /// <param name="isAnew">Whether to count again although the last counts are recent.</param>
+    /// <param name="cancellationToken">Ends the wait; the count continues for others.</param>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public Task<Overview> GetAsync(bool isAnew, CancellationToken cancellationToken)
     {
@@ -82,32 +82,32 @@ public sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
         var byGrant = Enum.GetValues<Grant>().ToDictionary(grant => grant, _ => 0);
         var (onFallback, unreadable) = (0, 0);
         var failingIds = new List<InstanceId>();
-        await foreach (var glance in store.ReadGlancesAsync(CancellationToken.None))
+        await foreach (var summary in store.ReadSummariesAsync(CancellationToken.None))
         {
             if (++seen > Limit)
             {
                 break;
             }
 
-            byStatus[glance.Status]++;
-            if (glance.Status != InstanceStatus.Active)
+            byStatus[summary.Status]++;
+            if (summary.Status != InstanceStatus.Active)
             {
                 continue;
             }
 
-            byGrant[glance.CurrentGrant] += glance.AccessTokenExpiresOn is null ? 0 : 1;
-            onFallback += glance.IsOnFallback ? 1 : 0;
-            unreadable += glance.IsOnFallback && glance.RefreshTokenFault == RefreshTokenFaultKind.Unreadable ? 1 : 0;
-            if (glance.IsFailing && ++failing <= MostNamed)
+            byGrant[summary.CurrentGrant] += summary.AccessTokenExpiresOn is null ? 0 : 1;
+            onFallback += summary.IsOnFallback ? 1 : 0;
+            unreadable += summary.IsOnFallback && summary.RefreshTokenFault == RefreshTokenFaultKind.Unreadable ? 1 : 0;
+            if (summary.IsFailing && ++failing <= MostNamed)
             {
-                failingIds.Add(glance.Id);
+                failingIds.Add(summary.Id);
             }
 
-            if (glance.AccessTokenExpiresOn > now)
+            if (summary.AccessTokenExpiresOn > now)
             {
-                byLife[Lives.Count(life => glance.AccessTokenExpiresOn - now > life)]++;
+                byLife[Lives.Count(life => summary.AccessTokenExpiresOn - now > life)]++;
             }
-            else if (glance.IsFailing || !(glance.DueAt + OverdueAfter > now))
+            else if (summary.IsFailing || !(summary.DueAt + OverdueAfter > now))
             {
                 overdue++;
             }

@@ -5,7 +5,7 @@ namespace WixOAuth.Instances;
 
 /// <summary>One of the 16 parts of all instances, by a hash of the instance id: a partition of the table, and the unit of a sweep by queue.</summary>
 /// <param name="Number">0 to 15.</param>
-public readonly record struct InstanceShard(int Number)
+internal readonly record struct InstanceShard(int Number)
 {
     /// <summary>How many there are. Every stored row depends on it: it cannot change.</summary>
     public const int Count = 16;

@@ -1,7 +1,7 @@
 namespace WixOAuth.Instances;
 
 /// <summary>Why a stored refresh token is not in use.</summary>
-public enum RefreshTokenFaultKind
+internal enum RefreshTokenFaultKind
 {
     /// <summary>Wix rejected it.</summary>
     Rejected,
@@ -17,7 +17,7 @@ public enum RefreshTokenFaultKind
 /// <param name="Since">When it was first observed.</param>
 /// <param name="Tries">How often the token was tried since, the first time included.</param>
 /// <param name="RetryAt">When it is tried again; null: with the next refresh, whenever that is.</param>
-public sealed record RefreshTokenFault(RefreshTokenFaultKind Kind, DateTimeOffset Since, int Tries, DateTimeOffset? RetryAt);
+internal sealed record RefreshTokenFault(RefreshTokenFaultKind Kind, DateTimeOffset Since, int Tries, DateTimeOffset? RetryAt);
 
 /// <summary>
 /// Rejections of every allowed grant that count towards <see cref="InstanceStatus.ReinstallRequired"/>, since the last
@@ -25,10 +25,10 @@ public sealed record RefreshTokenFault(RefreshTokenFaultKind Kind, DateTimeOffse
 /// </summary>
 /// <param name="Count">How many.</param>
 /// <param name="FirstAt">When the first was.</param>
-public sealed record CountedRejections(int Count, DateTimeOffset FirstAt);
+internal sealed record CountedRejections(int Count, DateTimeOffset FirstAt);
 
 /// <summary>What is known of an instance's refresh token, as <c>refresh_token</c> of the contract.</summary>
-public enum RefreshTokenState
+internal enum RefreshTokenState
 {
     /// <summary>Stored, and not known to be refused.</summary>
     Ok,

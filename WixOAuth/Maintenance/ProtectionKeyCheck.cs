@@ -156,11 +156,11 @@ internal sealed partial class ProtectionKeyCheck(
     private async Task<IReadOnlyCollection<string>> FindKeysOfTokensAsync()
     {
         var (wanted, tried) = (new HashSet<string>(StringComparer.Ordinal), 0);
-        await foreach (var glance in instances.ReadGlancesAsync(CancellationToken.None).Take(MaxRead))
+        await foreach (var summary in instances.ReadSummariesAsync(CancellationToken.None).Take(MaxRead))
         {
-            foreach (var keyId in new[] { glance.RefreshTokenKeyId, glance.AccessTokenKeyId }.OfType<string>().Distinct())
+            foreach (var keyId in new[] { summary.RefreshTokenKeyId, summary.AccessTokenKeyId }.OfType<string>().Distinct())
             {
-                switch (await OpensTokenAsync(glance.Id, keyId))
+                switch (await OpensTokenAsync(summary.Id, keyId))
                 {
                     case true:
                         return [];
@@ -181,7 +181,7 @@ internal sealed partial class ProtectionKeyCheck(
     }
 
     /// <summary>
-    /// Whether a token of that key opens. Null when it was removed or sealed anew since it was seen: then it proves nothing.
+    /// Whether a token of that key opens. Null when it was removed or sealed again since it was seen: then it proves nothing.
     /// </summary>
     private async Task<bool?> OpensTokenAsync(InstanceId id, string keyId)
     {
@@ -222,7 +222,7 @@ internal sealed partial class ProtectionKeyCheck(
     [LoggerMessage(109, LogLevel.Critical, "The protection keys are not those of the stored tokens. Needed: {Wanted}; present: {Present}. Until the needed keys are back, nothing sealed is written and no install is completed; no stored token is lost.")]
     private partial void Failed(string wanted, string present);
 
-    [LoggerMessage(110, LogLevel.Information, "The protection keys are those of the stored tokens again: tokens are stored as usual.")]
+    [LoggerMessage(110, LogLevel.Information, "The protection keys match the stored tokens again: tokens are stored as usual.")]
     private partial void PassedAgain();
 
     [LoggerMessage(111, LogLevel.Information, "The protection keys could not be checked: {Error}")]

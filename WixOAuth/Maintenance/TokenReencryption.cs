@@ -13,15 +13,15 @@ namespace WixOAuth.Maintenance;
 /// <param name="Reencrypted">How many of those were encrypted again in this run.</param>
 /// <param name="OnOlder">By id, the number of rows that still need an older key.</param>
 /// <param name="IsComplete">Whether all instances were looked at.</param>
-public sealed record ReencryptionSummary(string Newest, int OnNewest, int Reencrypted, IReadOnlyDictionary<string, int> OnOlder, bool IsComplete);
+internal sealed record ReencryptionSummary(string Newest, int OnNewest, int Reencrypted, IReadOnlyDictionary<string, int> OnOlder, bool IsComplete);
 
 /// <summary>
 /// Encrypts tokens, and then the key-check row, again with the newest protection key, so that older versions can be
 /// disabled. It may run concurrently with itself and be killed at any point, and never disturbs a refresh: the next run
 /// does what is left.
 /// </summary>
-public sealed class TokenReencryption(
-    IInstanceStore store, IKeyRing keys, TokenProtector protector, InstanceTokens tokens, Telemetry telemetry, TimeProvider time, ILogger<TokenReencryption> logger)
+internal sealed class TokenReencryption(
+    IInstanceStore store, IKeyRing keys, TokenProtector protector, InstanceTokens tokens, MaintenanceMetrics metrics, TimeProvider time, ILogger<TokenReencryption> logger)
 {
     private const int Concurrency = 8;
 
@@ -42,18 +42,18 @@ public sealed class TokenReencryption(
         try
         {
             await Parallel.ForEachAsync(
-                store.ReadGlancesAsync(cancellationToken),
+                store.ReadSummariesAsync(cancellationToken),
                 new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
-                async (glance, token) =>
+                async (summary, token) =>
                 {
-                    var needed = Older(newest, glance.RefreshTokenKeyId, glance.AccessTokenKeyId);
-                    var left = needed.Count == 0 ? needed : await ReencryptAsync(glance.Id, newest, needed, token);
+                    var needed = Older(newest, summary.RefreshTokenKeyId, summary.AccessTokenKeyId);
+                    var left = needed.Count == 0 ? needed : await ReencryptAsync(summary.Id, newest, needed, token);
                     foreach (var id in left)
                     {
                         onOlder.AddOrUpdate(id, 1, (_, count) => count + 1);
                     }
 
-                    if (left.Count == 0 && (glance.RefreshTokenKeyId ?? glance.AccessTokenKeyId) is not null)
+                    if (left.Count == 0 && (summary.RefreshTokenKeyId ?? summary.AccessTokenKeyId) is not null)
                     {
                         Interlocked.Increment(ref onNewest);
                         Interlocked.Add(ref reencrypted, needed.Count == 0 ? 0 : 1);
@@ -164,6 +164,6 @@ public sealed class TokenReencryption(
 
         var onOlder = summary.OnOlder.Values.Sum();
         logger.ReencryptionDone(summary.Newest, summary.OnNewest, summary.Reencrypted, onOlder);
-        telemetry.CountedKeys(summary.OnNewest, onOlder);
+        metrics.CountedKeys(summary.OnNewest, onOlder);
     }
 }

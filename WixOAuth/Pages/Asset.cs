@@ -3,7 +3,7 @@ using System.Text;
 
 namespace WixOAuth.Pages;
 
-/// <summary>A style sheet or script that lies beside this file and is compiled into the assembly.</summary>
+/// <summary>A style sheet or script beside this file and is compiled into the assembly.</summary>
 internal sealed class Asset
 {
     /// <summary>Reads one by its file name.</summary>

@@ -3,12 +3,12 @@ using WixOAuth.Install;
 namespace WixOAuth.Pages;
 
 /// <summary>
-/// What the site's owner reads when an install does not go on by itself. No page repeats anything that came in, except
+/// What the site's owner reads when an install does not continue. No page repeats anything of the request, except
 /// that of a link, which shows the name that was given for it.
 /// </summary>
 internal static class InstallPages
 {
-    // In a window of its own: there the cookie works even for browsers that block it inside a frame. The App URL is the
+    // In its own window: there the cookie works even for browsers that block it inside a frame. The App URL is the
     // neighbour of the Redirect URL, wherever both are.
     private static readonly Html StartAgain = Html.Of($"""
         <p><a class="go" href="install" target="_blank" rel="noopener">Start again</a></p>

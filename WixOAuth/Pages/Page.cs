@@ -16,7 +16,7 @@ internal static class Page
         $"default-src 'none'; style-src {s_style.Source}; base-uri 'none'; form-action 'none'";
 
     /// <summary>
-    /// The policy of a link's page: a button that can be framed can be pressed unknowingly. Browsers apply form-action to
+    /// The policy of an install link's page: framed, its button could be pressed by a tricked user. Browsers apply form-action to
     /// the redirect that follows too, and Wix may send on to a neighbour of the installer to sign in.
     /// </summary>
     public static string ConfirmPolicy(Uri installer)

@@ -9,7 +9,7 @@ internal static class StatusPage
     private static readonly Asset s_style = new("status.css");
     private static readonly Asset s_script = new("status.js");
 
-    /// <summary>The policy of the shell and of what it shows: never framed, one style sheet and one script of its own.</summary>
+    /// <summary>The policy of the shell and of what it shows: never framed, one style sheet and one script, both its own.</summary>
     public static string ContentSecurityPolicy { get; } =
         $"default-src 'none'; style-src {s_style.Source}; script-src {s_script.Source}; connect-src 'self'; "
         + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -32,7 +32,7 @@ internal static class StatusPage
         </html>
         """).ToString();
 
-    /// <summary>What is shown to somebody who came with the key in the address.</summary>
+    /// <summary>The page for a request with the key in its address.</summary>
     public static string KeyInAddress { get; } = Page.Render(
         "Not with the key in the address",
         Html.Of($"""
@@ -41,7 +41,7 @@ internal static class StatusPage
             <p class="dim">The key that you opened this page with is in your history now: replace it where others use this computer.</p>
             """));
 
-    /// <summary>The list of those that are active and had no luck at their last refresh.</summary>
+    /// <summary>The list of active instances whose last refresh failed.</summary>
     public const string Failing = "failing";
 
     /// <summary>What the page can list, by its words: all (no word), those of a status, those that fail.</summary>

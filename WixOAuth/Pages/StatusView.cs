@@ -163,7 +163,7 @@ internal static class StatusView
             : Html.Of($"{name}");
         var customer = instance.Customer is null ? default : Html.Of($"""<p class="dim">Customer: {instance.Customer}</p>""");
         var failing = instance.IsFailing ? Html.Of($""" <span class="pill failing">failing</span>""") : default;
-        var status = Words.Of(instance.Status);
+        var status = SnakeCaseEnum.Of(instance.Status);
         return Html.Of($"""
             <li>
             <div><h3>{link}</h3><p class="dim"><code>{instance.Id.ToString()}</code></p>{customer}</div>

@@ -5,7 +5,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Protection;
 
 /// <summary>The protection keys that tokens, states and cookies are sealed with. Raises <see cref="SecretUnavailableException"/>.</summary>
-public interface IKeyRing
+internal interface IKeyRing
 {
     /// <summary>The key that seals; at most 15 minutes behind the source, more only while the source cannot be reached.</summary>
     ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken);
@@ -15,7 +15,7 @@ public interface IKeyRing
 
     /// <summary>
     /// The key of that id; null when there is none. An unknown id makes the ring load again, at most once a minute,
-    /// however many ids anybody makes up.
+    /// however many ids an attacker makes up.
     /// </summary>
     /// <exception cref="SecretUnavailableException">
     /// The key is disabled or malformed, or the source fails, so that whether there is such a key cannot be known.

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using WixOAuth.Instances;
 
 namespace WixOAuth.Protection;
 

@@ -4,16 +4,15 @@ namespace WixOAuth.Protection;
 
 /// <summary>
 /// One version of the key that tokens, states and cookies are encrypted with. The key itself never leaves this class:
-/// each use has a key of its own derived from it (HKDF-SHA-256, RFC 5869).
+/// for each use a key is derived from it (HKDF-SHA-256, RFC 5869).
 /// </summary>
-public sealed class ProtectionKey
+internal sealed class ProtectionKey
 {
     /// <summary>The length of the key, in bytes.</summary>
     public const int Length = 32;
 
     private readonly byte[] _key;
 
-    /// <summary>Wraps a key.</summary>
     /// <param name="id">What tells it from other versions: 32 lower-case hexadecimal digits.</param>
     /// <param name="key">32 random bytes.</param>
     /// <exception cref="ArgumentException">The id or the key has another length.</exception>
@@ -43,7 +42,7 @@ public sealed class ProtectionKey
     public byte[] Derive(string purpose) =>
         HKDF.DeriveKey(HashAlgorithmName.SHA256, _key, Length, info: System.Text.Encoding.UTF8.GetBytes("WixOAuth " + purpose));
 
-    /// <summary>An id for a key that has none of its own, made from the key but telling nothing of it.</summary>
+    /// <summary>An id for a key without one, derived from the key but revealing nothing about it.</summary>
     public static string IdOf(ReadOnlySpan<byte> key)
     {
         Span<byte> id = stackalloc byte[16];

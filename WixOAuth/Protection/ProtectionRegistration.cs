@@ -1,20 +1,20 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Secrets;
-using WixOAuth.Settings;
 
 namespace WixOAuth.Protection;
 
 /// <summary>Registers the keys and what seals with them.</summary>
 internal static class ProtectionRegistration
 {
-    /// <summary>Registers <see cref="IKeyRing"/>, <see cref="TokenProtector"/> and <see cref="StateProtector"/>, after <c>AddSecrets</c>.</summary>
-    /// <exception cref="ArgumentException">The settings have neither a vault nor a protection key; their problems say so too.</exception>
-    public static IServiceCollection AddProtection(this IServiceCollection services, ServiceSettings settings)
+    /// <summary>Registers <see cref="IKeyRing"/>, <see cref="TokenProtector"/> and <see cref="StateProtector"/>, after <c>AddKeyVault</c>.</summary>
+    /// <param name="services">The services.</param>
+    /// <param name="configured">The protection key of the settings, for a laptop without Key Vault.</param>
+    /// <param name="nameInVault">The name of the protection key in Key Vault.</param>
+    /// <exception cref="ArgumentException">There is neither a vault nor a configured key.</exception>
+    public static IServiceCollection AddProtection(this IServiceCollection services, ProtectionKey? configured, string nameInVault)
     {
-        services.AddSecret(
-            settings.Tokens.ProtectionKey is { } key ? new ProtectionKeys(key) : null,
-            provider => KeysOf(provider, settings.Tokens.ProtectionKeyName));
+        services.AddSecret(configured is null ? null : new ProtectionKeys(configured), provider => KeysOf(provider, nameInVault));
         services.AddSingleton<IKeyRing, KeyRing>();
         services.AddSingleton(provider => new TokenProtector(provider.GetRequiredService<IKeyRing>(), provider.GetService<IKeyCheck>()));
         return services.AddSingleton(provider => new StateProtector(provider.GetRequiredService<IKeyRing>()));

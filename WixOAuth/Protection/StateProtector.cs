@@ -4,8 +4,8 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Protection;
 
-/// <summary>What a sealed text in a browser is for. Each purpose has keys of its own, so that none can be used as another.</summary>
-public enum StatePurpose
+/// <summary>What a sealed text in a browser is for. Each purpose has its own keys, so that one kind of text cannot be used as another.</summary>
+internal enum StatePurpose
 {
     /// <summary>The <c>state</c> of the OAuth flow (RFC 6749, 10.12).</summary>
     InstallState,
@@ -25,7 +25,7 @@ public enum StatePurpose
 /// ciphertext, the tag (16 bytes). Random nonces allow 2^32 texts for each purpose and protection key (NIST SP 800-38D,
 /// 8.3): at ten a second that is 13 years.
 /// </remarks>
-public sealed class StateProtector
+internal sealed class StateProtector
 {
     /// <summary>The longest text that is opened, in characters.</summary>
     public const int MaxTextLength = 4096;

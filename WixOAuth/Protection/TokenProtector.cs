@@ -6,7 +6,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Protection;
 
 /// <summary>The field of an instance that a token is stored in. The numbers are part of what is stored: never change one.</summary>
-public enum TokenField
+internal enum TokenField
 {
     /// <summary><see cref="Instance.RefreshToken"/>.</summary>
     RefreshToken = 1,
@@ -20,11 +20,11 @@ public enum TokenField
 /// stored in, so that a token copied elsewhere does not open.
 /// </summary>
 /// <remarks>
-/// Each instance has an encryption key of its own under each protection key. The limit of 2^32 encryptions for random
+/// Each instance has its own encryption key under each protection key. The limit of 2^32 encryptions for random
 /// nonces (NIST SP 800-38D, 8.3) so holds for each instance: at two tokens every five minutes it is reached in 20,000
 /// years, however many instances there are.
 /// </remarks>
-public sealed class TokenProtector
+internal sealed class TokenProtector
 {
     // Replacing invalid characters would store another token than the one that Wix sent.
     private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);

@@ -6,7 +6,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 namespace WixOAuth.Secrets;
 
 /// <summary>The identity that this program signs in to Azure with.</summary>
-public static class AzureIdentity
+internal static class AzureIdentity
 {
     /// <summary>
     /// Registers one <see cref="TokenCredential"/> for all that is signed in to, made when the first of them asks for it:

@@ -8,7 +8,7 @@ namespace WixOAuth.Secrets;
 /// <c>whsec_</c> and base64 of 24 to 64 bytes.
 /// </summary>
 /// <param name="text">The secrets; <see cref="IsValid"/> tells whether they have that form.</param>
-public sealed class EventSecrets(string text) : SecretText(text)
+internal sealed class EventSecrets(string text) : SecretText(text)
 {
     private const string Prefix = "whsec_";
     private const int ShortestKey = 24;

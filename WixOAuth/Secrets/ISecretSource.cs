@@ -6,7 +6,7 @@ namespace WixOAuth.Secrets;
 /// The source of one secret, read as a <typeparamref name="T"/>: Key Vault or a setting. Its methods raise
 /// <see cref="SecretUnavailableException"/> only while no value has ever been read.
 /// </summary>
-public interface ISecretSource<T>
+internal interface ISecretSource<T>
     where T : class
 {
     /// <summary>Whether the last read failed, so that what the source returns may be outdated.</summary>
@@ -34,7 +34,7 @@ internal sealed class ConfiguredSource<T>(T value) : ISecretSource<T>
 /// <summary>One version of the app secret. Prints its version, never its value.</summary>
 /// <param name="Version">Identifies this value among older and newer ones.</param>
 /// <param name="Value">The secret.</param>
-public sealed record AppSecretVersion(string Version, AppSecret Value)
+internal sealed record AppSecretVersion(string Version, AppSecret Value)
 {
     /// <summary>Reads the secret of Key Vault named by <c>Wix__AppSecretName</c>.</summary>
     /// <exception cref="SecretUnavailableException">It is empty.</exception>
@@ -47,17 +47,4 @@ public sealed record AppSecretVersion(string Version, AppSecret Value)
 }
 
 /// <summary>A secret could not be read from its source, and no earlier value is known. Holds no secret.</summary>
-public sealed class SecretUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException)
-{
-    /// <summary>Raised without a known reason.</summary>
-    public SecretUnavailableException()
-        : this("The secret is not available.")
-    {
-    }
-
-    /// <inheritdoc cref="SecretUnavailableException(string, Exception?)" />
-    public SecretUnavailableException(string message)
-        : this(message, null)
-    {
-    }
-}
+internal sealed class SecretUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException);

@@ -11,7 +11,7 @@ internal static partial class SecretLog
     [LoggerMessage(102, LogLevel.Error, "{Problem} The version read {Age} ago is used instead; next attempt in {RetryIn}.")]
     public static partial void KnownVersionServes(this ILogger logger, Exception exception, string problem, TimeSpan age, TimeSpan retryIn);
 
-    [LoggerMessage(103, LogLevel.Critical, "{Problem} No version of it is known, so nothing that needs it works; next attempt in {RetryIn} at the earliest.")]
+    [LoggerMessage(103, LogLevel.Critical, "{Problem} No earlier version is known, so everything that needs it fails; next attempt in {RetryIn} at the earliest.")]
     public static partial void NothingKnown(this ILogger logger, Exception exception, string problem, TimeSpan retryIn);
 
     [LoggerMessage(105, LogLevel.Error, "Protection key {KeyId} is needed and cannot be used: {Problem}")]

@@ -1,8 +1,6 @@
 using Azure.Core;
-using Azure.Security.KeyVault.Secrets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using WixOAuth.Settings;
 
 namespace WixOAuth.Secrets;
 
@@ -10,24 +8,20 @@ namespace WixOAuth.Secrets;
 internal static class SecretRegistration
 {
     /// <summary>
-    /// Registers <see cref="ISecretSource{T}"/> of the app secret, and the <see cref="VaultReader"/> where
-    /// <c>KeyVault__VaultUri</c> is set. Nothing is read and nobody signs in until the first secret is asked for. The host
-    /// adds logging.
+    /// Registers the <see cref="VaultReader"/> where a vault is named. Nothing is read, and nobody signs in, until the first
+    /// secret is asked for. The host adds logging.
     /// </summary>
-    /// <exception cref="ArgumentException">The settings have neither a vault nor an app secret; their problems say so too.</exception>
-    public static IServiceCollection AddSecrets(this IServiceCollection services, ServiceSettings settings)
+    public static IServiceCollection AddKeyVault(this IServiceCollection services, Uri? vaultUri)
     {
         services.TryAddSingleton(TimeProvider.System);
-        if (settings.KeyVault.VaultUri is { } vaultUri)
+        if (vaultUri is not null)
         {
             services.AddAzureIdentity();
             services.TryAddSingleton(provider => VaultReader.CreateClient(vaultUri, provider.GetRequiredService<TokenCredential>()));
             services.AddSingleton<VaultReader>();
         }
 
-        return services.AddSecret(
-            settings.Wix.AppSecret is { } appSecret ? new AppSecretVersion("configured", appSecret) : null,
-            provider => provider.GetRequiredService<VaultReader>().SourceOf(settings.Wix.AppSecretName, AppSecretVersion.Parse));
+        return services;
     }
 
     /// <summary>Registers the source of a secret: the configured value, or without one the vault.</summary>

@@ -6,10 +6,10 @@ namespace WixOAuth.Secrets;
 
 /// <summary>
 /// A text that must never be seen: it prints, logs, formats and serialises as <c>[redacted]</c> or as nothing.
-/// The text itself is had from <see cref="Reveal"/> only, so that every place that uses it can be found by name.
+/// Only <see cref="Reveal"/> returns the text, so that every place that uses it can be found by name.
 /// </summary>
 [DebuggerDisplay("[redacted]")]
-public abstract class SecretText : IEquatable<SecretText>
+internal abstract class SecretText : IEquatable<SecretText>
 {
     private readonly string _text;
 
@@ -37,25 +37,23 @@ public abstract class SecretText : IEquatable<SecretText>
         && other.GetType() == GetType()
         && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(_text), Encoding.UTF8.GetBytes(other._text));
 
-    /// <inheritdoc />
     public sealed override bool Equals(object? obj) => Equals(obj as SecretText);
 
-    /// <inheritdoc />
     public sealed override int GetHashCode() => string.GetHashCode(_text, StringComparison.Ordinal);
 }
 
 /// <summary>What goes into the <c>Authorization</c> header of calls to Wix, as it is (wix-protocol §6).</summary>
 /// <param name="text">The token as Wix sent it.</param>
-public sealed class AccessToken(string text) : SecretText(text);
+internal sealed class AccessToken(string text) : SecretText(text);
 
-/// <summary>What access tokens are had for; never expires while the app is installed (wix-protocol §5).</summary>
+/// <summary>Exchanged for access tokens; does not expire while the app is installed (wix-protocol §5).</summary>
 /// <param name="text">The token as Wix sent it.</param>
-public sealed class RefreshToken(string text) : SecretText(text);
+internal sealed class RefreshToken(string text) : SecretText(text);
 
 /// <summary>What Wix sends to the Redirect URL: valid for 10 minutes, for one use (wix-protocol §4).</summary>
 /// <param name="text">The code as Wix sent it.</param>
-public sealed class AuthorizationCode(string text) : SecretText(text);
+internal sealed class AuthorizationCode(string text) : SecretText(text);
 
 /// <summary>The app secret of the Wix app's dashboard: the <c>client_secret</c> of RFC 6749 §2.3.1.</summary>
 /// <param name="text">The secret as shown on the dashboard.</param>
-public sealed class AppSecret(string text) : SecretText(text);
+internal sealed class AppSecret(string text) : SecretText(text);

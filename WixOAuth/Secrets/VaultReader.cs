@@ -1,9 +1,9 @@
 using Azure;
 using Azure.Core;
-using Azure.Core.Pipeline;
 using Azure.Identity;
 using Azure.Security.KeyVault.Secrets;
 using Microsoft.Extensions.Logging;
+using WixOAuth.Hosting;
 
 namespace WixOAuth.Secrets;
 
@@ -24,13 +24,15 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogge
     {
         var options = new SecretClientOptions
         {
-            RetryPolicy = new ObedientRetryPolicy(
-                DelayStrategy.CreateExponentialDelayStrategy(TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1))),
+            RetryPolicy = RetryPolicyWith(DelayStrategy.CreateExponentialDelayStrategy(TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1))),
         };
         options.Retry.NetworkTimeout = TimeSpan.FromSeconds(5);
         options.Diagnostics.IsLoggingContentEnabled = false;
         return options;
     }
+
+    /// <summary>Waits for no <c>Retry-After</c>: meanwhile the known version is used, and <see cref="KeyVaultSource{T}"/> asks again later.</summary>
+    internal static BoundedRetryPolicy RetryPolicyWith(DelayStrategy delay) => new(maxRetries: 2, delay, longestPause: TimeSpan.Zero);
 
     /// <summary>A source of the newest version of one secret.</summary>
     /// <param name="name">The secret's name.</param>
@@ -99,20 +101,4 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogge
         AggregateException { InnerExceptions: [.., var last] } => Reason(last),
         _ => $"it could not be reached ({exception.GetType().Name})",
     };
-
-    /// <summary>
-    /// Does not wait for a <c>Retry-After</c> as the SDK's own policy would, for as long as it says: meanwhile the
-    /// known version serves, and <see cref="KeyVaultSource{T}"/> asks again later.
-    /// </summary>
-    internal sealed class ObedientRetryPolicy(DelayStrategy delay) : RetryPolicy(maxRetries: 2, delay)
-    {
-        protected override bool ShouldRetry(HttpMessage message, Exception? exception) =>
-            !IsToldToWait(message) && base.ShouldRetry(message, exception);
-
-        protected override async ValueTask<bool> ShouldRetryAsync(HttpMessage message, Exception? exception) =>
-            !IsToldToWait(message) && await base.ShouldRetryAsync(message, exception);
-
-        private static bool IsToldToWait(HttpMessage message) =>
-            message.HasResponse && message.Response.Headers.Contains("Retry-After");
-    }
 }

@@ -9,7 +9,7 @@ namespace WixOAuth.Settings;
 /// <summary>
 /// The settings of the contract: read once, checked together when the program starts.
 /// </summary>
-public sealed partial class ServiceSettings
+internal sealed partial class ServiceSettings
 {
     private ServiceSettings(SettingsReader reader) => (Problems, Names) = (reader.Problems, reader.Names);
 

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Configuration;
 namespace WixOAuth.Settings;
 
 /// <summary>
-/// Reads settings and gathers everything that is wrong with them, so that a start that fails names every bad setting
+/// Reads settings and collects all errors, so that a failed start names every bad setting
 /// at once. A problem never repeats the value: it may be a secret that was pasted into the wrong place.
 /// </summary>
 internal sealed class SettingsReader(IConfiguration configuration)
@@ -84,7 +84,7 @@ internal sealed class SettingsReader(IConfiguration configuration)
             "should be an absolute https URL without query or fragment (http only for localhost)",
             text => (TryUrl(text.TrimEnd('/'), out var url), url));
 
-    /// <summary>As <see cref="Url"/>, but to the last character as it was given: for what others compare.</summary>
+    /// <summary>As <see cref="Url"/>, but exactly as it was given, for URLs that others compare.</summary>
     public Uri? ExactUrl(string name, Uri? otherwise) =>
         Parse(
             name,

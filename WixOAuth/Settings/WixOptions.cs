@@ -9,10 +9,10 @@ namespace WixOAuth.Settings;
 /// </summary>
 /// <remarks>
 /// Choose once, and with care: as soon as an app has ever sent the event, for any site, Wix shows each later install as
-/// "Setup incomplete" until the event is sent for that one too, and nobody can undo that. The first two send it, also a
+/// "Setup incomplete" until the event is sent for that one too, and this cannot be undone. The first two send it, also a
 /// single <c>CompleteSetup</c> under <see cref="Never"/>.
 /// </remarks>
-public enum SetupCompletion
+internal enum SetupCompletion
 {
     /// <summary>
     /// At once after the install, and again by the timer until Wix accepts it: for an app that needs nothing more from
@@ -21,8 +21,8 @@ public enum SetupCompletion
     OnInstall,
 
     /// <summary>
-    /// When our own app says so with <c>CompleteSetup</c>, for each install: for an app whose owner has to do his part
-    /// first. Whoever forgets the call leaves his sites "Setup incomplete".
+    /// When our own app says so with <c>CompleteSetup</c>, for each install: for an app whose owner has a step to do
+    /// first. Without the call a site stays "Setup incomplete".
     /// </summary>
     ByApp,
 
@@ -31,12 +31,12 @@ public enum SetupCompletion
 }
 
 /// <summary>The settings <c>Wix__…</c>.</summary>
-public sealed class WixOptions
+internal sealed class WixOptions
 {
     /// <summary>The app's id: the <c>client_id</c> of RFC 6749.</summary>
     public string AppId { get; set; } = "";
 
-    /// <summary>The Redirect URL as registered with Wix, to the last character in <see cref="Uri.OriginalString"/>.</summary>
+    /// <summary>The Redirect URL exactly as registered with Wix, in <see cref="Uri.OriginalString"/>.</summary>
     public Uri RedirectUrl { get; set; } = null!;
 
     /// <summary>The name of the app secret in Key Vault.</summary>
@@ -74,14 +74,14 @@ public sealed class WixOptions
 }
 
 /// <summary>The settings <c>KeyVault__…</c>.</summary>
-public sealed class KeyVaultOptions
+internal sealed class KeyVaultOptions
 {
     /// <summary>Where the vault is; none on a laptop.</summary>
     public Uri? VaultUri { get; set; }
 }
 
 /// <summary>The settings <c>Tables__…</c>: exactly one of the first two is given.</summary>
-public sealed class TablesOptions
+internal sealed class TablesOptions
 {
     /// <summary>Where the table service is; signed in to with the app's identity.</summary>
     public Uri? ServiceUri { get; set; }
@@ -94,7 +94,7 @@ public sealed class TablesOptions
 }
 
 /// <summary>The settings <c>Backup__…</c>: at most one of the first two is given; without either no copies are made.</summary>
-public sealed class BackupOptions
+internal sealed class BackupOptions
 {
     /// <summary>Where the blob service of the copies is; signed in to with the app's identity.</summary>
     public Uri? ServiceUri { get; set; }
@@ -111,10 +111,10 @@ public sealed class BackupOptions
 
 /// <summary>A storage connection string; holds the account's key.</summary>
 /// <param name="text">The connection string.</param>
-public sealed class ConnectionString(string text) : SecretText(text);
+internal sealed class ConnectionString(string text) : SecretText(text);
 
 /// <summary>What starts the refresh of the sites that are due.</summary>
-public enum SweepBy
+internal enum SweepBy
 {
     /// <summary>The timer, in one process.</summary>
     Timer,
@@ -124,7 +124,7 @@ public enum SweepBy
 }
 
 /// <summary>The settings <c>Sweep</c> and <c>Sweep__…</c>: exactly one of these two is given where <see cref="TokensOptions.SweepBy"/> is <see cref="SweepBy.Queue"/>.</summary>
-public sealed class SweepOptions
+internal sealed class SweepOptions
 {
     /// <summary>Where the queue service is; signed in to with the app's identity.</summary>
     public Uri? QueueServiceUri { get; set; }
@@ -134,12 +134,12 @@ public sealed class SweepOptions
 }
 
 /// <summary>The settings <c>Tokens__…</c>.</summary>
-public sealed class TokensOptions
+internal sealed class TokensOptions
 {
     /// <summary>How long an access token lives where Wix does not say (wix-protocol §5); a second at least.</summary>
     public TimeSpan Lifetime { get; set; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>An instance not asked for in so long is only checked once a day; zero keeps all warm.</summary>
+    /// <summary>An instance that was not used for this long is only checked once a day; zero keeps all warm.</summary>
     public TimeSpan IdleAfter { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>How many tokens the sweeps of a process refresh at a time; 1 to 1024.</summary>
@@ -156,7 +156,7 @@ public sealed class TokensOptions
 }
 
 /// <summary>The settings <c>Events__…</c>.</summary>
-public sealed class EventsOptions
+internal sealed class EventsOptions
 {
     /// <summary>Where events are sent: https, or http on this machine. Null where none are sent.</summary>
     public Uri? Url { get; set; }

@@ -9,9 +9,9 @@ internal static class InstanceRow
     public static TableEntity Of(Instance instance)
     {
         var row = new TableEntity(InstanceRows.ShardOf(instance.Id), InstanceRows.InstanceKey(instance.Id));
-        row.Put("Status", Words.Of(instance.Status));
-        row.Put("Grant", Words.Of(instance.Grant));
-        row.Put("AccessTokenGrant", instance.AccessTokenGrant is { } grant ? Words.Of(grant) : null);
+        row.Put("Status", SnakeCaseEnum.Of(instance.Status));
+        row.Put("Grant", SnakeCaseEnum.Of(instance.Grant));
+        row.Put("AccessTokenGrant", instance.AccessTokenGrant is { } grant ? SnakeCaseEnum.Of(grant) : null);
         row.Put("Customer", instance.Customer);
         row.Put("SiteId", instance.Site?.Id);
         row.Put("SiteName", instance.Site?.Name);
@@ -21,7 +21,7 @@ internal static class InstanceRow
         row.Put("RefreshTokenGeneration", instance.RefreshTokenGeneration);
         if (instance.RefreshTokenFault is { } fault)
         {
-            row.Put("RefreshTokenFault", Words.Of(fault.Kind));
+            row.Put("RefreshTokenFault", SnakeCaseEnum.Of(fault.Kind));
             row.Put("RefreshTokenFaultSince", fault.Since);
             row["RefreshTokenTries"] = fault.Tries;
             row.Put("RefreshTokenRetryAt", fault.RetryAt);
@@ -41,7 +41,7 @@ internal static class InstanceRow
             row["Rejections"] = failures.Rejections;
             row.Put("FirstRejectedAt", failures.FirstRejectedAt);
             row.Put("FailedAt", failures.LastAt);
-            row.Put("LastError", Words.Of(failures.LastError));
+            row.Put("LastError", SnakeCaseEnum.Of(failures.LastError));
             row.Put("RetryAt", failures.RetryAt);
         }
 

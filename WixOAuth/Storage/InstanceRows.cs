@@ -35,7 +35,7 @@ internal static class InstanceRows
 
     public static string InstanceKey(InstanceId id) => $"i|{id}";
 
-    public static string StatusKey(InstanceStatus status, InstanceId id) => $"s|{Words.Of(status)}|{id}";
+    public static string StatusKey(InstanceStatus status, InstanceId id) => $"s|{SnakeCaseEnum.Of(status)}|{id}";
 
     public static string LastUseKey(InstanceId id) => $"u|{id}";
 
@@ -51,7 +51,7 @@ internal static class InstanceRows
     public static bool IsIndex(string rowKey) => rowKey.StartsWith("d|", StringComparison.Ordinal) || rowKey.StartsWith("s|", StringComparison.Ordinal);
 
     /// <summary>
-    /// Whether a row comes back from a copy. Counts of refreshes and the state of the last sweep tell of a time that is over.
+    /// Whether a row comes back from a copy. Counts of refreshes and the state of the last sweep are about a time that is over.
     /// The key-check row tells which keys open the table's tokens, which only the service can find out.
     /// </summary>
     public static bool IsRestored(string rowKey) =>
@@ -87,27 +87,27 @@ internal static class InstanceRows
         Range(shard, InstanceKey(first), $"{InstanceKey(last)}|");
 
     /// <summary>A range of the status index: all after <paramref name="after"/>, or all.</summary>
-    public static string StatusFilter(string shard, InstanceStatus status, InstanceId? after) => After(shard, $"s|{Words.Of(status)}", after);
+    public static string StatusFilter(string shard, InstanceStatus status, InstanceId? after) => After(shard, $"s|{SnakeCaseEnum.Of(status)}", after);
 
     /// <summary>A range of instances: all of a customer, of one status or any, after <paramref name="after"/>, or all.</summary>
     public static string CustomerFilter(string shard, string customer, InstanceStatus? status, InstanceId? after) =>
         $"{InstanceFilter(shard, after)} and {TableClient.CreateQueryFilter($"Customer eq {customer}")}"
-        + (status is { } only ? $" and Status eq '{Words.Of(only)}'" : "");
+        + (status is { } only ? $" and Status eq '{SnakeCaseEnum.Of(only)}'" : "");
 
     /// <summary>The instance that a key of <see cref="InstanceKey"/> or <see cref="StatusKey"/> names; null for one that is not of this layout.</summary>
     public static InstanceId? ReadId(string rowKey) => InstanceId.TryParse(rowKey.Split('|')[^1], out var id) ? id : null;
 
-    /// <summary>What <see cref="ReadGlance"/> needs of a row.</summary>
-    public static readonly string[] GlanceProperties =
+    /// <summary>What <see cref="ReadSummary"/> needs of a row.</summary>
+    public static readonly string[] SummaryProperties =
     [
         "RowKey", "Status", "Grant", "AccessTokenGrant", "AccessTokenExpiresOn", "DueAt", "LastError", "FailedAt", "MarkedAt",
         "RefreshTokenFault", "RefreshTokenFaultSince", "RefreshTokenKeyId", "AccessTokenKeyId",
     ];
 
-    /// <summary>Reads a row that has only <see cref="GlanceProperties"/>; null when its id or status is none of ours.</summary>
-    public static InstanceGlance? ReadGlance(TableEntity row) =>
+    /// <summary>Reads a row that has only <see cref="SummaryProperties"/>; null when its id or status is invalid.</summary>
+    public static InstanceSummary? ReadSummary(TableEntity row) =>
         WordOrNull<InstanceStatus>(row, "Status") is { } status && ReadId(row.RowKey) is { } id
-            ? new InstanceGlance(
+            ? new InstanceSummary(
                 id,
                 status,
                 TimeOrNull(row, "AccessTokenExpiresOn"),
@@ -128,7 +128,7 @@ internal static class InstanceRows
     public static string ConsumedStateFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
 
     /// <summary>A range of the status index.</summary>
-    public static string StatusFilter(string shard, InstanceStatus status) => Range(shard, $"s|{Words.Of(status)}|", $"s|{Words.Of(status)}}}");
+    public static string StatusFilter(string shard, InstanceStatus status) => Range(shard, $"s|{SnakeCaseEnum.Of(status)}|", $"s|{SnakeCaseEnum.Of(status)}}}");
 
     /// <summary>Reads a key of the status index; null for one that is not of this layout.</summary>
     public static InstanceId? ReadStatusKey(string rowKey) =>
@@ -165,7 +165,7 @@ internal static class InstanceRows
         row.Put("AttemptId", consumedState.AttemptId);
         row.Put("CodeFingerprint", consumedState.CodeFingerprint);
         row.Put("InstanceId", consumedState.InstanceId.ToString());
-        row.Put("Outcome", Words.Of(consumedState.Outcome));
+        row.Put("Outcome", SnakeCaseEnum.Of(consumedState.Outcome));
         row.Put("AccessTokenExpiresOn", consumedState.AccessTokenExpiresOn);
         return row;
     }
@@ -244,7 +244,7 @@ internal static class InstanceRows
 
     private static T? WordOrNull<T>(TableEntity row, string name)
         where T : struct, Enum =>
-        TextOrNull(row, name) is { } text ? Words.Parse<T>(text) : null;
+        TextOrNull(row, name) is { } text ? SnakeCaseEnum.Parse<T>(text) : null;
 
     private static string ShardOf(byte[] key) => Key(InstanceShard.Of(key));
 

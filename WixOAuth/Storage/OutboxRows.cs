@@ -32,7 +32,7 @@ internal static class OutboxRows
     {
         var row = new TableEntity(InstanceRows.ShardOf(each.InstanceId), Key(each))
         {
-            ["Type"] = Words.Of(each.Type),
+            ["Type"] = SnakeCaseEnum.Of(each.Type),
             ["Reason"] = each.Reason,
             ["OccurredAt"] = each.OccurredAt.ToUniversalTime(),
             ["WaitingSince"] = each.WaitingSince.ToUniversalTime(),

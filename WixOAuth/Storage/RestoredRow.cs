@@ -20,7 +20,7 @@ internal readonly record struct RestoredRow(
     {
         var consentedAt = Time("ConsentedAt");
         return new RestoredRow(
-            row.TryGetValue("Status", out var word) && word is string text ? Words.Parse<InstanceStatus>(text) : null,
+            row.TryGetValue("Status", out var word) && word is string text ? SnakeCaseEnum.Parse<InstanceStatus>(text) : null,
             consentedAt,
             Latest(consentedAt, Time("InstalledAt"), Time("WixInstalledAt")),
             Time("RemovedAt"),

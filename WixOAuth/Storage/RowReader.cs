@@ -1,6 +1,5 @@
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Storage;
 
@@ -31,7 +30,7 @@ internal readonly struct RowReader(TableEntity row)
 
     public T? Word<T>(string name)
         where T : struct, Enum =>
-        Text(name) is { } text ? Words.Parse<T>(text) ?? throw Unreadable(name) : null;
+        Text(name) is { } text ? SnakeCaseEnum.Parse<T>(text) ?? throw Unreadable(name) : null;
 
     public T RequiredWord<T>(string name)
         where T : struct, Enum =>
@@ -52,7 +51,7 @@ internal readonly struct RowReader(TableEntity row)
     public InvalidDataException Unreadable(string name) =>
         new($"The row '{Key(nameof(_row.RowKey))}' of partition '{Key(nameof(_row.PartitionKey))}' has no '{name}' that this version understands.");
 
-    // The SDK's own properties throw where a key is no text.
+    // The SDK's own properties throw where a key is not a string.
     private string? Key(string name) => Value(name) as string;
 
     public T? Optional<T>(string name)

@@ -1,5 +1,5 @@
 using Azure.Data.Tables;
-using WixOAuth.Protection;
+using WixOAuth.Instances;
 
 namespace WixOAuth.Storage;
 

@@ -1,7 +1,7 @@
-using System.Globalization;
 using Azure.Core;
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
+using WixOAuth.Hosting;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Storage;
@@ -9,6 +9,8 @@ namespace WixOAuth.Storage;
 /// <summary>Makes the client of the table that the settings name.</summary>
 internal static class TableConnection
 {
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(2);
+
     /// <summary>
     /// Reaches the table by its URL and the app's identity, or by a connection string. No request is sent yet.
     /// </summary>
@@ -27,7 +29,8 @@ internal static class TableConnection
         var clientOptions = new TableClientOptions
         {
             Retry = { NetworkTimeout = TimeSpan.FromSeconds(5) },
-            RetryPolicy = new BoundedRetry(pause ?? TimeSpan.FromMilliseconds(200)),
+            RetryPolicy = new BoundedRetryPolicy(
+                maxRetries: 3, DelayStrategy.CreateExponentialDelayStrategy(pause ?? TimeSpan.FromMilliseconds(200), s_longestPause), s_longestPause),
             Diagnostics = { IsLoggingContentEnabled = false },
         };
         if (transport is not null)
@@ -42,23 +45,5 @@ internal static class TableConnection
             ({ ServiceUri: not null }, null) => throw new ArgumentException("A table service that is named by its URL needs a credential.", nameof(credential)),
             _ => throw new ArgumentException("The settings name no table service.", nameof(options)),
         };
-    }
-
-    private sealed class BoundedRetry(TimeSpan pause)
-        : RetryPolicy(maxRetries: 3, DelayStrategy.CreateExponentialDelayStrategy(pause, LongestPause))
-    {
-        private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
-
-        protected override bool ShouldRetry(HttpMessage message, Exception? exception) =>
-            !AsksForMore(message) && base.ShouldRetry(message, exception);
-
-        protected override async ValueTask<bool> ShouldRetryAsync(HttpMessage message, Exception? exception) =>
-            !AsksForMore(message) && await base.ShouldRetryAsync(message, exception);
-
-        // The SDK itself waits as long as it is told to.
-        private static bool AsksForMore(HttpMessage message) =>
-            message.HasResponse
-            && message.Response.Headers.TryGetValue("Retry-After", out var value)
-            && !(double.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds <= LongestPause.TotalSeconds);
     }
 }

@@ -6,10 +6,8 @@ namespace WixOAuth.Storage;
 /// <summary>Consumed states and redeemed links in the table of the instances; one storage request each.</summary>
 internal sealed class TableConsumedStates(TableGateway gateway) : IConsumedStateStore
 {
-    /// <inheritdoc />
     public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(consumedState);
         var row = InstanceRows.ToRow(consumedState);
         try
         {
@@ -22,7 +20,6 @@ internal sealed class TableConsumedStates(TableGateway gateway) : IConsumedState
         }
     }
 
-    /// <inheritdoc />
     public async Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
     {
         var (shard, rowKey) = InstanceRows.ConsumedStateKey(nonce, issuedAt);
@@ -31,17 +28,14 @@ internal sealed class TableConsumedStates(TableGateway gateway) : IConsumedState
             : null;
     }
 
-    /// <inheritdoc />
     public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(consumedState);
         var row = InstanceRows.ToRow(consumedState);
         return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
-    /// <inheritdoc />
     /// <remarks>
-    /// The shards take turns by the hundred, in random order, so that a low limit starves none. Where somebody else is
+    /// A hundred rows of each shard in turn, in random order, so that a low limit starves no shard. Where another process is
     /// removing the same ones, the rest of that shard is left to them.
     /// </remarks>
     public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>

@@ -24,7 +24,7 @@ internal sealed class TableGateway(TableClient table)
 
     /// <summary>
     /// Whether another writer was first, as opposed to a table that is missing or is being deleted. A refusal without an error
-    /// code is not the table service's: something on the way answered in its place.
+    /// code is not the table service's: a proxy answered in its place.
     /// </summary>
     public static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException { ErrorCode: not null } refused
         && refused.Status switch

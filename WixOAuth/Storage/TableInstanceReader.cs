@@ -5,17 +5,17 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Storage;
 
-/// <summary>Reads many instances at once: lists, the due and the status index, and glances over all of them.</summary>
+/// <summary>Reads many instances at once: lists, the due and the status index, and summaries over all of them.</summary>
 internal sealed class TableInstanceReader(TableGateway gateway)
 {
     private const int ReadsAtOnce = 16;
     private const int ShardsAtOnce = 4;
-    private const int GlancesAhead = 2_000;
+    private const int SummariesAhead = 2_000;
 
     /// <inheritdoc cref="IInstanceStore.ReadByStatusAsync" />
     /// <remarks>
-    /// The shards take turns in random order, so that whoever does not read to the end does not always see the same
-    /// ones. A key that is not of this layout is passed over.
+    /// The shards take turns in random order, so that a reader that stops early does not always see the same
+    /// ones. A key that is not of this layout is skipped.
     /// </remarks>
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         gateway.ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status), cancellationToken)
@@ -23,23 +23,23 @@ internal sealed class TableInstanceReader(TableGateway gateway)
             .Where(id => id is not null)
             .Select(id => id!.Value);
 
-    /// <inheritdoc cref="IInstanceStore.ReadGlancesAsync" />
+    /// <inheritdoc cref="IInstanceStore.ReadSummariesAsync" />
     /// <remarks>One request for each thousand instances, and seven of their properties; several shards at once.</remarks>
-    public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var glances = Channel.CreateBounded<InstanceGlance>(new BoundedChannelOptions(GlancesAhead) { SingleReader = true });
+        var summaries = Channel.CreateBounded<InstanceSummary>(new BoundedChannelOptions(SummariesAhead) { SingleReader = true });
         using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var reading = ReadShardsAsync(glances.Writer, left.Token);
+        var reading = ReadShardsAsync(summaries.Writer, left.Token);
         try
         {
-            await foreach (var glance in glances.Reader.ReadAllAsync(cancellationToken))
+            await foreach (var summary in summaries.Reader.ReadAllAsync(cancellationToken))
             {
-                yield return glance;
+                yield return summary;
             }
         }
         finally
         {
-            // Whoever has seen enough waits for no shard.
+            // A reader that stops waits for no shard.
             await left.CancelAsync();
             await reading;
         }
@@ -128,8 +128,8 @@ internal sealed class TableInstanceReader(TableGateway gateway)
     public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
         ReadDueAsync([InstanceRows.Key(shard)], now, cancellationToken);
 
-    /// <summary>Never raises anything: what went wrong is told to whoever reads.</summary>
-    private async Task ReadShardsAsync(ChannelWriter<InstanceGlance> glances, CancellationToken cancellationToken)
+    /// <summary>Raises nothing itself: errors are passed on to the reader.</summary>
+    private async Task ReadShardsAsync(ChannelWriter<InstanceSummary> summaries, CancellationToken cancellationToken)
     {
         Exception? error = null;
         try
@@ -140,13 +140,13 @@ internal sealed class TableInstanceReader(TableGateway gateway)
                 async (shard, token) =>
                 {
                     await using var rows = gateway.Table
-                        .QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), null, InstanceRows.GlanceProperties, token)
+                        .QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), null, InstanceRows.SummaryProperties, token)
                         .GetAsyncEnumerator(token);
                     while (await TableGateway.AskAsync(() => rows.MoveNextAsync().AsTask(), token))
                     {
-                        if (InstanceRows.ReadGlance(rows.Current) is { } glance)
+                        if (InstanceRows.ReadSummary(rows.Current) is { } summary)
                         {
-                            await glances.WriteAsync(glance, token);
+                            await summaries.WriteAsync(summary, token);
                         }
                     }
                 });
@@ -156,7 +156,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
             error = exception;
         }
 
-        glances.Complete(error);
+        summaries.Complete(error);
     }
 
     // The rows of instances of one shard, whose ids are given in order. One that has gone is left out.

@@ -29,7 +29,6 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
 
     private readonly TableInstanceReader _reader = new(gateway);
 
-    /// <inheritdoc />
     /// <remarks>The role Storage Table Data Contributor suffices; on the table alone, where the deployment has created it.</remarks>
     public async Task InitializeAsync(CancellationToken cancellationToken)
     {
@@ -44,16 +43,13 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
         }
     }
 
-    /// <inheritdoc />
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
         await gateway.ReadRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is { Value: var row } answer
             ? new StoredInstance(WithoutMisdatedToken(InstanceRow.Read(id, row), row, answer.GetRawResponse().Headers.Date), row.ETag.ToString())
             : null;
 
-    /// <inheritdoc />
     public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(instance);
         if (previous is not null && previous.Instance.Id != instance.Id)
         {
             throw new ArgumentException("An instance is made from an earlier state of its own.", nameof(previous));
@@ -85,11 +81,9 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
         }
     }
 
-    /// <inheritdoc />
     /// <remarks>One request more for each row that should be there and is not.</remarks>
     public async Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(previous);
         var (id, shard) = (previous.Instance.Id, InstanceRows.ShardOf(previous.Instance.Id));
         List<TableTransactionAction> removal =
         [
@@ -115,44 +109,34 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
         TableTransactionAction Delete(string rowKey) => new(TableTransactionActionType.Delete, new TableEntity(shard, rowKey), ETag.All);
     }
 
-    /// <inheritdoc />
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         _reader.ReadByStatusAsync(status, cancellationToken);
 
-    /// <inheritdoc />
-    public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _reader.ReadGlancesAsync(cancellationToken);
+    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _reader.ReadSummariesAsync(cancellationToken);
 
-    /// <inheritdoc />
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         _reader.ListAsync(status, after, limit, cancellationToken);
 
-    /// <inheritdoc />
     public Task<InstancePage> ListByCustomerAsync(
         string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
         _reader.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
 
-    /// <inheritdoc />
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _reader.ReadDueAsync(now, cancellationToken);
 
-    /// <inheritdoc />
     public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
         _reader.ReadDueAsync(shard, now, cancellationToken);
 
-    /// <inheritdoc />
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(due);
         var (shard, rowKey) = (InstanceRows.ShardOf(due.Id), InstanceRows.DueKey(due.DueAt, due.Id));
         return TableGateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, rowKey, ETag.All, cancellationToken), cancellationToken);
     }
 
-    /// <inheritdoc />
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
         await gateway.FindRowAsync(InstanceRows.ShardOf(id), InstanceRows.LastUseKey(id), cancellationToken) is { } row
             ? InstanceRows.ToLastUse(row)
             : null;
 
-    /// <inheritdoc />
     /// <remarks>
     /// The last to write wins, without a look at what is there: two processes that write at about the same time may
     /// set it back by the little that their clocks and requests differ.

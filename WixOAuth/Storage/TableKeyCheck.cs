@@ -1,7 +1,6 @@
 using Azure;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Storage;
 

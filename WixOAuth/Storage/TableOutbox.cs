@@ -9,7 +9,6 @@ namespace WixOAuth.Storage;
 /// <summary>The outbox in the table of the instances. Saving and removing are one storage request each.</summary>
 internal sealed class TableOutbox(TableGateway gateway) : IOutbox
 {
-    /// <inheritdoc />
     /// <remarks>
     /// The shards come in random order, so that an event that a receiver cannot take is not always tried first. One request
     /// for each shard, and one for each further 1,000 events.
@@ -25,11 +24,9 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
         }
     }
 
-    /// <inheritdoc />
     public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) =>
         QueryAsync(OutboxRows.WaitingFilter(id), cancellationToken);
 
-    /// <inheritdoc />
     /// <remarks>One request for each shard, and one for each further 1,000 events.</remarks>
     public async IAsyncEnumerable<OutboxEvent> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -42,7 +39,6 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
         }
     }
 
-    /// <inheritdoc />
     public async Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken)
     {
         var parked = new List<OutboxEvent>();
@@ -61,7 +57,6 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
         return parked;
     }
 
-    /// <inheritdoc />
     public async Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken)
     {
         var (row, match) = (OutboxRows.ToRow(changed), new ETag(read.ETag));
@@ -88,7 +83,6 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
         }
     }
 
-    /// <inheritdoc />
     public async Task RemoveAsync(OutboxEvent delivered, CancellationToken cancellationToken)
     {
         var (shard, key) = (InstanceRows.ShardOf(delivered.InstanceId), OutboxRows.Key(delivered));

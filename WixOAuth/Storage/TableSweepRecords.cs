@@ -6,15 +6,12 @@ namespace WixOAuth.Storage;
 /// <summary>What sweeps record in the table of the instances: tallies of refreshes, and the state of the last sweep.</summary>
 internal sealed class TableSweepRecords(TableGateway gateway) : IRefreshTallyStore, ISweepStateStore
 {
-    /// <inheritdoc />
     public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(tallies);
         return gateway.SubmitAsync(
             [.. tallies.Select(tally => new TableTransactionAction(TableTransactionActionType.UpsertReplace, InstanceRows.ToRow(tally)))], cancellationToken);
     }
 
-    /// <inheritdoc />
     /// <remarks>One request for each thousand of them.</remarks>
     public async Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken)
     {
@@ -23,19 +20,15 @@ internal sealed class TableSweepRecords(TableGateway gateway) : IRefreshTallySto
             async () => await rows.Select(InstanceRows.ToTally).OfType<RefreshTally>().ToListAsync(cancellationToken), cancellationToken);
     }
 
-    /// <inheritdoc />
-    /// <remarks>By the hundred. Where somebody else is removing the same ones, the rest is left to them.</remarks>
+    /// <remarks>In batches of a hundred. Where another process is removing the same ones, the rest is left to it.</remarks>
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         gateway.RemoveAsync([InstanceRows.TallyShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
 
-    /// <inheritdoc />
     public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(state);
         return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(InstanceRows.ToRow(state), TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
-    /// <inheritdoc />
     public async Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken)
     {
         try

@@ -8,7 +8,7 @@ namespace WixOAuth.Tokens;
 /// Which sites had tokens with the app secret lately, and whether the secret is suspect. Memory of this process only:
 /// what it cannot know it finds out with a probe. Safe for concurrent use.
 /// </summary>
-public sealed class AppSecretLedger(Telemetry telemetry, TimeProvider time, ILogger<AppSecretLedger> logger)
+internal sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, ILogger<AppSecretLedger> logger)
 {
     private const int Capacity = 64;
 
@@ -18,18 +18,6 @@ public sealed class AppSecretLedger(Telemetry telemetry, TimeProvider time, ILog
 
     /// <summary>Whether the last probe was rejected by all, and no site had a token since.</summary>
     public bool IsSuspect => Volatile.Read(ref _isSuspect);
-
-    /// <summary>How many sites that had tokens lately are known.</summary>
-    public int Count
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _succeeded.Count;
-            }
-        }
-    }
 
     /// <summary>Notes the end of an attempt. One success ends any suspicion.</summary>
     public void Saw(InstanceId id, TokenAnswer answer)
@@ -80,7 +68,7 @@ public sealed class AppSecretLedger(Telemetry telemetry, TimeProvider time, ILog
         }
 
         Volatile.Write(ref _isSuspect, suspect);
-        telemetry.SecretIsSuspect(suspect);
+        metrics.SecretIsSuspect(suspect);
         if (suspect)
         {
             logger.SecretSuspect(asked);

@@ -7,14 +7,14 @@ namespace WixOAuth.Tokens;
 /// Finds out whether a rejection is the site's own or ours: asks Wix for tokens of other sites with the same app secret.
 /// At most one probe a minute and process. What its answers mean is decided by <see cref="RejectionPolicy"/>.
 /// </summary>
-public sealed class AppSecretProbe(
+internal sealed class AppSecretProbe(
     IInstanceStore store,
     RefreshLeases leases,
     RefreshAttempts attempts,
     FailureRecorder recorder,
     AppSecretLedger ledger,
     FalseRejections falseRejections,
-    Telemetry telemetry,
+    TokenMetrics metrics,
     TimeProvider time,
 
     // Nine: the last two are the clock and the log.
@@ -36,7 +36,6 @@ public sealed class AppSecretProbe(
     /// <param name="secretVersion">The version of the app secret that it was rejected with.</param>
     public async Task<SecretProof> ProveAsync(Instance rejected, string secretVersion)
     {
-        ArgumentNullException.ThrowIfNull(rejected);
         var proof = await ProveSecretAsync(rejected.Id, secretVersion);
         return RejectionPolicy.Weigh(proof, falseRejections.Recent, time.GetUtcNow() - (rejected.Failures?.FirstRejectedAt ?? time.GetUtcNow()));
     }
@@ -100,7 +99,7 @@ public sealed class AppSecretProbe(
             finding = new Finding(SecretProof.Unknown, "", time.GetTimestamp());
         }
 
-        telemetry.Probed(finding.Proof);
+        metrics.Probed(finding.Proof);
         lock (_lock)
         {
             (_running, _last) = (null, finding);

@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Tokens;
 
 /// <summary>Writes down that an attempt brought no token, what that means for the site, and when it is tried again.</summary>
-public sealed class FailureRecorder(InstanceWriter writer, TokenSchedule schedule, TimeProvider time, ILogger<FailureRecorder> logger)
+internal sealed class FailureRecorder(InstanceWriter writer, TokenSchedule schedule, TimeProvider time, ILogger<FailureRecorder> logger)
 {
     /// <summary>Records a failed attempt under its lease, and gives the lease back.</summary>
     /// <param name="leased">The instance as it was leased.</param>
@@ -23,7 +23,7 @@ public sealed class FailureRecorder(InstanceWriter writer, TokenSchedule schedul
                 isConfirmed = false;
                 if (current is null || IsNoLongerMine(current))
                 {
-                    return new ValueTask<Instance?>(current);
+                    return current;
                 }
 
                 var now = time.GetUtcNow();
@@ -37,14 +37,14 @@ public sealed class FailureRecorder(InstanceWriter writer, TokenSchedule schedul
                     if (verdict.IsFinal && current.IsDoubtedAs(leased.Instance))
                     {
                         isConfirmed = true;
-                        return new ValueTask<Instance?>(current.RemovalConfirmed(now));
+                        return current.RemovalConfirmed(now);
                     }
 
                     isFinal |= verdict.IsFinal;
                 }
 
                 failed = isFinal ? failed.Marked(now) : failed;
-                return new ValueTask<Instance?>(failed with { DueAt = schedule.DueAt(failed, now) });
+                return failed with { DueAt = schedule.DueAt(failed, now) };
             },
             IsNoLongerMine);
 

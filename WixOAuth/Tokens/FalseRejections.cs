@@ -9,8 +9,8 @@ namespace WixOAuth.Tokens;
 /// Wix's rejections did not mean what they said: every site that was rejected or marked within
 /// <see cref="RejectionPolicy.DoubtedBack"/> becomes due, <see cref="SitesPerSecond"/> at a time.
 /// </summary>
-public sealed class FalseRejections(
-    IInstanceStore store, InstanceWriter writer, BackgroundWork background, Telemetry telemetry, TimeProvider time, ILogger<FalseRejections> logger)
+internal sealed class FalseRejections(
+    IInstanceStore store, InstanceWriter writer, BackgroundWork background, TokenMetrics metrics, TimeProvider time, ILogger<FalseRejections> logger)
 {
     /// <summary>How many sites become due in a second.</summary>
     public const int SitesPerSecond = 20;
@@ -39,7 +39,7 @@ public sealed class FalseRejections(
             return;
         }
 
-        telemetry.RejectionWasFalse();
+        metrics.RejectionWasFalse();
         lock (_lock)
         {
             _isPending = true;
@@ -81,14 +81,14 @@ public sealed class FalseRejections(
             (_isPending, _isRunning, _ranAt) = (false, true, time.GetTimestamp());
         }
 
-        // Whoever has a new token does not wait for this.
+        // The caller with the new token does not wait for this.
         await Task.Yield();
         var count = 0;
         try
         {
             var now = time.GetUtcNow();
             await Parallel.ForEachAsync(
-                store.ReadGlancesAsync(cancellationToken).Where(site => RejectionPolicy.IsDoubted(site, now)),
+                store.ReadSummariesAsync(cancellationToken).Where(site => RejectionPolicy.IsDoubted(site, now)),
                 new ParallelOptions { MaxDegreeOfParallelism = Writers, CancellationToken = cancellationToken },
                 async (site, token) =>
                 {
@@ -129,11 +129,9 @@ public sealed class FalseRejections(
             await writer.UpdateAsync(
                 id,
                 known: null,
-                current => new ValueTask<Instance?>(
-                    current is null or { Status: InstanceStatus.Removed } or { Status: InstanceStatus.Active, Failures: null, RefreshTokenFault: null }
-                        ? current
-                        : current.MadeDue(at)),
-                isMine: _ => false,
+                current => current is null or { Status: InstanceStatus.Removed } or { Status: InstanceStatus.Active, Failures: null, RefreshTokenFault: null }
+                    ? current
+                    : current.MadeDue(at),
                 cancellationToken);
         }
         catch (InvalidDataException exception)

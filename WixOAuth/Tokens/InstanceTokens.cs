@@ -7,7 +7,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Tokens;
 
 /// <summary>The tokens of a stored instance: opens and seals them, and keeps the memory of this process in step.</summary>
-public sealed class InstanceTokens(
+internal sealed class InstanceTokens(
     TokenProtector protector, IKeyRing keys, TokenMemory memory, TimeProvider time, ILogger<InstanceTokens> logger)
 {
     /// <summary>

@@ -7,12 +7,12 @@ using WixOAuth.Settings;
 namespace WixOAuth.Tokens;
 
 /// <summary>
-/// When each instance was last asked for, so that the sweep keeps only those warm that are. Noted in memory with every
-/// GetToken, and written down seldom, in the background and beside the instance's row, so that no ETag in flight is
-/// disturbed. What a process notes and does not live to write down is lost: the next GetToken makes up for it.
+/// When each instance was last asked for, so that the sweep keeps only those in use warm. Updated in memory with every
+/// GetToken, and saved at intervals, in the background and beside the instance's row, so that no ETag in flight is
+/// disturbed. Unsaved uses are lost when the process ends; the next GetToken records them again.
 /// </summary>
-public sealed class LastUsedTracker(
-    IInstanceStore store, BackgroundWork background, ServiceSettings settings, Telemetry telemetry, TimeProvider time, ILogger<LastUsedTracker> logger)
+internal sealed class LastUsedTracker(
+    IInstanceStore store, BackgroundWork background, ServiceSettings settings, TokenMetrics metrics, TimeProvider time, ILogger<LastUsedTracker> logger)
 {
     /// <summary>How many instances are held; one more, and all are forgotten, which costs a write for each.</summary>
     public const int Capacity = 200_000;
@@ -22,7 +22,7 @@ public sealed class LastUsedTracker(
 
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMinutes(1);
 
-    // Half of IdleAfter: what is written down is never so old that an instance in use looks idle.
+    // Half of IdleAfter: a saved use is never so old that an instance in use looks idle.
     private readonly long _writeEvery = Math.Min(TimeSpan.TicksPerHour, settings.Tokens.IdleAfter.Ticks / 2);
     private readonly ConcurrentDictionary<InstanceId, Use> _uses = new();
     private readonly ConcurrentQueue<(InstanceId Id, Use Use)> _waiting = new();
@@ -85,7 +85,7 @@ public sealed class LastUsedTracker(
 
     private async Task WriteAsync()
     {
-        // Whoever asks for a token does not wait for this.
+        // The caller of GetToken does not wait for this.
         await Task.Yield();
         var failed = 0;
         do
@@ -123,13 +123,13 @@ public sealed class LastUsedTracker(
         try
         {
             await store.SaveLastUseAsync(id, new DateTimeOffset(Volatile.Read(ref use.At), TimeSpan.Zero), CancellationToken.None);
-            telemetry.WroteLastUse(written: true);
+            metrics.WroteLastUse(written: true);
             return true;
         }
         catch (StorageUnavailableException)
         {
             Volatile.Write(ref use.NextWrite, (time.GetUtcNow() + RetryAfter).UtcTicks);
-            telemetry.WroteLastUse(written: false);
+            metrics.WroteLastUse(written: false);
             return false;
         }
     }

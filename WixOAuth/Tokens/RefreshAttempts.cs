@@ -27,13 +27,13 @@ internal sealed record Attempt(string Id, TokenResult? Result, TokenError? Error
 }
 
 /// <summary>One attempt under a lease: the calls to Wix, and the commit.</summary>
-public sealed class RefreshAttempts(
+internal sealed class RefreshAttempts(
     RefreshLeases leases,
     TokenGrants grants,
     InstanceTokens tokens,
     TokenCommitter committer,
     FalseRejections falseRejections,
-    Telemetry telemetry,
+    TokenMetrics metrics,
     RefreshHistory history,
 
     // Eight: every step of an attempt has one.
@@ -70,7 +70,7 @@ public sealed class RefreshAttempts(
     {
         var instance = leased.Instance;
         var startedAt = time.GetTimestamp();
-        using var activity = telemetry.Trace("Refresh", instance.Id);
+        using var activity = metrics.Trace("Refresh", instance.Id);
         using var insideLease = new CancellationTokenSource(leases.TimeToAsk(instance), time);
         var fault = instance.RefreshTokenFault;
         var (grant, failed) = (instance.CurrentGrant, new Attempt(attemptId, null, TokenError.WixUnavailable));
@@ -123,8 +123,8 @@ public sealed class RefreshAttempts(
 
         void Ended(TokenError? error)
         {
-            telemetry.Refreshed(activity, grant, error, time.GetElapsedTime(startedAt));
-            telemetry.RefreshTokenTried(instance.RefreshTokenFault, fault);
+            metrics.Refreshed(activity, grant, error, time.GetElapsedTime(startedAt));
+            metrics.RefreshTokenTried(instance.RefreshTokenFault, fault);
             history.Add(succeeded: error is null, isFaultNews: instance.RefreshTokenFault?.Kind != fault?.Kind);
         }
     }

@@ -12,7 +12,7 @@ internal abstract record RefreshDecision
     /// <summary>Answer this.</summary>
     public sealed record Answer(TokenResult Result) : RefreshDecision;
 
-    /// <summary>Somebody else has the right to refresh; look again, but wait no longer than this at once.</summary>
+    /// <summary>Another attempt has the lease: read the row again after this time at most.</summary>
     public sealed record Wait(TimeSpan AtMost) : RefreshDecision;
 
     /// <summary>Take the lease and ask Wix.</summary>
@@ -115,7 +115,7 @@ internal static class RefreshDecisions
             : null;
     }
 
-    /// <summary>How long somebody else has the right to refresh; null when nobody has.</summary>
+    /// <summary>How long another attempt may refresh; null when none may.</summary>
     private static TimeSpan? HeldOffFor(RefreshSituation situation)
     {
         if (situation.IsUnsaved)

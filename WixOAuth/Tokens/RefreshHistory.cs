@@ -7,14 +7,14 @@ namespace WixOAuth.Tokens;
 /// <param name="From">When it began.</param>
 /// <param name="Succeeded">How many brought a token.</param>
 /// <param name="Failed">How many did not.</param>
-public sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Failed);
+internal sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Failed);
 
 /// <summary>
 /// How refreshes went over the last hour, for the operators' page. Timers and HTTP may run in processes of their own, so
-/// each puts down what it counts where all can read it: one that sweeps with each sweep, another once every
-/// <see cref="Stretch"/>. What a process does not live to put down is missing; what has to be exact is in the metrics.
+/// each saves its counts where all can read them: one that sweeps with each sweep, another once every
+/// <see cref="Stretch"/>. Unsaved counts are missing when a process ends; the metrics are exact.
 /// </summary>
-public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger)
+internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger)
 {
     /// <summary>How many stretches are told apart.</summary>
     public const int Stretches = 12;
@@ -29,7 +29,7 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
     private long _sweptAt;
     private int _hasFaultNews;
 
-    /// <summary>Whether sweeps of this process have begun lately: then they put down what is counted, and nobody else need.</summary>
+    /// <summary>Whether sweeps of this process have begun lately: then the sweeps save the counts.</summary>
     public bool IsLeftToSweeps => Volatile.Read(ref _sweptAt) is not 0 and var sweptAt && time.GetElapsedTime(sweptAt) < Stretch;
 
     /// <summary>Notes that a sweep begins.</summary>
@@ -62,8 +62,8 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
     }
 
     /// <summary>
-    /// Puts down what was counted since the last time: one write, none where there is nothing new, or where somebody else
-    /// is at it. What the storage does not take now is tried again the next time, and nothing is raised for it.
+    /// Saves what was counted since the last time: one write, none where there is nothing new or a save is already
+    /// running. A failed write is logged and tried again the next time.
     /// </summary>
     /// <exception cref="OperationCanceledException">Only for the caller's own token.</exception>
     public async Task SaveAsync(CancellationToken cancellationToken)
@@ -94,8 +94,8 @@ public sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, 
         }
     }
 
-    /// <summary>The last hour, the oldest stretch first: what this process has counted, and what the others have put down.</summary>
-    /// <exception cref="StorageUnavailableException">What the others have put down cannot be read.</exception>
+    /// <summary>The last hour, the oldest interval first: what this process has counted, and what the others have saved.</summary>
+    /// <exception cref="StorageUnavailableException">The saved counts cannot be read.</exception>
     public async Task<IReadOnlyList<RefreshCount>> ReadAsync(CancellationToken cancellationToken)
     {
         var first = Number(time.GetUtcNow()) - Stretches + 1;

@@ -5,7 +5,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Tokens;
 
 /// <summary>Takes the right to refresh an instance (<see cref="Lease"/>), which keeps other processes out for a while.</summary>
-public sealed class RefreshLeases(IInstanceStore store, WixCircuit circuit, Telemetry telemetry, TimeProvider time, ILogger<RefreshLeases> logger)
+internal sealed class RefreshLeases(IInstanceStore store, WixCircuit circuit, TokenMetrics metrics, TimeProvider time, ILogger<RefreshLeases> logger)
 {
     private static readonly TimeSpan ClockTolerance = TimeSpan.FromSeconds(5);
 
@@ -37,7 +37,7 @@ public sealed class RefreshLeases(IInstanceStore store, WixCircuit circuit, Tele
         if (instance.Lease is { } left && left.Owner != attemptId)
         {
             logger.LeaseTakenOver(instance.Id);
-            telemetry.TookOverLease();
+            metrics.TookOverLease();
         }
 
         return leased;
@@ -53,5 +53,5 @@ public sealed class RefreshLeases(IInstanceStore store, WixCircuit circuit, Tele
         && stored.Instance.Status != InstanceStatus.Removed;
 
     /// <summary>Counts a wait for a lease of another attempt.</summary>
-    internal void Waits() => telemetry.WaitsForLease();
+    internal void Waits() => metrics.WaitsForLease();
 }

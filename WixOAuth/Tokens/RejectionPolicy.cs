@@ -3,7 +3,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Tokens;
 
 /// <summary>How one site answered a probe: whether Wix gave it a token with the app secret in question.</summary>
-public enum ProbeAnswer
+internal enum ProbeAnswer
 {
     /// <summary>Wix gave a token.</summary>
     Granted,
@@ -16,9 +16,9 @@ public enum ProbeAnswer
 }
 
 /// <summary>What is known about the app secret when a site is rejected.</summary>
-public enum SecretProof
+internal enum SecretProof
 {
-    /// <summary>Nothing: nobody could be asked, or sites answered differently (Wix rejects at random).</summary>
+    /// <summary>Unknown: no site could be asked, or their answers differed (Wix rejects at random).</summary>
     Unknown,
 
     /// <summary>All that were asked are rejected: the secret, or Wix itself, is at fault.</summary>
@@ -37,12 +37,12 @@ public enum SecretProof
 /// <summary>What a rejection of every allowed grant means.</summary>
 /// <param name="Counted">The counted rejections with this one.</param>
 /// <param name="IsFinal">Whether the site is to be marked, or a removal in doubt confirmed.</param>
-public sealed record Verdict(CountedRejections? Counted, bool IsFinal);
+internal sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 
 /// <summary>
 /// What rejections by Wix mean, and when to try again. Pure functions: every rule that can mark a site is in this file.
 /// <code>
-/// 1. A site is rejected         when Wix rejects every allowed grant in one attempt. Anything else is no rejection.
+/// 1. A site is rejected         when Wix rejects every allowed grant in one attempt. Anything else is not a rejection.
 /// 2. The site, or us?           Ask three other sites that had tokens lately (a probe), and three more before a
 ///                               suspicion. All granted: the secret
 ///                               works, so the rejection is this site's own. All rejected: the secret is suspect.
@@ -55,7 +55,7 @@ public sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 /// 6. Whatever is concluded      is tried again: after 1 h, 4 h, then daily.
 /// </code>
 /// </summary>
-public static class RejectionPolicy
+internal static class RejectionPolicy
 {
     /// <summary>How many rejections it takes to mark a site.</summary>
     public const int FewestRejections = 6;
@@ -84,7 +84,7 @@ public static class RejectionPolicy
     /// <summary>How long a false rejection casts doubt on other rejections.</summary>
     public static readonly TimeSpan DoubtedFor = TimeSpan.FromHours(1);
 
-    /// <summary>How many sites have to be rejected falsely for that: one alone may have trouble of its own.</summary>
+    /// <summary>How many sites have to be rejected falsely for that: a single site may have its own problem.</summary>
     public const int FalselyRejectedSites = 2;
 
     private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
@@ -115,7 +115,7 @@ public static class RejectionPolicy
         switch (proof)
         {
             case SecretProof.Recent or SecretProof.Since:
-                // A first time that is yet to come is of a clock that was set back since.
+                // Ignore a first time in the future: the clock was set back.
                 var more = counted is null || counted.FirstAt > now ? new CountedRejections(1, now) : counted with { Count = counted.Count + 1 };
                 return new Verdict(more, proof == SecretProof.Since && more.Count >= FewestRejections && now - more.FirstAt >= ShortestRejectedFor);
             case SecretProof.TooFewSites:
@@ -153,11 +153,11 @@ public static class RejectionPolicy
             _ => triedAt + Daily,
         };
 
-    /// <summary>Whether a caller's request may try a marked site now. A last try that is yet to come is of a clock that was set back.</summary>
+    /// <summary>Whether a caller's request may try a marked site now. A last try in the future is ignored: the clock was set back.</summary>
     public static bool MayCallerTry(DateTimeOffset? triedAt, DateTimeOffset now) => !((now - triedAt)?.Duration() < BetweenCallersTries);
 
     /// <summary>Whether what was concluded from rejections of a site is to be tried again after a false rejection of another.</summary>
-    public static bool IsDoubted(InstanceGlance site, DateTimeOffset now)
+    public static bool IsDoubted(InstanceSummary site, DateTimeOffset now)
     {
         return site.Status switch
         {

@@ -19,9 +19,9 @@ internal sealed record NewTokens(
 
 /// <summary>
 /// Saves new tokens, patiently. Wix may no longer accept the refresh token that they were requested with, so while they
-/// are not saved nobody in this process uses it again.
+/// are not saved, this process does not use it again.
 /// </summary>
-public sealed class TokenCommitter(
+internal sealed class TokenCommitter(
     InstanceWriter writer,
     InstanceTokens tokens,
     TokenSchedule schedule,

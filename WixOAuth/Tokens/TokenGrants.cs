@@ -10,14 +10,14 @@ namespace WixOAuth.Tokens;
 /// <param name="Grant">The grant that it was given for.</param>
 /// <param name="SecretVersion">The version of the app secret that Wix was asked with.</param>
 /// <param name="RefreshTokenRejected">Whether Wix rejected the refresh token.</param>
-/// <param name="EveryGrantRejected">Whether Wix rejected every allowed grant, and nobody else had a token meanwhile.</param>
-public sealed record GrantAnswer(TokenAnswer Answer, Grant Grant, string SecretVersion, bool RefreshTokenRejected, bool EveryGrantRejected);
+/// <param name="EveryGrantRejected">Whether Wix rejected every allowed grant, and no other attempt obtained a token meanwhile.</param>
+internal sealed record GrantAnswer(TokenAnswer Answer, Grant Grant, string SecretVersion, bool RefreshTokenRejected, bool EveryGrantRejected);
 
 /// <summary>
 /// Requests tokens from Wix with the current app secret. When Wix rejects a request and the secret turns out to have
 /// been changed since, it is sent once more with the new one. Raises <see cref="SecretUnavailableException"/>.
 /// </summary>
-public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> appSecret, AppSecretLedger ledger, ServiceSettings settings)
+internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> appSecret, AppSecretLedger ledger, ServiceSettings settings)
 {
     /// <summary>Exchanges a code. A rejection says nothing about the app secret: anybody can send a bad code.</summary>
     public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>
@@ -44,7 +44,7 @@ public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> a
 
     /// <summary>
     /// The allowed grants of an instance, the first one to try first. A refresh token that was rejected waits until it is
-    /// due again; if client credentials are rejected meanwhile, it is tried all the same.
+    /// due again; if client credentials are rejected meanwhile, it is tried anyway.
     /// </summary>
     /// <param name="instance">Which.</param>
     /// <param name="isReadable">Whether its refresh token could be opened.</param>
@@ -67,7 +67,7 @@ public sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion> a
     /// <param name="id">For which instance.</param>
     /// <param name="order">The grants, at least one.</param>
     /// <param name="refreshToken">The refresh token, where it is among them.</param>
-    /// <param name="isStillCurrent">Asked after a rejection: whether nobody else has had a token meanwhile.</param>
+    /// <param name="isStillCurrent">Asked after a rejection: whether no other attempt has obtained a token meanwhile.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     public async Task<GrantAnswer> RequestAsync(
         InstanceId id, IReadOnlyList<Grant> order, RefreshToken? refreshToken, Func<Task<bool>> isStillCurrent, CancellationToken cancellationToken)

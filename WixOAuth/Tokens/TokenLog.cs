@@ -30,16 +30,6 @@ internal static partial class TokenLog
     [LoggerMessage(408, LogLevel.Error, "Instance {InstanceId}: the app secret or the protection key is not available")]
     public static partial void SecretUnavailable(this ILogger logger, InstanceId instanceId);
 
-    [LoggerMessage(409, LogLevel.Error, "Instance {InstanceId}: the sweep could not look after it: {Error}")]
-    public static partial void SweepFailed(this ILogger logger, InstanceId instanceId, string error);
-
-    [LoggerMessage(410, LogLevel.Information, "Sweep: {Due} due, {Refreshed} refreshed, {Skipped} skipped, {Failed} failed, app secret suspect: {Suspect}, in {Milliseconds:F0} ms; the longest had been due for {DueLag:F0} s")]
-    public static partial void Swept(
-        this ILogger logger, int due, int refreshed, int skipped, int failed, bool suspect, double milliseconds, double dueLag);
-
-    [LoggerMessage(430, LogLevel.Error, "The sweep failed ({Error}) after {Refreshed} instances were refreshed and {Failed} were not, in {Milliseconds:F0} ms; the rest stays due")]
-    public static partial void SweepAborted(this ILogger logger, string error, int refreshed, int failed, double milliseconds);
-
     [LoggerMessage(411, LogLevel.Critical, "Instance {InstanceId}: its row cannot be read by this version of the program: {Problem}")]
     public static partial void Unreadable(this ILogger logger, InstanceId instanceId, string problem);
 
@@ -49,28 +39,13 @@ internal static partial class TokenLog
     [LoggerMessage(413, LogLevel.Information, "Wix accepts the app secret again")]
     public static partial void SecretTrusted(this ILogger logger);
 
-    [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be written down: the storage is not available")]
+    [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be saved: the storage is not available")]
     public static partial void LastUsesNotWritten(this ILogger logger, int count);
-
-    [LoggerMessage(415, LogLevel.Information, "Housekeeping: {Tombstones} tombstones, {DueRows} orphaned due rows and {Tallies} tallies of refreshes removed in {Milliseconds:F0} ms")]
-    public static partial void HousekeepingDone(this ILogger logger, int tombstones, int dueRows, int tallies, double milliseconds);
-
-    [LoggerMessage(417, LogLevel.Information, "Protection key {KeyId} is the newest: {OnNewest} instances need it only, {Reencrypted} of them were encrypted again; {OnOlder} need an older version")]
-    public static partial void ReencryptionDone(this ILogger logger, string keyId, int onNewest, int reencrypted, int onOlder);
-
-    [LoggerMessage(418, LogLevel.Warning, "Protection key {KeyId} is an older version that {Count} instances need: leave it enabled")]
-    public static partial void OlderKeyNeeded(this ILogger logger, string keyId, int count);
-
-    [LoggerMessage(419, LogLevel.Warning, "{Reencrypted} instances were encrypted again; not all were looked at in time, the next run goes on")]
-    public static partial void ReencryptionUnfinished(this ILogger logger, int reencrypted);
-
-    [LoggerMessage(416, LogLevel.Critical, "Housekeeping leaves a row that this version of the program cannot read: {Problem}")]
-    public static partial void RowUnreadable(this ILogger logger, string problem);
 
     [LoggerMessage(420, LogLevel.Critical, "Instance {InstanceId}: its new tokens could not be saved for too long and are lost")]
     public static partial void TokensLost(this ILogger logger, InstanceId instanceId);
 
-    [LoggerMessage(422, LogLevel.Warning, "What was counted of refreshes could not be put down for the operators' page: the storage is not available; tried again")]
+    [LoggerMessage(422, LogLevel.Warning, "The counts of refreshes could not be saved for the operators' page: the storage is not available; tried again")]
     public static partial void TalliesNotWritten(this ILogger logger);
 
     [LoggerMessage(421, LogLevel.Error, "Instance {InstanceId}: an attempt to have a token failed unexpectedly: {Error} {Stack}")]
@@ -90,7 +65,4 @@ internal static partial class TokenLog
 
     [LoggerMessage(427, LogLevel.Information, "Instance {InstanceId}: its refresh token is in use again")]
     public static partial void OffFallback(this ILogger logger, InstanceId instanceId);
-
-    [LoggerMessage(428, LogLevel.Warning, "The state of the sweep could not be saved: {Error}")]
-    public static partial void SweepStateNotSaved(this ILogger logger, string error);
 }

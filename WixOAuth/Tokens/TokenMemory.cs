@@ -5,12 +5,12 @@ using WixOAuth.Instances;
 namespace WixOAuth.Tokens;
 
 /// <summary>
-/// The tokens that this process has seen, so that GetToken needs no I/O. Bounded in number. Entries are cached for at
+/// The access tokens that this process has cached, so that GetToken needs no I/O. Bounded in number. Entries are cached for at
 /// most five minutes, which bounds staleness across processes (a forgotten instance, a new consent). A removal in this
 /// process takes effect at once, also for requests that read the token before it. A token with implausible times is
 /// never handed out. Safe for concurrent use.
 /// </summary>
-public sealed class TokenMemory(TimeProvider time) : IDisposable
+internal sealed class TokenMemory(TimeProvider time) : IDisposable
 {
     /// <summary>How many tokens are held; the least used go first.</summary>
     public const int Capacity = 100_000;
@@ -28,7 +28,6 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
     /// <summary>Holds a token that the storage has just confirmed, unless a newer one is held, it was forgotten since, or its times make no sense.</summary>
     public void Remember(TokenResult.Token token)
     {
-        ArgumentNullException.ThrowIfNull(token);
         var now = time.GetUtcNow();
         if (!IsToBeBelieved(token, now))
         {
@@ -77,7 +76,6 @@ public sealed class TokenMemory(TimeProvider time) : IDisposable
         }
     }
 
-    /// <inheritdoc />
     public void Dispose() => _tokens.Dispose();
 
     private static bool IsToBeBelieved(TokenResult.Token token, DateTimeOffset now) =>

@@ -6,7 +6,7 @@ namespace WixOAuth.Tokens;
 /// Refreshes an instance if it needs it: reads the row, decides, takes the lease, asks Wix and commits. Read
 /// <see cref="RefreshDecisions"/> for the decisions and <see cref="RefreshAttempts"/> for what happens under the lease.
 /// </summary>
-public sealed class TokenRefresher(
+internal sealed class TokenRefresher(
     IInstanceStore store,
     RefreshLeases leases,
     RefreshAttempts attempts,
@@ -34,14 +34,10 @@ public sealed class TokenRefresher(
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     internal async Task<(TokenResult Result, TokenSource Source)> RefreshIfNeededAsync(InstanceId id, TokenRequirements requirements, StoredInstance? read)
     {
-        var attemptId = Guid.NewGuid().ToString("N");
-        var startedAt = time.GetTimestamp();
-        var poll = ShortestPoll;
-        var (leaseIsUnclear, mayAsk) = (false, false);
-        long? generationAtStart = null;
-
+        var progress = new Progress(requirements, time.GetTimestamp());
         while (true)
         {
+            // 1. Read the row.
             var stored = read ?? await store.FindAsync(id, CancellationToken.None);
             read = null;
             if (stored is null || stored.Instance.Status == InstanceStatus.Removed)
@@ -49,75 +45,102 @@ public sealed class TokenRefresher(
                 return (tokens.Gone(id, stored), TokenSource.Storage);
             }
 
-            var instance = stored.Instance;
-            generationAtStart ??= instance.Generation;
             if (!requirements.IsAhead)
             {
                 uses.Note(id, time.GetUtcNow());
             }
 
-            var situation = new RefreshSituation
-            {
-                Instance = instance,
-                Token = await tokens.OpenAccessTokenAsync(instance),
-                Requirements = requirements,
-                Now = time.GetUtcNow(),
-                AttemptId = attemptId,
-                IsNewer = instance.Generation > generationAtStart,
-                IsOutOfPatience = time.GetElapsedTime(startedAt) >= LongestWait,
-                IsUnsaved = attempts.IsUnsaved(id),
-                IsRefreshTokenDue = attempts.IsRefreshTokenDue(instance),
-                HasAllowedGrant = attempts.HasAllowedGrant(instance),
-            };
-            switch (RefreshDecisions.Decide(situation))
+            // 2. Decide: the stored token, a refusal, a wait for another attempt, or a refresh.
+            switch (RefreshDecisions.Decide(await SituationOfAsync(stored.Instance, progress)))
             {
                 case RefreshDecision.Answer answer:
                     return (answer.Result, TokenSource.Storage);
-
                 case RefreshDecision.Wait wait:
-                    if (poll == ShortestPoll)
-                    {
-                        leases.Waits();
-                    }
-
-                    await Task.Delay(Shorter(poll * (0.75 + (0.5 * Random.Shared.NextDouble())), wait.AtMost), time, CancellationToken.None);
-                    poll = Shorter(poll * 1.2, RefreshDecisions.LongestPoll);
+                    await WaitAsync(progress, wait.AtMost);
                     continue;
             }
 
-            if (!mayAsk && !leases.MayAsk(out var pause))
+            // 3. Take the lease, unless Wix must not be asked now or its tokens could not be saved.
+            if (await FindObstacleAsync(stored.Instance, progress) is { } obstacle)
             {
-                return (new TokenResult.WixUnavailable(pause), TokenSource.Storage);
+                return obstacle;
             }
 
-            mayAsk = true;
-            if (!await attempts.CanSealAsync())
-            {
-                var unsaved = requirements.IsAhead ? null : await attempts.RequestUnsavedAsync(instance);
-                return (unsaved ?? new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Refresh);
-            }
-
-            StoredInstance? leased;
-            try
-            {
-                leased = await leases.TryTakeAsync(stored, attemptId);
-            }
-            catch (StorageUnavailableException) when (!leaseIsUnclear)
-            {
-                // It may have been taken: another look at the row tells. Once, since the storage may be gone.
-                leaseIsUnclear = true;
-                continue;
-            }
-
+            var (leased, isUnclear) = await TryTakeLeaseAsync(stored, progress);
             if (leased is not null)
             {
-                return (await AttemptAsync(leased, attemptId, requirements.IsNew), TokenSource.Refresh);
+                // 4. Ask Wix, and commit.
+                return (await AttemptAsync(leased, progress.AttemptId, requirements.IsNew), TokenSource.Refresh);
             }
 
-            if (time.GetElapsedTime(startedAt) >= LongestWait)
+            if (!isUnclear && IsOutOfPatience(progress))
             {
                 return (new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Storage);
             }
+        }
+    }
+
+    private async Task<RefreshSituation> SituationOfAsync(Instance instance, Progress progress)
+    {
+        progress.GenerationAtStart ??= instance.Generation;
+        return new RefreshSituation
+        {
+            Instance = instance,
+            Token = await tokens.OpenAccessTokenAsync(instance),
+            Requirements = progress.Requirements,
+            Now = time.GetUtcNow(),
+            AttemptId = progress.AttemptId,
+            IsNewer = instance.Generation > progress.GenerationAtStart,
+            IsOutOfPatience = IsOutOfPatience(progress),
+            IsUnsaved = attempts.IsUnsaved(instance.Id),
+            IsRefreshTokenDue = attempts.IsRefreshTokenDue(instance),
+            HasAllowedGrant = attempts.HasAllowedGrant(instance),
+        };
+    }
+
+    private bool IsOutOfPatience(Progress progress) => time.GetElapsedTime(progress.StartedAt) >= LongestWait;
+
+    private async Task WaitAsync(Progress progress, TimeSpan atMost)
+    {
+        if (progress.Poll == ShortestPoll)
+        {
+            leases.Waits();
+        }
+
+        await Task.Delay(Shorter(progress.Poll * (0.75 + (0.5 * Random.Shared.NextDouble())), atMost), time, CancellationToken.None);
+        progress.Poll = Shorter(progress.Poll * 1.2, RefreshDecisions.LongestPoll);
+    }
+
+    /// <summary>Why no lease is to be taken: the circuit to Wix is open, or nothing can be sealed. Null when one may be taken.</summary>
+    private async Task<(TokenResult Result, TokenSource Source)?> FindObstacleAsync(Instance instance, Progress progress)
+    {
+        // Once for each call: the circuit may have let this one through as its probe.
+        if (!progress.MayAsk && !leases.MayAsk(out var pause))
+        {
+            return (new TokenResult.WixUnavailable(pause), TokenSource.Storage);
+        }
+
+        progress.MayAsk = true;
+        if (await attempts.CanSealAsync())
+        {
+            return null;
+        }
+
+        var unsaved = progress.Requirements.IsAhead ? null : await attempts.RequestUnsavedAsync(instance);
+        return (unsaved ?? new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Refresh);
+    }
+
+    private async Task<(StoredInstance? Leased, bool IsUnclear)> TryTakeLeaseAsync(StoredInstance stored, Progress progress)
+    {
+        try
+        {
+            return (await leases.TryTakeAsync(stored, progress.AttemptId), false);
+        }
+        catch (StorageUnavailableException) when (!progress.LeaseWasUnclear)
+        {
+            // It may have been taken: another look at the row tells. Once, since the storage may be gone.
+            progress.LeaseWasUnclear = true;
+            return (null, true);
         }
     }
 
@@ -148,4 +171,22 @@ public sealed class TokenRefresher(
     private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
     private static TimeSpan Positive(TimeSpan wait) => wait > TimeSpan.Zero ? wait : TimeSpan.FromSeconds(1);
+
+    /// <summary>What one call has done so far.</summary>
+    private sealed class Progress(TokenRequirements requirements, long startedAt)
+    {
+        public string AttemptId { get; } = Guid.NewGuid().ToString("N");
+
+        public TokenRequirements Requirements => requirements;
+
+        public long StartedAt => startedAt;
+
+        public long? GenerationAtStart { get; set; }
+
+        public TimeSpan Poll { get; set; } = ShortestPoll;
+
+        public bool MayAsk { get; set; }
+
+        public bool LeaseWasUnclear { get; set; }
+    }
 }

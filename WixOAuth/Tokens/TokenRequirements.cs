@@ -1,7 +1,7 @@
 namespace WixOAuth.Tokens;
 
 /// <summary>What a caller requires of the token that it asks for.</summary>
-public sealed record TokenRequirements
+internal sealed record TokenRequirements
 {
     /// <summary>The longest remaining life that a caller may require (contract: <c>min_ttl</c>).</summary>
     public static readonly TimeSpan MaxMinTtl = TimeSpan.FromSeconds(240);

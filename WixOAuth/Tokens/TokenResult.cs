@@ -4,7 +4,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Tokens;
 
 /// <summary>What a caller gets who asks for an instance's access token. Expected failures are results, not exceptions.</summary>
-public abstract record TokenResult
+internal abstract record TokenResult
 {
     private TokenResult()
     {
@@ -51,7 +51,7 @@ public abstract record TokenResult
     /// <param name="RetryAfter">When it makes sense to ask again.</param>
     public sealed record WixUnavailable(TimeSpan RetryAfter) : TokenResult;
 
-    /// <summary>Our own storage, or the keys to what it holds, are not to be had for now.</summary>
+    /// <summary>The storage or the protection keys are not available.</summary>
     /// <param name="RetryAfter">When it makes sense to ask again.</param>
     public sealed record StorageUnavailable(TimeSpan RetryAfter) : TokenResult;
 }

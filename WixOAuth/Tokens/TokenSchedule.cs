@@ -8,12 +8,12 @@ namespace WixOAuth.Tokens;
 /// When an instance is to be looked at next. Margins are parts of a token's life, never fixed times: a fixed margin
 /// longer than the life would refresh on every call (wix-protocol §11).
 /// </summary>
-public sealed class TokenSchedule(ServiceSettings settings)
+internal sealed class TokenSchedule(ServiceSettings settings)
 {
     /// <summary>A token is refreshed ahead when less than this part of its life is left…</summary>
     private const double AheadPart = 0.40;
 
-    /// <summary>…less up to this part, by instance, so that sites installed together are not due together for ever.</summary>
+    /// <summary>…less up to this part, by instance, so that sites installed together do not stay due together.</summary>
     private const double Spread = 0.05;
 
     private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
@@ -34,14 +34,13 @@ public sealed class TokenSchedule(ServiceSettings settings)
         return instance.SetupPending && SetupDueAt(instance, now) is var setup && setup < due ? setup : due;
     }
 
-    /// <summary>Whether an instance was not asked for in so long that it is only checked once a day. An install counts as a use.</summary>
+    /// <summary>Whether an instance was not used for so long that it is only checked once a day. An install counts as a use.</summary>
     public bool IsIdle(Instance instance, DateTimeOffset now)
     {
-        ArgumentNullException.ThrowIfNull(instance);
         return settings.Tokens.IdleAfter > TimeSpan.Zero && now - (instance.LastUsedAt ?? instance.InstalledAt) > settings.Tokens.IdleAfter;
     }
 
-    /// <summary>How long nobody tries again after a failure.</summary>
+    /// <summary>How long no attempt is made after a failure.</summary>
     /// <param name="failuresBefore">How many attempts had failed before this one.</param>
     /// <param name="rejected">Whether Wix rejected it.</param>
     /// <param name="retryAfter">When Wix asked to be tried again.</param>

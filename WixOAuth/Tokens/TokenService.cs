@@ -10,13 +10,13 @@ namespace WixOAuth.Tokens;
 /// Hands out access tokens: from the memory of this process, else by a refresh that all callers of an instance share. A
 /// token near its end is served while the next one is fetched in the background.
 /// </summary>
-public sealed class TokenService(
+internal sealed class TokenService(
     TokenRefresher refresher,
     InstanceTokens tokens,
     TokenMemory memory,
     LastUsedTracker uses,
     BackgroundWork background,
-    Telemetry telemetry,
+    TokenMetrics metrics,
     TimeProvider time,
 
     // Eight: the last one is the log.
@@ -39,7 +39,7 @@ public sealed class TokenService(
         {
             RefreshAheadIfDue(held, now);
             uses.Note(id, now);
-            telemetry.Answered(held, TokenSource.Memory);
+            metrics.Answered(held, TokenSource.Memory);
             return new ValueTask<TokenResult>(held);
         }
 
@@ -56,14 +56,12 @@ public sealed class TokenService(
     /// <summary>Remembers the tokens of a consent that was just saved.</summary>
     public void Remember(StoredInstance stored, AccessToken accessToken)
     {
-        ArgumentNullException.ThrowIfNull(stored);
         tokens.Remember(stored.Instance, accessToken);
     }
 
     /// <summary>Evicts the cached tokens of an instance whose removal was just saved.</summary>
     public void Forget(StoredInstance removed)
     {
-        ArgumentNullException.ThrowIfNull(removed);
         memory.Forget(removed.Instance.Id, removed.Instance.Generation);
 
         // A pending refresh may have read the row before: later callers must not join it.
@@ -72,16 +70,16 @@ public sealed class TokenService(
 
     private async Task<TokenResult> AnswerAsync(InstanceId id, TokenRequirements requirements, CancellationToken cancellationToken)
     {
-        using var activity = telemetry.Trace("GetToken", id);
+        using var activity = metrics.Trace("GetToken", id);
         try
         {
             var (result, source) = await WaitForTokenAsync(id, requirements, read: null, cancellationToken);
-            telemetry.Answered(result, source, activity);
+            metrics.Answered(result, source, activity);
             return result;
         }
         catch (OperationCanceledException)
         {
-            telemetry.Left();
+            metrics.Left();
             throw;
         }
     }
@@ -92,7 +90,7 @@ public sealed class TokenService(
         var askedAt = time.GetUtcNow();
         for (var round = 1; ; round++)
         {
-            // In the last round it joins nobody, or refreshes of others with lesser requirements could keep it waiting for ever.
+            // In the last round it joins no pending refresh: those of others with lesser requirements could keep it waiting forever.
             var (pending, joined) = round < LastRound
                 ? JoinOrStart(id, requirements, read)
                 : (Start(id, new PendingRefresh(requirements), read: null), false);

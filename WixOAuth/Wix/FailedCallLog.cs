@@ -5,7 +5,7 @@ namespace WixOAuth.Wix;
 
 /// <summary>
 /// Logs failed calls with Wix's request id, by which Wix's support finds them. Bounded for each endpoint, because anybody
-/// can cause exchanges that fail; these must not hide other failures.
+/// can cause failing exchanges, which must not hide other failures.
 /// </summary>
 internal sealed class FailedCallLog(TimeProvider time, ILogger logger)
 {

@@ -4,7 +4,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Wix;
 
 /// <summary>What Wix answered to a request for tokens (wix-protocol §5 and §8).</summary>
-public abstract record TokenAnswer
+internal abstract record TokenAnswer
 {
     private TokenAnswer()
     {
@@ -25,7 +25,7 @@ public abstract record TokenAnswer
     public sealed record Rejected : TokenAnswer;
 
     /// <summary>
-    /// No token for now: no connection, a timeout, an open circuit, any other status, or a body that is no JSON object,
+    /// No token for now: no connection, a timeout, an open circuit, any other status, or a body that is not a JSON object,
     /// such as a proxy's page. Says nothing about the site.
     /// </summary>
     /// <param name="Error">Which of these.</param>
@@ -33,21 +33,21 @@ public abstract record TokenAnswer
     public sealed record Unavailable(TokenError Error, TimeSpan? RetryAfter) : TokenAnswer;
 }
 
-/// <summary>What token-info tells of an access token (wix-protocol §8). What Wix left out is null.</summary>
+/// <summary>What token-info says about an access token (wix-protocol §8). What Wix left out is null.</summary>
 /// <param name="Active">Whether the token is good.</param>
 /// <param name="ClientId">The app it belongs to.</param>
 /// <param name="InstanceId">The instance it belongs to.</param>
 /// <param name="IssuedAt">By Wix's clock.</param>
-public sealed record TokenInfo(bool? Active, string? ClientId, InstanceId? InstanceId, DateTimeOffset? IssuedAt);
+internal sealed record TokenInfo(bool? Active, string? ClientId, InstanceId? InstanceId, DateTimeOffset? IssuedAt);
 
 /// <summary>What Get App Instance tells (wix-protocol §6). What Wix left out is null.</summary>
 /// <param name="InstanceId">The instance the access token belongs to.</param>
 /// <param name="AppVersion">The installed version of the app.</param>
 /// <param name="Site">Its site.</param>
-public sealed record AppInstance(InstanceId? InstanceId, string? AppVersion, Site? Site);
+internal sealed record AppInstance(InstanceId? InstanceId, string? AppVersion, Site? Site);
 
-/// <summary>How a call that only says something to Wix ended.</summary>
-public enum Delivery
+/// <summary>How the delivery of an event to Wix ended.</summary>
+internal enum Delivery
 {
     /// <summary>Wix took it.</summary>
     Accepted,

@@ -12,7 +12,7 @@ namespace WixOAuth.Wix;
 /// it neither waits for the circuit nor moves it. Polly's own circuit breaker does not serve here: it needs at least
 /// two calls to open, cannot be asked before a lease is taken, and is closed by a probe that is cancelled.
 /// </remarks>
-public sealed class WixCircuit
+internal sealed class WixCircuit
 {
     /// <summary>How often one call is let through while the circuit is open.</summary>
     public static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(10);
@@ -23,7 +23,7 @@ public sealed class WixCircuit
     /// <summary>How long a run of failures is counted, so that the rare failures of a quiet fleet never add up.</summary>
     public static readonly TimeSpan FailureWindow = TimeSpan.FromMinutes(1);
 
-    /// <summary>An open circuit that nobody has probed for this long says nothing about Wix any more, and closes.</summary>
+    /// <summary>An open circuit that was not probed for this long no longer reflects Wix's state, and closes.</summary>
     public static readonly TimeSpan LongestWithoutProbe = TimeSpan.FromMinutes(5);
 
     private readonly TimeProvider _time;
@@ -35,12 +35,10 @@ public sealed class WixCircuit
     private int _failures;
     private long _firstFailureAt;
 
-    /// <summary>Makes a closed circuit.</summary>
-    public WixCircuit(Telemetry telemetry, TimeProvider time, ILogger<WixCircuit> logger)
+    public WixCircuit(WixMetrics metrics, TimeProvider time, ILogger<WixCircuit> logger)
     {
-        ArgumentNullException.ThrowIfNull(telemetry);
         (_time, _logger) = (time, logger);
-        telemetry.ObserveThrottling(() => IsOpen);
+        metrics.ObserveThrottling(() => IsOpen);
     }
 
     /// <summary>Whether Wix throttles or fails this process: refreshes ahead of time pause.</summary>

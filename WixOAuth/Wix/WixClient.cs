@@ -14,7 +14,7 @@ namespace WixOAuth.Wix;
 /// <remarks>
 /// Redirects are never followed, since the secrets of a request would go along. A body over 256 KiB is not read.
 /// </remarks>
-public sealed class WixClient
+internal sealed class WixClient
 {
     /// <summary>The longest one attempt may take.</summary>
     public static readonly TimeSpan AttemptTimeout = TimeSpan.FromSeconds(8);
@@ -31,7 +31,6 @@ public sealed class WixClient
     private readonly TokensOptions _tokens;
     private readonly WixTransport _transport;
 
-    /// <summary>Makes a client.</summary>
     /// <param name="http">For every call but the exchange of a code.</param>
     /// <param name="exchangeHttp">
     /// For the exchange: never reuses a connection, because the handler of a reused one sends a request again on its
@@ -39,7 +38,7 @@ public sealed class WixClient
     /// </param>
     /// <param name="circuit">The circuit that refreshes pass; one for the whole process.</param>
     /// <param name="settings">The app and where Wix is.</param>
-    /// <param name="telemetry">Counts the calls.</param>
+    /// <param name="metrics">Counts the calls.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Gets the failed calls.</param>
     public WixClient(
@@ -47,13 +46,13 @@ public sealed class WixClient
         HttpClient exchangeHttp,
         WixCircuit circuit,
         ServiceSettings settings,
-        Telemetry telemetry,
+        WixMetrics metrics,
         TimeProvider time,
         ILogger<WixClient> logger)
     {
         _wix = settings.Wix;
         _tokens = settings.Tokens;
-        _transport = new WixTransport(http, exchangeHttp, circuit, telemetry, time, logger);
+        _transport = new WixTransport(http, exchangeHttp, circuit, metrics, time, logger);
     }
 
     /// <summary>

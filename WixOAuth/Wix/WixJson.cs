@@ -44,7 +44,7 @@ internal static class WixJson
         }
         catch (ArgumentException)
         {
-            // A name that nobody knows: JSON is UTF-8 unless told otherwise (RFC 8259 §8.1).
+            // An unknown name: JSON is UTF-8 unless stated otherwise (RFC 8259 §8.1).
             return Encoding.UTF8;
         }
     }
@@ -123,12 +123,12 @@ internal static class WixJson
         return parts.Length >= 3 && FromBase64Url(parts[^2]) is { } json ? Parse(json) : null;
     }
 
-    /// <summary>The bytes of base64url; null for what is none.</summary>
+    /// <summary>The bytes of base64url; null for anything else.</summary>
     public static byte[]? FromBase64Url(string text)
     {
         var bytes = new byte[Base64Url.GetMaxDecodedLength(text.Length)];
 
-        // Not TryDecodeFromChars, which raises exceptions all the same.
+        // Not TryDecodeFromChars, which throws for some input.
         return Base64Url.DecodeFromChars(text, bytes, out _, out var length) == OperationStatus.Done ? bytes[..length] : null;
     }
 }

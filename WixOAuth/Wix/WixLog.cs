@@ -5,7 +5,7 @@ namespace WixOAuth.Wix;
 /// <summary>What is logged of calls to Wix: statuses and Wix's request ids, never a body or a URL.</summary>
 internal static partial class WixLog
 {
-    [LoggerMessage(701, LogLevel.Warning, "The circuit to Wix opened (status {Status}, Wix request id {RequestId}): refreshes pause, and one call each {Seconds} s finds out when Wix is back")]
+    [LoggerMessage(701, LogLevel.Warning, "The circuit to Wix opened (status {Status}, Wix request id {RequestId}): refreshes pause, and one call each {Seconds} s checks whether Wix is back")]
     public static partial void CircuitOpened(this ILogger logger, int? status, string? requestId, double seconds);
 
     [LoggerMessage(702, LogLevel.Information, "The circuit to Wix closed after {Seconds:F0} s")]
@@ -14,6 +14,6 @@ internal static partial class WixLog
     [LoggerMessage(703, LogLevel.Warning, "Call {Endpoint} to Wix failed: {Outcome}, status {Status}, Wix request id {RequestId}")]
     public static partial void CallFailed(this ILogger logger, string endpoint, string outcome, int? status, string? requestId);
 
-    [LoggerMessage(704, LogLevel.Warning, "{Count} more failed calls to Wix in the minute before were not logged one by one")]
+    [LoggerMessage(704, LogLevel.Warning, "{Count} more failed calls to Wix in the previous minute were not logged individually")]
     public static partial void CallsNotLogged(this ILogger logger, int count);
 }

@@ -18,7 +18,7 @@ internal enum WixRequestKind
     Event,
 }
 
-/// <summary>A request to Wix, made anew for each attempt.</summary>
+/// <summary>A request to Wix, created again for each attempt.</summary>
 /// <param name="Kind">What it is for.</param>
 /// <param name="Endpoint">Its name in metrics and logs.</param>
 /// <param name="Create">Makes the message.</param>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using Microsoft.Extensions.Logging;
@@ -27,15 +26,15 @@ internal sealed class WixTransport
 
     private readonly HttpClient _http;
     private readonly HttpClient _exchangeHttp;
-    private readonly Telemetry _telemetry;
+    private readonly WixMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly FailedCallLog _failures;
     private readonly ResiliencePipeline<WixResponse> _pipeline;
 
     /// <summary>Makes a transport; see <see cref="WixClient"/> for the two clients.</summary>
-    public WixTransport(HttpClient http, HttpClient exchangeHttp, WixCircuit circuit, Telemetry telemetry, TimeProvider time, ILogger logger)
+    public WixTransport(HttpClient http, HttpClient exchangeHttp, WixCircuit circuit, WixMetrics metrics, TimeProvider time, ILogger logger)
     {
-        (_http, _exchangeHttp, _telemetry, _time) = (http, exchangeHttp, telemetry, time);
+        (_http, _exchangeHttp, _metrics, _time) = (http, exchangeHttp, metrics, time);
         _failures = new FailedCallLog(time, logger);
         _pipeline = new ResiliencePipelineBuilder<WixResponse> { TimeProvider = time }
             .AddTimeout(WixClient.LongestTokenCall)
@@ -67,7 +66,7 @@ internal sealed class WixTransport
 
     private async Task<WixResponse> SendOnceAsync(WixRequest request, CancellationToken caller, CancellationToken cancellationToken)
     {
-        using var activity = _telemetry.Trace("Wix " + request.Endpoint, ActivityKind.Client);
+        using var activity = _metrics.Trace(request.Endpoint);
         var startedAt = _time.GetTimestamp();
         WixResponse? response = null;
         try
@@ -76,8 +75,8 @@ internal sealed class WixTransport
         }
         finally
         {
-            var outcome = response is not null ? Words.Of(response.Kind) : caller.IsCancellationRequested ? "cancelled" : Words.Of(WixResponseKind.Unavailable);
-            _telemetry.CalledWix(activity, request.Endpoint, outcome, response?.Status, response?.RequestId, _time.GetElapsedTime(startedAt));
+            var outcome = response is not null ? SnakeCaseEnum.Of(response.Kind) : caller.IsCancellationRequested ? "cancelled" : SnakeCaseEnum.Of(WixResponseKind.Unavailable);
+            _metrics.CalledWix(activity, request.Endpoint, outcome, response?.Status, response?.RequestId, _time.GetElapsedTime(startedAt));
             if (response?.Kind != WixResponseKind.Success)
             {
                 _failures.Add(request.Endpoint, outcome, response?.Status, response?.RequestId);
@@ -107,7 +106,7 @@ internal sealed class WixTransport
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
-            // A body that could not be read or decoded: nobody knows whether the request was processed.
+            // A body that could not be read or decoded: it is unknown whether the request was processed.
             return new WixResponse(WixResponseKind.Unavailable) { SentAt = sentAt };
         }
     }

@@ -31,12 +31,12 @@ internal sealed record Findings
     /// <summary>The longest that a token came after the end of every lease and pause of its site.</summary>
     public TimeSpan LongestBeyond { get; init; }
 
-    /// <summary>The longest that anybody waited for a token.</summary>
+    /// <summary>The longest that a caller waited for a token.</summary>
     public TimeSpan LongestWait { get; init; }
 }
 
 /// <summary>
-/// Replays what was seen, and tells what breaks a rule. It knows nothing of the service but design.md's protocol: rows
+/// Replays the recorded history and reports every broken rule. It uses only the documented protocol of the service: rows
 /// follow each other by their ETags, a lease is one attempt's, a generation is one set of tokens.
 /// </summary>
 internal sealed class Checker
@@ -63,7 +63,7 @@ internal sealed class Checker
     private readonly HashSet<int> _withWrongKey;
     private readonly ILookup<Guid, WixCall> _calls;
 
-    // By site: until when nobody could have had a token.
+    // By site: until when no caller could have obtained a token.
     private readonly Dictionary<Guid, List<DateTimeOffset>> _excuses = [];
 
     // Calls whose tokens were saved.
@@ -142,7 +142,7 @@ internal sealed class Checker
         }
     }
 
-    /// <summary>The writes that landed, one after the other, each made from the one before.</summary>
+    /// <summary>The writes that succeeded, in order, each made from the one before.</summary>
     private List<RowWrite> Follow(Site site, Row first, Row last)
     {
         var landed = _history.Writes.Where(write => write.Site == site.Id && write.Landed).ToList();
@@ -258,7 +258,7 @@ internal sealed class Checker
             }
         }
 
-        // A second one for a generation: only where the first was had under a lease that has ended and by a process that is gone.
+        // A second one for a generation: only where the first was obtained under a lease that has ended and by a process that has ended.
         foreach (var generation in accepted.GroupBy(each => each.Tenure.Write.State.Generation))
         {
             foreach (var ((earlier, tenure), (later, _)) in generation.Zip(generation.Skip(1)))
@@ -386,7 +386,7 @@ internal sealed class Checker
         }
     }
 
-    /// <summary>Whether nobody could have saved what Wix gave.</summary>
+    /// <summary>Whether no process could have saved what Wix granted.</summary>
     private bool IsUnsaveable(WixCall call) => _killedAt.ContainsKey(call.Node) || _history.Unheard.Contains(call) || IsCutOff(call.ActedAt);
 
     private bool IsCutOff(DateTimeOffset at) => _history.Outages.Any(outage => at > outage.From - Tokens.TokenRefresher.LeaseTime && at < outage.Until);

@@ -193,7 +193,7 @@ internal sealed class CrashRun : IAsyncDisposable
         _loaded.AddRange(due.Select(seed => seed.InstanceId));
         await seeder.AddStaleAsync(due, _cancellationToken);
 
-        // Nobody touches them before their step does.
+        // They are not touched before their step.
         var prepared = new List<PretendSeed>();
         foreach (var (step, rotation) in Rounds())
         {

@@ -34,7 +34,7 @@ internal static class EventChecker
         return violations;
     }
 
-    /// <summary>The writes that landed, one after the other, each made from the one before.</summary>
+    /// <summary>The writes that succeeded, in order, each made from the one before.</summary>
     private static List<RowWrite> Follow(IEnumerable<RowWrite> landed, string? last, Action<string> report)
     {
         var all = landed.ToList();

@@ -14,12 +14,12 @@ namespace WixOAuth.Crash;
 /// <param name="WrongSince">Since when it has another protection key than the rest; null when it has the same.</param>
 internal sealed record Node(int Number, ServiceProcess Process, CountingProxy Storage, DateTimeOffset? WrongSince = null);
 
-/// <summary>Some processes on one storage. Whoever is killed is replaced.</summary>
+/// <summary>Some processes on one storage. A process that is killed is replaced.</summary>
 internal sealed class Fleet(
     Surroundings around, FakeWix wix, StorageWatch watch, Journal journal, string table, int size, CancellationToken cancellationToken, EventReceiver? receiver = null)
     : IAsyncDisposable
 {
-    // What TokenService says when it met what nobody foresaw or lost something, and the host of a function that threw.
+    // What TokenService logs for unexpected errors and lost tokens, and the host for a function that threw.
     private static readonly Regex s_unforeseen = new(
         $@"\[({EventOf(nameof(TokenLog.RefreshBroke))}|{EventOf(nameof(TokenLog.TokensLost))}|{EventOf(nameof(TokenLog.Unreadable))})\]|FunctionHost\[1\]|Unhandled exception");
 
@@ -77,7 +77,7 @@ internal sealed class Fleet(
         }
     }
 
-    /// <summary>SIGKILL; another one is started in its place.</summary>
+    /// <summary>SIGKILL; another one is started instead.</summary>
     public async Task KillAsync(Node node, string? step, Guid? site)
     {
         lock (_lock)

@@ -12,7 +12,7 @@ internal enum Rotation
     /// <summary>A new one comes; the old one stays good until the new one is used for the first time.</summary>
     Grace,
 
-    /// <summary>A new one comes; the old one is void at once. An answer that nobody lives to save is a lost refresh token.</summary>
+    /// <summary>A new one comes; the old one is void at once. A response that is not saved is a lost refresh token.</summary>
     Strict,
 }
 
@@ -22,7 +22,7 @@ internal enum Rotation
 /// <param name="Revoked">Whether its refresh token was made void on purpose.</param>
 internal sealed record Site(Guid Id, Rotation Rotation, bool Revoked = false);
 
-/// <summary>A site's row as it lies in the table.</summary>
+/// <summary>A site's row as it is stored in the table.</summary>
 /// <param name="Site">Whose.</param>
 /// <param name="ETag">Its version.</param>
 /// <param name="State">What it says.</param>
@@ -135,7 +135,7 @@ internal sealed record Ask(
     TimeSpan ExpiresIn = default,
     DateTimeOffset ExpiresOn = default);
 
-/// <summary>Somebody who wants a token and asks until there is one, of whichever process lives.</summary>
+/// <summary>A caller that asks any living process until it gets a token.</summary>
 /// <param name="Site">For which site.</param>
 /// <param name="StartedAt">Since when.</param>
 /// <param name="ServedAt">Until when; null when it never came.</param>

@@ -7,7 +7,7 @@ namespace WixOAuth.Crash;
 
 /// <summary>
 /// Changes that cause events: sites that are imported, cloned, removed, forgotten and revived, by whichever process
-/// answers. Nobody repeats a call that broke: what happened is read from the storage.
+/// answers. A broken call is not repeated: what happened is read from the storage.
 /// </summary>
 internal sealed class Lives(Fleet fleet, FakeWix wix, IReadOnlyList<Guid> sites, double changesPerSecond) : IDisposable
 {

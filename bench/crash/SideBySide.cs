@@ -61,7 +61,7 @@ internal sealed class SideBySide : IAsyncDisposable
         _wix = await FakeWix.StartAsync(_journal, new Traps(), cancellationToken);
         (_wix.Lifetime, _wix.MaxLatency) = ((3, 4), 10);
 
-        // Nobody takes an event: its row stays in the table while the earlier build works on it.
+        // No event is delivered: its row stays in the table while the earlier build works on it.
         _receiver = await EventReceiver.StartAsync(_journal, cancellationToken);
         _receiver.TroublePart = 1;
         var settings = _around.Settings(_table);

@@ -30,7 +30,7 @@ internal sealed partial class StorageWatch(Journal journal, Traps traps, TokenPr
     public StorageHook HookOf(int node) => (request, forward) => PassAsync(node, request, forward);
 
     /// <summary>
-    /// From now on nobody is answered, whether what he asked for is carried out or not. Ends when nothing is under way
+    /// From now on no request is answered, whether or not it is carried out. Ends when nothing is under way
     /// to the storage any more.
     /// </summary>
     public Task CutOffAsync()

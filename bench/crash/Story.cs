@@ -1,6 +1,6 @@
 namespace WixOAuth.Crash;
 
-/// <summary>What happened to a site, line by line, for whoever wants to know how a rule could be broken.</summary>
+/// <summary>What happened to a site, line by line, to find out how a rule could be broken.</summary>
 internal static class Story
 {
     public static IEnumerable<string> Of(History history, Guid site)

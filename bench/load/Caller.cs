@@ -90,7 +90,7 @@ internal sealed class Caller : IDisposable
         var at = head.IndexOf(name);
         if (at < 0 && head.IndexOf("\r\nTransfer-Encoding: chunked"u8) >= 0)
         {
-            // Nobody looks into such a body.
+            // Such a body is not read.
             _body = default;
             return answer.EndsWith("\r\n0\r\n\r\n"u8) && Utf8Parser.TryParse(head[9..], out status, out _);
         }

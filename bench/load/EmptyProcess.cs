@@ -3,7 +3,7 @@ using WixOAuth.Processes;
 
 namespace WixOAuth.Load;
 
-/// <summary><see cref="EmptyApi"/> as a process of its own.</summary>
+/// <summary><see cref="EmptyApi"/> as a separate process.</summary>
 internal sealed class EmptyProcess : IAsyncDisposable
 {
     private readonly Process _process;

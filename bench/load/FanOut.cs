@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using Azure.Storage.Queues;
 using WixOAuth.Local;
+using WixOAuth.Maintenance;
 using WixOAuth.Processes;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Load;
 

@@ -5,7 +5,7 @@ namespace WixOAuth.Load;
 
 internal static class FreePort
 {
-    /// <summary>A port that nobody listens on now, for a process whose start is timed from outside.</summary>
+    /// <summary>A port that is free now, for a process whose start is timed from outside.</summary>
     public static int Next()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);

@@ -104,7 +104,7 @@ internal static partial class Lists
                 twice += page.Count(id => !ids.Add(id));
                 if (++number % 10 == 0)
                 {
-                    // One that was listed already, and whose row is so written anew.
+                    // One that was listed already, so that its row is written again.
                     using var written = await _http.PostAsync(new Uri($"/api/instances/{page[0]}/refresh", UriKind.Relative), null, cancellationToken);
                 }
 

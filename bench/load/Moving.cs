@@ -12,7 +12,7 @@ internal static class Moving
     private const int Latency = 150;
     private const long MostMemory = 200;
 
-    /// <summary>Imports sites while Wix takes its time and somebody asks for tokens.</summary>
+    /// <summary>Imports sites while Wix is slow and callers ask for tokens.</summary>
     public static async Task<IReadOnlyList<Measure>> ImportAsync(LoadRun run)
     {
         var sites = run.Quick ? 1_000 : 10_000;

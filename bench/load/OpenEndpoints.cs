@@ -6,8 +6,8 @@ using WixOAuth.Processes;
 namespace WixOAuth.Load;
 
 /// <summary>
-/// What a request costs us that anybody may send and nobody should, against an empty minimal API that is sent the same:
-/// what the server pays for reading it is no doing of ours.
+/// What a malicious request to a public endpoint costs, compared with the same request to an empty minimal API:
+/// the server's own cost of reading it is not the service's.
 /// </summary>
 internal static class OpenEndpoints
 {
@@ -84,7 +84,7 @@ internal static class OpenEndpoints
         return [.. request.AsSpan(0, path), (byte)'/', .. request.AsSpan(end)];
     }
 
-    // Nothing here shows the function key: that is what nobody has.
+    // Nothing here shows the function key: an attacker does not have it.
     private static byte[] Get(Uri service, string path, string headers = "") => Encoding.ASCII.GetBytes($"GET {path} HTTP/1.1\r\nHost: {service.Authority}\r\n{headers}\r\n");
 
     private static byte[] Post(Uri service, string body) => Encoding.ASCII.GetBytes(

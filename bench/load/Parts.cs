@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Local;
+using WixOAuth.Maintenance;
 using WixOAuth.Processes;
 using WixOAuth.Scale;
 using WixOAuth.Secrets;
@@ -55,8 +56,8 @@ internal static partial class Parts
         var table = Surroundings.NewTableName();
         var id = new InstanceId((await run.AddStaleAsync(table, 1))[0]);
         await using var services = BuildServices(run, table, _ => { });
-        var keeper = services.GetRequiredService<TokenService>();
-        await keeper.GetTokenAsync(id, TokenRequirements.Default, run.CancellationToken);
+        var tokenService = services.GetRequiredService<TokenService>();
+        await tokenService.GetTokenAsync(id, TokenRequirements.Default, run.CancellationToken);
 
         const int Calls = 200_000;
         var (nanoseconds, bytes) = (new List<double>(), 0L);
@@ -66,7 +67,7 @@ internal static partial class Parts
             var startedAt = Stopwatch.GetTimestamp();
             for (var call = 0; call < Calls; call++)
             {
-                var asking = keeper.GetTokenAsync(id, TokenRequirements.Default, CancellationToken.None);
+                var asking = tokenService.GetTokenAsync(id, TokenRequirements.Default, CancellationToken.None);
                 if (!asking.IsCompleted)
                 {
                     throw new InvalidOperationException("That was not answered from memory.");
@@ -204,7 +205,7 @@ internal static partial class Parts
 
         var first = await CountAsync(() => caller.AskWellAsync(Caller.GetToken(service.Url, sites[0]), run.CancellationToken));
 
-        // The last use is written once an hour, beside the refresh and not for it: it is told apart by a site's second one.
+        // The last use is written once an hour, beside the refresh and not for it: it is recognized by a site's second one.
         var (refresh, withLastUse) = (0L, 0L);
         foreach (var site in sites.Skip(1))
         {
@@ -464,7 +465,7 @@ internal static partial class Parts
         return took;
     }
 
-    /// <summary>Hours of a clock that is moved by hand: the sweep, the keeper and the store in memory, and a Wix in the process.</summary>
+    /// <summary>Hours of a clock that is moved by hand: the sweep, the token service and the store in memory, and a Wix in the process.</summary>
     private static async Task<IReadOnlyList<Measure>> MarkedAsync(LoadRun run)
     {
         const int Sites = 50;
@@ -604,7 +605,7 @@ internal static partial class Parts
         return TimeSpan.FromMilliseconds(Figures.Median(took));
     }
 
-    /// <summary>Knocks until somebody answers.</summary>
+    /// <summary>Sends requests until one is answered.</summary>
     public static async Task FirstAnswerAsync(Uri url, byte[] request, CancellationToken cancellationToken)
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60), TimeProvider.System);

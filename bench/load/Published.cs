@@ -28,7 +28,7 @@ internal sealed class Published : IDisposable
                 "publish", project, "-c", "Release", "-o", published._folder.FullName, "--use-current-runtime", "--no-self-contained", "-v", "quiet",
                 "-p:PublishReadyToRun=true",
 
-                // It has packages of this machine in it, and is nobody else's.
+                // It contains packages of this machine only.
                 "-p:NuGetLockFilePath=obj/published.packages.lock.json",
             ]))!;
         await publishing.WaitForExitAsync(cancellationToken);

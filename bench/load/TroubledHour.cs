@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Scale;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;

@@ -121,7 +121,7 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
 
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var read = 0;
         foreach (var _ in InstanceShard.All)
@@ -129,14 +129,14 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
             await RequestAsync(() => counts.CountingReads++);
         }
 
-        await foreach (var glance in store.ReadGlancesAsync(cancellationToken))
+        await foreach (var summary in store.ReadSummariesAsync(cancellationToken))
         {
             if (++read % Model.TablePage == 0)
             {
                 await RequestAsync(() => counts.CountingReads++);
             }
 
-            yield return glance;
+            yield return summary;
         }
     }
 

@@ -1,10 +1,9 @@
 using System.Globalization;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 
 namespace WixOAuth.Scale;
 
-public sealed partial class MemoryInstanceStore : IKeyCheckStore
+internal sealed partial class MemoryInstanceStore : IKeyCheckStore
 {
     private StoredKeyCheck? _keyCheck;
 

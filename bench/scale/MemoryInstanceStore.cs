@@ -10,7 +10,7 @@ namespace WixOAuth.Scale;
 /// Keeps instances in memory, for the simulator and for tests: all is lost when the program ends. Safe for
 /// concurrent use.
 /// </summary>
-public sealed partial class MemoryInstanceStore(EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore, IConsumedStateStore, IOutbox
+internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) : IInstanceStore, IRefreshTallyStore, ISweepStateStore, IConsumedStateStore, IOutbox
 {
     private const string AfterAllIds = "g";
 
@@ -140,12 +140,12 @@ public sealed partial class MemoryInstanceStore(EventRecorder? events = null) : 
     }
 
     /// <inheritdoc />
-    public async IAsyncEnumerable<InstanceGlance> ReadGlancesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         foreach (var instance in await Locked(() => _instances.Values.Select(stored => stored.Instance).ToList(), cancellationToken))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            yield return new InstanceGlance(
+            yield return new InstanceSummary(
                 instance.Id,
                 instance.Status,
                 instance.AccessTokenExpiresOn,

@@ -1,7 +1,7 @@
 namespace WixOAuth.Scale;
 
 /// <summary>
-/// List prices in US dollars, pay as you go. Where each is from, and from when, is told in docs/scale.md. They differ
+/// List prices in US dollars, pay as you go. Where each is from, and from when, is in docs/scale.md. They differ
 /// by region and change: put yours here and run again.
 /// </summary>
 internal static class Prices

@@ -1,5 +1,5 @@
 using WixOAuth.Instances;
-using WixOAuth.Tokens;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Scale;
 

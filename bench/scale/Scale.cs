@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using WixOAuth.Instances;
-using WixOAuth.Tokens;
+using WixOAuth.Maintenance;
 
 namespace WixOAuth.Scale;
 

@@ -1,7 +1,7 @@
 namespace WixOAuth.Scale;
 
 /// <summary>
-/// Time that jumps from one thing that is to happen to the next, when nothing can go on before. Needs a thread pool of
+/// Time that jumps to the next scheduled event when nothing can run before it. Needs a thread pool of
 /// one thread, which this runs on too: when that has nothing waiting, everything is at rest.
 /// </summary>
 internal sealed class SimulatedTime(DateTimeOffset start) : TimeProvider

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;

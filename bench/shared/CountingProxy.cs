@@ -25,7 +25,7 @@ internal delegate Task<StorageAnswer?> StorageHook(StorageRequest request, Func<
 
 /// <summary>
 /// Stands before Azurite and counts: one request is one transaction, as Azure bills it. What the SDK sends again, since
-/// Azurite was too slow on a busy machine, is counted apart. A program that has a proxy of its own is counted by itself. A shared-key signature covers the account and the path, not the host, so it passes.
+/// Azurite was too slow on a busy machine, is counted apart. A program that has its own proxy is counted by itself. A shared-key signature covers the account and the path, not the host, so it passes.
 /// </summary>
 internal sealed class CountingProxy : IAsyncDisposable
 {

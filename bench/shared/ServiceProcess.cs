@@ -4,7 +4,7 @@ using WixOAuth.Local;
 
 namespace WixOAuth.Processes;
 
-/// <summary>The built program as a process of its own, which is killed with this object: nothing here may outlive a run.</summary>
+/// <summary>The built program as a separate process, which is killed with this object: nothing here may outlive a run.</summary>
 internal sealed partial class ServiceProcess : IAsyncDisposable
 {
     private static readonly TimeSpan s_startsWithin = TimeSpan.FromSeconds(60);
@@ -70,7 +70,7 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Starts a .NET program whose output somebody has to read.</summary>
+    /// <summary>Starts a .NET program whose output has to be read.</summary>
     public static Process Launch(string assembly, string[] arguments, IReadOnlyDictionary<string, string> settings)
     {
         var start = new ProcessStartInfo("dotnet", [assembly, .. arguments])
@@ -171,7 +171,7 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
         await _process.WaitForExitAsync(CancellationToken.None);
     }
 
-    /// <summary>Kills it, if nobody has.</summary>
+    /// <summary>Kills it unless it has ended.</summary>
     public async ValueTask DisposeAsync()
     {
         await KillAsync();
@@ -179,7 +179,7 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
         _process.Dispose();
     }
 
-    // On a thread of its own: a pipe is read by a thread that waits, even asynchronously, and with some processes those
+    // On a separate thread: a pipe is read by a thread that waits, even asynchronously, and with some processes those
     // of the pool would run out.
     private Task ReadAsync(StreamReader from) => Task.Factory.StartNew(
         () =>

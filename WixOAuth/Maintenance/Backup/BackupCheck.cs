@@ -10,17 +10,17 @@ namespace WixOAuth.Maintenance.Backup;
 /// <param name="Instances">How many instances it has, removed ones included.</param>
 /// <param name="Removed">How many of them are removed.</param>
 /// <param name="Unreadable">How many this version cannot read; they are restored as they are.</param>
-/// <param name="MissingKeys">Ids of protection keys that are not to be had, each with the number of refresh tokens that need it.</param>
-public sealed record BackupContents(long Instances, long Removed, long Unreadable, IReadOnlyDictionary<string, long> MissingKeys)
+/// <param name="MissingKeys">Ids of protection keys that are not available, each with the number of refresh tokens that need it.</param>
+internal sealed record BackupContents(long Instances, long Removed, long Unreadable, IReadOnlyDictionary<string, long> MissingKeys)
 {
-    /// <summary>How many refresh tokens nobody could open.</summary>
+    /// <summary>How many refresh tokens no available key could open.</summary>
     public long CountUnopenable() => MissingKeys.Values.Sum();
 }
 
 /// <summary>Reads a whole copy before anything of it is written: every blob's counts and SHA-256, every row, every key.</summary>
 /// <param name="container">Where the copies are.</param>
-/// <param name="keys">The protection keys that are to be had.</param>
-public sealed class BackupCheck(BackupContainer container, IKeyRing keys)
+/// <param name="keys">The available protection keys.</param>
+internal sealed class BackupCheck(BackupContainer container, IKeyRing keys)
 {
     private const int PartsAtOnce = 4;
 
@@ -33,7 +33,6 @@ public sealed class BackupCheck(BackupContainer container, IKeyRing keys)
     /// <exception cref="Secrets.SecretUnavailableException">Whether a key is there cannot be known now.</exception>
     public async Task<BackupContents> RunAsync(BackupManifest manifest, IProgress<long>? progress, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(manifest);
         var (read, removed, unreadable, needed) = (0L, 0L, 0L, new ConcurrentDictionary<string, long>());
         if (!manifest.Parts.Select(part => ShardOf(part)).Order(StringComparer.Ordinal).SequenceEqual(InstanceRows.Shards))
         {

@@ -21,7 +21,7 @@ namespace WixOAuth.Maintenance.Backup;
 /// </code>
 /// A name begins with the time (UTC), so that names sort by age.
 /// </remarks>
-public sealed class BackupContainer : IForgottenInstances
+internal sealed class BackupContainer : IForgottenInstances
 {
     private const string Manifests = "manifests/";
     private const string Forgotten = "forgotten/";
@@ -42,7 +42,6 @@ public sealed class BackupContainer : IForgottenInstances
     /// <exception cref="ArgumentException">The settings name no blob service, or one that needs a credential and there is none.</exception>
     public static BackupContainer Open(BackupOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null)
     {
-        ArgumentNullException.ThrowIfNull(options);
         var clientOptions = new BlobClientOptions
         {
             Retry = { MaxRetries = 4, NetworkTimeout = TimeSpan.FromSeconds(30) },
@@ -84,7 +83,6 @@ public sealed class BackupContainer : IForgottenInstances
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
     public async Task<BackupManifest> ReadManifestAsync(string name, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(name);
         var blob = _container.GetBlobClient(name.StartsWith(Manifests, StringComparison.Ordinal) ? name : $"{Manifests}{name}.json");
         try
         {
@@ -107,14 +105,12 @@ public sealed class BackupContainer : IForgottenInstances
         }
     }
 
-    /// <inheritdoc />
     public async Task AddAsync(InstanceId id, CancellationToken cancellationToken)
     {
         await InitializeAsync(cancellationToken);
         await AskAsync(() => _container.GetBlobClient($"{Forgotten}{id}").UploadAsync(BinaryData.Empty, overwrite: true, cancellationToken), cancellationToken);
     }
 
-    /// <inheritdoc />
     public Task RemoveAsync(InstanceId id, CancellationToken cancellationToken) =>
         AskAsync(() => _container.GetBlobClient($"{Forgotten}{id}").DeleteIfExistsAsync(cancellationToken: cancellationToken), cancellationToken);
 

@@ -9,7 +9,7 @@ namespace WixOAuth.Maintenance.Backup;
 /// <param name="Instances">How many of them are instances.</param>
 /// <param name="Bytes">The length of the blob.</param>
 /// <param name="Sha256">The lower-case hexadecimal SHA-256 of the blob.</param>
-public sealed record BackupPart(string Name, long Rows, long Instances, long Bytes, string Sha256);
+internal sealed record BackupPart(string Name, long Rows, long Instances, long Bytes, string Sha256);
 
 /// <summary>
 /// What a copy of the table is made of. It is written after everything it names, so that a copy without a manifest is
@@ -21,7 +21,7 @@ public sealed record BackupPart(string Name, long Rows, long Instances, long Byt
 /// <param name="FinishedAt">When the last row was written.</param>
 /// <param name="Keys">How many refresh tokens each version of the protection key has sealed, by its id.</param>
 /// <param name="Parts">The blobs.</param>
-public sealed record BackupManifest(
+internal sealed record BackupManifest(
     int Format,
     string Table,
     DateTimeOffset StartedAt,
@@ -42,26 +42,7 @@ public sealed record BackupManifest(
 }
 
 /// <summary>A copy that cannot be used: unfinished, cut off, changed, or of a later version. Holds no secret.</summary>
-public sealed class BackupUnusableException : Exception
-{
-    /// <summary>Raised without a known reason.</summary>
-    public BackupUnusableException()
-        : this("The copy cannot be used.")
-    {
-    }
-
-    /// <summary>Raised for <paramref name="message"/>.</summary>
-    public BackupUnusableException(string message)
-        : base(message)
-    {
-    }
-
-    /// <summary>Raised for <paramref name="innerException"/>.</summary>
-    public BackupUnusableException(string message, Exception innerException)
-        : base(message, innerException)
-    {
-    }
-}
+internal sealed class BackupUnusableException(string message, Exception? innerException = null) : Exception(message, innerException);
 
 [JsonSourceGenerationOptions(
     JsonSerializerDefaults.Strict, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true,

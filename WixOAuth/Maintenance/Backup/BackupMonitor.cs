@@ -8,7 +8,7 @@ namespace WixOAuth.Maintenance.Backup;
 /// <param name="container">Where the copies are; null where none are made, which is never overdue.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">Told of an overdue copy, once an hour.</param>
-public sealed class BackupMonitor(BackupContainer? container, TimeProvider time, ILogger<BackupMonitor> logger)
+internal sealed class BackupMonitor(BackupContainer? container, TimeProvider time, ILogger<BackupMonitor> logger)
 {
     /// <summary>Copies are made daily; one that is older than this is overdue.</summary>
     public static readonly TimeSpan OverdueAfter = TimeSpan.FromHours(26);
@@ -52,10 +52,9 @@ public sealed class BackupMonitor(BackupContainer? container, TimeProvider time,
     /// <summary>A copy was just finished.</summary>
     internal void Finished() => _last = (time.GetUtcNow(), false);
 
-    /// <summary>When a copy was begun, by its name; the beginning of time for a name that is none of ours.</summary>
+    /// <summary>When a copy was begun, by its name; the earliest time for a name that is not a copy's.</summary>
     public static DateTimeOffset TimeOf(string name)
     {
-        ArgumentNullException.ThrowIfNull(name);
         return DateTimeOffset.TryParseExact(
             name.Split('-')[0], "yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at)
                 ? at

@@ -7,7 +7,7 @@ using WixOAuth.Storage;
 
 namespace WixOAuth.Maintenance.Backup;
 
-/// <summary>Reads the rows of one part of a copy, and says so when they are not the rows that were written.</summary>
+/// <summary>Reads the rows of one part of a copy, and raises an exception when they are not the rows that were written.</summary>
 internal static class BackupReader
 {
     // A row has at most 1 MB in a table; as JSON with base64 somewhat more.

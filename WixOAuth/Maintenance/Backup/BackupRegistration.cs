@@ -13,6 +13,7 @@ internal static class BackupRegistration
     /// <summary>Registers <see cref="BackupTimer"/>, and what it needs where the settings name a place for copies.</summary>
     public static IServiceCollection AddBackup(this IServiceCollection services, ServiceSettings settings)
     {
+        services.AddSingleton<BackupMetrics>();
         services.AddSingleton<BackupTimer>();
         services.AddSingleton(provider => new BackupMonitor(
             provider.GetService<BackupContainer>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<BackupMonitor>>()));
@@ -39,7 +40,7 @@ internal static class BackupRegistration
 /// <param name="services">Where the copies come from, if they are configured.</param>
 /// <param name="monitor">Told of a finished copy.</param>
 /// <param name="logger">Told, once, that no copies are made.</param>
-public sealed class BackupTimer(IServiceProvider services, BackupMonitor monitor, ILogger<BackupTimer> logger)
+internal sealed class BackupTimer(IServiceProvider services, BackupMonitor monitor, ILogger<BackupTimer> logger)
 {
     private int _told;
 

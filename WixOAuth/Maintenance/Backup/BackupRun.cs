@@ -16,10 +16,10 @@ namespace WixOAuth.Maintenance.Backup;
 /// </summary>
 /// <param name="table">The table.</param>
 /// <param name="container">Where the copy goes.</param>
-/// <param name="telemetry">What counts the copies.</param>
+/// <param name="metrics">What counts the copies.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">Told of each copy.</param>
-public sealed class BackupRun(TableClient table, BackupContainer container, Telemetry telemetry, TimeProvider time, ILogger<BackupRun> logger)
+internal sealed class BackupRun(TableClient table, BackupContainer container, BackupMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
 {
     private const int ShardsAtOnce = 4;
     private const int WriteAtOnce = 64 * 1024;
@@ -40,12 +40,12 @@ public sealed class BackupRun(TableClient table, BackupContainer container, Tele
         {
             var (name, manifest) = await CopyAsync(startedOn, progress, cancellationToken);
             logger.BackupDone(name, manifest.Instances, manifest.Rows, time.GetElapsedTime(startedAt).TotalMilliseconds);
-            telemetry.BackedUp(succeeded: true, time.GetElapsedTime(startedAt));
+            metrics.BackedUp(succeeded: true, time.GetElapsedTime(startedAt));
             return (name, manifest);
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            telemetry.BackedUp(succeeded: false, time.GetElapsedTime(startedAt));
+            metrics.BackedUp(succeeded: false, time.GetElapsedTime(startedAt));
             var unavailable = exception as StorageUnavailableException ?? BackupContainer.Unavailable(exception);
             logger.BackupFailed(unavailable.Message);
             throw unavailable;

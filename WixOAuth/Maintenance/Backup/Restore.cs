@@ -10,7 +10,7 @@ namespace WixOAuth.Maintenance.Backup;
 /// <param name="Kept">Instances that stayed as they were in the table, because they are at least as new.</param>
 /// <param name="Forgotten">Instances that were forgotten after the copy, and stay so.</param>
 /// <param name="IndexRowsMended">Rows of the due and the status index that were missing or led nowhere.</param>
-public sealed record RestoreSummary(long Written, long Kept, long Forgotten, long IndexRowsMended);
+internal sealed record RestoreSummary(long Written, long Kept, long Forgotten, long IndexRowsMended);
 
 /// <summary>
 /// Writes a copy into a table: an empty one, a new one, or one that has lost a part of its rows. It may run beside
@@ -18,7 +18,7 @@ public sealed record RestoreSummary(long Written, long Kept, long Forgotten, lon
 /// </summary>
 /// <param name="container">Where the copies are.</param>
 /// <param name="table">The table to write into; made if missing.</param>
-public sealed class Restore(BackupContainer container, TableClient table)
+internal sealed class Restore(BackupContainer container, TableClient table)
 {
     private const int ShardsAtOnce = 4;
 
@@ -28,13 +28,12 @@ public sealed class Restore(BackupContainer container, TableClient table)
     /// Whether keys of the copy are lost for good: then the key check takes whichever key the service has. Otherwise it fails
     /// until the service has a key that opens a stored token.
     /// </param>
-    /// <param name="progress">Told how many instances of the copy are done so far; may be null.</param>
+    /// <param name="progress">Receives the number of restored instances so far; may be null.</param>
     /// <param name="cancellationToken">Ends it; what is written stays, and a later run writes the rest.</param>
     /// <exception cref="BackupUnusableException">The copy has changed since it was checked.</exception>
     /// <exception cref="StorageUnavailableException">The table or the blob service fails; run it again.</exception>
     public async Task<RestoreSummary> RunAsync(BackupManifest manifest, bool acceptsNextKey, IProgress<long>? progress, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(manifest);
         try
         {
             await table.CreateIfNotExistsAsync(cancellationToken);

@@ -5,12 +5,12 @@ using WixOAuth.Storage;
 namespace WixOAuth.Maintenance.Backup;
 
 /// <summary>
-/// Writes the rows of one shard by the hundred, each instance together with its index rows. Where somebody else has
+/// Writes the rows of one shard in batches of a hundred, each instance together with its index rows. Where another process has
 /// written one of them meanwhile, the instances of that transaction are decided again one by one.
 /// </summary>
 internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
 {
-    // Azure's limits are 100 rows and 4 MB; an instance is 3 rows, and a row of ours stays below 40 kB.
+    // Azure's limits are 100 rows and 4 MB; an instance is 3 rows, and each row stays below 40 kB.
     private const int MostActions = 97;
 
     private readonly List<TableTransactionAction> _actions = [];

@@ -1,0 +1,160 @@
+using WixOAuth.Functions.Tests.Storage;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Instances;
+using WixOAuth.Maintenance;
+
+namespace WixOAuth.Functions.Tests.Maintenance;
+
+public sealed class MemoryHousekeepingTests : HousekeepingTests
+{
+    private protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());
+}
+
+[Collection(AzuriteFixture.Name)]
+public sealed class TableHousekeepingTests(AzuriteFixture azurite) : HousekeepingTests
+{
+    private protected override async Task<IInstanceStore> CreateAsync() => (await azurite.CreateAsync()).Store;
+}
+
+public abstract class HousekeepingTests
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    private protected abstract Task<IInstanceStore> CreateAsync();
+
+    [Fact]
+    public async Task Old_tombstones_are_removed_with_their_rows_and_recent_ones_stay()
+    {
+        var store = await CreateAsync();
+        using var core = new Core(store);
+        var now = core.Clock.GetUtcNow();
+        var old = Tombstone(now - Housekeeping.TombstoneLifetime);
+        var young = Tombstone(now - Housekeeping.TombstoneLifetime + TimeSpan.FromSeconds(1));
+        var alive = Samples.NewInstance() with { UpdatedAt = now.AddYears(-1) };
+        foreach (var instance in new[] { old, young, alive })
+        {
+            await store.TryWriteAsync(null, instance, None);
+            await store.SaveLastUseAsync(instance.Id, now.AddYears(-1), None);
+        }
+
+        var summary = await core.Housekeeping.RunAsync(None);
+
+        Assert.Equal((1, 0), (summary.Tombstones, summary.DueRows));
+        Assert.Null(await store.FindAsync(old.Id, None));
+        Assert.Null(await store.FindLastUseAsync(old.Id, None));
+        Assert.Equal([young.Id], await store.ReadByStatusAsync(InstanceStatus.Removed, None).ToListAsync());
+        Assert.NotNull(await store.FindAsync(alive.Id, None));
+        Assert.NotNull(await store.FindLastUseAsync(alive.Id, None));
+        Assert.Single(core.Logs.Of(415));
+    }
+
+    [Fact]
+    public async Task A_tombstone_that_is_revived_meanwhile_stays()
+    {
+        var store = new WatchedStore(await CreateAsync());
+        using var core = new Core(store);
+        var stored = await store.TryWriteAsync(null, Tombstone(core.Clock.GetUtcNow().AddYears(-1)), None);
+        StoredInstance? revived = null;
+        store.Before = async (method, _) =>
+        {
+            if (method == nameof(IInstanceStore.TryRemoveAsync))
+            {
+                store.Before = (_, _) => Task.CompletedTask;
+                revived = await store.TryWriteAsync(stored, stored!.Instance with { Status = InstanceStatus.Active, Generation = 9 }, None);
+            }
+        };
+
+        Assert.Equal(0, (await core.Housekeeping.RunAsync(None)).Tombstones);
+
+        Assert.NotNull(revived);
+        Assert.Equal(revived, await store.FindAsync(stored!.Instance.Id, None));
+    }
+
+    [Fact]
+    public async Task Orphaned_due_rows_are_removed_also_before_they_are_due()
+    {
+        var inner = await CreateAsync();
+        var store = new OrphaningStore(inner);
+        using var core = new Core(store);
+        var now = core.Clock.GetUtcNow();
+        var due = (await store.TryWriteAsync(null, Samples.NewInstance() with { DueAt = now.AddDays(1) }, None))!.Instance;
+        var removed = (await store.TryWriteAsync(null, Tombstone(now), None))!.Instance;
+        store.Orphans.AddRange([new(Core.NewId(), now), new(removed.Id, now.AddDays(2)), new(due.Id, now.AddDays(3))]);
+
+        Assert.Equal(3, (await core.Housekeeping.RunAsync(None)).DueRows);
+
+        Assert.Empty(store.Orphans);
+        Assert.Equal([new DueInstance(due.Id, due.DueAt!.Value)], await store.ReadDueAsync(DateTimeOffset.MaxValue, None).ToListAsync());
+    }
+
+    [Fact]
+    public async Task An_unreadable_row_is_kept_and_does_not_affect_the_others()
+    {
+        var store = new WatchedStore(await CreateAsync());
+        using var core = new Core(store);
+        var malformed = Tombstone(core.Clock.GetUtcNow().AddYears(-1));
+        var old = Tombstone(core.Clock.GetUtcNow().AddYears(-1));
+        await store.TryWriteAsync(null, malformed, None);
+        await store.TryWriteAsync(null, old, None);
+        store.Before = (method, id) => method == nameof(IInstanceStore.FindAsync) && id == malformed.Id
+            ? throw new InvalidDataException("The row has no 'Generation'.")
+            : Task.CompletedTask;
+
+        Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).Tombstones);
+
+        Assert.Single(core.Logs.Of(416));
+        Assert.Equal([malformed.Id], await store.ReadByStatusAsync(InstanceStatus.Removed, None).ToListAsync());
+    }
+
+    [Fact]
+    public async Task Counts_of_refreshes_go_when_no_page_shows_them()
+    {
+        using var core = new Core(await CreateAsync());
+        var now = core.Clock.GetUtcNow();
+        await core.Tallies.SaveTalliesAsync([new RefreshTally(Guid.NewGuid(), now.AddHours(-2).AddTicks(-1), 1, 1)], None);
+        var young = new RefreshTally(Guid.NewGuid(), now.AddHours(-2), 1, 1);
+        await core.Tallies.SaveTalliesAsync([young], None);
+
+        Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).Tallies);
+
+        Assert.Equal([young], await core.Tallies.ReadTalliesAsync(DateTimeOffset.MinValue, None));
+    }
+
+    [Fact]
+    public async Task It_ends_in_time_and_says_what_it_did()
+    {
+        var store = new WatchedStore(await CreateAsync());
+        using var core = new Core(store);
+        for (var number = 0; number < 40; number++)
+        {
+            await store.TryWriteAsync(null, Tombstone(core.Clock.GetUtcNow().AddYears(-1)), None);
+        }
+
+        store.Before = (method, _) =>
+        {
+            if (method == nameof(IInstanceStore.TryRemoveAsync))
+            {
+                core.Clock.Advance(Housekeeping.LongestRun);
+            }
+
+            return Task.CompletedTask;
+        };
+
+        var summary = await core.Housekeeping.RunAsync(None);
+
+        Assert.InRange(summary.Tombstones, 0, 39);
+        Assert.Equal(40 - summary.Tombstones, (await store.ReadByStatusAsync(InstanceStatus.Removed, None).ToListAsync()).Count);
+        Assert.Single(core.Logs.Of(415));
+    }
+
+    [Fact]
+    public async Task Its_caller_can_end_it()
+    {
+        using var core = new Core(await CreateAsync());
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => core.Housekeeping.RunAsync(new CancellationToken(canceled: true)));
+    }
+
+    private static Instance Tombstone(DateTimeOffset removedAt) =>
+        Samples.NewInstance() with { Status = InstanceStatus.Removed, RemovedAt = removedAt, UpdatedAt = removedAt.AddMinutes(1) };
+}

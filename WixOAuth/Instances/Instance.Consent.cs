@@ -1,0 +1,96 @@
+namespace WixOAuth.Instances;
+
+/// <summary>The result of a consent.</summary>
+/// <param name="Customer">The customer that the install link was made for, if the install began with one.</param>
+/// <param name="Site">The site, if Wix told.</param>
+/// <param name="AppVersion">The app's version, if Wix told.</param>
+/// <param name="WixIssuedAt">By Wix's clock, if Wix told.</param>
+/// <param name="SendSetupCompleted">Whether to send <c>APP_FINISHED_CONFIGURATION</c> at once.</param>
+internal sealed record Consent(string? Customer, Site? Site, string? AppVersion, DateTimeOffset? WixIssuedAt, bool SendSetupCompleted);
+
+// A consent in an instance's life.
+internal sealed partial record Instance
+{
+    /// <summary>
+    /// A consent and an <c>AppInstalled</c> no further apart are one installation: a code lives that long (wix-protocol
+    /// §4).
+    /// </summary>
+    public static readonly TimeSpan OneInstallation = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// The owner consented: new tokens. An upgrade keeps the completed set-up; after a removal, or where only a
+    /// reinstall could help, it is a new installation, whose set-up Wix waits for again (wix-protocol §6, §9).
+    /// </summary>
+    /// <param name="before">What is known.</param>
+    /// <param name="id">Of which instance.</param>
+    /// <param name="consent">What the consent brings.</param>
+    /// <param name="tokens">Its tokens, encrypted for <see cref="NextGeneration"/>.</param>
+    /// <param name="consentId">The consent's own id.</param>
+    /// <param name="now">The time.</param>
+    /// <returns><paramref name="before"/> itself when it is of a newer consent, whose tokens are the good ones.</returns>
+    public static Instance Consented(Instance? before, InstanceId id, Consent consent, ProtectedTokens tokens, string consentId, DateTimeOffset now)
+    {
+        before = before?.WithPlausibleWixTimes(now);
+        consent = consent with { WixIssuedAt = Capped(consent.WixIssuedAt, now) };
+
+        // No consent is saved later than its code lives: a time further ahead was a mistake of some clock, and must not
+        // keep the site from being connected again.
+        if (before?.WixConsentedAt - consent.WixIssuedAt is { } ahead && ahead > TimeSpan.Zero && ahead <= OneInstallation)
+        {
+            return before!;
+        }
+
+        var setupCompletedAt = before is { Status: InstanceStatus.Active } ? before.SetupCompletedAt : null;
+        var installedAt = Later(before?.WixInstalledAt, consent.WixIssuedAt);
+        return new Instance
+        {
+            Id = id,
+            Status = InstanceStatus.Active,
+            Grant = Grant.RefreshToken,
+            Customer = CustomerOf(before) ?? consent.Customer,
+            Site = consent.Site ?? SiteOf(before),
+            AppVersion = consent.AppVersion ?? before?.AppVersion,
+            Generation = tokens.Generation,
+            AccessToken = tokens.Access,
+            RefreshToken = tokens.Refresh,
+            AccessTokenIssuedAt = tokens.IssuedAt,
+            AccessTokenExpiresOn = tokens.ExpiresOn,
+            CommitId = consentId,
+            ConsentId = consentId,
+            InstalledAt = before?.InstalledAt ?? now,
+            ConsentedAt = now,
+            UpdatedAt = now,
+            RefreshedAt = now,
+            LastUsedAt = now,
+            WixConsentedAt = consent.WixIssuedAt ?? before?.WixConsentedAt,
+            WixInstalledAt = installedAt,
+            WixRemovedAt = before?.WixRemovedAt,
+
+            // A removal overtook this consent: what it brought may be void already.
+            RemovalNotedAt = consent.WixIssuedAt is not null && before?.WixRemovedAt > installedAt ? before.WixRemovedAt : null,
+            InstalledBefore = before is not null
+                && (before.WasInstalledBefore || before.ConsentedAt is not null || IsAnotherInstallation(before, consent.WixIssuedAt)),
+            SetupCompletedAt = setupCompletedAt,
+            SetupPending = consent.SendSetupCompleted && setupCompletedAt is null,
+            CustomerConflictAt = IsCustomerConflict(before, consent) ? now : null,
+            ImportedAt = before?.ImportedAt,
+            EventSequence = before?.EventSequence,
+        };
+    }
+
+    /// <summary>
+    /// Whether a consent names another customer than the one the site belongs to: a customer is never overwritten, since
+    /// the bearer of a link could take over the site's account.
+    /// </summary>
+    public static bool IsCustomerConflict(Instance? before, Consent consent) =>
+        consent.Customer is { } customer && CustomerOf(before) is { } present && present != customer;
+
+    /// <summary>Our own app sets the customer that the site belongs to; null for none.</summary>
+    public Instance WithCustomer(string? customer, DateTimeOffset now) =>
+        Customer == customer ? this : this with { Customer = customer, UpdatedAt = now };
+
+    // A removal ends it, also where a version before wrote the tombstone and left it in.
+    private static string? CustomerOf(Instance? before) => before is { Status: not InstanceStatus.Removed } ? before.Customer : null;
+
+    private static Site? SiteOf(Instance? before) => before is { Status: not InstanceStatus.Removed } ? before.Site : null;
+}

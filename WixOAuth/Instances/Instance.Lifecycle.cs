@@ -1,0 +1,203 @@
+namespace WixOAuth.Instances;
+
+// Installs and removals in an instance's life, ordered by Wix's clock.
+internal sealed partial record Instance
+{
+    /// <summary>
+    /// A removal is in doubt for this long after a reinstall: Wix retries an event for about 47 hours, and whether it
+    /// signs it again each time is not known (wix-protocol §10).
+    /// </summary>
+    public static readonly TimeSpan RemovalDoubtedFor = TimeSpan.FromHours(48);
+
+    /// <summary>How far the clocks of two processes may differ.</summary>
+    internal static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
+
+    /// <summary>By how much Wix's clock may be ahead of ours; a later time means that a clock is wrong.</summary>
+    public static readonly TimeSpan WixClockTolerance = TimeSpan.FromMinutes(5);
+
+    /// <summary>
+    /// Wix tells that the app was installed: a clone, or an install whose redirect was lost or has not arrived yet
+    /// (wix-protocol §8, §10). What was known already stays as it is.
+    /// </summary>
+    /// <param name="before">What is known.</param>
+    /// <param name="id">Of which instance.</param>
+    /// <param name="issuedAt">The event's <c>iat</c>.</param>
+    /// <param name="mayUseClientCredentials">
+    /// Whether it can be served without a consent. If not, it is <see cref="InstanceStatus.ReinstallRequired"/> until
+    /// its site's owner consents.
+    /// </param>
+    /// <param name="sendSetupCompleted">Whether <c>APP_FINISHED_CONFIGURATION</c> is to be sent.</param>
+    /// <param name="now">The time.</param>
+    /// <returns><paramref name="before"/> itself when the event changes nothing.</returns>
+    public static Instance AppInstalled(
+        Instance? before, InstanceId id, DateTimeOffset issuedAt, bool mayUseClientCredentials, bool sendSetupCompleted, DateTimeOffset now)
+    {
+        (before, issuedAt) = (before?.WithPlausibleWixTimes(now), Capped(issuedAt, now)!.Value);
+        if (before is not null and not { Status: InstanceStatus.Removed })
+        {
+            return issuedAt > (before.WixInstalledAt ?? DateTimeOffset.MinValue) ? before.SeenInstalled(issuedAt, now) : before;
+        }
+
+        // Times of Wix's are whole seconds: one that is equal is not later.
+        if (before is { Forgotten: true } || issuedAt <= before?.WixRemovedAt)
+        {
+            return before!;
+        }
+
+        return new Instance
+        {
+            Id = id,
+            Status = mayUseClientCredentials ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
+            MarkedAt = mayUseClientCredentials ? null : now,
+            Grant = mayUseClientCredentials ? Grant.ClientCredentials : Grant.RefreshToken,
+            Generation = NextGeneration(before),
+            DueAt = mayUseClientCredentials ? now : null,
+            InstalledAt = before?.InstalledAt ?? now,
+            UpdatedAt = now,
+            LastUsedAt = now,
+            ConsentId = before?.ConsentId,
+            WixConsentedAt = before?.WixConsentedAt,
+            WixInstalledAt = issuedAt,
+            WixRemovedAt = before?.WixRemovedAt,
+            InstalledBefore = before is not null,
+            SetupPending = mayUseClientCredentials && sendSetupCompleted,
+            ImportedAt = before?.ImportedAt,
+            EventSequence = before?.EventSequence,
+        };
+    }
+
+    /// <summary>
+    /// Wix tells that the app was removed (wix-protocol §10). Of equal times the removal is taken for the later one:
+    /// an owner does not consent again within the second in which they removed the app.
+    /// </summary>
+    /// <param name="before">What is known.</param>
+    /// <param name="id">Of which instance.</param>
+    /// <param name="issuedAt">The event's <c>iat</c>.</param>
+    /// <param name="sendSetupCompleted">Whether <c>APP_FINISHED_CONFIGURATION</c> is to be sent.</param>
+    /// <param name="now">The time.</param>
+    /// <returns><paramref name="before"/> itself when the event changes nothing.</returns>
+    public static Instance AppRemoved(Instance? before, InstanceId id, DateTimeOffset issuedAt, bool sendSetupCompleted, DateTimeOffset now)
+    {
+        (before, issuedAt) = (before?.WithPlausibleWixTimes(now), Capped(issuedAt, now)!.Value);
+        if (before is null)
+        {
+            return Tombstone(null, id, now) with { WixRemovedAt = issuedAt };
+        }
+
+        var isNew = before.WixRemovedAt is not { } last || issuedAt > last;
+        if (before.Status == InstanceStatus.Removed)
+        {
+            return isNew ? before with { WixRemovedAt = issuedAt, UpdatedAt = now } : before;
+        }
+
+        if (issuedAt < before.WixInstalledAt)
+        {
+            return isNew ? before.SeenRemovedEarlier(issuedAt, sendSetupCompleted, now) : before;
+        }
+
+        // Again what was noted or refuted before; unless all of it fell into one second, where only Wix can tell.
+        if (!isNew && (issuedAt != before.WixInstalledAt || before.RemovalNotedAt == issuedAt))
+        {
+            return before;
+        }
+
+        var isDoubtful = before is { Status: InstanceStatus.Active, WasInstalledBefore: true }
+            && (before.WixInstalledAt is not { } installedAt || issuedAt - installedAt <= RemovalDoubtedFor);
+        return isDoubtful
+            ? before with { WixRemovedAt = issuedAt, RemovalNotedAt = issuedAt, DueAt = now, UpdatedAt = now }
+            : Tombstone(before, id, now) with { WixRemovedAt = issuedAt };
+    }
+
+    /// <summary>
+    /// Our operator forgets it; only a new consent brings it back. An instance that is not known is forgotten too, or
+    /// an <c>AppInstalled</c> that is still on its way would make it known.
+    /// </summary>
+    /// <returns><paramref name="before"/> itself when it is forgotten already.</returns>
+    public static Instance Forget(Instance? before, InstanceId id, DateTimeOffset now) =>
+        before is { Forgotten: true, IsErased: true } ? before : Tombstone(before, id, now) with { Forgotten = true };
+
+    /// <summary>Whether it contains no personal data: no customer, no site. Earlier versions' tombstones kept both.</summary>
+    public bool IsErased => this is { Customer: null, Site: null, AppVersion: null };
+
+    /// <summary>A tombstone of an earlier version without what it should not have kept.</summary>
+    public Instance Erased() => this with { Customer = null, Site = null, AppVersion = null };
+
+    /// <summary>
+    /// Whether this instance is doubted to be installed for the same reason as <paramref name="asked"/> was, so that
+    /// what Wix answered to that one settles it.
+    /// </summary>
+    public bool IsDoubtedAs(Instance asked) => RemovalNotedAt is not null && RemovalNotedAt == asked.RemovalNotedAt;
+
+    /// <summary>The noted removal was no old one: Wix rejects every allowed grant for good.</summary>
+    public Instance RemovalConfirmed(DateTimeOffset now) => Tombstone(this, Id, now);
+
+    /// <summary>The noted removal was an old one: Wix has given tokens since.</summary>
+    public Instance RemovalRefuted() => this with { RemovalNotedAt = null };
+
+    // Ignore a time that no correct clock can have: compared with it, every later event would be an old one.
+    private Instance WithPlausibleWixTimes(DateTimeOffset now)
+    {
+        var latest = now + WixClockTolerance;
+        return WixConsentedAt > latest || WixInstalledAt > latest || WixRemovedAt > latest || RemovalNotedAt > latest
+            ? this with
+            {
+                WixConsentedAt = WixConsentedAt > latest ? null : WixConsentedAt,
+                WixInstalledAt = WixInstalledAt > latest ? null : WixInstalledAt,
+                WixRemovedAt = WixRemovedAt > latest ? null : WixRemovedAt,
+                RemovalNotedAt = RemovalNotedAt > latest ? null : RemovalNotedAt,
+            }
+            : this;
+    }
+
+    private static DateTimeOffset? Capped(DateTimeOffset? wixTime, DateTimeOffset now) =>
+        wixTime > now + WixClockTolerance ? now + WixClockTolerance : wixTime;
+
+    private bool WasInstalledBefore => InstalledBefore || WixRemovedAt is not null || RemovedAt is not null;
+
+    // Nothing of the tokens, the customer and the site is left, and the generation is beyond that of any refresh under way.
+    private static Instance Tombstone(Instance? before, InstanceId id, DateTimeOffset now) => new()
+    {
+        Id = id,
+        Status = InstanceStatus.Removed,
+        Grant = before?.Grant ?? Grant.RefreshToken,
+        Generation = NextGeneration(before),
+        InstalledAt = before?.InstalledAt ?? now,
+        ConsentedAt = before?.ConsentedAt,
+        UpdatedAt = now,
+        RefreshedAt = before?.RefreshedAt,
+        LastUsedAt = before?.LastUsedAt,
+        RemovedAt = before?.RemovedAt ?? now,
+        Forgotten = before?.Forgotten ?? false,
+        ConsentId = before?.ConsentId,
+        WixConsentedAt = before?.WixConsentedAt,
+        WixInstalledAt = before?.WixInstalledAt,
+        WixRemovedAt = before?.WixRemovedAt,
+        InstalledBefore = before?.InstalledBefore ?? false,
+        ImportedAt = before?.ImportedAt,
+        EventSequence = before?.EventSequence,
+    };
+
+    private static bool IsAnotherInstallation(Instance before, DateTimeOffset? issuedAt) =>
+        (issuedAt - before.WixInstalledAt)?.Duration() > OneInstallation;
+
+    // Installed again, or for the first time and told late: either way the tokens are tried, and no removal from before counts.
+    private Instance SeenInstalled(DateTimeOffset issuedAt, DateTimeOffset now) => this with
+    {
+        WixInstalledAt = issuedAt,
+        RemovalNotedAt = RemovalNotedAt > issuedAt ? RemovalNotedAt : null,
+        InstalledBefore = InstalledBefore || IsAnotherInstallation(this, issuedAt),
+        DueAt = Status == InstanceStatus.ReinstallRequired && IsAnotherInstallation(this, issuedAt) ? now : DueAt,
+        UpdatedAt = now,
+    };
+
+    // What looked like an upgrade was a reinstall, and Wix waits for its set-up again (wix-protocol §6).
+    private Instance SeenRemovedEarlier(DateTimeOffset issuedAt, bool sendSetupCompleted, DateTimeOffset now)
+    {
+        var seen = this with { WixRemovedAt = issuedAt, InstalledBefore = true, UpdatedAt = now };
+        return SetupCompletedAt < ConsentedAt && Status == InstanceStatus.Active
+            ? seen with { SetupCompletedAt = null, SetupPending = sendSetupCompleted, DueAt = sendSetupCompleted ? now : DueAt }
+            : seen;
+    }
+
+    private static DateTimeOffset? Later(DateTimeOffset? one, DateTimeOffset? other) => one > other ? one : other ?? one;
+}

@@ -1,0 +1,98 @@
+namespace WixOAuth.Instances;
+
+/// <summary>A set of tokens, encrypted for one instance and one generation.</summary>
+/// <param name="Generation">The generation they are encrypted for.</param>
+/// <param name="Access">The access token.</param>
+/// <param name="Refresh">The refresh token; null leaves the stored one, if any, as it is.</param>
+/// <param name="IssuedAt">From when the access token's life is counted.</param>
+/// <param name="ExpiresOn">When it ends.</param>
+internal sealed record ProtectedTokens(
+    long Generation, ProtectedText Access, ProtectedText? Refresh, DateTimeOffset IssuedAt, DateTimeOffset ExpiresOn);
+
+// Refreshes, and what follows them, in an instance's life.
+internal sealed partial record Instance
+{
+    /// <summary>The generation that the next set of tokens has to be encrypted for.</summary>
+    public static long NextGeneration(Instance? instance) => (instance?.Generation ?? 0) + 1;
+
+    /// <summary>An attempt takes the right to refresh.</summary>
+    public Instance Leased(string attemptId, DateTimeOffset until) => this with { Lease = new Lease(attemptId, until) };
+
+    /// <summary>
+    /// The instance has a new access token. The stored refresh token is replaced by <see cref="ProtectedTokens.Refresh"/>
+    /// or stays as it is, sealed for the generation that it was sealed for.
+    /// </summary>
+    /// <param name="grant">The grant of the access token.</param>
+    /// <param name="tokens">The new tokens, encrypted.</param>
+    /// <param name="fault">What was observed of the refresh token; null when it is in use, or was not tried and has no fault.</param>
+    /// <param name="commitId">The attempt.</param>
+    /// <param name="now">The time.</param>
+    public Instance Refreshed(Grant grant, ProtectedTokens tokens, RefreshTokenFault? fault, string commitId, DateTimeOffset now)
+    {
+        var refreshToken = tokens.Refresh ?? RefreshToken;
+        var kept = refreshToken is null ? Grant.ClientCredentials : Grant.RefreshToken;
+        return this with
+        {
+            Status = InstanceStatus.Active,
+            Grant = kept,
+            AccessTokenGrant = grant == kept ? null : grant,
+            Generation = tokens.Generation,
+            AccessToken = tokens.Access,
+            RefreshToken = refreshToken,
+            RefreshTokenGeneration = tokens.Refresh is null && refreshToken is not null ? RefreshTokenGeneration ?? Generation : null,
+            RefreshTokenFault = refreshToken is null ? null : fault,
+            AccessTokenIssuedAt = tokens.IssuedAt,
+            AccessTokenExpiresOn = tokens.ExpiresOn,
+            CommitId = commitId,
+            Lease = null,
+            Failures = null,
+            CountedRejections = null,
+            MarkedAt = null,
+            RefreshedAt = now,
+            UpdatedAt = now,
+        };
+    }
+
+    /// <summary>An attempt had no tokens, and gives back the right to try.</summary>
+    /// <param name="error">Why.</param>
+    /// <param name="fault">What was observed of the refresh token.</param>
+    /// <param name="retryAt">No attempt is made before then.</param>
+    /// <param name="now">The time.</param>
+    public Instance Failed(TokenError error, RefreshTokenFault? fault, DateTimeOffset retryAt, DateTimeOffset now)
+    {
+        var rejected = error == TokenError.Rejected;
+        return this with
+        {
+            Lease = null,
+            RefreshTokenFault = RefreshToken is null ? null : fault,
+            Failures = new Failures(
+                (Failures?.Count ?? 0) + 1,
+                (Failures?.Rejections ?? 0) + (rejected ? 1 : 0),
+                Failures?.FirstRejectedAt ?? (rejected ? now : null),
+                now,
+                error,
+                retryAt),
+            UpdatedAt = now,
+        };
+    }
+
+    /// <summary>Every allowed grant is rejected for good, as far as can be known.</summary>
+    public Instance Marked(DateTimeOffset now) => this with { Status = InstanceStatus.ReinstallRequired, MarkedAt = MarkedAt ?? now };
+
+    /// <summary>A rejection turned out to be false somewhere: whatever was concluded from rejections is tried again at <paramref name="at"/>.</summary>
+    public Instance MadeDue(DateTimeOffset at) => this with
+    {
+        Failures = Failures is null ? null : Failures with { RetryAt = at },
+        RefreshTokenFault = RefreshTokenFault is null ? null : RefreshTokenFault with { RetryAt = at },
+        DueAt = at,
+    };
+
+    /// <summary>Wix has taken <c>APP_FINISHED_CONFIGURATION</c>.</summary>
+    public Instance SetupCompleted(DateTimeOffset now) => this with { SetupCompletedAt = now, SetupPending = false, UpdatedAt = now };
+
+    /// <summary>Wix has described the site.</summary>
+    public Instance Described(Site site, string? appVersion, DateTimeOffset now) =>
+        Site == site && AppVersion == (appVersion ?? AppVersion)
+            ? this
+            : this with { Site = site, AppVersion = appVersion ?? AppVersion, UpdatedAt = now };
+}

@@ -1,0 +1,109 @@
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Settings;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Lifecycle;
+
+/// <summary>
+/// What happens to an installation besides consents and refreshes: Wix tells that the app was installed or removed,
+/// and an operator forgets it. Events may come late, twice and in any order (wix-protocol §10); they are ordered by
+/// Wix's clock only, and what they do in the end is the same as if they had come in that order.
+/// </summary>
+/// <remarks>
+/// Each is one read and one write of the storage, and one more of both for each other writer that was first. What
+/// takes longer, as asking Wix for tokens, is left to the timer by making the instance due.
+/// </remarks>
+internal sealed class InstanceLifecycle(
+    InstanceWriter writer, TokenService tokenService, IForgottenInstances forgotten, ServiceSettings settings, TimeProvider time, ILogger<InstanceLifecycle> logger)
+{
+    private bool SendSetupCompleted => settings.Wix.SetupCompletion == SetupCompletion.OnInstall;
+
+    /// <summary>
+    /// <c>AppInstalled</c>: registers an instance that has no recorded consent, and revives one that was removed.
+    /// It is served by client credentials; where the settings forbid these it is recorded as
+    /// <see cref="InstanceStatus.ReinstallRequired"/>, which is true: only a consent can make it work.
+    /// </summary>
+    /// <param name="id">Of which instance.</param>
+    /// <param name="issuedAt">The event's <c>iat</c>.</param>
+    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
+    /// <returns>False when it changed nothing.</returns>
+    /// <exception cref="StorageUnavailableException">The storage fails; the event may be applied again.</exception>
+    public Task<bool> InstalledAsync(InstanceId id, DateTimeOffset issuedAt, CancellationToken cancellationToken) => ChangeAsync(
+        "AppInstalled",
+        id,
+        (before, now) => Instance.AppInstalled(before, id, issuedAt, settings.Wix.ClientCredentialsFallback, SendSetupCompleted, now),
+        cancellationToken);
+
+    /// <summary>
+    /// <c>AppRemoved</c>: erases the tokens and leaves a tombstone, unless the app was installed again since. A removal
+    /// so soon after a reinstall that it may be an old one (<see cref="Instance.RemovalDoubtedFor"/>) is only noted, and
+    /// the next refresh decides: if Wix rejects the tokens it was real, otherwise an old event.
+    /// </summary>
+    /// <param name="id">Of which instance.</param>
+    /// <param name="issuedAt">The event's <c>iat</c>.</param>
+    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
+    /// <returns>False when it changed nothing.</returns>
+    /// <exception cref="StorageUnavailableException">The storage fails; the event may be applied again.</exception>
+    public Task<bool> RemovedAsync(InstanceId id, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
+        ChangeAsync("AppRemoved", id, (before, now) => Instance.AppRemoved(before, id, issuedAt, SendSetupCompleted, now), cancellationToken);
+
+    /// <summary>
+    /// <c>ForgetInstance</c>: erases the tokens and leaves a tombstone that only a new consent lifts, of an instance that
+    /// was not known too.
+    /// </summary>
+    /// <param name="id">Which instance.</param>
+    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
+    /// <returns>False when it was forgotten before.</returns>
+    /// <exception cref="StorageUnavailableException">The storage fails; it may be forgotten again.</exception>
+    public async Task<bool> ForgetAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        var isNews = await ChangeAsync("ForgetInstance", id, (before, now) => Instance.Forget(before, id, now), cancellationToken);
+
+        // Also when it was forgotten before: that may be a repeat of a call which failed here.
+        await forgotten.AddAsync(id, cancellationToken);
+        return isNews;
+    }
+
+    /// <summary><c>SetCustomer</c>: sets or clears the customer that a site belongs to.</summary>
+    /// <returns>The instance as it is now; unchanged where it is removed. Null when it is not known.</returns>
+    /// <exception cref="StorageUnavailableException">The storage fails; it may be set again.</exception>
+    public async Task<Instance?> SetCustomerAsync(InstanceId id, string? customer, CancellationToken cancellationToken) =>
+        (await writer.UpdateAsync(
+            id,
+            known: null,
+            before => before is null or { Status: InstanceStatus.Removed } ? before : before.WithCustomer(customer, time.GetUtcNow()),
+            cancellationToken))?.Instance;
+
+    private async Task<bool> ChangeAsync(
+        string what, InstanceId id, Func<Instance?, DateTimeOffset, Instance> change, CancellationToken cancellationToken)
+    {
+        var isNews = false;
+        var stored = await writer.UpdateAsync(
+            id,
+            known: null,
+            before =>
+            {
+                var after = change(before, time.GetUtcNow());
+                isNews = !ReferenceEquals(before, after);
+                return after;
+            },
+            cancellationToken);
+        var instance = stored!.Instance;
+        if (instance.Status == InstanceStatus.Removed)
+        {
+            tokenService.Forget(stored);
+        }
+
+        if (isNews)
+        {
+            logger.Changed(id, what, instance.Status, instance.RemovalNotedAt is not null);
+        }
+        else
+        {
+            logger.NoNews(id, what, instance.Status);
+        }
+
+        return isNews;
+    }
+}

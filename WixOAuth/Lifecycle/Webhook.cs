@@ -1,0 +1,65 @@
+using WixOAuth.Instances;
+
+namespace WixOAuth.Lifecycle;
+
+/// <summary>The events that are used (wix-protocol §10).</summary>
+internal enum WebhookEvent
+{
+    /// <summary>The app was installed on a site, or the site was cloned together with it.</summary>
+    AppInstalled,
+
+    /// <summary>The app was removed from a site.</summary>
+    AppRemoved,
+}
+
+/// <summary>How the delivery of a webhook ended.</summary>
+internal enum WebhookOutcome
+{
+    /// <summary>It was applied, or has nothing new in it: answered 200.</summary>
+    Applied,
+
+    /// <summary>It is Wix's, but of a kind that is not used, or about another app: answered 200.</summary>
+    NotUsed,
+
+    /// <summary>The storage took too long: answered 503 so that Wix sends it again, although it is applied. Or the keys took too long, and it is not.</summary>
+    TimedOut,
+
+    /// <summary>It is not proven to be Wix's: answered 401.</summary>
+    Untrusted,
+
+    /// <summary>It is not a webhook, or too long: answered 400 or 413.</summary>
+    Malformed,
+
+    /// <summary>The storage failed, or something unexpected did: answered 503 or 500.</summary>
+    Failed,
+
+    /// <summary>The sender disconnected before it was read.</summary>
+    Cancelled,
+}
+
+/// <summary>What a body posted as a webhook turned out to be.</summary>
+internal abstract record Webhook
+{
+    private Webhook()
+    {
+    }
+
+    /// <summary>No signed JWT, or one that lacks what its event is about.</summary>
+    public sealed record Malformed : Webhook;
+
+    /// <summary>A JWT that is not proven to be Wix's.</summary>
+    /// <param name="Reason">Why, in our own words; contains nothing of the request.</param>
+    public sealed record Untrusted(string Reason) : Webhook;
+
+    /// <summary>Wix's, but of a kind that is not used.</summary>
+    public sealed record NotUsed : Webhook;
+
+    /// <summary>Wix's, but about another app.</summary>
+    public sealed record OfAnotherApp : Webhook;
+
+    /// <summary>An event to be applied.</summary>
+    /// <param name="Event">Which.</param>
+    /// <param name="InstanceId">Of which instance.</param>
+    /// <param name="IssuedAt">When, by Wix's clock: the <c>iat</c> in whole seconds.</param>
+    public sealed record Known(WebhookEvent Event, InstanceId InstanceId, DateTimeOffset IssuedAt) : Webhook;
+}

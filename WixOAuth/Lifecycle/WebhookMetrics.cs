@@ -1,0 +1,33 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using WixOAuth.Instances;
+using WixOAuth.Telemetry;
+
+namespace WixOAuth.Lifecycle;
+
+/// <summary>What is measured of webhooks.</summary>
+internal sealed class WebhookMetrics
+{
+    private readonly Instruments _instruments;
+    private readonly Histogram<double> _webhooks;
+
+    public WebhookMetrics(Instruments instruments)
+    {
+        _instruments = instruments;
+        _webhooks = instruments.Durations("wixoauth.webhook.duration", "Deliveries of webhooks.");
+    }
+
+    /// <summary>Starts the activity of a webhook; null when nobody listens.</summary>
+    public Activity? TraceWebhook() => _instruments.Trace("Webhook");
+
+    /// <summary>A webhook was answered.</summary>
+    /// <param name="activity">Its trace.</param>
+    /// <param name="outcome">How it ended.</param>
+    /// <param name="took">How long Wix was kept waiting.</param>
+    public void WebhookEnded(Activity? activity, WebhookOutcome outcome, TimeSpan took)
+    {
+        var word = SnakeCaseEnum.Of(outcome);
+        activity.SetOutcome(word, failed: outcome is not (WebhookOutcome.Applied or WebhookOutcome.NotUsed));
+        _webhooks.Record(took.TotalSeconds, Tags.OfOutcome(word));
+    }
+}

@@ -1,0 +1,126 @@
+using System.Diagnostics.CodeAnalysis;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Install;
+using WixOAuth.Instances;
+using WixOAuth.Tokens;
+using WixOAuth.Wix;
+
+namespace WixOAuth.Maintenance;
+
+/// <summary>How the sweep left one instance.</summary>
+internal enum SweepOutcome
+{
+    /// <summary>It has a new token.</summary>
+    Refreshed,
+
+    /// <summary>It needed none after all: removed, idle, or another process was refreshing it.</summary>
+    Skipped,
+
+    /// <summary>It should have a new token and has none.</summary>
+    Failed,
+}
+
+/// <summary>What the sweep does for one instance that is due.</summary>
+internal sealed class DueInstanceRefresher(
+    IInstanceStore store,
+    InstanceWriter writer,
+    TokenService tokenService,
+    TokenSchedule schedule,
+    LastUsedTracker uses,
+    SetupCompleter setup,
+    SiteDescriber describer,
+    TimeProvider time,
+
+    // Nine: the last two are the clock and the log.
+    ILogger<DueInstanceRefresher> logger)
+{
+    /// <summary>Refreshes an instance that is due, sends what is pending to Wix, and moves it on in the due index.</summary>
+    /// <param name="due">The row of the due index.</param>
+    /// <param name="untilStop">Ends it before tokens are requested, and not after.</param>
+    [SuppressMessage("Design", "CA1031", Justification = "One instance's failure, whatever it is, must not end the sweep of the others.")]
+    internal async Task<SweepOutcome> RefreshAsync(DueInstance due, CancellationToken untilStop)
+    {
+        try
+        {
+            if (await store.FindAsync(due.Id, untilStop) is not { } stored || stored.Instance.DueAt != due.DueAt)
+            {
+                await store.RemoveDueAsync(due, untilStop);
+                return SweepOutcome.Skipped;
+            }
+
+            stored = await WithLastUseAsync(stored, untilStop);
+            if (stored.Instance is { SetupPending: false, Status: InstanceStatus.Active } && schedule.DueAt(stored.Instance, time.GetUtcNow()) > time.GetUtcNow())
+            {
+                await MoveOnAsync(stored);
+                return SweepOutcome.Skipped;
+            }
+
+            // From here on nothing is cancelled: the tokens that Wix grants must be saved.
+            untilStop.ThrowIfCancellationRequested();
+            var (result, source) = await tokenService.RefreshDueAsync(stored);
+            if (result is not TokenResult.Token token)
+            {
+                return result is TokenResult.Unknown or TokenResult.Removed ? SweepOutcome.Skipped : SweepOutcome.Failed;
+            }
+
+            var refreshed = source == TokenSource.Refresh && token.Generation > stored.Instance.Generation;
+            var settled = stored.Instance.SetupPending
+                && !untilStop.IsCancellationRequested
+                && await setup.SendAsync(stored, token.AccessToken) == Delivery.Accepted;
+            if (!refreshed && !settled)
+            {
+                await MoveOnAsync(stored);
+            }
+
+            if (!untilStop.IsCancellationRequested)
+            {
+                await describer.DescribeIfDueAsync(stored.Instance, isInUse: !schedule.IsIdle(stored.Instance, time.GetUtcNow()), token.AccessToken);
+            }
+
+            return refreshed ? SweepOutcome.Refreshed : SweepOutcome.Skipped;
+        }
+        catch (OperationCanceledException) when (untilStop.IsCancellationRequested)
+        {
+            return SweepOutcome.Skipped;
+        }
+        catch (InvalidDataException exception)
+        {
+            logger.Unreadable(due.Id, exception.Message);
+            return SweepOutcome.Failed;
+        }
+        catch (Exception exception)
+        {
+            logger.SweepFailed(due.Id, exception.GetType().Name);
+            return SweepOutcome.Failed;
+        }
+    }
+
+    /// <summary>
+    /// The row as it was read, with the last use that may be known better elsewhere: the next write of it takes that
+    /// along. The last use's own row is read only where the instance looks idle.
+    /// </summary>
+    private async Task<StoredInstance> WithLastUseAsync(StoredInstance stored, CancellationToken cancellationToken)
+    {
+        var id = stored.Instance.Id;
+        var instance = stored.Instance with { LastUsedAt = uses.Newest(id, stored.Instance.LastUsedAt) };
+        if (schedule.IsIdle(instance, time.GetUtcNow())
+            && await store.FindLastUseAsync(id, cancellationToken) is { } usedAt
+            && !(usedAt <= instance.LastUsedAt))
+        {
+            instance = instance with { LastUsedAt = usedAt };
+        }
+
+        return stored with { Instance = instance };
+    }
+
+    /// <summary>Nothing was written, but the instance must not stay due now, or every sweep would begin with it.</summary>
+    private Task<StoredInstance?> MoveOnAsync(StoredInstance stored) => writer.UpdateAsync(
+        stored.Instance.Id,
+        stored,
+        current =>
+        {
+            var now = time.GetUtcNow();
+            return current?.DueAt <= now && schedule.DueAt(current, now) is var next && !(next <= now) ? current with { DueAt = next } : current;
+        },
+        CancellationToken.None);
+}

@@ -1,0 +1,78 @@
+using Azure;
+using Azure.Core;
+using Azure.Storage.Queues;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
+using WixOAuth.Settings;
+
+namespace WixOAuth.Maintenance;
+
+/// <summary>The queue that tells the processes of this service which shard to sweep; each message is a shard's number in plain text.</summary>
+/// <param name="service">The queue service.</param>
+/// <param name="metrics">Counts the messages that no process could handle.</param>
+/// <param name="logger">The log.</param>
+/// <remarks>Sending needs the role Storage Queue Data Message Sender, and Storage Queue Data Reader to count poison messages.</remarks>
+internal sealed partial class ShardMessages(QueueServiceClient service, MaintenanceMetrics metrics, ILogger<ShardMessages> logger)
+{
+    /// <summary>The queue's name.</summary>
+    public const string Name = "refresh-shards";
+
+    /// <summary>Where the Functions host puts a message that was tried too often.</summary>
+    public const string PoisonName = Name + "-poison";
+
+    // A message that was not taken by the next tick is useless: the next tick sends another.
+    private static readonly TimeSpan Life = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan LongestCall = TimeSpan.FromSeconds(3);
+
+    private readonly QueueClient _queue = service.GetQueueClient(Name);
+    private readonly QueueClient _poison = service.GetQueueClient(PoisonName);
+
+    /// <summary>Connects to the queue service of the settings.</summary>
+    /// <exception cref="ArgumentException">The settings name none, or its URL without a credential.</exception>
+    public static QueueServiceClient Open(SweepOptions options, TokenCredential? credential)
+    {
+        // A timer waits for this: it fails soon, and sweeps by itself then.
+        var client = new QueueClientOptions { Retry = { MaxRetries = 1, NetworkTimeout = LongestCall } };
+        return (options, credential) switch
+        {
+            ({ ConnectionString: { } text }, _) => new QueueServiceClient(text.Reveal(), client),
+            ({ QueueServiceUri: { } url }, not null) => new QueueServiceClient(url, credential, client),
+            _ => throw new ArgumentException("The settings name no queue service, or its URL without a credential.", nameof(options)),
+        };
+    }
+
+    /// <summary>Sends a message for each shard.</summary>
+    /// <returns>Whether all were sent. Some may have been where not: a shard that is swept twice does no harm.</returns>
+    public async Task<bool> TrySendAllAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await SendAllAsync(cancellationToken);
+            metrics.PoisonShards((await _poison.GetPropertiesAsync(cancellationToken)).Value.ApproximateMessagesCount);
+            return true;
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            NotSent(exception is RequestFailedException refused ? $"{refused.Status} {refused.ErrorCode}" : exception.GetType().Name);
+            return false;
+        }
+    }
+
+    private async Task SendAllAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Task.WhenAll(InstanceShard.All.Select(shard => _queue.SendMessageAsync(shard.ToString(), null, Life, cancellationToken)));
+        }
+        catch (RequestFailedException missing) when (missing.Status == 404)
+        {
+            // In Azure the deployment has created both; on a laptop nothing has.
+            await _queue.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
+            await _poison.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
+            await Task.WhenAll(InstanceShard.All.Select(shard => _queue.SendMessageAsync(shard.ToString(), null, Life, cancellationToken)));
+        }
+    }
+
+    [LoggerMessage(511, LogLevel.Warning, "The shards could not be sent to the queue ({Reason}); this process sweeps them all itself")]
+    private partial void NotSent(string reason);
+}

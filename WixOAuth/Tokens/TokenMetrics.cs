@@ -1,0 +1,126 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using WixOAuth.Instances;
+using WixOAuth.Telemetry;
+
+namespace WixOAuth.Tokens;
+
+/// <summary>Where a token that was asked for came from.</summary>
+internal enum TokenSource
+{
+    /// <summary>This process's memory: no I/O.</summary>
+    Memory,
+
+    /// <summary>The stored row, or a row that another process refreshed meanwhile.</summary>
+    Storage,
+
+    /// <summary>A call to Wix, made for this caller or one it waited with.</summary>
+    Refresh,
+}
+
+/// <summary>What is measured of tokens and their refreshes.</summary>
+internal sealed class TokenMetrics
+{
+    private const string SourceTag = "source";
+
+    private static readonly string[] s_sources = [.. Enum.GetValues<TokenSource>().Select(SnakeCaseEnum.Of)];
+
+    private readonly Instruments _instruments;
+    private readonly Counter<long> _requests;
+    private readonly Histogram<double> _refreshes;
+    private readonly Counter<long> _leaseWaits;
+    private readonly Counter<long> _leaseTakeovers;
+    private readonly Gauge<int> _secretSuspect;
+    private readonly Counter<long> _probes;
+    private readonly Counter<long> _falseRejections;
+    private readonly Counter<long> _refreshTokenFaults;
+    private readonly Counter<long> _lastUseWrites;
+
+    public TokenMetrics(Instruments instruments)
+    {
+        _instruments = instruments;
+        _requests = instruments.Counter("wixoauth.token.requests", "{request}", "Tokens asked for.");
+        _refreshes = instruments.Durations("wixoauth.refresh.duration", "From the lease to the end of a refresh.");
+        _leaseWaits = instruments.Counter("wixoauth.lease.waits", "{wait}", "Waits for the refresh of another process.");
+        _leaseTakeovers = instruments.Counter("wixoauth.lease.takeovers", "{lease}", "Leases taken over from an owner that did not come back.");
+        _secretSuspect = instruments.Gauge("wixoauth.app_secret.suspect", "1", "1 while the app secret is suspect: Wix rejected all sites that were asked.");
+        _probes = instruments.Counter("wixoauth.app_secret.probes", "{probe}", "Probes of the app secret.");
+        _falseRejections = instruments.Counter("wixoauth.false_rejections", "{rejection}", "Rejections by Wix that turned out to be false.");
+        _refreshTokenFaults = instruments.Counter("wixoauth.refresh_token.faults", "{instance}", "Instances whose refresh token went out of use, or came back into use.");
+        _lastUseWrites = instruments.Counter("wixoauth.last_use.writes", "{write}", "Last uses written down.");
+    }
+
+    /// <summary>Starts an activity about one instance; null when nobody listens.</summary>
+    public Activity? Trace(string name, InstanceId id) => _instruments.Trace(name, id);
+
+    /// <summary>A token was handed out, or refused. Allocates nothing.</summary>
+    public void Answered(TokenResult result, TokenSource source, Activity? activity = null)
+    {
+        var (outcome, from) = (WordOf(result), s_sources[(int)source]);
+        if (activity is not null)
+        {
+            activity.SetTag(SourceTag, from).SetOutcome(outcome, failed: result is not TokenResult.Token);
+        }
+
+        _requests.Add(1, new(Tags.Outcome, outcome), new(SourceTag, from));
+    }
+
+    /// <summary>A caller left before it had an answer.</summary>
+    public void Left() => _requests.Add(1, new(Tags.Outcome, "cancelled"), new(SourceTag, "none"));
+
+    /// <summary>A refresh ended.</summary>
+    /// <param name="activity">Its trace.</param>
+    /// <param name="grant">The grant that was tried last.</param>
+    /// <param name="error">Why it failed; null when it did not.</param>
+    /// <param name="took">How long it took, its commit included.</param>
+    public void Refreshed(Activity? activity, Grant grant, TokenError? error, TimeSpan took)
+    {
+        var outcome = error is { } why ? SnakeCaseEnum.Of(why) : Instruments.Ok;
+        activity.SetOutcome(outcome, failed: error is not null);
+        activity?.SetTag(Tags.Grant, SnakeCaseEnum.Of(grant));
+        _refreshes.Record(took.TotalSeconds, new(Tags.Outcome, outcome), new(Tags.Grant, SnakeCaseEnum.Of(grant)));
+    }
+
+    /// <summary>The lease of another process is waited for; once for each wait, however long.</summary>
+    public void WaitsForLease() => _leaseWaits.Add(1);
+
+    /// <summary>A lease was taken over.</summary>
+    public void TookOverLease() => _leaseTakeovers.Add(1);
+
+    /// <summary>A probe of the app secret ended.</summary>
+    public void Probed(SecretProof proof) => _probes.Add(1, Tags.OfOutcome(proof switch
+    {
+        SecretProof.Since or SecretProof.Recent => "proven",
+        SecretProof.Suspect => "suspect",
+        SecretProof.TooFewSites => "too_few_sites",
+        _ => "unknown",
+    }));
+
+    /// <summary>The app secret became suspect, or is trusted again.</summary>
+    public void SecretIsSuspect(bool suspect) => _secretSuspect.Record(suspect ? 1 : 0);
+
+    /// <summary>A rejection by Wix turned out to be false.</summary>
+    public void RejectionWasFalse() => _falseRejections.Add(1);
+
+    /// <summary>A refresh ended; counted where the refresh token went out of use or came back.</summary>
+    public void RefreshTokenTried(RefreshTokenFault? before, RefreshTokenFault? after)
+    {
+        if (before?.Kind != after?.Kind)
+        {
+            _refreshTokenFaults.Add(1, Tags.OfOutcome(after is { } fault ? SnakeCaseEnum.Of(fault.Kind) : "recovered"));
+        }
+    }
+
+    /// <summary>Last uses were saved, or could not be.</summary>
+    public void WroteLastUse(bool written) => _lastUseWrites.Add(1, Tags.OfOutcome(written ? Instruments.Ok : "storage_unavailable"));
+
+    private static string WordOf(TokenResult result) => result switch
+    {
+        TokenResult.Token => Instruments.Ok,
+        TokenResult.Unknown => "unknown_instance",
+        TokenResult.Removed => "app_removed",
+        TokenResult.ReinstallRequired => "reinstall_required",
+        TokenResult.WixUnavailable => "wix_unavailable",
+        _ => "storage_unavailable",
+    };
+}
