@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace WixOAuth.Client.Tests.EndToEnd;
 
@@ -17,7 +18,7 @@ internal sealed class WatchedClient : IAsyncDisposable
     /// <param name="time">The client's clock.</param>
     public WatchedClient(Uri url, Uri wix, TimeProvider time)
     {
-        var services = new ServiceCollection().AddSingleton(time);
+        var services = new ServiceCollection().AddSingleton(time).AddLogging(logging => logging.AddProvider(new Failures(this)));
         services
             .AddWixOAuthClient(options => (options.Url, options.Key) = (url, LocalProgram.FunctionKey))
             .AddHttpMessageHandler(() => new Watch(this));
@@ -43,7 +44,7 @@ internal sealed class WatchedClient : IAsyncDisposable
     /// <summary>How many of them reported a token that Wix refused.</summary>
     public int Reports => Volatile.Read(ref _reports);
 
-    /// <summary>Whether a request is under way.</summary>
+    /// <summary>Whether a request is under way, or the client has not yet dealt with its failure.</summary>
     public bool IsBusy => Asked > Answered + Volatile.Read(ref _failed);
 
     /// <summary>Many callers at once.</summary>
@@ -58,18 +59,28 @@ internal sealed class WatchedClient : IAsyncDisposable
         {
             Interlocked.Increment(ref client._asked);
             Interlocked.Add(ref client._reports, request.RequestUri!.Query.Contains("rejected=", StringComparison.Ordinal) ? 1 : 0);
-            try
-            {
-                await client.Gate;
-                var response = await base.SendAsync(request, cancellationToken);
-                Interlocked.Increment(ref response.IsSuccessStatusCode ? ref client._answered : ref client._failed);
-                return response;
-            }
-            catch
-            {
-                Interlocked.Increment(ref client._failed);
-                throw;
-            }
+            await client.Gate;
+            var response = await base.SendAsync(request, cancellationToken);
+            Interlocked.Add(ref client._answered, response.IsSuccessStatusCode ? 1 : 0);
+            return response;
+        }
+    }
+
+    // The client logs a failure when the pause that follows it is set.
+    private sealed class Failures(WatchedClient client) : ILoggerProvider, ILogger
+    {
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Interlocked.Add(ref client._failed, eventId.Name == "RefreshFailed" ? 1 : 0);
+
+        public void Dispose()
+        {
         }
     }
 }

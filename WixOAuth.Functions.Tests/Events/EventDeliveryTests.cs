@@ -267,8 +267,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         }
 
         _clock.Advance(TimeSpan.FromMinutes(1));
-        using var telemetry = new Telemetry(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
-        var parked = new ParkedEvents(_store, _clock, telemetry, _logs.For<ParkedEvents>());
+        var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
         Assert.True(await parked.IsAnyAsync(None));
 
         Assert.Equal(Count, await parked.RedeliverAsync(None));
