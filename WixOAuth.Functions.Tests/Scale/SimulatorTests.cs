@@ -1,11 +1,9 @@
-using System.Diagnostics;
 using System.Text.Json;
 
 namespace WixOAuth.Functions.Tests.Scale;
 
 /// <summary>
-/// The simulator of bench/scale in worlds so small that its counts can be worked out by hand. As a separate process,
-/// because it needs a thread pool of one thread.
+/// The simulator of bench/scale in worlds so small that its counts can be worked out by hand.
 /// </summary>
 public sealed class SimulatorTests
 {
@@ -72,27 +70,8 @@ public sealed class SimulatorTests
 
     private static async Task<Dictionary<string, double>> SimulateAsync(params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "WixOAuth.Scale.dll"), "--json", .. arguments])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        using var process = Process.Start(start)!;
-        using var patience = new CancellationTokenSource(s_patience);
-        var (output, errors) = (process.StandardOutput.ReadToEndAsync(patience.Token), process.StandardError.ReadToEndAsync(patience.Token));
-        try
-        {
-            await process.WaitForExitAsync(patience.Token);
-        }
-        finally
-        {
-            if (!process.HasExited)
-            {
-                process.Kill();
-            }
-        }
-
-        Assert.True(process.ExitCode == 0, await errors);
-        return JsonSerializer.Deserialize<Dictionary<string, double>>(await output)!;
+        var (exitCode, output, errors) = await Simulation.RunAsync("WixOAuth.Scale", s_patience, ["--json", .. arguments]);
+        Assert.True(exitCode == 0, errors);
+        return JsonSerializer.Deserialize<Dictionary<string, double>>(output)!;
     }
 }

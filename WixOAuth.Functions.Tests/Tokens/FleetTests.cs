@@ -94,6 +94,30 @@ public sealed class FleetTests : IDisposable
         await AssertKeptAsync();
     }
 
+    [Fact]
+    public async Task Marked_sites_have_no_say_about_the_app_secret()
+    {
+        const int Marked = 300;
+        Start(fallback: true, idleAfter: "01:00:00");
+        await InstallAsync(Marked + 100);
+        Kill(Marked);
+        var now = _core.Clock.GetUtcNow();
+        foreach (var (id, _) in _sites.Take(Marked))
+        {
+            var stored = (await _store.FindAsync(id, None))!;
+            var marked = stored.Instance.Failed(TokenError.Rejected, null, now, now).Marked(now);
+            await _store.TryWriteAsync(stored, marked with { DueAt = _core.Schedule.DueAt(marked, now) }, None);
+        }
+
+        await SweepAsync(TimeSpan.FromHours(24));
+
+        Assert.Equal(
+            [.. Enumerable.Repeat(InstanceStatus.ReinstallRequired, Marked), .. Enumerable.Repeat(InstanceStatus.Active, 100)],
+            (await ReadAsync()).Select(site => site.Status));
+        Assert.DoesNotContain(_core.Logs.All, line => line.Level == LogLevel.Critical);
+        Assert.True(_core.Wix.CallsTo("/oauth2/token") >= Marked * 2, "The marked ones were not tried.");
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(3)]

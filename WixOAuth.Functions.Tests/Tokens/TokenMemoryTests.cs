@@ -68,6 +68,21 @@ public sealed class TokenMemoryTests : IDisposable
     }
 
     [Fact]
+    public void A_token_that_has_ended_is_not_handed_out_again_when_a_clock_that_was_set_back_comes_to_where_it_was()
+    {
+        var clock = new JumpingClock(_core.Clock) { Offset = TimeSpan.FromMinutes(7) };
+        using var memory = new TokenMemory(clock);
+        var now = clock.GetUtcNow();
+        memory.Remember(new TokenResult.Token(Id, new AccessToken("access"), now, now.AddMinutes(5), 1, now));
+
+        clock.Offset = TimeSpan.Zero;
+        _core.Clock.Advance(TimeSpan.FromMinutes(7));
+
+        Assert.Equal(now, clock.GetUtcNow());
+        Assert.Null(memory.Find(Id, now));
+    }
+
+    [Fact]
     public void The_newest_generation_stays_whatever_comes_in_late()
     {
         var newest = New(generation: 3);
@@ -171,4 +186,16 @@ public sealed class TokenMemoryTests : IDisposable
 
     private TokenResult.Token New(long generation = 1, TimeSpan? lifetime = null, InstanceId? id = null) =>
         new(id ?? Id, new AccessToken("access"), Now, Now + (lifetime ?? TimeSpan.FromMinutes(5)), generation, Now);
+
+    /// <summary>Its pauses last as long as they say, whatever it shows.</summary>
+    private sealed class JumpingClock(TimeProvider time) : TimeProvider
+    {
+        public TimeSpan Offset { get; set; }
+
+        public override long TimestampFrequency => time.TimestampFrequency;
+
+        public override DateTimeOffset GetUtcNow() => time.GetUtcNow() + Offset;
+
+        public override long GetTimestamp() => time.GetTimestamp();
+    }
 }

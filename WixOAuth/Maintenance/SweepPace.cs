@@ -31,7 +31,8 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
             }
             else if (circuit.RetryAfter is var pause && pause > TimeSpan.Zero)
             {
-                await Task.Delay(pause, time, cancellationToken);
+                // Delays are cut to whole milliseconds: what is left of one would be waited for in a busy loop.
+                await Task.Delay(TimeSpan.FromMilliseconds(Math.Ceiling(pause.TotalMilliseconds)), time, cancellationToken);
             }
             else
             {

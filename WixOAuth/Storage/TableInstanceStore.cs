@@ -147,22 +147,11 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
         return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
-    /// <summary>
-    /// Leaves out an access token that a process with a fast clock has saved: its stored life ends later than its true one.
-    /// How far that clock was ahead of ours is told by the storage's own: it dates each row when it is written, and each answer.
-    /// </summary>
-    private Instance WithoutMisdatedToken(Instance instance, TableEntity row, DateTimeOffset? answeredAt)
-    {
-        if (instance.AccessTokenIssuedAt is not { } issuedAt || row.Timestamp is not { } writtenAt || answeredAt is null)
-        {
-            return instance;
-        }
-
-        var (writersLead, ourLead) = (issuedAt - writtenAt, (time ?? TimeProvider.System).GetUtcNow() - answeredAt.Value);
-        return writersLead - ourLead > Instance.ClockTolerance
-            ? instance with { AccessToken = null, AccessTokenIssuedAt = null, AccessTokenExpiresOn = null }
+    // The storage's own clock dates each row when it is written, and each answer.
+    private Instance WithoutMisdatedToken(Instance instance, TableEntity row, DateTimeOffset? answeredAt) =>
+        row.Timestamp is { } writtenAt && answeredAt is not null
+            ? instance.WithoutMisdatedToken(writtenAt, (time ?? TimeProvider.System).GetUtcNow() - answeredAt.Value)
             : instance;
-    }
 
     // The instance comes first: what its answer says is what decides.
     private static List<TableTransactionAction> Write(StoredInstance? previous, Instance instance)

@@ -110,7 +110,7 @@ internal sealed class AppSecretProbe(
 
     private async Task<Finding> AskAsync(InstanceId? except)
     {
-        var known = ledger.LastSucceeded(RejectionPolicy.SitesToAsk * 2, except ?? default);
+        var known = ledger.LastSucceeded(RejectionPolicy.MostSitesToAsk, except ?? default);
         IReadOnlyList<InstanceId> sites = known;
         if (known.Count < RejectionPolicy.SitesToAsk)
         {
@@ -126,10 +126,16 @@ internal sealed class AppSecretProbe(
             sites = healthy.Count + known.Count > 0 ? [.. known, .. healthy] : [.. others.Select(instance => instance.Id).OrderBy(_ => Random.Shared.Next())];
         }
 
-        // During a suspicion one success is all it takes to end it.
-        var wasSuspect = ledger.IsSuspect;
-        var answers = await Task.WhenAll(sites.Take(wasSuspect ? 1 : RejectionPolicy.SitesToAsk).Select(AskAsync));
-        if (answers.All(each => each.Answer == ProbeAnswer.NoAnswer))
+        // During a suspicion one success is all it takes to end it. Before one more are asked: many sites may have been removed at once.
+        var (atOnce, most) = ledger.IsSuspect ? (1, 1) : (RejectionPolicy.SitesToAsk, RejectionPolicy.MostSitesToAsk);
+        List<(ProbeAnswer Answer, string? SecretVersion)> answers = [];
+        do
+        {
+            answers.AddRange(await Task.WhenAll(sites.Skip(answers.Count).Take(atOnce).Select(AskAsync)));
+        }
+        while (answers.Count < Math.Min(most, sites.Count) && RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]) == SecretProof.Suspect);
+
+        if (answers.TrueForAll(each => each.Answer == ProbeAnswer.NoAnswer))
         {
             // Most likely they are being refreshed just now: the next rejection need not wait to ask again.
             lock (_lock)
@@ -138,16 +144,10 @@ internal sealed class AppSecretProbe(
             }
         }
 
-        // Before a new suspicion others are asked too: several sites may have been removed at once.
-        if (!wasSuspect && RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]) == SecretProof.Suspect)
-        {
-            answers = [.. answers, .. await Task.WhenAll(sites.Skip(RejectionPolicy.SitesToAsk).Take(RejectionPolicy.SitesToAsk).Select(AskAsync))];
-        }
-
         var proof = RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]);
         if (proof == SecretProof.Suspect)
         {
-            ledger.Suspect(answers.Length);
+            ledger.Suspect(answers.Count);
         }
 
         return new Finding(proof, answers.FirstOrDefault(each => each.Answer == ProbeAnswer.Granted).SecretVersion ?? "", time.GetTimestamp());
@@ -187,7 +187,9 @@ internal sealed class AppSecretProbe(
     // A page from a random place on; all, where the table is small.
     private async Task<IReadOnlyList<Instance>> ReadActiveAsync()
     {
-        var page = await store.ListAsync(InstanceStatus.Active, new InstanceId(Guid.NewGuid()), IInstanceStore.MaxPage, CancellationToken.None);
+        var from = new byte[16];
+        Random.Shared.NextBytes(from);
+        var page = await store.ListAsync(InstanceStatus.Active, new InstanceId(new Guid(from)), IInstanceStore.MaxPage, CancellationToken.None);
         return page.Instances.Count >= IInstanceStore.MaxPage / 2
             ? page.Instances
             : (await store.ListAsync(InstanceStatus.Active, null, IInstanceStore.MaxPage, CancellationToken.None)).Instances;

@@ -43,10 +43,9 @@ internal sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 /// What rejections by Wix mean, and when to try again. Pure functions: every rule that can mark a site is in this file.
 /// <code>
 /// 1. A site is rejected         when Wix rejects every allowed grant in one attempt. Anything else is not a rejection.
-/// 2. The site, or us?           Ask three other sites that had tokens lately (a probe), and three more before a
-///                               suspicion. All granted: the secret
-///                               works, so the rejection is this site's own. All rejected: the secret is suspect.
-///                               Mixed answers or none: nothing is known.
+/// 2. The site, or us?           Ask three other sites that had tokens lately (a probe). All granted: the secret works, so
+///                               the rejection is this site's own. All rejected: ask three more, up to twelve; then the
+///                               secret is suspect. Mixed answers or none: nothing is known.
 /// 3. A rejection counts         when a probe proved the secret within a minute of it.
 ///                               It does not while Wix rejects at random: two sites had tokens again after a rejection
 ///                               within the hour. (After a day of rejections that no longer helps a site.)
@@ -71,6 +70,9 @@ internal static class RejectionPolicy
 
     /// <summary>How many sites a probe asks.</summary>
     public const int SitesToAsk = 3;
+
+    /// <summary>How many it asks, <see cref="SitesToAsk"/> at a time, before it suspects the secret: many sites may have been removed at once.</summary>
+    public const int MostSitesToAsk = 12;
 
     /// <summary>How long a proof holds for rejections that come after it.</summary>
     public static readonly TimeSpan ProofHolds = TimeSpan.FromMinutes(1);

@@ -51,7 +51,7 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
             _tokens.Set(
                 token.InstanceId,
                 token,
-                new MemoryCacheEntryOptions { Size = 1, AbsoluteExpiration = end < token.ExpiresOn ? end : token.ExpiresOn });
+                new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = (end < token.ExpiresOn ? end : token.ExpiresOn) - now });
         }
     }
 
@@ -86,8 +86,15 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
 
     private sealed record Tombstone(long Generation);
 
+    /// <summary>
+    /// Steady, so that each entry ends in time: by a clock that was ahead and is set back, a token that has ended would be
+    /// believed again.
+    /// </summary>
     private sealed class Clock(TimeProvider time) : ISystemClock
     {
-        public DateTimeOffset UtcNow => time.GetUtcNow();
+        private readonly DateTimeOffset _start = time.GetUtcNow();
+        private readonly long _startedAt = time.GetTimestamp();
+
+        public DateTimeOffset UtcNow => _start + time.GetElapsedTime(_startedAt);
     }
 }

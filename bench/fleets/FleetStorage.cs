@@ -1,0 +1,63 @@
+using WixOAuth.Instances;
+using WixOAuth.Scale;
+
+namespace WixOAuth.Fleets;
+
+/// <summary>One table for all processes. As Table Storage does, it dates each row by its own clock when it is written.</summary>
+internal sealed class FleetStorage(SimulatedTime time)
+{
+    private readonly Dictionary<InstanceId, DateTimeOffset> _writtenAt = [];
+
+    /// <summary>What is stored, without the time that a request takes.</summary>
+    public MemoryInstanceStore Memory { get; } = new();
+
+    /// <summary>The table as a process sees it.</summary>
+    /// <param name="clock">The clock of the process.</param>
+    public IInstanceStore SeenBy(TimeProvider clock) => new View(this, time, clock);
+
+    private sealed class View(FleetStorage storage, SimulatedTime time, TimeProvider clock) : IInstanceStore
+    {
+        private readonly MemoryInstanceStore _memory = storage.Memory;
+
+        public Task InitializeAsync(CancellationToken cancellationToken) => _memory.InitializeAsync(cancellationToken);
+
+        public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
+        {
+            await time.PassAsync(Model.StorageLatency);
+            return await _memory.FindAsync(id, cancellationToken) is { } stored
+                ? stored with { Instance = stored.Instance.WithoutMisdatedToken(storage._writtenAt[id], clock.GetUtcNow() - time.GetUtcNow()) }
+                : null;
+        }
+
+        public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
+        {
+            await time.PassAsync(Model.StorageLatency);
+            var written = await _memory.TryWriteAsync(previous, instance, cancellationToken);
+            if (written is not null)
+            {
+                storage._writtenAt[instance.Id] = time.GetUtcNow();
+            }
+
+            return written;
+        }
+
+        public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _memory.TryRemoveAsync(previous, cancellationToken);
+
+        public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
+            _memory.ReadByStatusAsync(status, cancellationToken);
+
+        public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
+            _memory.ListAsync(status, after, limit, cancellationToken);
+
+        public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _memory.ReadGlancesAsync(cancellationToken);
+
+        public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _memory.ReadDueAsync(now, cancellationToken);
+
+        public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _memory.RemoveDueAsync(due, cancellationToken);
+
+        public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) => _memory.FindLastUseAsync(id, cancellationToken);
+
+        public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>
+            _memory.SaveLastUseAsync(id, usedAt, cancellationToken);
+    }
+}
