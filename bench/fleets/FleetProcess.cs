@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 using WixOAuth.Scale;
 using WixOAuth.Tokens;

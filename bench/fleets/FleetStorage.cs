@@ -49,7 +49,7 @@ internal sealed class FleetStorage(SimulatedTime time)
         public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
             _memory.ListAsync(status, after, limit, cancellationToken);
 
-        public IAsyncEnumerable<InstanceGlance> ReadGlancesAsync(CancellationToken cancellationToken) => _memory.ReadGlancesAsync(cancellationToken);
+        public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _memory.ReadSummariesAsync(cancellationToken);
 
         public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _memory.ReadDueAsync(now, cancellationToken);
 
