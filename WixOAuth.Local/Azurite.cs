@@ -29,6 +29,7 @@ internal sealed class Azurite : IAsyncDisposable
     {
         _process = process;
         _lock = @lock;
+        AccountKey = key;
         var queue = ports.Queue is { } port ? $"QueueEndpoint=http://127.0.0.1:{port}/{Account};" : "";
         ConnectionString = new ConnectionString(
             $"DefaultEndpointsProtocol=http;AccountName={Account};AccountKey={key};"
@@ -37,6 +38,9 @@ internal sealed class Azurite : IAsyncDisposable
 
     /// <summary>Reaches this Azurite, and no other.</summary>
     public ConnectionString ConnectionString { get; }
+
+    /// <summary>The key of its account: another one at each start, unless it is given.</summary>
+    internal string AccountKey { get; }
 
     /// <summary>The process's id.</summary>
     internal int ProcessId => _process.Id;
@@ -60,13 +64,14 @@ internal sealed class Azurite : IAsyncDisposable
 
     /// <summary>
     /// As the other one; may save at its end only, so that it never stands still to save a large table, and may serve
-    /// queues, whose messages it keeps in memory.
+    /// queues, whose messages it keeps in memory. With the account key of an earlier start it can be reached as before.
     /// </summary>
-    internal static async Task<Azurite> StartAsync(string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken, bool withQueues = false)
+    internal static async Task<Azurite> StartAsync(
+        string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken, bool withQueues = false, string? accountKey = null)
     {
         var script = FindScript();
         var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
-        var key = Convert.ToBase64String(RandomNumberGenerator.GetBytes(64));
+        var key = accountKey ?? Convert.ToBase64String(RandomNumberGenerator.GetBytes(64));
         Process? process = null;
         try
         {

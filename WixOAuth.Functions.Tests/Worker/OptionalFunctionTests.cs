@@ -83,7 +83,7 @@ public sealed partial class OptionalFunctionTests(AzuriteFixture azurite)
     }
 
     [Theory]
-    [InlineData("not a shard")]
+    [InlineData("some other text")]
     [InlineData("16")]
     [InlineData("")]
     [InlineData("{\"shard\":3}")]
@@ -96,7 +96,7 @@ public sealed partial class OptionalFunctionTests(AzuriteFixture azurite)
 
         await bed.EndAsync();
         Assert.Contains($"A message of {message.Length} characters in the queue refresh-shards is not a shard number and was dropped", bed.Host.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("not a shard", bed.Host.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("some other text", bed.Host.Output, StringComparison.Ordinal);
     }
 
     private static IEnumerable<string> TriggeredByOther(WorkerBed bed) =>

@@ -58,7 +58,7 @@ internal sealed class Surroundings : IAsyncDisposable
     public async Task RestartAzuriteAsync(CancellationToken cancellationToken)
     {
         await Azurite.DisposeAsync();
-        Azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, cancellationToken);
+        Azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, cancellationToken, accountKey: Azurite.AccountKey);
     }
 
     public static string NewTableName() => $"t{Guid.NewGuid():N}";
