@@ -14,9 +14,9 @@ public sealed class FleetProperties(ITestOutputHelper output)
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(4) * Rounds.Factor;
 
     [Theory]
-    [InlineData("1-3", 6)]
-    [InlineData("4-40", 6)]
-    [InlineData("41-200", 4)]
+    [InlineData("1-3", 4)]
+    [InlineData("4-40", 4)]
+    [InlineData("41-200", 2)]
     [InlineData("800-1000", 1)]
     public async Task No_schedule_of_faults_loses_a_refresh_token_or_leaves_a_site_unserved(string sites, int runs)
     {
