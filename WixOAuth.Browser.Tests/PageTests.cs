@@ -117,7 +117,7 @@ public sealed class PageTests(AzuriteFixture azurite, BrowserFixture chromium) :
     {
         var states = new Mock<IConsumedStateStore> { DefaultValue = DefaultValue.Empty };
         states.Setup(it => it.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>()))
-            .ThrowsAsync((Exception)Activator.CreateInstance(failure)!);
+            .ThrowsAsync((Exception)Activator.CreateInstance(failure, "It fails.", null)!);
         await using var bed = await StartAsync(services => services
             .Replace(ServiceDescriptor.Singleton(states.Object)));
 
