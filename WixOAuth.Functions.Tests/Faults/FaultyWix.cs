@@ -6,7 +6,7 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Functions.Tests.Faults;
 
-/// <summary>Wix as it is documented to be, and what goes wrong on the way to it.</summary>
+/// <summary>Wix as it is documented to be, the app that takes events, and what goes wrong on the way to them.</summary>
 internal sealed class FaultyWix(FaultyCalls calls, InstanceId id, string appId, TimeProvider time)
 {
     private readonly ConcurrentDictionary<string, bool> _codes = new(StringComparer.Ordinal);
@@ -20,6 +20,9 @@ internal sealed class FaultyWix(FaultyCalls calls, InstanceId id, string appId, 
 
     /// <summary>How often a set-up event came.</summary>
     public int SetupEvents { get; private set; }
+
+    /// <summary>How many events the app behind <c>Events__Url</c> received.</summary>
+    public int EventsReceived { get; private set; }
 
     public async Task<HttpResponseMessage> AnswerAsync(string path, JsonElement? body, CancellationToken cancellationToken)
     {
@@ -43,6 +46,7 @@ internal sealed class FaultyWix(FaultyCalls calls, InstanceId id, string appId, 
         "/oauth2/token-info" => "token-info of Wix",
         "/apps/v1/instance" => "Get App Instance of Wix",
         "/apps/v1/bi-event" => "BI event to Wix",
+        "/events" => "event to the app",
         _ => path,
     };
 
@@ -66,6 +70,9 @@ internal sealed class FaultyWix(FaultyCalls calls, InstanceId id, string appId, 
                 return StubWix.Json(HttpStatusCode.OK, $$"""{"active":"true","clientId":"{{appId}}","instanceId":"{{id}}","iat":"1700000000"}""");
             case "/apps/v1/instance":
                 return StubWix.Json(HttpStatusCode.OK, $$"""{"instance":{"instanceId":"{{id}}","appVersion":"1"},"site":{"siteDisplayName":"Ann"} }""");
+            case "/events":
+                EventsReceived++;
+                return StubWix.Json(HttpStatusCode.OK, "{}");
             default:
                 SetupEvents++;
                 return StubWix.Json(HttpStatusCode.OK, "{}");

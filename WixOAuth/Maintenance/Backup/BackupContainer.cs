@@ -39,8 +39,9 @@ public sealed class BackupContainer : IForgottenInstances
     /// <param name="options">Where it is.</param>
     /// <param name="credential">The app's identity; needed with <see cref="BackupOptions.ServiceUri"/> only.</param>
     /// <param name="transport">What sends the requests; the SDK's own if none is given.</param>
+    /// <param name="pause">The first wait between two attempts, for tests.</param>
     /// <exception cref="ArgumentException">The settings name no blob service, or one that needs a credential and there is none.</exception>
-    public static BackupContainer Open(BackupOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null)
+    public static BackupContainer Open(BackupOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null, TimeSpan? pause = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         var clientOptions = new BlobClientOptions
@@ -48,6 +49,7 @@ public sealed class BackupContainer : IForgottenInstances
             Retry = { MaxRetries = 4, NetworkTimeout = TimeSpan.FromSeconds(30) },
             Diagnostics = { IsLoggingContentEnabled = false },
         };
+        clientOptions.Retry.Delay = pause ?? clientOptions.Retry.Delay;
         if (transport is not null)
         {
             clientOptions.Transport = transport;
