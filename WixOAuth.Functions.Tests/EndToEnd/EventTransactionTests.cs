@@ -63,7 +63,7 @@ public sealed class EventTransactionTests(AzuriteFixture azurite)
         await StepAsync("memory hit", site, () => bed.GetTokenAsync(site), HttpStatusCode.OK);
         await StepAsync("refresh", site, () => bed.CallAsync(HttpMethod.Post, $"instances/{site}/refresh"), HttpStatusCode.NoContent);
 
-        // The first token of an instance that nobody consented to here is a refresh that has an event.
+        // Nobody has consented to a clone here: its first refresh has the event that it is connected.
         var clone = bed.Wix.Clone(site).InstanceId;
         using var installed = await bed.PostWebhookAsync(bed.Wix.SignWebhook("AppInstalled", clone));
         await StepAsync("refresh of a clone", clone, () => bed.CallAsync(HttpMethod.Post, $"instances/{clone}/refresh"), HttpStatusCode.NoContent);

@@ -11,7 +11,7 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
     /// <summary>How long a test waits until nothing can continue.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
-    // Of all contexts: tests run one at a time, and one context may wait for work on another.
+    // Counted over all contexts: one may wait for work on another. Only one test runs at a time.
     private static int s_left;
 
     private readonly BlockingCollection<(SendOrPostCallback Turn, object? State)> _turns = [];

@@ -89,7 +89,7 @@ internal sealed partial record Instance
     public Instance WithCustomer(string? customer, DateTimeOffset now) =>
         Customer == customer ? this : this with { Customer = customer, UpdatedAt = now };
 
-    // A removal ends it, also where a version before wrote the tombstone and left it in.
+    // A removed instance has none, even where an earlier version left it in the row.
     private static string? CustomerOf(Instance? before) => before is { Status: not InstanceStatus.Removed } ? before.Customer : null;
 
     private static Site? SiteOf(Instance? before) => before is { Status: not InstanceStatus.Removed } ? before.Site : null;
