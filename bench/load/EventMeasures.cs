@@ -232,7 +232,7 @@ internal static class EventMeasures
             var service = await run.StartServiceAsync(
                 table,
                 null,
-                [.. receiver.Settings, ("Wix__WebhookPublicKey", run.Around.Wix.WebhookPublicKeyPem), ("Wix__SetupCompletion", "Never"), ("Logging__LogLevel__WixOAuth.Tokens", "Information")]);
+                [.. receiver.Settings, ("Wix__WebhookPublicKey", run.Around.Wix.WebhookPublicKeyPem), ("Wix__SetupCompletion", "Never"), ("Logging__LogLevel__WixOAuth.Maintenance", "Information")]);
             run.SetLatency(50);
             return new World(run, table, ids, receiver, service);
         }
