@@ -56,9 +56,7 @@ internal sealed record FleetSchedule(int Seed, int Sites, bool Fallback, bool Ke
             case < 7:
                 return new FleetFault.WrongKey(at, Minutes(random, 120), random.Next(2) == 0);
             case < 9:
-                // By a minute clocks may differ (Instance.ClockTolerance). One that is ahead by less than a token's life can still
-                // have a token served for too long: the lease dates the row anew before the token ends.
-                var by = TimeSpan.FromMinutes(random.Next(2) == 0 ? random.Next(6, 181) : -random.Next(2, 181));
+                var by = TimeSpan.FromMinutes(random.Next(1, 181) * (random.Next(2) == 0 ? 1 : -1));
                 return new FleetFault.WrongClock(at, Minutes(random, 90), by, random.Next(2) == 0);
             case < 11:
                 return Deaths(random);
