@@ -38,7 +38,7 @@ public sealed class EventCheckerTests
     }
 
     [Fact]
-    public void A_life_in_which_all_is_well_breaks_no_rule() => Assert.Empty(EventChecker.Check(Good()));
+    public void A_history_without_faults_breaks_no_rule() => Assert.Empty(EventChecker.Check(Good()));
 
     [Theory]
     [MemberData(nameof(Wrongs))]

@@ -25,7 +25,7 @@ public sealed class DataFolderTests : IDisposable
     }
 
     [SkippableFact]
-    public void Only_its_owner_can_read_it()
+    public void Only_its_owner_can_read_the_data_folder()
     {
         if (OperatingSystem.IsWindows())
         {
