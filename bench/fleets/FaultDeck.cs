@@ -63,7 +63,6 @@ internal static class FaultDeck
     private static FleetFault.Outage Rejections(Random random, int fewest, int most, int percent, OutageScope scope, bool everyEndpoint) =>
         new(default, Minutes(random, fewest, most), Any(random, s_rejections), percent, scope, everyEndpoint);
 
-    // By a minute clocks may differ (Instance.ClockTolerance).
     private static TimeSpan By(Random random) => random.Next(3) switch
     {
         0 => Minutes(random, 6, 20),
