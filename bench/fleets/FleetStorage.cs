@@ -12,6 +12,9 @@ internal sealed class FleetStorage(SimulatedTime time)
     /// <summary>What is stored, without the time that a request takes.</summary>
     public MemoryInstanceStore Memory { get; } = new();
 
+    /// <summary>Told of each row that was written.</summary>
+    public Action<Instance> Written { get; set; } = _ => { };
+
     /// <summary>The table as a process sees it.</summary>
     /// <param name="clock">The clock of the process.</param>
     public IInstanceStore SeenBy(TimeProvider clock) => new View(this, time, clock);
@@ -41,6 +44,7 @@ internal sealed class FleetStorage(SimulatedTime time)
             }
 
             storage._writtenAt[instance.Id] = time.GetUtcNow();
+            storage.Written(instance);
             return written with { Instance = instance };
         }
 
