@@ -6,7 +6,7 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// SingleThreadSynchronizationContext whatever is thrown into an answer, because a function that throws answers an empty 200. The kind and the
+/// Turns whatever is thrown into an answer, because a function that throws answers an empty 200. The kind and the
 /// stack are logged, never the message: it may quote the request.
 /// </summary>
 internal static partial class EndpointFailure
