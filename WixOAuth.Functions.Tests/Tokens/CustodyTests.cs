@@ -175,10 +175,29 @@ public sealed class CustodyTests : IDisposable
         var doubted = await _core.ReadAsync(ids[0]);
         Assert.Equal((InstanceStatus.Active, "refresh-0"), (doubted.Status, await _core.RefreshTokenOfAsync(ids[0])));
         Assert.Empty(_core.Logs.Of(423));
+        Assert.IsType<TokenResult.WixUnavailable>(await _core.GetAsync(ids[0], TokenRequirements.New));
 
         await SweepAsync(TimeSpan.FromHours(2));
         Assert.Equal(InstanceStatus.Removed, (await _core.ReadAsync(ids[0])).Status);
         Assert.Single(_core.Logs.Of(423));
+    }
+
+    [Fact]
+    public async Task No_removal_in_doubt_is_confirmed_while_every_site_is_rejected()
+    {
+        var ids = await InstallAsync(6);
+        var now = _core.Clock.GetUtcNow();
+        await ChangeAsync(ids[0], instance => instance with { RemovalNotedAt = now, WixRemovedAt = now, DueAt = now });
+        RejectAll();
+
+        await SweepAsync(TimeSpan.FromHours(6));
+        Assert.All(await ReadAsync(ids), instance => Assert.Equal(InstanceStatus.Active, instance.Status));
+        await AssertAllKeptAsync(ids);
+
+        GrantAll();
+        await SweepAsync(TimeSpan.FromMinutes(10));
+        Assert.Null((await _core.ReadAsync(ids[0])).RemovalNotedAt);
+        await AssertAllKeptAsync(ids);
     }
 
     [Fact]

@@ -73,6 +73,23 @@ public sealed class FleetTests : IDisposable
         await AssertKeptAsync();
     }
 
+    [Fact]
+    public async Task Rejecting_three_tenths_of_the_sites_for_20_minutes_marks_none()
+    {
+        Start(fallback: true);
+        await InstallAsync(300);
+        await SweepAsync(TimeSpan.FromMinutes(10));
+
+        Kill(90);
+        await SweepAsync(TimeSpan.FromMinutes(20));
+        Assert.All(await ReadAsync(), site => Assert.Equal(InstanceStatus.Active, site.Status));
+
+        _dead.Clear();
+        await SweepAsync(TimeSpan.FromMinutes(10));
+        Assert.All(await ReadAsync(), site => Assert.True(site.AccessTokenExpiresOn > _core.Clock.GetUtcNow(), "It is not served."));
+        await AssertKeptAsync();
+    }
+
     [Theory]
     [InlineData(200, 10)]
     [InlineData(5, 4)]

@@ -1,0 +1,62 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using WixOAuth.PretendWix;
+
+namespace WixOAuth.Functions.Tests.EndToEnd;
+
+/// <summary>The whole program while Wix refuses refresh tokens: none is lost, and operators are told.</summary>
+[Collection(AzuriteFixture.Name)]
+public sealed class FallbackTests(AzuriteFixture azurite)
+{
+    [Fact]
+    public async Task An_HTML_page_in_place_of_a_refresh_changes_no_grant()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var id = await bed.InstallAsync();
+        bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Status = 403, Body = "<html>Forbidden</html>", Times = 1 });
+
+        using var refreshed = await bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
+
+        Assert.Equal(HttpStatusCode.NoContent, refreshed.StatusCode);
+        await AssertGrantsAsync(bed, id, refreshToken: "ok");
+        Assert.Equal(0, bed.Wix.Control.CountsOf(id).Grants.GetValueOrDefault("client_credentials"));
+    }
+
+    [Fact]
+    public async Task A_site_on_the_fallback_degrades_the_health_until_its_refresh_token_works_again()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var id = await bed.InstallAsync();
+        bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Status = 403 });
+
+        using (var refreshed = await bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh"))
+        {
+            Assert.Equal(HttpStatusCode.NoContent, refreshed.StatusCode);
+        }
+
+        await bed.SweepAsync();
+        await AssertGrantsAsync(bed, id, refreshToken: "rejected");
+        Assert.Equal(["sites_on_fallback"], await DegradedAsync(bed));
+        Assert.Single(bed.Logs.Lines(LogLevel.Warning), line => line.Contains($"{id}", StringComparison.Ordinal) && line.Contains("client credentials", StringComparison.Ordinal));
+
+        bed.Wix.Control.Heal(PretendWixEndpoints.Access);
+        bed.Clock.Advance(TimeSpan.FromDays(1));
+        await bed.SweepAsync();
+        await AssertGrantsAsync(bed, id, refreshToken: "ok");
+        Assert.Empty(await DegradedAsync(bed));
+    }
+
+    private static async Task AssertGrantsAsync(TestBed bed, Guid id, string refreshToken)
+    {
+        var instance = await bed.GetInstanceAsync(id);
+        Assert.Equal(refreshToken, instance.GetProperty("refresh_token").GetString());
+        Assert.Equal("refresh_token", (await bed.RowsOfAsync(id)).Single(row => row.RowKey.StartsWith("i|", StringComparison.Ordinal)).GetString("Grant"));
+    }
+
+    private static async Task<List<string?>> DegradedAsync(TestBed bed)
+    {
+        using var answer = await bed.CallAsync(HttpMethod.Get, "health", key: null);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        return [.. (await TestBed.ReadJsonAsync(answer)).GetProperty("degraded").EnumerateArray().Select(word => word.GetString())];
+    }
+}
