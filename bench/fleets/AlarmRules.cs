@@ -17,12 +17,12 @@ internal sealed class AlarmRules(FleetSchedule schedule, SimulatedTime time, Log
     private int _seen;
 
     /// <summary>Looks at the lines that are new.</summary>
-    public void Look()
+    public void Look(int healthySites)
     {
         for (; _seen < logs.Critical.Count; _seen++)
         {
             var (at, line) = logs.Critical[_seen];
-            Require(schedule.During(at - s_aftermath, at).Any(fault => fault.MayAlarm), FleetRule.NoFalseAlarm, line);
+            Require(schedule.During(at - s_aftermath, at).Any(fault => fault.MayAlarm(healthySites)), FleetRule.NoFalseAlarm, line);
         }
     }
 

@@ -18,7 +18,8 @@ internal static class FaultDeck
         FleetFault[] faults =
         [
             Rejections(random, 150, 240, 100, OutageScope.Requests, everyEndpoint: true),
-            Rejections(random, 60, 150, random.Next(20, 96), OutageScope.Requests, everyEndpoint: true),
+            Rejections(random, 60, 150, random.Next(20, FleetFault.Outage.MostRejectedWithoutAlarm + 1), OutageScope.Requests, everyEndpoint: true),
+            Rejections(random, 60, 150, random.Next(41, 96), OutageScope.Requests, everyEndpoint: true),
             Rejections(random, 60, 240, All(random), OutageScope.Requests, everyEndpoint: false),
             Rejections(random, 30, 110, random.Next(10, 41), OutageScope.Sites, everyEndpoint: true),
             Rejections(random, 180, 300, random.Next(10, 41), OutageScope.Sites, everyEndpoint: true),

@@ -22,8 +22,8 @@ internal abstract record FleetFault(TimeSpan At, TimeSpan Duration)
     /// <summary>Within what time of its end every healthy site is served again.</summary>
     public virtual TimeSpan ServedWithin => TimeSpan.FromMinutes(10);
 
-    /// <summary>Whether it may call for an operator.</summary>
-    public virtual bool MayAlarm => false;
+    /// <summary>Whether it may call for an operator, in a fleet with that many sites that live.</summary>
+    public virtual bool MayAlarm(int healthySites) => false;
 
     /// <summary>Wix, or a proxy in front of it, fails some requests.</summary>
     /// <param name="At">When it begins.</param>
@@ -34,6 +34,11 @@ internal abstract record FleetFault(TimeSpan At, TimeSpan Duration)
     /// <param name="EveryEndpoint">Whether requests for client credentials fail too.</param>
     public sealed record Outage(TimeSpan At, TimeSpan Duration, string Answer, int Percent, OutageScope Scope, bool EveryEndpoint) : FleetFault(At, Duration)
     {
+        /// <summary>The largest share that must not look like a wrong app secret.</summary>
+        public const int MostRejectedWithoutAlarm = 40;
+
+        private const int FewestToAsk = 25;
+
         /// <summary>Whether Wix answers with rejections, which say nothing about a site.</summary>
         public bool Rejects => Answer is "400" or "401" or "403" or "404";
 
@@ -46,7 +51,8 @@ internal abstract record FleetFault(TimeSpan At, TimeSpan Duration)
         // Without rejections nothing is held back for longer than two minutes and a half.
         public override TimeSpan ServedWithin => Rejects ? base.ServedWithin : TimeSpan.FromMinutes(4);
 
-        public override bool MayAlarm => Rejects;
+        // A probe asks up to twelve sites: that all of them are rejected is next to impossible where two of five are.
+        public override bool MayAlarm(int healthySites) => Rejects && (Percent > MostRejectedWithoutAlarm || healthySites < FewestToAsk);
 
         public override string ToString() =>
             Say(this, $"{Percent} % {(Scope == OutageScope.Sites ? "of the sites " : "")}{Answer}{(EveryEndpoint ? "" : " for refresh tokens only")}");
@@ -58,7 +64,7 @@ internal abstract record FleetFault(TimeSpan At, TimeSpan Duration)
     /// <param name="Beside">Whether it runs beside the one with the right key, instead of in its place.</param>
     public sealed record WrongKey(TimeSpan At, TimeSpan Duration, bool Beside) : FleetFault(At, Duration)
     {
-        public override bool MayAlarm => true;
+        public override bool MayAlarm(int healthySites) => true;
 
         public override string ToString() => Say(this, $"wrong key{(Beside ? " in a second process" : "")}");
     }

@@ -68,7 +68,7 @@ internal sealed class FleetInvariants(FleetSchedule schedule, SimulatedTime time
     /// <summary>Looks at every site.</summary>
     public async Task LookAsync()
     {
-        Alarms.Look();
+        Alarms.Look(Healthy.Count);
         foreach (var site in _sites.Values)
         {
             var stored = await ReadAsync(site.Id);

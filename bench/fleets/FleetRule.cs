@@ -17,7 +17,7 @@ internal static class FleetRule
 
     public const string MarkedIsTried = "A marked site is tried again after 1 hour, 4 hours, then daily, though nobody asks for it";
 
-    public const string NoFalseAlarm = "No critical line is logged where neither Wix rejects healthy sites nor a process has the wrong key";
+    public const string NoFalseAlarm = "No critical line is logged where no process has the wrong key, and Wix rejects no more than two of five in a fleet of 25 or more";
 
     public const string Alarm = "A critical line is logged where Wix rejects all sites";
 

@@ -65,8 +65,10 @@ internal sealed class MarkRules(FleetSchedule schedule, SimulatedTime time, Flee
         }
     }
 
-    private static DateTimeOffset NextTry(DateTimeOffset markedAt, DateTimeOffset triedAt) =>
-        triedAt - markedAt < TimeSpan.FromHours(1) - s_moment ? markedAt.AddHours(1)
+    // By a wrong clock the mark looks older than it is, or the next try is set by that clock.
+    private DateTimeOffset NextTry(DateTimeOffset markedAt, DateTimeOffset triedAt) =>
+        schedule.During(triedAt, triedAt).OfType<FleetFault.WrongClock>().FirstOrDefault() is { } wrong ? triedAt.AddHours(24) + wrong.By.Duration()
+        : triedAt - markedAt < TimeSpan.FromHours(1) - s_moment ? markedAt.AddHours(1)
         : triedAt - markedAt < TimeSpan.FromHours(5) - s_moment ? markedAt.AddHours(5)
         : triedAt.AddHours(24);
 
