@@ -18,7 +18,8 @@ internal static class PoolWatch
     {
         ThreadPool.GetMaxThreads(out var most, out _);
         ThreadPool.GetAvailableThreads(out var available, out _);
-        var (busy, isQueueEmpty) = (most - available, ThreadPool.PendingWorkItemCount == 0);
+        var busy = most - available - (Thread.CurrentThread.IsThreadPoolThread ? 1 : 0);
+        var isQueueEmpty = ThreadPool.PendingWorkItemCount == 0;
         lock (s_lock)
         {
             if (isQueueEmpty && (busy <= s_blocked || TimeProvider.System.GetElapsedTime(s_restedAt) > s_longestTurn))
