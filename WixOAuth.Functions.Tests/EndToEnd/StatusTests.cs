@@ -5,6 +5,7 @@ using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Moq;
+using RazorSlices;
 using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Events;
 using WixOAuth.Functions.Tests.Support;
@@ -195,18 +196,18 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(7, words.Count);
         foreach (var word in words.Where(word => word != "sites_on_fallback"))
         {
-            var banner = StatusBanners.Render([word]).ToString();
+            var banner = await BannersAsync(word);
             Assert.Contains($"id=\"{word.Replace('_', '-')}\"", banner, StringComparison.Ordinal);
             Assert.Contains("runbook", banner, StringComparison.Ordinal);
         }
 
         // Each place of the runbook that is named is there.
-        var all = StatusBanners.Render(words).ToString();
+        var all = await BannersAsync([.. words]);
         var headings = Regex.Matches(Repository.Read("docs", "operations.md"), "^###? (.*)$", RegexOptions.Multiline).Select(match => match.Groups[1].Value).ToList();
         var named = Regex.Matches(all, "“([^”]+)”").Select(match => match.Groups[1].Value).Where(name => name != "wixoauth backup").ToList();
         Assert.Equal(7, named.Count);
         Assert.All(named, name => Assert.Contains(name, headings));
-        Assert.Equal("", StatusBanners.Render(["sites_on_fallback", "unknown"]).ToString());
+        Assert.Equal("", (await BannersAsync("sites_on_fallback", "unknown")).Trim());
 
         // One that is there, on the page; and none where all is well.
         Assert.DoesNotContain("card warning", await PageAsync("status/view"), StringComparison.Ordinal);
@@ -408,6 +409,8 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(isLink ? 1 : 0, Regex.Count(page, "<a "));
         Assert.All(Regex.Matches(page, "<a ([^>]*)>").Select(link => link.Groups[1].Value), link => Assert.Matches("^href=\"https://ann[.]example[.]com/[^\" ]*\" target=\"_blank\" rel=\"noopener noreferrer nofollow\"$", link));
     }
+
+    private static async Task<string> BannersAsync(params string[] troubles) => await new StatusBanners { Model = troubles }.RenderAsync();
 
     private static void AssertStrict(HttpResponseMessage answer)
     {

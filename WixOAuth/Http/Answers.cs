@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using RazorSlices;
 using WixOAuth.Install;
 using WixOAuth.Pages;
 
@@ -35,6 +36,10 @@ internal abstract class Answer(int statusCode) : IResult
             ? Task.CompletedTask
             : response.Body.WriteAsync(body, response.HttpContext.RequestAborted).AsTask();
     }
+
+    /// <summary>Writes a page. It is rendered as a whole before anything of it is sent.</summary>
+    protected static async Task WriteAsync(HttpResponse response, RazorSlice page) =>
+        await WriteAsync(response, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(await page.RenderAsync()));
 }
 
 internal sealed class EmptyAnswer(int statusCode) : Answer(statusCode);
@@ -117,9 +122,9 @@ internal sealed class SeeOtherAnswer(string path) : HandshakeAnswer(303)
 
 /// <summary>A page of the handshake.</summary>
 /// <param name="statusCode">Its status.</param>
-/// <param name="html">The page.</param>
+/// <param name="page">The page.</param>
 /// <param name="policy">Its policy. By default it may be framed, because Wix frames the handshake (wix-protocol §2).</param>
-internal sealed class HandshakePage(int statusCode, string html, string? policy = null) : HandshakeAnswer(statusCode)
+internal sealed class HandshakePage(int statusCode, RazorSlice page, string? policy = null) : HandshakeAnswer(statusCode)
 {
     protected override async Task WriteAsync(HttpResponse response)
     {
@@ -130,6 +135,6 @@ internal sealed class HandshakePage(int statusCode, string html, string? policy 
         }
 
         await base.WriteAsync(response);
-        await WriteAsync(response, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
+        await WriteAsync(response, page);
     }
 }

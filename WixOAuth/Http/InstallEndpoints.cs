@@ -41,7 +41,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     {
         if (!Parameters.TryRead(request, ["code", "state", "instanceId", "error", "problem"], out var values))
         {
-            return HttpMethods.IsHead(request.Method) ? new HandshakePage(200, InstallPages.Connected) : Refuse(InstallProblem.BadRequest);
+            return HttpMethods.IsHead(request.Method) ? new HandshakePage(200, InstallPages.Connected()) : Refuse(InstallProblem.BadRequest);
         }
 
         // Only by itself: whatever comes with a code must not keep the code in the address.
@@ -53,7 +53,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         // Mail scanners and previews look at an address by HEAD, and must not spend the code in it.
         if (HttpMethods.IsHead(request.Method))
         {
-            return new HandshakePage(200, InstallPages.Connected);
+            return new HandshakePage(200, InstallPages.Connected());
         }
 
         var result = await TryAsync(async () => await flow.CompleteAsync(
@@ -112,12 +112,12 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     private IResult AnswerOf(InstallResult? result) => result switch
     {
         null => new EmptyAnswer(EndpointFailure.ClientClosedRequest),
-        InstallResult.Confirm confirm => new HandshakePage(200, InstallPages.Confirm(confirm.Start, confirm.Customer), _confirmPolicy),
-        InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, InstallPages.UsedHere),
+        InstallResult.Confirm confirm => new HandshakePage(200, InstallPages.Confirm(confirm), _confirmPolicy),
+        InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, InstallPages.UsedHere()),
         InstallResult.Consent consent => new RedirectAnswer(consent.Url, [consent.Set], consent.Removed),
         InstallResult.CloseWindow close => new RedirectAnswer(close.Url, close.Finished),
         InstallResult.Stopped stopped => Stopped(stopped.Problem),
-        _ => new HandshakePage(200, InstallPages.Connected),
+        _ => new HandshakePage(200, InstallPages.Connected()),
     };
 
     // The code may be unspent, so it must not stay in the address bar.

@@ -1,6 +1,6 @@
-using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
+using RazorSlices;
 using WixOAuth.Events;
 using WixOAuth.Instances;
 using WixOAuth.Pages;
@@ -35,9 +35,9 @@ internal sealed class StatusEndpoint(
     /// <summary><c>GET /api/status</c>: see the contract's <c>Status</c>.</summary>
     public Task<IResult> Status(HttpRequest request) => logger.GuardUnexpectedAsync(() => Task.FromResult(
         !HasKeyInAddress(request)
-            ? new OperatorsPage(StatusPage.Shell, StatusPage.ContentSecurityPolicy)
+            ? new OperatorsPage(new StatusShell(), StatusPage.ContentSecurityPolicy)
             : request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
-                ? new OperatorsPage(StatusPage.KeyInAddress, $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'", StatusCodes.Status400BadRequest)
+                ? new OperatorsPage(Page.Of("Not with the key in the address", new KeyInAddressPage()), $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'", StatusCodes.Status400BadRequest)
                 : Problems.InvalidRequest(KeyInAddress)));
 
     /// <summary><c>GET /api/status/view</c>: see the contract's <c>StatusView</c>.</summary>
@@ -63,26 +63,26 @@ internal sealed class StatusEndpoint(
         var isAnew = values["recount"] is not null;
         var seen = await overview.GetAsync(isAnew, cancellationToken);
         var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, values["cursor"] is null ? null : after, cancellationToken);
-        var html = Pages.StatusView.Render(
-            new StatusModel(
-                time.GetUtcNow(),
-                seen,
-                await history.ReadAsync(cancellationToken),
-                instances,
-                values["status"],
+        var (now, sendsSetup) = (time.GetUtcNow(), settings.Wix.SetupCompletion != SetupCompletion.Never);
+        var stored = await events.GetAsync(isAnew, cancellationToken);
+        var model = new StatusModel(
+            Figures.Time(now),
+            StatusModel.TroublesOf(await FindTroublesAsync(cancellationToken), stored),
+            StatusTotals.Of(seen),
+            LifePart.ListOf(seen),
+            HourChart.Of(await history.ReadAsync(cancellationToken)),
+            EventsSummary.Of(stored, settings.Events.Url is not null, now),
+            InstancesFound.Of(
+                [.. instances.Select(instance => InstanceRow.Of(instance, now, sendsSetup))],
                 search,
                 values["cursor"],
-                last is { } end ? ListCursor.Write(values["status"], end) : null,
-                settings.Wix.SetupCompletion != SetupCompletion.Never,
-                await FindTroublesAsync(cancellationToken),
-                await events.GetAsync(isAnew, cancellationToken),
-                settings.Events.Url is not null));
-        return new OperatorsPage(html, StatusPage.ContentSecurityPolicy);
+                last is { } end ? ListCursor.Write(values["status"], end) : null));
+        return new OperatorsPage(new StatusView { Model = model }, StatusPage.ContentSecurityPolicy);
     });
 
     private async Task<IReadOnlyList<string>> FindTroublesAsync(CancellationToken cancellationToken) =>
     [
-        .. (await health.FindAsync(cancellationToken)).Secrets == HealthChecks.Healthy ? Array.Empty<string>() : [StatusBanners.Secrets],
+        .. (await health.FindAsync(cancellationToken)).Secrets == HealthChecks.Healthy ? Array.Empty<string>() : [StatusModel.SecretsTrouble],
         .. await troubles.FindAsync(cancellationToken),
     ];
 
@@ -167,13 +167,13 @@ internal sealed class StatusEndpoint(
 }
 
 /// <summary>A page for operators, or a part of it: never framed, alone in its window.</summary>
-internal sealed class OperatorsPage(string html, string policy, int statusCode = StatusCodes.Status200OK) : Answer(statusCode)
+internal sealed class OperatorsPage(RazorSlice page, string policy, int statusCode = StatusCodes.Status200OK) : Answer(statusCode)
 {
     protected override Task WriteAsync(HttpResponse response)
     {
         response.Headers.ContentSecurityPolicy = policy;
         response.Headers.XFrameOptions = "DENY";
         response.Headers["Cross-Origin-Opener-Policy"] = "same-origin";
-        return WriteAsync(response, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
+        return WriteAsync(response, page);
     }
 }

@@ -1,0 +1,120 @@
+using System.Reflection;
+using System.Text;
+using System.Text.RegularExpressions;
+using Mono.Cecil;
+using Mono.Cecil.Cil;
+using RazorSlices;
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Pages;
+using WixOAuth.PretendWix;
+
+namespace WixOAuth.Functions.Tests.Conventions;
+
+/// <summary>Markup is in .cshtml files only, and writes each value encoded: read from the compiled code.</summary>
+public sealed partial class PagesTests
+{
+    private const string Slice = "RazorSlices.RazorSlice";
+
+    public static TheoryData<string> Projects => ["WixOAuth", "WixOAuth.PretendWix"];
+
+    // The folder graph sees a page only if its class is in the folder's namespace.
+    [Theory]
+    [MemberData(nameof(Projects))]
+    public void Every_markup_file_is_an_internal_class_in_the_namespace_of_its_folder(string project)
+    {
+        var files = MarkupFiles(project).Select(file => $"{project}.Pages.{Path.GetFileNameWithoutExtension(file)}").ToList();
+
+        Assert.NotEmpty(files);
+        Assert.Equal(files.Order(StringComparer.Ordinal), AssemblyOf(project).GetTypes().Where(type => type.IsSubclassOf(typeof(RazorSlice)) && type.IsNotPublic).Select(type => type.FullName!).Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [MemberData(nameof(Projects))]
+    public void No_code_beside_the_pages_composes_markup(string project)
+    {
+        using var module = ModuleDefinition.ReadModule(AssemblyOf(project).Location);
+
+        Assert.DoesNotContain(TextsIn(module, $"{project}.Pages", isSlice: false), text => Tag().IsMatch(text.Text));
+
+        // Shows that the check above can fail.
+        Assert.Contains(TextsIn(module, $"{project}.Pages", isSlice: true), text => Tag().IsMatch(text.Text));
+    }
+
+    // A slice writes markup itself by WriteLiteral, and values by Write, which encodes all but HTML content.
+    [Theory]
+    [MemberData(nameof(Projects))]
+    public void Nothing_is_written_unencoded_but_style_sheets_and_scripts(string project)
+    {
+        using var module = ModuleDefinition.ReadModule(AssemblyOf(project).Location);
+        var calls = CallsIn(module).ToList();
+
+        Assert.Equal([$"{project}.Pages.Asset"], calls.Where(call => IsMade(call.Called, "Microsoft.AspNetCore.Html.HtmlString")).Select(call => call.Type.FullName));
+        Assert.DoesNotContain(module.GetTypes(), type => type.Interfaces.Any(each => each.InterfaceType.Name == "IHtmlContent"));
+        Assert.DoesNotContain(calls, call => call.Called.Name is "WriteHtml" or "Raw" or "AppendHtml");
+        var literals = calls.Where(call => call.Called.Name == "WriteLiteral").ToList();
+        Assert.NotEmpty(literals);
+        Assert.All(literals, call => Assert.True(IsConstant(call.Instruction.Previous), call.Type.FullName));
+    }
+
+    [Theory]
+    [MemberData(nameof(Projects))]
+    public void No_markup_file_is_longer_than_100_lines_or_has_code_of_its_own(string project) => Assert.All(MarkupFiles(project), file =>
+    {
+        var lines = File.ReadAllLines(file);
+        Assert.InRange(lines.Length, 1, 100);
+        Assert.DoesNotContain(lines, line => line.Contains("@functions", StringComparison.Ordinal) || line.Contains("@{", StringComparison.Ordinal) || line.Contains("@inject", StringComparison.Ordinal));
+    });
+
+    private static Assembly AssemblyOf(string project) => project == "WixOAuth" ? typeof(Page).Assembly : typeof(PretendWixServer).Assembly;
+
+    private static IEnumerable<string> MarkupFiles(string project) =>
+        Directory.EnumerateFiles(Path.Combine(Repository.Root, project, "Pages"), "*.cshtml").Where(file => Path.GetFileName(file) != "_ViewImports.cshtml");
+
+    private static IEnumerable<(TypeDefinition Type, string Text)> TextsIn(ModuleDefinition module, string space, bool isSlice) =>
+        from type in module.GetTypes()
+        let outer = Outermost(type)
+        where outer.Namespace == space && IsSlice(outer) == isSlice
+        from method in type.Methods
+        where method.HasBody
+        from instruction in method.Body.Instructions
+        let text = instruction.Operand switch
+        {
+            string constant => constant,
+            FieldDefinition { InitialValue: { Length: > 0 } bytes } => Encoding.UTF8.GetString(bytes),
+            _ => null,
+        }
+        where text is not null
+        select (type, text);
+
+    private static IEnumerable<(TypeDefinition Type, Instruction Instruction, MethodReference Called)> CallsIn(ModuleDefinition module) =>
+        from type in module.GetTypes()
+        from method in type.Methods
+        where method.HasBody
+        from instruction in method.Body.Instructions
+        where instruction.Operand is MethodReference
+        select (Outermost(type), instruction, (MethodReference)instruction.Operand);
+
+    // A text, or the bytes of one that the compiler placed in the assembly.
+    private static bool IsConstant(Instruction argument) =>
+        argument.OpCode.Code == Code.Ldstr
+        || (argument is { OpCode.Code: Code.Newobj, Operand: MethodReference { Parameters.Count: 2 } span }
+            && span.DeclaringType.FullName == "System.ReadOnlySpan`1<System.Byte>"
+            && span.Parameters[0].ParameterType.IsPointer);
+
+    private static bool IsMade(MethodReference called, string type) => called.Name == ".ctor" && called.DeclaringType.FullName == type;
+
+    private static bool IsSlice(TypeDefinition type) => type.BaseType?.GetElementType().FullName.StartsWith(Slice, StringComparison.Ordinal) == true;
+
+    private static TypeDefinition Outermost(TypeDefinition type)
+    {
+        while (type.DeclaringType is { } outer)
+        {
+            type = outer;
+        }
+
+        return type;
+    }
+
+    [GeneratedRegex("</?[A-Za-z!]")]
+    private static partial Regex Tag();
+}

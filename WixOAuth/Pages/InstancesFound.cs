@@ -1,0 +1,110 @@
+using WixOAuth.Instances;
+
+namespace WixOAuth.Pages;
+
+/// <summary>The instances that the operators' page lists.</summary>
+/// <param name="Title">How many there are.</param>
+/// <param name="Rows">The instances.</param>
+/// <param name="IsFirstPage">Whether these are the first ones.</param>
+/// <param name="Next">The cursor of the next ones; null where these are the last.</param>
+/// <param name="NextWords">What its button says.</param>
+internal sealed record InstancesFound(string Title, IReadOnlyList<InstanceRow> Rows, bool IsFirstPage, string? Next, string NextWords)
+{
+    public static InstancesFound Of(IReadOnlyList<InstanceRow> rows, string? search, string? cursor, string? next)
+    {
+        var isSearch = !string.IsNullOrEmpty(search);
+        return new(TitleOf(rows.Count, isUnfinished: isSearch && next is not null), rows, cursor is null, next, isSearch ? "Search on" : "Next page");
+    }
+
+    private static string TitleOf(int count, bool isUnfinished) => (count, isUnfinished) switch
+    {
+        (0, true) => "None found so far",
+        (_, true) => $"{count} found so far",
+        (0, _) => "No instance found",
+        (1, _) => "1 instance",
+        _ => $"{count} instances",
+    };
+}
+
+/// <summary>An instance in the list.</summary>
+/// <param name="Name">The site's name, or words that say that it has none.</param>
+/// <param name="Url">The site's address; null where there is none that a link may lead to.</param>
+/// <param name="Id">The instance id.</param>
+/// <param name="Customer">The user's customer, or null.</param>
+/// <param name="IsFailing">Whether its last refresh failed.</param>
+/// <param name="Status">The status as the contract writes it.</param>
+/// <param name="StatusWords">The status for people.</param>
+/// <param name="Story">What happened to it.</param>
+/// <param name="CanAct">Whether its token can be refreshed, and it can be forgotten.</param>
+/// <param name="CanCompleteSetup">Whether its set-up can be reported to Wix.</param>
+internal sealed record InstanceRow(
+    string Name,
+    string? Url,
+    string Id,
+    string? Customer,
+    bool IsFailing,
+    string Status,
+    string StatusWords,
+    IReadOnlyList<StatusLine> Story,
+    bool CanAct,
+    bool CanCompleteSetup)
+{
+    /// <summary>The row of an instance.</summary>
+    /// <param name="instance">The instance.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="sendsSetup">
+    /// Whether set-ups are shown. An app that has never told Wix of one must not be made to by one press of a button
+    /// (wix-protocol §6): then nothing is said of them.
+    /// </param>
+    public static InstanceRow Of(Instance instance, DateTimeOffset now, bool sendsSetup)
+    {
+        var status = SnakeCaseEnum.Of(instance.Status);
+        var lacksSetup = sendsSetup && instance.SetupCompletedAt is null && instance.Status != InstanceStatus.Removed;
+        return new(
+            string.IsNullOrWhiteSpace(instance.Site?.Name) ? "Site without a name" : instance.Site.Name,
+            SafeUrl(instance.Site?.Url),
+            instance.Id.ToString(),
+            instance.Customer,
+            instance.IsFailing,
+            status,
+            status.Replace('_', ' '),
+            [.. StoryOf(instance, now, lacksSetup)],
+            CanAct: instance.Status != InstanceStatus.Removed,
+            CanCompleteSetup: lacksSetup);
+    }
+
+    private static IEnumerable<StatusLine> StoryOf(Instance instance, DateTimeOffset now, bool lacksSetup)
+    {
+        if (instance.RefreshedAt is { } refreshedAt)
+        {
+            yield return new("dim", $"Last refresh {Figures.Ago(now - refreshedAt)}");
+        }
+
+        if (instance.Failures is { } failures)
+        {
+            yield return new(null, $"{Plain(failures.LastError)} ({Figures.Ago(now - failures.LastAt)}{(failures.Count > 1 ? $", {Figures.N(failures.Count)} in a row" : "")})");
+        }
+
+        if (instance.RemovedAt is { } removedAt && instance.Status == InstanceStatus.Removed)
+        {
+            yield return new("dim", $"{(instance.Forgotten ? "Forgotten" : "Removed")} {Figures.Ago(now - removedAt)}");
+        }
+
+        if (lacksSetup)
+        {
+            yield return new("dim", "Set-up not completed at Wix");
+        }
+    }
+
+    private static string Plain(TokenError error) => error switch
+    {
+        TokenError.Rejected => "Wix rejects every grant that is allowed for it",
+        TokenError.WixUnavailable => "Wix could not be reached",
+        TokenError.UnexpectedAnswer => "Wix answered something that makes no sense",
+        TokenError.Undecryptable => "Its stored tokens cannot be decrypted: the protection key is missing",
+        _ => "The app secret could not be read from Key Vault",
+    };
+
+    private static string? SafeUrl(string? text) =>
+        Uri.TryCreate(text, UriKind.Absolute, out var url) && (url.Scheme == Uri.UriSchemeHttps || url.Scheme == Uri.UriSchemeHttp) ? url.AbsoluteUri : null;
+}
