@@ -7,6 +7,7 @@ using Microsoft.Extensions.Http;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
+using WixOAuth.Events;
 using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
@@ -47,7 +48,8 @@ internal sealed class Core : IDisposable
             .Replace(ServiceDescriptor.Singleton(store as IConsumedStateStore ?? memory))
             .Replace(ServiceDescriptor.Singleton(store as IRefreshTallyStore ?? memory))
             .Replace(ServiceDescriptor.Singleton(store as ISweepStateStore ?? memory))
-            .Replace(ServiceDescriptor.Singleton(store as IKeyCheckStore ?? memory));
+            .Replace(ServiceDescriptor.Singleton(store as IKeyCheckStore ?? memory))
+            .Replace(ServiceDescriptor.Singleton(store as IOutbox ?? memory));
         if (appSecret is not null)
         {
             services.Replace(ServiceDescriptor.Singleton(appSecret));

@@ -95,11 +95,21 @@ public sealed class FleetTests : IDisposable
     [InlineData(5, 4)]
     public async Task Dead_sites_among_idle_ones_are_all_marked_within_27_hours_without_a_critical_line(int sites, int dead)
     {
+        // Installed over a day, so that few healthy sites are refreshed while the dead ones are, which are all requested at once.
+        const int Hours = 24;
         Start(fallback: true, idleAfter: "01:00:00");
-        await InstallAsync(sites);
-        await SweepAsync(TimeSpan.FromHours(26), step: TimeSpan.FromMinutes(2));
+        for (var hour = 1; hour <= Hours; hour++)
+        {
+            await InstallAsync((sites * hour / Hours) - _sites.Count);
+            await SweepAsync(TimeSpan.FromHours(1), step: TimeSpan.FromMinutes(2));
+        }
 
         Kill(dead);
+        foreach (var (id, _) in _sites.Where(site => _dead.Contains(site.RefreshToken)))
+        {
+            await _core.GetAsync(id).WaitAsync(SingleThreadSynchronizationContext.Patience);
+        }
+
         await SweepAsync(TimeSpan.FromHours(27), step: s_minute);
 
         foreach (var (id, refreshToken) in _sites)
@@ -201,7 +211,7 @@ public sealed class FleetTests : IDisposable
     {
         for (var number = 0; number < sites; number++)
         {
-            _sites.Add((Core.NewId(), $"refresh-{number}"));
+            _sites.Add((Core.NewId(), $"refresh-{_sites.Count}"));
             await _core.InstallAsync(_sites[^1].Id, refresh: _sites[^1].RefreshToken);
         }
     }

@@ -39,14 +39,16 @@ internal sealed class BackupContainer : IForgottenInstances
     /// <param name="options">Where it is.</param>
     /// <param name="credential">The app's identity; needed with <see cref="BackupOptions.ServiceUri"/> only.</param>
     /// <param name="transport">What sends the requests; the SDK's own if none is given.</param>
+    /// <param name="pause">The first wait between two attempts, for tests.</param>
     /// <exception cref="ArgumentException">The settings name no blob service, or one that needs a credential and there is none.</exception>
-    public static BackupContainer Open(BackupOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null)
+    public static BackupContainer Open(BackupOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null, TimeSpan? pause = null)
     {
         var clientOptions = new BlobClientOptions
         {
             Retry = { MaxRetries = 4, NetworkTimeout = TimeSpan.FromSeconds(30) },
             Diagnostics = { IsLoggingContentEnabled = false },
         };
+        clientOptions.Retry.Delay = pause ?? clientOptions.Retry.Delay;
         if (transport is not null)
         {
             clientOptions.Transport = transport;
@@ -99,7 +101,7 @@ internal sealed class BackupContainer : IForgottenInstances
         {
             throw new BackupUnusableException($"The manifest of the copy '{name}' is not JSON of this format: it was cut off or changed. Use another copy.");
         }
-        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
+        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404, ErrorCode: not null })
         {
             throw new BackupUnusableException($"There is no finished copy '{name}' in the container '{Name}'.", exception);
         }

@@ -55,7 +55,7 @@ internal static class BackupReader
         {
             return await container.OpenReadAsync(part.Name, cancellationToken);
         }
-        catch (StorageUnavailableException exception) when (exception.InnerException is Azure.RequestFailedException { Status: 404 })
+        catch (StorageUnavailableException exception) when (exception.InnerException is Azure.RequestFailedException { Status: 404, ErrorCode: not null })
         {
             throw new BackupUnusableException($"The blob '{part.Name}' of this copy is missing.", exception);
         }
@@ -72,14 +72,25 @@ internal static class BackupReader
             // From gzip, or from a line.
             throw new BackupUnusableException($"The blob '{part.Name}' is cut off or damaged.", exception);
         }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw BackupContainer.Unavailable(exception);
+        }
     }
 
     // The hash is complete only when everything was read, also what may follow the end of the gzip.
     private static async Task DrainAsync(CryptoStream hashed, BackupPart part, CancellationToken cancellationToken)
     {
         var buffer = new byte[4096];
-        while (await hashed.ReadAsync(buffer, cancellationToken) > 0)
+        try
         {
+            while (await hashed.ReadAsync(buffer, cancellationToken) > 0)
+            {
+            }
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw BackupContainer.Unavailable(exception);
         }
 
         if (!hashed.HasFlushedFinalBlock)

@@ -51,7 +51,7 @@ internal sealed class Restore(BackupContainer container, TableClient table)
         {
             throw new StorageUnavailableException($"The table '{table.Name}' is still being deleted. Run the restore again in a minute.", exception);
         }
-        catch (Exception exception) when (exception is RequestFailedException or AggregateException)
+        catch (Exception exception) when (exception is not (BackupUnusableException or StorageUnavailableException) && !cancellationToken.IsCancellationRequested)
         {
             throw BackupContainer.Unavailable(exception);
         }

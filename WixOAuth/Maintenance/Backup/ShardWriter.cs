@@ -70,11 +70,8 @@ internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
     }
 
     /// <summary>Reads a row; null when there is none.</summary>
-    public async Task<TableEntity?> FindAsync(string shard, string rowKey, CancellationToken cancellationToken)
-    {
-        var found = await table.GetEntityIfExistsAsync<TableEntity>(shard, rowKey, cancellationToken: cancellationToken);
-        return found.HasValue ? found.Value : null;
-    }
+    public Task<TableEntity?> FindAsync(string shard, string rowKey, CancellationToken cancellationToken) =>
+        new TableGateway(table).FindRowAsync(shard, rowKey, cancellationToken);
 
     private List<TableTransactionAction> Actions(TableEntity copied, TableEntity? current)
     {
@@ -129,6 +126,7 @@ internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
         }
     }
 
+    // A refusal without an error code is not the table service's: a proxy answered in its place.
     private static bool IsConflict(RequestFailedException exception) =>
-        exception is { Status: 409, ErrorCode: not "TableBeingDeleted" } or { Status: 412 };
+        exception is { ErrorCode: not (null or "TableBeingDeleted"), Status: 409 or 412 };
 }
