@@ -282,7 +282,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
     }
 
     [SkippableFact]
-    public async Task All_of_it_can_be_done_with_the_keyboard()
+    public async Task The_whole_page_can_be_used_with_the_keyboard()
     {
         await Bed.InstallAsync("Ann's Café");
         var site = await Bed.InstallAsync("Bob's Bikes");

@@ -163,6 +163,7 @@ public static class ServiceRegistration
 
         services.AddSingleton(provider => TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>()));
         services.AddSingleton<TableGateway>();
+        services.AddSingleton<StorageClock>();
         services.AddSingleton<IInstanceStore, TableInstanceStore>();
         services.AddSingleton<IConsumedStateStore, TableConsumedStates>();
         services.AddSingleton<IOutbox, TableOutbox>();

@@ -1,10 +1,17 @@
+using System.Net;
 using System.Reflection;
+using System.Text;
+using System.Text.Json;
 using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using StandardWebhooks;
 
 namespace WixOAuth.Client.Tests.EndToEnd;
 
-/// <summary>The .NET snippet of README.md, compiled and run. The other two are run by the tests of clients/js.</summary>
+/// <summary>The .NET snippets of README.md and of the package's README.md, compiled and run. The others are run by the tests of clients/js.</summary>
 [Collection(nameof(LocalProgram))]
 public sealed partial class ReadmeTests(LocalProgram program)
 {
@@ -42,8 +49,80 @@ public sealed partial class ReadmeTests(LocalProgram program)
         Assert.Equal("Rosemary & Rye", await program.SiteOfAsync(token));
     }
 
+    [Fact]
+    public async Task The_snippets_of_the_package_call_Wix_and_verify_an_event()
+    {
+        const string Secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+        var instance = await program.InstallAsync("Sage & Thyme");
+        var snippets = CSharp().Matches(Repository.Read("WixOAuth.Client", "README.md")).Select(match => match.Groups[1].Value).ToList();
+        Assert.Equal(3, snippets.Count);
+        var assembly = await Compiler.CompileAsync($$"""
+            using System;
+            using System.IO;
+            using System.Net.Http;
+            using System.Threading.Tasks;
+            using Microsoft.AspNetCore.Builder;
+            using Microsoft.AspNetCore.Http;
+            using Microsoft.Extensions.Configuration;
+            using Microsoft.Extensions.DependencyInjection;
+            using WixOAuth.Client;
+
+            public static class Snippet
+            {
+                public static void Register(IServiceCollection services, IConfiguration configuration)
+                {
+                    {{snippets[0].Replace("https://YOUR-APP.azurewebsites.net", $"{program.Url}", StringComparison.Ordinal).Replace("https://www.wixapis.com", $"{program.WixUrl}", StringComparison.Ordinal)}}
+                }
+
+                public static async Task<string> AskAsync(IHttpClientFactory clients, Guid instanceId)
+                {
+                    {{snippets[1]}}
+                    return await response.Content.ReadAsStringAsync();
+                }
+
+                public static void Map(WebApplication app, EventVerifier verifier)
+                {
+                    {{snippets[2]}}
+                }
+            }
+            """);
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection([KeyValuePair.Create("WixOAuth:Key", (string?)LocalProgram.FunctionKey)]).Build();
+        var services = new ServiceCollection();
+        Method(assembly, "Register").Invoke(null, [services, configuration]);
+        await using var provider = services.BuildServiceProvider();
+
+        var site = await (Task<string>)Method(assembly, "AskAsync").Invoke(null, [provider.GetRequiredService<IHttpClientFactory>(), instance])!;
+
+        using var json = JsonDocument.Parse(site);
+        Assert.Equal("Sage & Thyme", json.RootElement.GetProperty("site").GetProperty("siteDisplayName").GetString());
+
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        await using var app = builder.Build();
+        Method(assembly, "Map").Invoke(null, [app, new EventVerifier(Secret)]);
+        await app.StartAsync();
+        Assert.Equal(HttpStatusCode.NoContent, await PostEventAsync(app.Urls.Single(), Secret));
+        Assert.Equal(HttpStatusCode.InternalServerError, await PostEventAsync(app.Urls.Single(), "whsec_/////////////////////////////////w=="));
+    }
+
+    private static async Task<HttpStatusCode> PostEventAsync(string url, string secret)
+    {
+        const string Body = """{"specversion":"1.0","id":"e-1","source":"https://tokens.example","type":"instance.connected","data":{"instance_id":"0f0e0d0c-0b0a-4a0b-8c0d-0e0f00000002"}}""";
+        var now = TimeProvider.System.GetUtcNow();
+        using var http = new HttpClient();
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"{url}/events") { Content = new StringContent(Body, Encoding.UTF8, "application/cloudevents+json") };
+        request.Headers.Add("webhook-id", "e-1");
+        request.Headers.Add("webhook-timestamp", now.ToUnixTimeSeconds().ToString(System.Globalization.CultureInfo.InvariantCulture));
+        request.Headers.TryAddWithoutValidation("webhook-signature", new StandardWebhook(secret).Sign("e-1", now, Body));
+        using var response = await http.SendAsync(request);
+        return response.StatusCode;
+    }
+
     private static MethodInfo Method(Assembly assembly, string name) => assembly.GetType("Snippet")!.GetMethod(name)!;
 
     [GeneratedRegex("## Asking for a token\n.*?```csharp\n(?<usings>(?:using [^\n]*\n)+)\n(?<register>.*?)// Wherever[^\n]*\n(?<ask>.*?)```", RegexOptions.Singleline)]
     private static partial Regex Snippet();
+
+    [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex CSharp();
 }

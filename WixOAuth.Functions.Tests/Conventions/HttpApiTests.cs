@@ -5,7 +5,6 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
-using WixOAuth.Functions.Tests.Infra;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Install;
@@ -98,10 +97,10 @@ public sealed partial class HttpApiTests
     {
         var rows = Repository.Table(Document, "## Settings");
         var ofTheLaptop = Repository.Sources("WixOAuth.Local").SelectMany(file => LocalNames().Matches(File.ReadAllText(file))).Select(match => $"{match.Groups[1].Value}__{match.Groups[2].Value}");
-        AssertSame(rows.Select(row => row[0]), AppSettingsTests.ReadByCode().Concat(AppSettingsTests.Schedules()).Concat(ofTheLaptop).Distinct());
+        AssertSame(rows.Select(row => row[0]), SettingNames.ReadByCode().Concat(SettingNames.Schedules()).Concat(ofTheLaptop).Distinct());
 
         object[] options = [new WixOptions(), new KeyVaultOptions(), new TablesOptions(), new BackupOptions(), new TokensOptions(), new SweepOptions(), new EventsOptions()];
-        var core = rows.Where(row => AppSettingsTests.ReadByCode().Contains(row[0]) && row[1] != "required").ToList();
+        var core = rows.Where(row => SettingNames.ReadByCode().Contains(row[0]) && row[1] != "required").ToList();
         AssertSame(core.Select(row => $"{row[0]}={row[1]}"), core.Select(row => $"{row[0]}={Default(options, row[0])}"));
         using var sample = JsonDocument.Parse(Repository.Read("local.settings.sample.json"));
         foreach (var row in rows.Where(row => row[1] is not ("required" or "") && sample.RootElement.GetProperty("Values").TryGetProperty(row[0], out var value) && value.GetString() is not ""))

@@ -6,7 +6,7 @@ namespace WixOAuth.Functions.Tests.Conventions;
 /// <summary>docs/security.md names a test for each threat: each is there, and is a test.</summary>
 public sealed partial class SecurityDocumentTests
 {
-    private static readonly string[] s_projects = ["WixOAuth.Functions.Tests", "WixOAuth.Browser.Tests", "WixOAuth.Client.Tests"];
+    private static readonly string[] s_projects = ["WixOAuth.Functions.Tests", "WixOAuth.Programs.Tests", "WixOAuth.Browser.Tests", "WixOAuth.Client.Tests"];
     private static readonly string[] s_documents = ["SECURITY.md", "docs/security.md", "docs/http-api.md", "docs/testing.md"];
 
     [Fact]

@@ -54,6 +54,8 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("""{"customer":7}""")]
     [InlineData("""{"customer":"a\tb"}""")]
     [InlineData("""{"Customer":"a"}""")]
+    [InlineData("""{"customer":"a","name":"b"}""")]
+    [InlineData("""{"customer":"\u200b \u2060"}""")]
     public async Task A_bad_body_is_an_invalid_request(string body)
     {
         var id = await _bed.InstallForAsync("acme");

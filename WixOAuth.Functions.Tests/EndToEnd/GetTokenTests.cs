@@ -219,7 +219,7 @@ public sealed class GetTokenTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_dead_refresh_token_is_made_up_for_by_client_credentials_and_callers_notice_nothing()
+    public async Task Callers_of_a_site_with_a_dead_refresh_token_are_served_by_client_credentials()
     {
         var id = await _bed.InstallAsync();
         _bed.Wix.Control.RejectRefreshToken(id);
@@ -245,7 +245,7 @@ public sealed class GetTokenTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_storage_away_is_a_503()
+    public async Task An_unavailable_storage_is_answered_with_503()
     {
         await using var bed = await TestBed.StartAsync(
             azurite, overrides: null, ("Tables__ConnectionString", "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;TableEndpoint=http://127.0.0.1:1/a"));

@@ -112,6 +112,8 @@ public sealed class ImportInstanceTests(AzuriteFixture azurite)
     [InlineData("{\"refresh_token\":\"\"}")]
     [InlineData("{\"refresh_token\":\"with space\"}")]
     [InlineData("{\"refresh_token\":7}")]
+    [InlineData("{\"refreshToken\":\"a-token\"}")]
+    [InlineData("{\"refresh_token\":\"a-token\",\"refresh_token\":\"another\"}")]
     [InlineData("{\"customer\":\"\"}")]
     [InlineData("{\"customer\":\"a\\u0007\"}")]
     [InlineData("{\"consented_at\":\"yesterday\"}")]

@@ -288,7 +288,10 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("""{"customer":"c","display_name":5}""")]
     [InlineData("""{"customer":"c","display_name":"a\nb"}""")]
     [InlineData("""{"display_name":"c"}""")]
-    public async Task A_bad_display_name_is_an_invalid_request(string body) =>
+    [InlineData("""{"customer":"c","displayName":"d"}""")]
+    [InlineData("""{"customer":"\u200b"}""")]
+    [InlineData("""{"customer":"c","customer":"d"}""")]
+    public async Task A_bad_body_is_an_invalid_request(string body) =>
         await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Post, "install-links", new StringContent(body)), 400, "invalid_request");
 
     [Fact]

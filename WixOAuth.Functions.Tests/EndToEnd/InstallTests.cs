@@ -134,7 +134,7 @@ public sealed class InstallTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Cookies_that_are_none_of_ours_are_removed_or_left_alone()
+    public async Task Broken_cookies_with_our_names_are_removed_and_other_cookies_left_alone()
     {
         _browser.Cookies["__Host-wix-install-0123456789abcdef"] = "rubbish";
         _browser.Cookies["__Host-wix-install-other"] = "rubbish";

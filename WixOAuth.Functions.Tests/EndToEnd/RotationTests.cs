@@ -4,7 +4,6 @@ using System.Security.Cryptography;
 using Azure.Data.Tables;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using WixOAuth.Functions.Tests.Local;
 using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;

@@ -82,7 +82,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_key_in_the_address_is_refused_good_or_not()
+    public async Task A_key_in_the_address_is_refused_even_when_it_is_right()
     {
         foreach (var key in new[] { TestBed.FunctionKey, "wrong", "" })
         {

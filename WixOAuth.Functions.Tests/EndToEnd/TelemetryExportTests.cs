@@ -118,7 +118,7 @@ public sealed class TelemetryExportTests(AzuriteFixture azurite)
     [Fact]
     public void The_Functions_host_speaks_OpenTelemetry_and_does_not_log_whole_URLs()
     {
-        using var host = JsonDocument.Parse(File.ReadAllText(Path.Combine(Infra.Bicep.Root, "host.json")));
+        using var host = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "host.json")));
         var levels = host.RootElement.GetProperty("logging").GetProperty("logLevel");
 
         Assert.Equal("OpenTelemetry", host.RootElement.GetProperty("telemetryMode").GetString());

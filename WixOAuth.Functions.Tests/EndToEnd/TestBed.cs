@@ -284,6 +284,9 @@ internal sealed class TestBed : IAsyncDisposable
         services =>
         {
             services.Replace(ServiceDescriptor.Singleton<TimeProvider>(Clock));
+
+            // Azurite's clock does not move with the test's.
+            services.Replace(ServiceDescriptor.Singleton(new StorageClock(time: null)));
             services.AddSingleton<ILoggerProvider>(Logs);
             _overrides?.Invoke(services);
         },

@@ -55,7 +55,7 @@ public sealed class InstanceEventsTests
         (nameof(Instance.Forget), Removed, Instance.Forget(Removed, Id, Now), []),
         (nameof(Instance.RemovalConfirmed), Connected, Connected.RemovalConfirmed(Now), ["Removed app_removed"]),
         (nameof(Instance.RemovalRefuted), Connected, Connected.RemovalRefuted(), []),
-        (nameof(Instance.WithoutMisdatedToken), Connected, Connected.WithoutMisdatedToken(Now, TimeSpan.FromHours(-1)), []),
+        (nameof(Instance.WithTokenTimesMoved), Connected, Connected.WithTokenTimesMoved(TimeSpan.FromHours(1)), []),
     ];
 
     private static Instance Import(Instance? before, DateTimeOffset now) =>

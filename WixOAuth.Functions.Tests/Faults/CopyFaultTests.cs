@@ -153,7 +153,7 @@ public sealed class CopyFaultTests(AzuriteFixture azurite)
         {
             if (_operation != Restoring)
             {
-                return (await _world.Container.ListAsync(CancellationToken.None)).Count == 0 ? "no backup" : "complete backup";
+                return await _world.Blobs.ExistsAsync() && (await _world.Container.ListAsync(CancellationToken.None)).Count > 0 ? "complete backup" : "no backup";
             }
 
             var rows = await CopyWorld.DumpAsync(_world.Table, withKeyCheck: false);

@@ -182,7 +182,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_redirect_whose_first_process_died_waits_a_bounded_time_and_then_says_to_start_again()
+    public async Task A_redirect_whose_first_process_died_waits_for_a_bounded_time_and_then_asks_to_start_again()
     {
         var request = await BeginAsync();
         await _store.TryAddConsumedStateAsync(

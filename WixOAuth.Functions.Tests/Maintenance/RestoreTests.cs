@@ -44,7 +44,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Pairs))]
-    public void Between_a_row_of_the_copy_and_one_of_the_table(string rule, bool replaces, string copied, string current) =>
+    public void A_row_of_the_copy_replaces_one_of_the_table_by_the_documented_rules(string rule, bool replaces, string copied, string current) =>
         Assert.True(replaces == RestoredRow.Read(RowOf(copied)).Replaces(RestoredRow.Read(RowOf(current))), rule);
 
     [Fact]

@@ -80,7 +80,7 @@ public sealed class StateProtectorTests
             .SampleAsync(async text => Assert.Null(await OpenAsync(text)), iter: 1000);
 
     [Fact]
-    public async Task Null_is_nothing() => Assert.Null(await OpenAsync(null));
+    public async Task A_missing_text_opens_as_null() => Assert.Null(await OpenAsync(null));
 
     [Fact]
     public async Task The_longest_payload_fits_and_one_byte_more_is_refused()

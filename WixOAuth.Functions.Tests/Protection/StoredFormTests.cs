@@ -84,11 +84,11 @@ public sealed class StoredFormTests
     }
 
     [Fact]
-    public Task A_purpose_that_there_is_not_has_no_key() => Assert.ThrowsAsync<ArgumentOutOfRangeException>(
+    public Task An_undefined_purpose_has_no_key() => Assert.ThrowsAsync<ArgumentOutOfRangeException>(
         () => new StateProtector(s_keys).ProtectAsync((StatePurpose)99, default, default, None).AsTask());
 
     [Fact]
-    public void A_protection_key_has_32_bytes_and_an_id_as_Key_Vaults_versions()
+    public void A_protection_key_has_32_bytes_and_an_id_like_a_Key_Vault_version()
     {
         var bytes = Assert.Throws<ArgumentException>(() => new ProtectionKey(KeyId, new byte[31]));
         Assert.Equal("key", bytes.ParamName);

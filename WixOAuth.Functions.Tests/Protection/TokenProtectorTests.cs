@@ -35,7 +35,7 @@ public sealed class TokenProtectorTests
     }
 
     [Fact]
-    public Task Any_single_bit_that_is_flipped_makes_it_nothing() =>
+    public Task A_token_with_one_flipped_bit_does_not_open() =>
         Gen.Select(Any.Text, Gen.Int[0, 7]).SampleAsync(async (text, bit) =>
         {
             var whole = await SealAsync(text);
@@ -63,7 +63,7 @@ public sealed class TokenProtectorTests
     }
 
     [Fact]
-    public async Task A_token_that_was_moved_is_nothing()
+    public async Task A_token_that_was_moved_does_not_open()
     {
         var sealedText = await SealAsync("a-token");
 
@@ -108,7 +108,7 @@ public sealed class TokenProtectorTests
     }
 
     [Fact]
-    public async Task Sealed_bytes_that_are_not_UTF8_are_not_opened()
+    public async Task Sealed_bytes_that_are_not_UTF8_do_not_open()
     {
         var key = FixedKeys.NewKey();
         var data = new byte[2 + SealedBytes.Overhead];

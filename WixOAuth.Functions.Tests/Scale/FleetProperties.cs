@@ -4,11 +4,14 @@ using Xunit.Abstractions;
 namespace WixOAuth.Functions.Tests.Scale;
 
 /// <summary>
-/// Random schedules of partial outages, wrong protection keys, wrong clocks, dead sites and restarts over fleets of 1 to
-/// 1,000 sites, by the service's own classes on simulated time: a short run of <c>bench/fleets</c>, whose FleetInvariants
-/// says what must hold. A failure shows the schedule, and how to run it again.
+/// Random schedules of outages, wrong protection keys, wrong clocks, dead sites, new consents and restarts over fleets of
+/// 1 to 1,000 sites, by the service's own classes on simulated time: a short run of <c>bench/fleets</c>, whose FleetRule
+/// says what must hold. A failure names the rule, and shows the schedule and how to run it again.
 /// </summary>
-/// <remarks>WIXOAUTH_TEST_ROUNDS multiplies the number of runs.</remarks>
+/// <remarks>
+/// Every schedule has one fault of each kind, but for each fourth seed, where sites only die. WIXOAUTH_TEST_ROUNDS
+/// multiplies the number of runs.
+/// </remarks>
 public sealed class FleetProperties(ITestOutputHelper output)
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(4) * Rounds.Factor;

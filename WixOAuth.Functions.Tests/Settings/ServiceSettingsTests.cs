@@ -211,7 +211,7 @@ public sealed class ServiceSettingsTests
     [Theory]
     [InlineData("https://name.table.core.windows.net", "UseDevelopmentStorage=true")]
     [InlineData(null, null)]
-    public void One_way_to_the_tables_is_given(string? serviceUri, string? connectionString)
+    public void Exactly_one_way_to_reach_the_tables_is_required(string? serviceUri, string? connectionString)
     {
         var problems = Read(("Tables__ServiceUri", serviceUri), ("Tables__ConnectionString", connectionString)).Problems;
 

@@ -35,33 +35,48 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     [Theory]
-    [InlineData(0, 0, true)]
-    [InlineData(22, 0, false)]
-    [InlineData(22, 22, true)]
-    [InlineData(-22, 0, true)]
-    [InlineData(0, 22, true)]
-    [InlineData(0, -22, false)]
-    [InlineData(-22, -22, false)]
-    public async Task An_access_token_is_left_out_when_its_writers_clock_was_ahead_of_the_readers_or_the_readers_is_behind(int writersLead, int readersLead, bool isServed)
+    [InlineData(0, 0)]
+    [InlineData(22, 0)]
+    [InlineData(22, 22)]
+    [InlineData(-22, 0)]
+    [InlineData(0, 22)]
+    [InlineData(0, -22)]
+    [InlineData(-22, -22)]
+    [InlineData(4, -3)]
+    public async Task A_stored_access_token_ends_when_it_ends_whatever_the_clocks_of_its_writer_and_its_reader(int writersLead, int readersLead)
     {
         var (_, table) = await azurite.CreateAsync();
         var (writers, readers) = (ClockAhead(writersLead), ClockAhead(readersLead));
-        var now = writers.GetUtcNow();
-        var instance = NewInstance() with
+        var (writer, reader) = (new TableStore(table, time: writers), new TableStore(table, time: readers));
+        var instance = NewInstance() with { RefreshToken = new ProtectedText("a-key", new byte[41]) };
+        await writer.TryWriteAsync(null, instance, None);
+        await writer.TryWriteAsync(await writer.FindAsync(instance.Id, None), WithToken(instance, writers), None);
+
+        // Each write dates the row anew, as that of a lease does.
+        foreach (var store in (TableStore[])[writer, reader, writer])
         {
-            AccessToken = new ProtectedText("a-key", new byte[40]),
-            AccessTokenIssuedAt = now,
-            AccessTokenExpiresOn = now.AddMinutes(5),
-            RefreshToken = new ProtectedText("a-key", new byte[41]),
-        };
-        await new TableStore(table, time: writers).TryWriteAsync(null, instance, None);
+            Assert.Equal(5, await MinutesLeftAsync(reader, readers), tolerance: 0.2);
+            Assert.Equal(5, await MinutesLeftAsync(writer, writers), tolerance: 0.2);
+            var stored = await store.FindAsync(instance.Id, None);
+            Assert.NotNull(await store.TryWriteAsync(stored, stored!.Instance with { CommitId = "another" }, None));
+        }
 
-        var read = (await new TableStore(table, time: readers).FindAsync(instance.Id, None))!.Instance;
+        async Task<double> MinutesLeftAsync(TableStore store, FakeTimeProvider clock) =>
+            ((await store.FindAsync(instance.Id, None))!.Instance.AccessTokenExpiresOn!.Value - clock.GetUtcNow()).TotalMinutes;
+    }
 
-        Assert.Equal((isServed, isServed), (read.AccessToken is not null, read.AccessTokenExpiresOn is not null));
-        Assert.Equal(instance.RefreshToken, read.RefreshToken);
+    [Theory]
+    [InlineData(22, 5)]
+    [InlineData(-22, -17)]
+    public async Task A_token_of_a_writer_that_knows_no_clock_but_its_own_is_not_served_past_its_end(int writersLead, int minutesLeft)
+    {
+        var (store, table) = await azurite.CreateAsync();
+        var instance = WithToken(NewInstance(), ClockAhead(writersLead));
+        await store.TryWriteAsync(null, instance, None);
 
-        static FakeTimeProvider ClockAhead(int minutes) => new(TimeProvider.System.GetUtcNow().AddMinutes(minutes));
+        var read = (await new TableStore(table, time: TimeProvider.System).FindAsync(instance.Id, None))!.Instance;
+
+        Assert.Equal(minutesLeft, (read.AccessTokenExpiresOn!.Value - TimeProvider.System.GetUtcNow()).TotalMinutes, tolerance: 0.2);
     }
 
     [Fact]
@@ -287,6 +302,15 @@ public sealed class TableInstanceStoreTests(AzuriteFixture azurite) : InstanceSt
     }
 
     private static (string Shard, string RowKey) KeyOf(InstanceId id) => (InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id));
+
+    private static FakeTimeProvider ClockAhead(int minutes) => new(TimeProvider.System.GetUtcNow().AddMinutes(minutes));
+
+    private static Instance WithToken(Instance instance, TimeProvider clock) => instance with
+    {
+        AccessToken = new ProtectedText("a-key", new byte[40]),
+        AccessTokenIssuedAt = clock.GetUtcNow(),
+        AccessTokenExpiresOn = clock.GetUtcNow().AddMinutes(5),
+    };
 
     private static async Task<List<string>> RowsAsync(TableClient table) =>
         await table.QueryAsync<TableEntity>().Select(row => row.RowKey).Order(StringComparer.Ordinal).ToListAsync();

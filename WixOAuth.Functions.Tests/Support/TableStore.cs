@@ -17,7 +17,7 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
     public TableStore(TableClient table, EventRecorder? events = null, TimeProvider? time = null)
     {
         var gateway = new TableGateway(table);
-        (_instances, _states, _records, _keyCheck, _outbox) = (new(gateway, events, time), new(gateway), new(gateway), new(gateway), new(gateway));
+        (_instances, _states, _records, _keyCheck, _outbox) = (new(gateway, events, new StorageClock(time)), new(gateway), new(gateway), new(gateway), new(gateway));
     }
 
     public Task InitializeAsync(CancellationToken cancellationToken) => _instances.InitializeAsync(cancellationToken);

@@ -3,7 +3,7 @@ using System.Net;
 using System.Threading.Channels;
 using Azure.Storage.Queues;
 using Microsoft.Extensions.DependencyInjection;
-using WixOAuth.Functions.Tests.Local;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Local;
 using WixOAuth.Maintenance;

@@ -215,7 +215,7 @@ public sealed class CustodyTests : IDisposable
     }
 
     [Fact]
-    public async Task A_life_of_more_than_a_day_is_not_served_and_cut_when_stored()
+    public async Task A_token_that_claims_to_live_for_more_than_a_day_is_refreshed_and_its_life_is_cut_when_stored()
     {
         var id = (await InstallAsync(1))[0];
         await ChangeAsync(id, instance => instance with { AccessTokenExpiresOn = _core.Clock.GetUtcNow().AddDays(300) });

@@ -37,7 +37,7 @@ public sealed class FleetTests : IDisposable
         { 25, 100, "json", false, 60, true },
         { 25, 100, "html", true, 60, true },
         { 25, 50, "json", true, 150, false },
-        { 100, 30, "json", true, 20, false },
+        { 300, 30, "json", true, 20, false },
         { 25, 100, "429", true, 10, false },
         { 25, 50, "500", true, 60, true },
     };

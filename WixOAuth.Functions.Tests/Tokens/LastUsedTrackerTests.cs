@@ -60,7 +60,7 @@ public sealed class LastUsedTrackerTests : IDisposable
     }
 
     [Fact]
-    public async Task Few_writes_are_under_way_at_a_time_and_all_are_made()
+    public async Task Last_uses_are_saved_by_at_most_four_writes_at_a_time()
     {
         var (now, most) = (0, 0);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

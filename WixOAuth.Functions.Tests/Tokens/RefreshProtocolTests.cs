@@ -78,7 +78,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_leader_who_leaves_at_any_step_fails_no_follower()
+    public async Task A_caller_who_started_a_refresh_and_leaves_fails_no_other_caller()
     {
         await InstallAsync(age: Stale);
         using var leaving = new CancellationTokenSource();
@@ -579,7 +579,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task One_whose_lease_ended_adopts_the_tokens_of_its_successor()
+    public async Task An_attempt_whose_lease_ended_returns_the_tokens_of_its_successor()
     {
         await InstallAsync(age: Stale);
         _wix.Rotates = false;

@@ -133,7 +133,7 @@ public sealed class TokenMemoryTests : IDisposable
     }
 
     [Fact]
-    public void An_old_generation_is_held_once_the_newer_one_is_not_believed_any_more()
+    public void An_older_generation_is_cached_once_the_newer_one_has_expired()
     {
         _core.Memory.Remember(New(generation: 9, lifetime: TimeSpan.FromHours(4)));
         _core.Clock.Advance(TokenMemory.BelievedFor);

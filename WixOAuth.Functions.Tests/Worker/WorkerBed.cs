@@ -4,6 +4,7 @@ using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Functions.Tests.Worker.Rpc;
 using WixOAuth.PretendWix;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Worker;
 
@@ -13,11 +14,14 @@ internal sealed class WorkerBed : IAsyncDisposable
     private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(60) };
     private readonly List<string> _secrets = [TestBed.AppSecret, TestBed.FunctionKey, TestBed.ProtectionKey];
 
-    private WorkerBed(PretendWixServer wix, FunctionsHost host) => (Wix, Host) = (wix, host);
+    private WorkerBed(PretendWixServer wix, FunctionsHost host, TableStore store) => (Wix, Host, Store) = (wix, host, store);
 
     public PretendWixServer Wix { get; }
 
     public FunctionsHost Host { get; }
+
+    /// <summary>What the worker stores.</summary>
+    public TableStore Store { get; }
 
     public Uri Api => new(Host.Url, "/api/");
 
@@ -26,8 +30,8 @@ internal sealed class WorkerBed : IAsyncDisposable
         var wix = await PretendWixServer.StartAsync(
             new PretendWixOptions { AppId = TestBed.AppId, AppSecret = TestBed.AppSecret }, CancellationToken.None);
         var host = await FunctionsHost.ListenAsync(TestBed.FunctionKey);
-        var bed = new WorkerBed(wix, host);
         var table = azurite.NewTable();
+        var bed = new WorkerBed(wix, host, new TableStore(TableConnection.Open(table, credential: null)));
         var values = Settings(wix, host.Url, table.ConnectionString!.Reveal(), table.Name);
         foreach (var (name, value) in settings)
         {

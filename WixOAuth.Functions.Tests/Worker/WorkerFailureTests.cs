@@ -1,6 +1,7 @@
 using System.Net;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Functions.Tests.Worker.Rpc;
+using WixOAuth.Instances;
 
 namespace WixOAuth.Functions.Tests.Worker;
 
@@ -68,6 +69,8 @@ public sealed class WorkerFailureTests(AzuriteFixture azurite)
         using var response = await opening;
         Assert.Equal("/installer/close-window", TestBrowser.LocationOf(response).AbsolutePath);
         Assert.Equal(0, await bed.Host.Process.Ended.WaitAsync(TimeSpan.FromSeconds(60)));
+        var saved = (await bed.Store.FindAsync(new InstanceId(site.InstanceId), CancellationToken.None))!.Instance;
+        Assert.Equal((InstanceStatus.Active, RefreshTokenState.Ok), (saved.Status, saved.RefreshTokenState));
         bed.AssertNoSecretIn(bed.Host.Output);
     }
 

@@ -44,6 +44,10 @@ public sealed class WorkerTests(AzuriteFixture azurite)
         using var instance = await bed.SendAsync(HttpMethod.Get, $"instances/{id}");
         Assert.Equal(SiteName, (await TestBed.ReadJsonAsync(instance)).GetProperty("site").GetProperty("name").GetString());
         TestBed.AssertCommonHeaders(instance);
+        using var page = await bed.SendAsync(HttpMethod.Get, "status/view");
+        var html = await page.Content.ReadAsStringAsync();
+        Assert.DoesNotContain("<script>", html, StringComparison.Ordinal);
+        Assert.Contains(SiteName, WebUtility.HtmlDecode(html), StringComparison.Ordinal);
 
         Assert.Equal(200, await bed.PostWebhookAsync(bed.Wix.SignWebhook("AppRemoved", id, TimeProvider.System.GetUtcNow().AddMinutes(1))));
         await TestBed.AssertProblemAsync(await bed.SendAsync(HttpMethod.Get, $"instances/{id}/token"), 410, "app_removed");

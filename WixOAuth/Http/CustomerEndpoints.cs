@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
@@ -62,7 +64,9 @@ internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkServi
         };
     });
 
-    /// <summary>Whether a text can name a customer.</summary>
+    /// <summary>Whether a text can name a customer: something of it can be seen.</summary>
     public static bool IsName(string text) =>
-        text is { Length: > 0 and <= MaxNameLength } && !text.Any(char.IsControl) && !string.IsNullOrWhiteSpace(text);
+        text is { Length: > 0 and <= MaxNameLength } && !text.Any(char.IsControl) && !text.EnumerateRunes().All(IsInvisible);
+
+    private static bool IsInvisible(Rune rune) => Rune.IsWhiteSpace(rune) || Rune.GetUnicodeCategory(rune) == UnicodeCategory.Format;
 }

@@ -57,7 +57,11 @@ internal sealed record InstanceBody(
 
 internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, string? Cursor);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+// A misspelt member is refused: an import whose token is overlooked would lose it.
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(ProblemBody))]
 [JsonSerializable(typeof(TokenBody))]
 [JsonSerializable(typeof(HealthBody))]

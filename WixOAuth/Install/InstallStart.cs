@@ -6,8 +6,8 @@ namespace WixOAuth.Install;
 
 /// <summary>
 /// The beginning of an install: the App URL sends the browser on to Wix's consent page (wix-protocol §2 and §3). An
-/// install link shows a page first, on which its bearer confirms whom the site is to be connected to: another site's page
-/// else's could open a link in a visitor's browser.
+/// install link shows a page first, on which its bearer confirms whom the site is to be connected to: a page of another site
+/// could open a link in a visitor's browser.
 /// </summary>
 internal sealed class InstallStart(
     InstallStateService states, InstallLinkService links, ExchangeLimiter limiter, ServiceSettings settings, InstallMetrics metrics, TimeProvider time)

@@ -15,16 +15,9 @@ internal sealed partial record Instance
     /// <summary>The generation that the next set of tokens has to be encrypted for.</summary>
     public static long NextGeneration(Instance? instance) => (instance?.Generation ?? 0) + 1;
 
-    /// <summary>
-    /// Without an access token that would be served for longer than it lives: one that a process with a fast clock has saved, or
-    /// any, where our own clock is slow. When it was issued cannot be told then, since each write dates the row anew.
-    /// </summary>
-    /// <param name="writtenAt">When the row was written last, by the storage's clock.</param>
-    /// <param name="ourLead">How far the clock of this process is ahead of the storage's.</param>
-    internal Instance WithoutMisdatedToken(DateTimeOffset writtenAt, TimeSpan ourLead) =>
-        AccessTokenIssuedAt - writtenAt - ourLead > ClockTolerance || ourLead < -ClockTolerance
-            ? this with { AccessToken = null, AccessTokenIssuedAt = null, AccessTokenExpiresOn = null }
-            : this;
+    /// <summary>With the times of its access token by another clock, which is ahead by <paramref name="by"/>.</summary>
+    internal Instance WithTokenTimesMoved(TimeSpan by) =>
+        by == default ? this : this with { AccessTokenIssuedAt = AccessTokenIssuedAt + by, AccessTokenExpiresOn = AccessTokenExpiresOn + by };
 
     /// <summary>An attempt takes the right to refresh.</summary>
     public Instance Leased(string attemptId, DateTimeOffset until) => this with { Lease = new Lease(attemptId, until) };

@@ -57,7 +57,7 @@ internal static class RowJson
 
             return row.PartitionKey is { Length: > 0 } && row.RowKey is { Length: > 0 } ? row : throw new InvalidDataException("A row has no keys.");
         }
-        catch (Exception exception) when (exception is JsonException or FormatException or InvalidOperationException or InvalidCastException)
+        catch (Exception exception) when (exception is JsonException or FormatException or OverflowException or ArgumentException or InvalidOperationException or InvalidCastException)
         {
             // Without the cause: its message may quote the line.
             throw new InvalidDataException("A line is not a row of the table.");

@@ -119,7 +119,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
     /// <inheritdoc cref="IInstanceStore.ReadDueAsync(DateTimeOffset, CancellationToken)" />
     /// <remarks>
     /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
-    /// passed over.
+    /// skipped.
     /// </remarks>
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
         ReadDueAsync(InstanceRows.Shards, now, cancellationToken);

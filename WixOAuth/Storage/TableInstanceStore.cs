@@ -21,13 +21,14 @@ namespace WixOAuth.Storage;
 /// </remarks>
 /// <param name="gateway">The table; <see cref="InitializeAsync"/> creates it.</param>
 /// <param name="events">Adds the events that a write causes; null where none are sent.</param>
-/// <param name="time">The clock of this process, which that of a row's writer is compared with; null for the system's.</param>
-internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? events = null, TimeProvider? time = null) : IInstanceStore
+/// <param name="clock">Compares the clock of this process with the storage's; null stores the times of tokens as they are.</param>
+internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? events = null, StorageClock? clock = null) : IInstanceStore
 {
     // A transaction names each row once, so no more than the deletes beside the instance's own row can be in the way.
     private const int MostDeletes = 3;
 
     private readonly TableInstanceReader _reader = new(gateway);
+    private readonly StorageClock _clock = clock ?? new StorageClock(time: null);
 
     /// <remarks>The role Storage Table Data Contributor suffices; on the table alone, where the deployment has created it.</remarks>
     public async Task InitializeAsync(CancellationToken cancellationToken)
@@ -43,10 +44,16 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
         }
     }
 
-    public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
-        await gateway.ReadRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is { Value: var row } answer
-            ? new StoredInstance(WithoutMisdatedToken(InstanceRow.Read(id, row), row, answer.GetRawResponse().Headers.Date), row.ETag.ToString())
-            : null;
+    public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
+    {
+        if (await gateway.ReadRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is not { Value: var row } answer)
+        {
+            return null;
+        }
+
+        _clock.Observe(answer.GetRawResponse().Headers.Date);
+        return new StoredInstance(_clock.FromStored(InstanceRow.Read(id, row), row.Timestamp), row.ETag.ToString());
+    }
 
     public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
     {
@@ -147,16 +154,10 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
         return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
-    // The storage's own clock dates each row when it is written, and each answer.
-    private Instance WithoutMisdatedToken(Instance instance, TableEntity row, DateTimeOffset? answeredAt) =>
-        row.Timestamp is { } writtenAt && answeredAt is not null
-            ? instance.WithoutMisdatedToken(writtenAt, (time ?? TimeProvider.System).GetUtcNow() - answeredAt.Value)
-            : instance;
-
     // The instance comes first: what its answer says is what decides.
-    private static List<TableTransactionAction> Write(StoredInstance? previous, Instance instance)
+    private List<TableTransactionAction> Write(StoredInstance? previous, Instance instance)
     {
-        var (id, row) = (instance.Id, InstanceRow.Of(instance));
+        var (id, row) = (instance.Id, InstanceRow.Of(_clock.ToStored(instance)));
         List<TableTransactionAction> write =
         [
             previous is null

@@ -1,9 +1,11 @@
 using System.Globalization;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 using WixOAuth.Scale;
+using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -18,13 +20,15 @@ internal sealed class FleetProcess : IDisposable
     private readonly ServiceProvider _services;
     private readonly HttpClient _http;
     private readonly ProcessClock _clock;
+    private readonly SimulatedTime _time;
+    private readonly FleetWix _wix;
     private readonly RefreshSweep _sweep;
     private readonly TokenService _tokens;
     private bool _isSweeping;
 
     public FleetProcess(SimulatedTime time, FleetStorage storage, FleetWix wix, FleetSchedule schedule, LogCounts logs, bool hasWrongKey, TimeSpan offset)
     {
-        _clock = new ProcessClock(time) { Offset = offset };
+        (_time, _wix, _clock) = (time, wix, new ProcessClock(time) { Offset = offset });
         _http = new HttpClient(wix, disposeHandler: false) { Timeout = Timeout.InfiniteTimeSpan };
         var settings = new Dictionary<string, string?>
         {
@@ -73,14 +77,24 @@ internal sealed class FleetProcess : IDisposable
         _isSweeping = false;
     }
 
-    /// <summary>Saves a site as if its owner had just consented.</summary>
-    public async Task InstallAsync(InstanceId id, TokenAnswer.Granted granted)
+    /// <summary>An operator asks for a new token.</summary>
+    public Task RefreshAsync(InstanceId id) => _tokens.GetTokenAsync(id, TokenRequirements.New, CancellationToken.None).AsTask();
+
+    /// <summary>A browser comes back from Wix with a code. As the Redirect does, it spends no code whose tokens it cannot save.</summary>
+    public async Task ConsentAsync(InstanceId id)
     {
-        var now = _clock.GetUtcNow();
-        var tokens = await _services.GetRequiredService<TokenProtector>().ProtectAsync(id, 1, granted, granted.RefreshToken);
-        var instance = Instance.Consented(null, id, new Consent(null, null, null, null, false), tokens, "consent", now);
-        var due = _services.GetRequiredService<TokenSchedule>().DueAt(instance, now);
-        await _services.GetRequiredService<IInstanceStore>().TryWriteAsync(null, instance with { DueAt = due }, CancellationToken.None);
+        try
+        {
+            await _services.GetRequiredService<TokenProtector>().EnsureCanSealAsync(CancellationToken.None);
+        }
+        catch (SecretUnavailableException)
+        {
+            return;
+        }
+
+        var granted = await _wix.ConsentAsync(id, _clock.GetUtcNow());
+        var consent = new Consent(null, null, null, WixIssuedAt: _time.GetUtcNow(), SendSetupCompleted: false);
+        await _services.GetRequiredService<ConsentSaver>().SaveAsync(id, consent, granted, granted.RefreshToken!);
     }
 
     public void Dispose()

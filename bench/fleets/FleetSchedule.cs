@@ -11,65 +11,28 @@ namespace WixOAuth.Fleets;
 /// <param name="Faults">What goes wrong, in the order of its beginning. Faults may overlap.</param>
 internal sealed record FleetSchedule(int Seed, int Sites, bool Fallback, bool KeepsWarm, bool Rotates, IReadOnlyList<FleetFault> Faults)
 {
+    /// <summary>When a run starts.</summary>
+    public static readonly DateTimeOffset Start = new(2026, 5, 4, 3, 2, 1, TimeSpan.Zero);
+
     /// <summary>Larger fleets are not kept warm: a day of them would take minutes.</summary>
     private const int MostKeptWarm = 40;
 
-    private const int MostFaults = 6;
-
-    /// <summary>All faults begin within this time.</summary>
-    private static readonly TimeSpan s_begins = TimeSpan.FromHours(8);
-
-    private static readonly string[] s_answers =
-        ["403", "401", "400", "404", "403 html", "401 empty", "429", "429 hour", "500", "503", "no connection", "silence", "answer lost"];
-
+    /// <summary>Of four seeds in a row one has only deaths, and one no fallback.</summary>
     public static FleetSchedule Of(int seed, int fewest, int most)
     {
         var random = new Random(unchecked((seed * 486_187_739) + most));
         var sites = random.Next(fewest, most + 1);
-        var (fallback, keepsWarm, rotates) = (random.Next(4) > 0, sites <= MostKeptWarm && random.Next(3) > 0, random.Next(3) == 0);
-        var onlyDeaths = random.Next(5) == 0;
-        var faults = Enumerable.Range(0, random.Next(1, MostFaults + 1))
-            .Select(_ => onlyDeaths ? Deaths(random) : Fault(random, rotates))
-            .OrderBy(fault => fault.At);
-        return new FleetSchedule(seed, sites, fallback, keepsWarm, rotates, [.. faults]);
+        var (onlyDeaths, fallback) = (seed % 4 == 0, seed % 4 != 3);
+        var (keepsWarm, rotates) = (sites <= MostKeptWarm && random.Next(3) > 0, random.Next(3) == 0);
+        var faults = onlyDeaths ? FaultDeck.OnlyDeaths(random) : FaultDeck.OneOfEach(random, rotates);
+        return new FleetSchedule(seed, sites, fallback, keepsWarm, rotates, [.. faults.OrderBy(fault => fault.At)]);
     }
 
-    /// <summary>Whether nothing else happens than that sites die.</summary>
-    public bool HasOnlyDeaths => Faults.All(fault => fault is FleetFault.Deaths);
-
-    /// <summary>Whether Wix rejects at random by every allowed grant: then chance may mark a healthy site.</summary>
-    public bool RejectsAtRandom => Faults.OfType<FleetFault.Outage>().Any(outage => outage.RejectsFalsely && outage.Percent < 100 && (outage.EveryEndpoint || !Fallback));
+    /// <summary>What went wrong at any time between two.</summary>
+    public IEnumerable<FleetFault> During(DateTimeOffset from, DateTimeOffset to) =>
+        Faults.Where(fault => Start + fault.At <= to && Start + fault.End >= from);
 
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
         $"seed {Seed}: {Sites} sites, {(Fallback ? "with" : "without")} fallback, {(KeepsWarm ? "kept warm" : "warm while in use")}{(Rotates ? ", rotating" : "")}: {string.Join("; ", Faults)}");
-
-    private static FleetFault Fault(Random random, bool rotates)
-    {
-        var at = At(random);
-        switch (random.Next(12))
-        {
-            case < 5:
-                // An answer that is lost with the only refresh token that Wix takes loses it, whatever anybody does.
-                var answer = s_answers[random.Next(s_answers.Length - (rotates ? 1 : 0))];
-                return new FleetFault.Outage(at, Minutes(random, 150), answer, random.Next(2) == 0 ? 100 : random.Next(5, 96), random.Next(2) == 0);
-            case < 7:
-                return new FleetFault.WrongKey(at, Minutes(random, 120), random.Next(2) == 0);
-            case < 9:
-                // By a minute clocks may differ (Instance.ClockTolerance). One that is ahead by less than a token's life can still
-                // have a token served for too long: the lease dates the row anew before the token ends.
-                var by = TimeSpan.FromMinutes(random.Next(2) == 0 ? random.Next(6, 181) : -random.Next(2, 181));
-                return new FleetFault.WrongClock(at, Minutes(random, 90), by, random.Next(2) == 0);
-            case < 11:
-                return Deaths(random);
-            default:
-                return new FleetFault.Restart(at);
-        }
-    }
-
-    private static FleetFault.Deaths Deaths(Random random) => new(At(random), random.Next(1, 61));
-
-    private static TimeSpan At(Random random) => TimeSpan.FromSeconds(random.Next((int)s_begins.TotalSeconds));
-
-    private static TimeSpan Minutes(Random random, int most) => TimeSpan.FromMinutes(random.Next(1, most + 1));
 }

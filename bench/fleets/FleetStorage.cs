@@ -1,5 +1,6 @@
 using WixOAuth.Instances;
 using WixOAuth.Scale;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Fleets;
 
@@ -11,6 +12,9 @@ internal sealed class FleetStorage(SimulatedTime time)
     /// <summary>What is stored, without the time that a request takes.</summary>
     public MemoryInstanceStore Memory { get; } = new();
 
+    /// <summary>Told of each row that was written.</summary>
+    public Action<Instance> Written { get; set; } = _ => { };
+
     /// <summary>The table as a process sees it.</summary>
     /// <param name="clock">The clock of the process.</param>
     public IInstanceStore SeenBy(TimeProvider clock) => new View(this, time, clock);
@@ -18,27 +22,30 @@ internal sealed class FleetStorage(SimulatedTime time)
     private sealed class View(FleetStorage storage, SimulatedTime time, TimeProvider clock) : IInstanceStore
     {
         private readonly MemoryInstanceStore _memory = storage.Memory;
+        private readonly StorageClock _clock = new(clock);
 
         public Task InitializeAsync(CancellationToken cancellationToken) => _memory.InitializeAsync(cancellationToken);
 
         public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
         {
             await time.PassAsync(Model.StorageLatency);
+            _clock.Observe(time.GetUtcNow());
             return await _memory.FindAsync(id, cancellationToken) is { } stored
-                ? stored with { Instance = stored.Instance.WithoutMisdatedToken(storage._writtenAt[id], clock.GetUtcNow() - time.GetUtcNow()) }
+                ? stored with { Instance = _clock.FromStored(stored.Instance, storage._writtenAt[id]) }
                 : null;
         }
 
         public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
         {
             await time.PassAsync(Model.StorageLatency);
-            var written = await _memory.TryWriteAsync(previous, instance, cancellationToken);
-            if (written is not null)
+            if (await _memory.TryWriteAsync(previous, _clock.ToStored(instance), cancellationToken) is not { } written)
             {
-                storage._writtenAt[instance.Id] = time.GetUtcNow();
+                return null;
             }
 
-            return written;
+            storage._writtenAt[instance.Id] = time.GetUtcNow();
+            storage.Written(instance);
+            return written with { Instance = instance };
         }
 
         public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _memory.TryRemoveAsync(previous, cancellationToken);

@@ -1,13 +1,15 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+
 namespace WixOAuth.Fleets;
 
 /// <summary>How often each line was logged by all processes, and the critical ones.</summary>
-internal sealed class LogCounts : ILoggerFactory, ILogger
+internal sealed class LogCounts(TimeProvider time) : ILoggerFactory, ILogger
 {
     private readonly SortedDictionary<int, int> _counts = [];
 
-    public IReadOnlyDictionary<int, int> ById => _counts;
-
-    public List<string> Critical { get; } = [];
+    public List<(DateTimeOffset At, string Line)> Critical { get; } = [];
 
     public ILogger CreateLogger(string categoryName) => this;
 
@@ -23,8 +25,21 @@ internal sealed class LogCounts : ILoggerFactory, ILogger
         _counts[eventId.Id] = _counts.GetValueOrDefault(eventId.Id) + 1;
         if (logLevel == LogLevel.Critical)
         {
-            Critical.Add(formatter(state, exception));
+            Critical.Add((time.GetUtcNow(), formatter(state, exception)));
         }
+    }
+
+    /// <summary>Equal for runs in which the same happened.</summary>
+    /// <param name="calls">How many requests Wix had.</param>
+    public string Digest(int calls)
+    {
+        var all = new StringBuilder(calls.ToString(CultureInfo.InvariantCulture));
+        foreach (var (line, count) in _counts)
+        {
+            all.Append(CultureInfo.InvariantCulture, $" {line}:{count}");
+        }
+
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(all.ToString())).AsSpan(0, 8));
     }
 
     public void Dispose()

@@ -1,0 +1,46 @@
+using Microsoft.Extensions.Configuration;
+using Spectre.Console;
+using WixOAuth.Cli;
+
+namespace WixOAuth.Programs.Tests.Cli;
+
+/// <summary>One run of the command in this process, with all that it printed.</summary>
+internal sealed record CliRun(int ExitCode, string Out, string Error)
+{
+    public string Everything => Out + Error;
+
+    public static async Task<CliRun> RunAsync(IReadOnlyDictionary<string, string?> variables, params string[] args)
+    {
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        var exitCode = await CommandLine.RunAsync(args, Environment(variables, output, error), CancellationToken.None);
+        return new CliRun(exitCode, output.ToString(), error.ToString());
+    }
+
+    private static CliEnvironment Environment(IReadOnlyDictionary<string, string?> variables, StringWriter output, StringWriter error) => new()
+    {
+        Out = output,
+        Terminal = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No, Out = new WideOutput(error) }),
+        Variables = new ConfigurationBuilder()
+            .AddInMemoryCollection(variables.Select(pair => KeyValuePair.Create(pair.Key.Replace("__", ":", StringComparison.Ordinal), pair.Value)))
+            .Build(),
+        Time = TimeProvider.System,
+        IsInteractive = false,
+    };
+
+    // Lines are not wrapped, as in a pipe.
+    private sealed class WideOutput(TextWriter writer) : IAnsiConsoleOutput
+    {
+        public TextWriter Writer => writer;
+
+        public bool IsTerminal => false;
+
+        public int Width => 10_000;
+
+        public int Height => 100;
+
+        public void SetEncoding(System.Text.Encoding encoding)
+        {
+        }
+    }
+}

@@ -1,0 +1,132 @@
+using System.Globalization;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace WixOAuth.Programs.Tests.Cli;
+
+/// <summary>What the doctor says of deployments that are not well, as seen from outside. Each line ends with what to do.</summary>
+public sealed class DoctorOutsideTests
+{
+    private const string Healthy = """{"status":"healthy","storage":"healthy","secrets":"healthy","degraded":[]}""";
+
+    public static TheoryData<string, string> Troubles => new()
+    {
+        { "App URL answers 503", "FAILED  App URL: * and is it running?" },
+        { "redirect on another host", "FAILED  App URL: its Redirect URL is on the host elsewhere.example.com, *: put both on one host (Wix__RedirectUrl, *" },
+        { "no opener policy", "FAILED  App URL: the header Cross-Origin-Opener-Policy: unsafe-none is missing: let no proxy change it, *" },
+        { "HEAD answers 405", "warning HEAD: the App URL answers HEAD with 405: *update the service, or let HEAD through the proxy" },
+        { "a sign-in stands before the redirect", "FAILED  Redirect URL: it answers 401 without the service's headers: *let /api/redirect through" },
+        { "long codes are cut off", "FAILED  long codes: a redirect with a code of 7,500 characters is answered 414 on the way: raise the limit *" },
+        { "secrets are unhealthy", "FAILED  health: secrets unhealthy: see the runbook, *" },
+        { "degraded", "warning health: degraded: sweep_overdue, backup_overdue; each word is explained in the runbook" },
+        { "health is a page", "FAILED  health: the answer is not the service's: *let /api/health through" },
+        { "the clock is off", "FAILED  clock: the service's clock is 3600 s away from Wix's: set it by NTP; *" },
+    };
+
+    [Fact]
+    public async Task A_healthy_deployment_needs_no_action()
+    {
+        var run = await RunAsync("");
+
+        Assert.Equal(0, run.ExitCode);
+        Assert.Equal(["https", "App URL", "HEAD", "Redirect URL", "long codes", "health", "clock"], run.Out.TrimEnd().Split('\n').Select(line => line[8..].Split(':')[0]));
+        Assert.DoesNotContain("FAILED", run.Out, StringComparison.Ordinal);
+
+        // The test uses http on the loopback address.
+        Assert.Single(run.Out.Split('\n'), line => line.StartsWith("warning", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [MemberData(nameof(Troubles))]
+    public async Task A_failure_is_one_line_that_says_what_to_do(string trouble, string line)
+    {
+        var run = await RunAsync(trouble);
+
+        var pattern = "^" + System.Text.RegularExpressions.Regex.Escape(line).Replace("\\*", ".+", StringComparison.Ordinal) + "$";
+        Assert.Contains(run.Out.TrimEnd().Split('\n'), each => System.Text.RegularExpressions.Regex.IsMatch(each.TrimEnd(), pattern));
+        Assert.Equal(line.StartsWith("FAILED", StringComparison.Ordinal) ? 1 : 0, run.ExitCode);
+    }
+
+    [Fact]
+    public async Task A_deployment_that_is_not_there_is_said_to_be_so_in_every_line()
+    {
+        var run = await CliRun.RunAsync(new Dictionary<string, string?>(), "doctor", "--outside", "--url", $"https://127.0.0.1:{FreePort.Next()}");
+
+        Assert.Equal(1, run.ExitCode);
+        Assert.Equal(5, run.Out.Split('\n').Count(line => line.EndsWith("check the address, DNS and the certificate", StringComparison.Ordinal) && !line.Contains("clock", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task Plain_http_to_a_public_address_is_refused()
+    {
+        var run = await CliRun.RunAsync(new Dictionary<string, string?>(), "doctor", "--outside", "--url", "http://wixoauth.invalid", "--json");
+
+        Assert.StartsWith("""{"check":"https","verdict":"failed","message":"give Wix https addresses only""", run.Out, StringComparison.Ordinal);
+    }
+
+    private static async Task<CliRun> RunAsync(string trouble)
+    {
+        await using var server = Serve(trouble);
+        await server.StartAsync();
+        var url = server.Urls.Single();
+        return await CliRun.RunAsync(new Dictionary<string, string?> { ["Wix__ApiUrl"] = url }, "doctor", "--outside", "--url", url);
+    }
+
+    private static WebApplication Serve(string trouble)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.Logging.ClearProviders();
+        var app = builder.Build();
+        app.MapMethods("/api/install", ["GET", "HEAD"], context => AnswerAppUrl(context, trouble));
+        app.MapGet("/api/redirect", context => AnswerRedirect(context, trouble));
+        app.MapGet("/api/health", () => trouble switch
+        {
+            "secrets are unhealthy" => Results.Text(Healthy.Replace("\"secrets\":\"healthy\"", "\"secrets\":\"unhealthy\"", StringComparison.Ordinal), "application/json", statusCode: 503),
+            "degraded" => Results.Text(Healthy.Replace("[]", "[\"sweep_overdue\",\"backup_overdue\"]", StringComparison.Ordinal), "application/json"),
+            "health is a page" => Results.Text("<html></html>", "text/html"),
+            _ => Results.Text(Healthy, "application/json"),
+        });
+
+        // Wix itself.
+        app.MapMethods("/", ["HEAD"], context =>
+        {
+            if (trouble == "the clock is off")
+            {
+                context.Response.Headers.Date = TimeProvider.System.GetUtcNow().AddHours(1).ToString("R", CultureInfo.InvariantCulture);
+            }
+
+            return Task.CompletedTask;
+        });
+        return app;
+    }
+
+    private static Task AnswerAppUrl(HttpContext context, string trouble)
+    {
+        var host = trouble == "redirect on another host" ? "elsewhere.example.com" : context.Request.Host.Value;
+        if (trouble != "no opener policy")
+        {
+            context.Response.Headers["Cross-Origin-Opener-Policy"] = "unsafe-none";
+        }
+
+        context.Response.Headers.Location = $"https://www.wix.com/installer/install?redirectUrl={Uri.EscapeDataString($"https://{host}/api/redirect")}";
+        context.Response.StatusCode = trouble == "App URL answers 503" ? 503 : trouble == "HEAD answers 405" && HttpMethods.IsHead(context.Request.Method) ? 405 : 302;
+        return Task.CompletedTask;
+    }
+
+    private static Task AnswerRedirect(HttpContext context, string trouble)
+    {
+        var isLong = context.Request.Query["code"].ToString().Length == 7_500;
+        if (trouble == "a sign-in stands before the redirect" && !isLong)
+        {
+            context.Response.StatusCode = 401;
+            return Task.CompletedTask;
+        }
+
+        context.Response.Headers["Cross-Origin-Opener-Policy"] = "unsafe-none";
+        context.Response.StatusCode = trouble == "long codes are cut off" && isLong ? 414 : 400;
+        return Task.CompletedTask;
+    }
+}

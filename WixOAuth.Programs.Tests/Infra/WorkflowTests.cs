@@ -1,0 +1,64 @@
+using System.Text.RegularExpressions;
+
+namespace WixOAuth.Programs.Tests.Infra;
+
+/// <summary>A tag can be moved to other code, a commit cannot; and what a workflow may do is said by itself.</summary>
+public partial class WorkflowTests
+{
+    public static TheoryData<string> Workflows =>
+        [.. Directory.GetFiles(Path.Combine(Bicep.Root, ".github", "workflows")).Select(file => Path.GetFileName(file)!)];
+
+    [Theory]
+    [MemberData(nameof(Workflows))]
+    public void Every_action_is_pinned_to_a_commit(string workflow)
+    {
+        var uses = Uses().Matches(Read(workflow)).Select(match => match.Groups[1].Value).ToList();
+
+        Assert.NotEmpty(uses);
+        Assert.All(uses, action => Assert.Matches(@"^[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", action));
+    }
+
+    [Theory]
+    [MemberData(nameof(Workflows))]
+    public void No_secret_is_stored_and_nothing_may_write_the_repository(string workflow)
+    {
+        var text = Read(workflow);
+
+        Assert.DoesNotContain("{{ secrets", text, StringComparison.Ordinal);
+        Assert.Contains("\npermissions:\n  contents: read\n", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("write-all", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("contents: write", text, StringComparison.Ordinal);
+    }
+
+    /// <summary>A parameter that the pipeline does not hand on would be reset by it to its default.</summary>
+    [Fact]
+    public void The_deployment_hands_on_whatever_the_parameters_read()
+    {
+        var deploy = Read("deploy.yml");
+        var names = Reads().Matches(File.ReadAllText(Path.Combine(Bicep.Folder, "main.bicepparam"))).Select(match => match.Groups[1].Value).ToList();
+
+        Assert.NotEmpty(names);
+        // azd finds this one out from who is signed in.
+        Assert.All(names.Except(["AZURE_PRINCIPAL_ID"]), name => Assert.Contains($"\n      {name}: ", deploy, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Nothing_is_deployed_that_was_not_tested_and_nothing_is_done_before_it_was_looked_at()
+    {
+        var deploy = Read("deploy.yml");
+
+        Assert.Contains("\n  ci:\n    uses: ./.github/workflows/ci.yml\n", deploy, StringComparison.Ordinal);
+        Assert.Contains("\n  deploy:\n    needs: ci\n", deploy, StringComparison.Ordinal);
+        Assert.Contains("\n  workflow_call:\n", Read("ci.yml"), StringComparison.Ordinal);
+        Assert.Matches(@"setup-azd@[0-9a-f]{40} # v[\d.]+\n        with:\n          version: \d+\.\d+\.\d+\n", deploy);
+        Assert.EndsWith("infra/smoke-test.sh \"${app%/api/install}\"\n", deploy, StringComparison.Ordinal);
+    }
+
+    private static string Read(string workflow) => File.ReadAllText(Path.Combine(Bicep.Root, ".github", "workflows", workflow));
+
+    [GeneratedRegex(@"uses: (?!\./)(.+)")]
+    private static partial Regex Uses();
+
+    [GeneratedRegex(@"readEnvironmentVariable\(\s*'(\w+)'")]
+    private static partial Regex Reads();
+}

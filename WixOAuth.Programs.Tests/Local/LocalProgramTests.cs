@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using WixOAuth.Local;
+
+namespace WixOAuth.Programs.Tests.Local;
+
+/// <summary>The built program itself, as a process.</summary>
+public sealed class LocalProgramTests : IDisposable
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task A_port_in_use_is_one_line_and_exit_code_1()
+    {
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        var url = $"http://localhost:{((IPEndPoint)other.LocalEndpoint).Port}";
+        var (code, output, errors) = await RunAsync(("urls", url));
+        Assert.Equal(1, code);
+        Assert.Contains($"{url} is in use", Assert.Single(errors), StringComparison.Ordinal);
+        Assert.Empty(output);
+    }
+
+    [Fact]
+    public async Task Bad_settings_are_a_line_each_and_exit_code_1()
+    {
+        var (code, output, errors) = await RunAsync(("Wix__ApiUrl", "http://example.com"), ("Tables__Name", "1"), ("Tokens__ProtectionKey", "s3cret"));
+        Assert.Equal(1, code);
+        Assert.Equal(3, errors.Count);
+        Assert.Single(errors, line => line.StartsWith("Wix__ApiUrl ", StringComparison.Ordinal));
+        Assert.Single(errors, line => line.StartsWith("Tables__Name ", StringComparison.Ordinal));
+        Assert.Single(errors, line => line.StartsWith("Tokens__ProtectionKey ", StringComparison.Ordinal));
+        Assert.DoesNotContain(errors, line => line.Contains("s3cret", StringComparison.Ordinal));
+        Assert.Empty(output);
+    }
+
+    [Fact]
+    public async Task A_second_program_on_one_data_folder_is_one_line_and_exit_code_1()
+    {
+        using var taken = new DataFolder(_folder.Path).TakeAlone("Azurite", "");
+        var (code, _, errors) = await RunAsync(("Tables__ConnectionString", ""));
+        Assert.Equal(1, code);
+        var line = Assert.Single(errors);
+        Assert.Contains("Another WixOAuth.Local", line, StringComparison.Ordinal);
+        Assert.Contains(_folder.Path, line, StringComparison.Ordinal);
+    }
+
+    [SkippableTheory]
+    [InlineData("TERM")]
+    [InlineData("INT")]
+    public async Task It_prints_its_addresses_and_ends_on_a_signal(string signal)
+    {
+        Skip.If(OperatingSystem.IsWindows(), "Windows has no such signals.");
+        Skip.If(signal == "INT" && IgnoresInterrupts(), "A shell started these tests in the background, where SIGINT is ignored, also by what they start.");
+        using var process = Start();
+        var lines = new List<string>();
+        while (lines.Count < 6)
+        {
+            lines.Add(await process.StandardOutput.ReadLineAsync().WaitAsync(s_patience) ?? throw new InvalidOperationException(await process.StandardError.ReadToEndAsync()));
+        }
+
+        Assert.Equal("Install:  http://127.0.0.1:7071/api/install", lines[0]);
+        Assert.Matches(@"^Status:   http://127\.0\.0\.1:\d+/api/status$", lines[1]);
+        Assert.Equal("Key:      a-function-key", lines[2]);
+        Assert.Matches("""^GetToken: curl -H "x-functions-key: a-function-key" http://127\.0\.0\.1:\d+/api/instances/\$INSTANCE_ID/token$""", lines[3]);
+        Assert.Matches("^Wix:      http.*, app ", lines[4]);
+        Assert.Matches("^Note:     Wix__RedirectUrl is on port 7071, but the service listens on port ", lines[5]);
+
+        using var client = new HttpClient();
+        var answer = await client.GetAsync(new Uri(new Uri(lines[1]["Status:".Length..].Trim()), "/api/no-such-function"));
+        Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
+
+        using var kill = Process.Start("kill", ["-s", signal, process.Id.ToString(CultureInfo.InvariantCulture)]);
+        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal(0, process.ExitCode);
+        Assert.Equal("", await process.StandardOutput.ReadToEndAsync());
+        Assert.Equal("", await process.StandardError.ReadToEndAsync());
+    }
+
+    // Bit 1 of what /proc calls SigIgn is signal 2.
+    private static bool IgnoresInterrupts() => File.Exists("/proc/self/status")
+        && File.ReadLines("/proc/self/status").First(line => line.StartsWith("SigIgn:", StringComparison.Ordinal)) is var line
+        && (Convert.ToUInt64(line["SigIgn:".Length..].Trim(), 16) & 2) != 0;
+
+    private async Task<(int Code, IReadOnlyList<string> Output, IReadOnlyList<string> Errors)> RunAsync(params (string Name, string Value)[] changes)
+    {
+        using var process = Start(changes);
+        try
+        {
+            var output = process.StandardOutput.ReadToEndAsync();
+            var errors = process.StandardError.ReadToEndAsync();
+            await process.WaitForExitAsync().WaitAsync(s_patience);
+            return (process.ExitCode, Lines(await output), Lines(await errors));
+        }
+        finally
+        {
+            process.Kill();
+        }
+    }
+
+    private Process Start(params (string Name, string Value)[] changes)
+    {
+        var start = new ProcessStartInfo("dotnet")
+        {
+            ArgumentList = { typeof(LocalHost).Assembly.Location },
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            Environment =
+            {
+                ["Local__DataFolder"] = _folder.Path,
+                ["Local__SettingsFile"] = Path.Combine(_folder.Path, "none.json"),
+
+                // The table of these settings is not there, and how soon that is logged is the machine's.
+                ["Logging__LogLevel__WixOAuth"] = "None",
+            },
+        };
+        foreach (var (name, value) in LocalHostFixture.Settings())
+        {
+            start.Environment[name] = value;
+        }
+
+        foreach (var (name, value) in changes)
+        {
+            start.Environment[name] = value;
+        }
+
+        return Process.Start(start)!;
+    }
+
+    private static string[] Lines(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+}

@@ -1,0 +1,43 @@
+using WixOAuth.Instances;
+
+namespace WixOAuth.Storage;
+
+/// <summary>
+/// Keeps the times of a stored access token by the storage's clock, which all processes share. By the clock of a process that is
+/// ahead, the others would serve the token past its end. Safe for concurrent use.
+/// </summary>
+/// <param name="time">The clock of this process; null to store times as they are.</param>
+internal sealed class StorageClock(TimeProvider? time)
+{
+    /// <summary>A smaller difference is left alone: the date of an answer has no fractions of a second, and an answer takes time.</summary>
+    public static readonly TimeSpan Tolerance = TimeSpan.FromSeconds(5);
+
+    private long _lead;
+
+    /// <summary>How far the clock of this process is ahead, as far as the last answer has shown.</summary>
+    private TimeSpan Lead => TimeSpan.FromTicks(Interlocked.Read(ref _lead));
+
+    /// <summary>Compares the clocks.</summary>
+    /// <param name="answeredAt">The date of an answer that has just arrived.</param>
+    public void Observe(DateTimeOffset? answeredAt)
+    {
+        if (time is not null && answeredAt is not null)
+        {
+            var lead = time.GetUtcNow() - answeredAt.Value;
+            Interlocked.Exchange(ref _lead, lead.Duration() > Tolerance ? lead.Ticks : 0);
+        }
+    }
+
+    /// <summary>An instance with the times that are to be stored.</summary>
+    public Instance ToStored(Instance instance) => instance.WithTokenTimesMoved(-Lead);
+
+    /// <summary>An instance as it was read, with its token's times by the clock of this process.</summary>
+    /// <param name="instance">As it is stored.</param>
+    /// <param name="writtenAt">When its row was written last, by the storage's clock.</param>
+    public Instance FromStored(Instance instance, DateTimeOffset? writtenAt)
+    {
+        // No token is stored before it is issued: the writer's clock was set back in between, or its version compares no clocks.
+        var ahead = time is null ? default : instance.AccessTokenIssuedAt - writtenAt ?? default;
+        return instance.WithTokenTimesMoved(Lead - (ahead > Tolerance ? ahead : default));
+    }
+}
