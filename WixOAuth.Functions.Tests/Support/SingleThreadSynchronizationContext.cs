@@ -87,7 +87,7 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
             }
 
             await OfThePoolAsync().ConfigureAwait(false);
-            if (!AreOver || isBusy() || !PoolWatch.IsAtRest())
+            if (!AreOver || isBusy() || ThreadPool.PendingWorkItemCount > 0)
             {
                 quiet = -1;
             }

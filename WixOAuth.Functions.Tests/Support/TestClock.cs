@@ -46,7 +46,7 @@ internal static class TestClock
         for (var quiet = 0; quiet < 10 && !work.IsCompleted; quiet++)
         {
             await SingleThreadSynchronizationContext.OfThePoolAsync().ConfigureAwait(false);
-            if (!(PoolWatch.IsAtRest() && SingleThreadSynchronizationContext.AreOver) && TimeProvider.System.GetElapsedTime(startedAt) < SingleThreadSynchronizationContext.Patience)
+            if ((ThreadPool.PendingWorkItemCount > 0 || !SingleThreadSynchronizationContext.AreOver) && TimeProvider.System.GetElapsedTime(startedAt) < SingleThreadSynchronizationContext.Patience)
             {
                 quiet = -1;
             }
