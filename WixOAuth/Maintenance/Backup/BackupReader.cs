@@ -81,12 +81,9 @@ internal static class BackupReader
     // The hash is complete only when everything was read, also what may follow the end of the gzip.
     private static async Task DrainAsync(CryptoStream hashed, BackupPart part, CancellationToken cancellationToken)
     {
-        var buffer = new byte[4096];
         try
         {
-            while (await hashed.ReadAsync(buffer, cancellationToken) > 0)
-            {
-            }
+            await hashed.CopyToAsync(Stream.Null, cancellationToken);
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
