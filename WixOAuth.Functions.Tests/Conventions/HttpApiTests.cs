@@ -151,8 +151,8 @@ public sealed partial class HttpApiTests
     /// <summary>The status of a problem's page.</summary>
     internal static async Task<int> StatusOfPageAsync(InstallProblem problem)
     {
-        var stopped = typeof(InstallEndpoints).GetMethod("Stopped", BindingFlags.NonPublic | BindingFlags.Static)!;
-        return (await ExecuteAsync((IResult)stopped.Invoke(null, [problem])!)).Status;
+        var stopped = typeof(InstallEndpoints).GetMethod("StoppedAsync", BindingFlags.NonPublic | BindingFlags.Static)!;
+        return (await ExecuteAsync(await (Task<IResult>)stopped.Invoke(null, [problem])!)).Status;
     }
 
     private static IEnumerable<IResult> Answers(MethodInfo method) =>
@@ -160,7 +160,7 @@ public sealed partial class HttpApiTests
             ? typeof(TokenResult).GetNestedTypes().Where(each => each.IsSubclassOf(typeof(TokenResult))).Select(each => (IResult)method.Invoke(null, [RuntimeHelpers.GetUninitializedObject(each)])!)
             : [(IResult)method.Invoke(null, [.. method.GetParameters().Select(parameter => parameter.ParameterType == typeof(string) ? (object)"title" : TimeSpan.FromSeconds(1))])!];
 
-    private static async Task<(int Status, string Body)> ExecuteAsync(IResult result)
+    internal static async Task<(int Status, string Body)> ExecuteAsync(IResult result)
     {
         var context = new DefaultHttpContext();
         using var body = new MemoryStream();

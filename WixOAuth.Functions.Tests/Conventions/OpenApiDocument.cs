@@ -175,15 +175,23 @@ internal static partial class OpenApiDocument
 
     private static IEnumerable<(string Status, string Description, bool IsPage)> Errors(string errors)
     {
-        var isPage = errors.Contains("page", StringComparison.Ordinal);
-        var rows = isPage ? Repository.Table(Source, "## Pages") : Repository.Table(Source, "## Errors");
-        var codes = errors == "all pages"
-            ? rows.Select(row => row[1]).ToHashSet(StringComparer.Ordinal)
-            : Words().Matches(errors).Select(match => match.Value).Where(word => word != "page").ToHashSet(StringComparer.Ordinal);
-        var unknown = codes.Where(code => rows.All(row => row[1] != code)).ToList();
+        const string Page = "page ";
+        var cells = errors.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(cell => cell.Replace("`", "", StringComparison.Ordinal)).ToList();
+        var pages = cells.Contains("all pages")
+            ? Repository.Table(Source, "## Pages").Select(row => row[1])
+            : cells.Where(cell => cell.StartsWith(Page, StringComparison.Ordinal)).Select(cell => cell[Page.Length..]);
+        return Described("## Pages", pages, isPage: true)
+            .Concat(Described("## Errors", cells.Where(cell => cell != "all pages" && !cell.StartsWith(Page, StringComparison.Ordinal)), isPage: false));
+    }
+
+    private static IEnumerable<(string Status, string Description, bool IsPage)> Described(string heading, IEnumerable<string> codes, bool isPage)
+    {
+        var rows = Repository.Table(Source, heading);
+        var wanted = codes.ToHashSet(StringComparer.Ordinal);
+        var unknown = wanted.Where(code => rows.All(row => row[1] != code)).ToList();
         return unknown.Count > 0
-            ? throw new InvalidOperationException($"{Source}: not in the table below \"{(isPage ? "## Pages" : "## Errors")}\": {string.Join(", ", unknown)}")
-            : rows.Where(row => codes.Contains(row[1]))
+            ? throw new InvalidOperationException($"{Source}: not in the table below \"{heading}\": {string.Join(", ", unknown)}")
+            : rows.Where(row => wanted.Contains(row[1]))
                 .GroupBy(row => row[0])
                 .Select(group => (group.Key, string.Join('\n', group.Select(row => $"`{row[1]}`: {row[2]}")), isPage));
     }

@@ -130,7 +130,7 @@ public sealed class GetTokenTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData(null)]
     [InlineData("")]
     [InlineData("wrong")]
-    public async Task Without_the_key_there_is_nothing(string? key)
+    public async Task Without_the_key_the_answer_is_401(string? key)
     {
         foreach (var (method, path) in new[]
         {
@@ -153,7 +153,7 @@ public sealed class GetTokenTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Wix_away_is_a_503_with_a_pause_and_the_old_token_while_it_lives()
+    public async Task While_Wix_is_down_the_old_token_is_served_until_it_expires_and_then_503_with_Retry_After()
     {
         var id = await _bed.InstallAsync();
         var old = await TokenAsync(id);

@@ -218,7 +218,7 @@ public sealed class InstallTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Token_info_away_is_made_up_for_by_Get_App_Instance()
+    public async Task Get_App_Instance_confirms_the_instance_when_token_info_is_down()
     {
         _bed.Wix.Control.Fail(PretendWixEndpoints.TokenInfo, new PretendWixFault { Status = 500 });
 
@@ -228,7 +228,7 @@ public sealed class InstallTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Get_App_Instance_away_costs_only_the_sites_name()
+    public async Task Without_Get_App_Instance_only_the_name_of_the_site_is_missing()
     {
         _bed.Wix.Control.Fail(PretendWixEndpoints.Instance, new PretendWixFault { Status = 500 });
 
@@ -248,7 +248,7 @@ public sealed class InstallTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_set_up_event_that_fails_breaks_no_install_and_is_made_up_for_by_the_sweep()
+    public async Task A_set_up_event_that_fails_breaks_no_install_and_is_sent_again_by_the_sweep()
     {
         _bed.Wix.Control.Fail(PretendWixEndpoints.BiEvent, new PretendWixFault { Status = 500 });
         var id = await _bed.InstallAsync();

@@ -5,6 +5,7 @@ using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Moq;
+using RazorSlices;
 using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Events;
 using WixOAuth.Functions.Tests.Support;
@@ -47,7 +48,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_shell_is_open_and_has_no_data()
+    public async Task The_page_without_its_data_needs_no_key()
     {
         var id = await _bed.InstallAsync("Ann's Café");
 
@@ -73,7 +74,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData(null)]
     [InlineData("")]
     [InlineData("wrong")]
-    public async Task Without_the_key_there_is_nothing(string? key)
+    public async Task Without_the_key_the_answer_is_401(string? key)
     {
         using var answer = await _bed.CallAsync(HttpMethod.Get, "status/view", key: key);
 
@@ -195,18 +196,18 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(7, words.Count);
         foreach (var word in words.Where(word => word != "sites_on_fallback"))
         {
-            var banner = StatusBanners.Render([word]).ToString();
+            var banner = await BannersAsync(word);
             Assert.Contains($"id=\"{word.Replace('_', '-')}\"", banner, StringComparison.Ordinal);
             Assert.Contains("runbook", banner, StringComparison.Ordinal);
         }
 
         // Each place of the runbook that is named is there.
-        var all = StatusBanners.Render(words).ToString();
+        var all = await BannersAsync([.. words]);
         var headings = Regex.Matches(Repository.Read("docs", "operations.md"), "^###? (.*)$", RegexOptions.Multiline).Select(match => match.Groups[1].Value).ToList();
         var named = Regex.Matches(all, "“([^”]+)”").Select(match => match.Groups[1].Value).Where(name => name != "wixoauth backup").ToList();
         Assert.Equal(7, named.Count);
         Assert.All(named, name => Assert.Contains(name, headings));
-        Assert.Equal("", StatusBanners.Render(["sites_on_fallback", "unknown"]).ToString());
+        Assert.Equal("", (await BannersAsync("sites_on_fallback", "unknown")).Trim());
 
         // One that is there, on the page; and none where all is well.
         Assert.DoesNotContain("card warning", await PageAsync("status/view"), StringComparison.Ordinal);
@@ -226,7 +227,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task It_pages_and_searches()
+    public async Task Sites_are_paged_and_searched()
     {
         for (var number = 0; number < 27; number++)
         {
@@ -250,7 +251,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Those_that_fail_are_listed_a_page_at_a_time_and_no_others()
+    public async Task Only_failing_sites_are_listed_a_page_at_a_time()
     {
         await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Wix__ClientCredentialsFallback", "false"));
         var well = await bed.InstallAsync("A site that is well");
@@ -408,6 +409,8 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(isLink ? 1 : 0, Regex.Count(page, "<a "));
         Assert.All(Regex.Matches(page, "<a ([^>]*)>").Select(link => link.Groups[1].Value), link => Assert.Matches("^href=\"https://ann[.]example[.]com/[^\" ]*\" target=\"_blank\" rel=\"noopener noreferrer nofollow\"$", link));
     }
+
+    private static async Task<string> BannersAsync(params string[] troubles) => await new Pages_StatusBanners { Model = troubles }.RenderAsync();
 
     private static void AssertStrict(HttpResponseMessage answer)
     {

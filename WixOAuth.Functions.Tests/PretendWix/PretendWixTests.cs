@@ -872,7 +872,7 @@ public sealed class PretendWixTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task A_state_file_that_is_none_stops_the_start()
+    public async Task A_malformed_state_file_stops_the_start()
     {
         Directory.CreateDirectory(Path.GetDirectoryName(StateFile)!);
         await File.WriteAllTextAsync(StateFile, "{\"ticketKey\":", Patience);

@@ -1,9 +1,10 @@
 using System.Security.Cryptography;
 using System.Text;
+using Microsoft.AspNetCore.Html;
 
 namespace WixOAuth.PretendWix.Pages;
 
-/// <summary>A style sheet or script beside this file and is compiled into the assembly.</summary>
+/// <summary>A style sheet or script in this folder, embedded in the assembly.</summary>
 internal sealed class Asset
 {
     /// <summary>Reads one by its file name.</summary>
@@ -13,12 +14,13 @@ internal sealed class Asset
         using var reader = new StreamReader(stream, Encoding.UTF8);
 
         // A browser hashes what it parsed, where every line ends with a line feed.
-        Text = reader.ReadToEnd().ReplaceLineEndings("\n");
-        Source = $"'sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(Text)))}'";
+        var text = reader.ReadToEnd().ReplaceLineEndings("\n");
+        Text = new HtmlString(text);
+        Source = $"'sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(text)))}'";
     }
 
-    /// <summary>The text, as it goes into its element.</summary>
-    public string Text { get; }
+    /// <summary>The text to put into its element: part of the program, and the only text that a page does not encode.</summary>
+    public HtmlString Text { get; }
 
     /// <summary>What a Content-Security-Policy calls it.</summary>
     public string Source { get; }

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace WixOAuth.PretendWix.Pages;
 
 /// <summary>
@@ -12,22 +10,17 @@ internal sealed class EventPages(ReceivedEvents received, WixState wix, PretendW
 
     private const int Shown = 10;
 
-    /// <summary>The section that shows the latest events.</summary>
-    public static Html Section { get; } = SectionOf("/events/list");
+    /// <summary>The table of the latest events.</summary>
+    public const string ListPath = "/events/list";
 
-    /// <summary>The section that shows the latest events of one site.</summary>
-    public static Html SectionOf(Guid instanceId) => SectionOf($"/events/list?instance={instanceId}");
+    /// <summary>The table of the latest events of one site.</summary>
+    public static string ListPathOf(Guid instanceId) => $"{ListPath}?instance={instanceId}";
 
     public void Map(WebApplication app)
     {
         app.MapPost(Path, TakeAsync);
-        app.MapGet("/events/list", context => Page.WritePartAsync(context, List(context.Request.Query["instance"])));
+        app.MapGet(ListPath, context => Page.WritePartAsync(context, new EventsTable { Model = List(context.Request.Query["instance"]) }));
     }
-
-    private static Html SectionOf(string list) => Html.Of($"""
-        <h2>Events that your app received</h2>
-        <div class="card" data-live="{list}" aria-live="polite"><p class="muted">One arrives in a moment.</p></div>
-        """);
 
     private async Task TakeAsync(HttpContext context)
     {
@@ -36,25 +29,24 @@ internal sealed class EventPages(ReceivedEvents received, WixState wix, PretendW
         context.Response.StatusCode = received.Take(context.Request.Headers, body.GetBuffer().AsSpan(0, (int)body.Length), control.Switches.ReceiverStatus);
     }
 
-    private Html List(string? instance)
-    {
-        var shown = received.Latest.Reverse().Where(each => string.IsNullOrEmpty(instance) || each.InstanceId?.ToString() == instance).Take(Shown).ToList();
-        return shown.Count == 0
-            ? Html.Of($"""<p class="muted">None yet. One arrives when the app is added to a site or removed from it.</p>""")
-            : Html.Of($"""
-                <table>
-                <thead><tr><th scope="col">UTC</th><th scope="col">Event, of which site</th><th scope="col">Answer</th></tr></thead>
-                <tbody>{Html.Join(shown.Select(Row))}</tbody></table>
-                """);
-    }
-
-    private Html Row(PretendWixEvent each)
-    {
-        var verified = each.Problem is null ? Html.Of($"""<span class="pill ok">signature verified</span>""") : Html.Of($"""<span class="pill bad">{each.Problem}</span>""");
-        var site = each.InstanceId is { } id && wix.TryGetSite(id, out var known) ? known.Name : "unknown";
-        return Html.Of($"""
-            <tr><td><time>{each.At.UtcDateTime.ToString("HH:mm:ss", CultureInfo.InvariantCulture)}</time></td>
-            <td>{each.Type ?? "no event"}<span class="of">{site}{(each.IsRepeated ? ", received before" : "")}</span>{verified}</td><td class="number">{each.Status}</td></tr>
-            """);
-    }
+    private List<EventRow> List(string? instance) =>
+    [
+        .. received.Latest.Reverse()
+            .Where(each => string.IsNullOrEmpty(instance) || each.InstanceId?.ToString() == instance)
+            .Take(Shown)
+            .Select(each => new EventRow(
+                SiteParts.Time(each.At),
+                each.Type ?? "no event",
+                wix.NameOf(each.InstanceId) + (each.IsRepeated ? ", received before" : ""),
+                each.Problem,
+                each.Status)),
+    ];
 }
+
+/// <summary>An event that was received.</summary>
+/// <param name="At">The time.</param>
+/// <param name="Type">Its type.</param>
+/// <param name="Site">The site's name, and whether the event was received before.</param>
+/// <param name="Problem">Why the signature was not verified; null when it was.</param>
+/// <param name="Answer">The status of the answer.</param>
+internal sealed record EventRow(string At, string Type, string Site, string? Problem, int Answer);

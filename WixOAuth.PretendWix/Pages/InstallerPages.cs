@@ -31,33 +31,21 @@ internal sealed class InstallerPages(PretendWixServer server, WixState wix, Pret
             return;
         }
 
-        // The form has no action: it posts to this page's own address, so that no token stands in the page.
-        var again = site.Snapshot().Status == PretendSiteStatus.Installed;
-        await Page.WriteAsync(context, $"Add {options.AppName}", Html.Of($"""
-            <form class="card" method="post">
-            <p class="muted">{site.Name}</p>
-            <h1>{(again ? "Update" : "Add")} {options.AppName}?</h1>
-            <p>It asks for your permission to</p>
-            <ul class="asks"><li>read your site's name and address</li><li>read your products and contacts</li><li>manage its own installation</li></ul>
-            <p class="muted">Afterwards you go on at <strong>{server.RedirectUrl!.Authority}</strong>.</p>
-            <div class="actions decide"><button class="primary" name="decision" value="agree">Agree &amp; Add</button>
-            <button name="decision" value="cancel">Cancel</button></div>
-            </form>
-            """), isNarrow: true);
+        var isUpdate = site.Snapshot().Status == PretendSiteStatus.Installed;
+        await Page.WriteAsync(
+            context,
+            $"Add {options.AppName}",
+            new ConsentPage { Model = new(options.AppName, site.Name, isUpdate, server.RedirectUrl!.Authority) },
+            isNarrow: true);
     }
 
     private Task ChooseSiteAsync(HttpContext context)
     {
         var query = context.Request.Query;
         var carried = query.Where(pair => pair.Key is "appId" or "redirectUrl" or "state").Select(pair => (pair.Key, pair.Value.ToString())).ToArray();
-        var sites = wix.NamedSites.Take(SitesShown);
-        return Page.WriteAsync(context, "Choose a site", Html.Of($"""
-            <div class="card"><h1>Where should {options.AppName} go?</h1>
-            <p class="muted">Choose one of your sites.</p>
-            <ul class="choices">{Html.Join(sites.Select(site => Html.Of($"""
-                <li><a href="{Page.WithQuery("/installer/install", [.. carried, ("site", site.InstanceId.ToString())])}">{SiteParts.Face(site.Name)}<span>{site.Name}</span></a></li>
-                """)))}</ul></div>
-            """), isNarrow: true);
+        var sites = wix.NamedSites.Take(SitesShown).Select(site => new SiteChoice(
+            Page.WithQuery("/installer/install", [.. carried, ("site", site.InstanceId.ToString())]), site.Name, SiteParts.FaceOf(site.Name)));
+        return Page.WriteAsync(context, "Choose a site", new ChooseSitePage { Model = new(options.AppName, [.. sites]) }, isNarrow: true);
     }
 
     private async Task DecideAsync(HttpContext context)
@@ -165,18 +153,31 @@ internal sealed class InstallerPages(PretendWixServer server, WixState wix, Pret
         }
 
         var view = site!.Snapshot();
-        return Page.WriteAsync(context, "Installation finished", Html.Of($"""
-            <div class="card"><div class="mark ok" aria-hidden="true">✓</div>
-            <h1>Installation finished</h1>
-            <p class="muted">The real Wix would close this window now.</p>
-            <dl><dt>App</dt><dd>{options.AppName} {view.AppVersion}</dd><dt>Site</dt><dd>{view.Name}</dd><dt>Instance</dt><dd><code>{view.InstanceId}</code></dd><dt>State</dt><dd>{SiteParts.StatusPill(view)}</dd></dl>
-            <p class="muted">{(view.SetupComplete
-                ? "Your app reported that it is ready."
-                : "Wix waits for APP_FINISHED_CONFIGURATION. Your app may send it in a moment: reload to see.")}</p>
-            <p class="back"><a href="/" target="_top">Back to your sites</a></p></div>
-            {(server.EventsUrl is null ? Html.Empty : EventPages.SectionOf(view.InstanceId))}
-            """), isNarrow: true);
+        return Page.WriteAsync(
+            context,
+            "Installation finished",
+            new FinishedPage
+            {
+                Model = new(options.AppName, view, SiteParts.StatusOf(view), server.EventsUrl is null ? null : EventPages.ListPathOf(view.InstanceId)),
+            },
+            isNarrow: true);
     }
 
     private sealed record InstallRequest(Site? Site, bool Chosen, string State);
 }
+
+/// <summary>What the owner is asked.</summary>
+/// <param name="AppName">The app.</param>
+/// <param name="SiteName">The site.</param>
+/// <param name="IsUpdate">Whether the app is installed there already.</param>
+/// <param name="Destination">The host that the browser is sent to.</param>
+internal sealed record ConsentModel(string AppName, string SiteName, bool IsUpdate, string Destination);
+
+/// <summary>Where the app can be added.</summary>
+internal sealed record ChooseSiteModel(string AppName, IReadOnlyList<SiteChoice> Sites);
+
+/// <summary>A site to choose.</summary>
+internal sealed record SiteChoice(string Url, string Name, string Face);
+
+/// <summary>The end of an install; <paramref name="EventsPath"/> is null where no events are received.</summary>
+internal sealed record FinishedModel(string AppName, PretendSite Site, SiteStatus Status, string? EventsPath);

@@ -1,53 +1,31 @@
 using System.Text.Encodings.Web;
+using System.Text.Unicode;
+using RazorSlices;
 
 namespace WixOAuth.PretendWix.Pages;
 
 /// <summary>The frame that all pages share: one style sheet and one script of their own, nothing from elsewhere.</summary>
 internal static class Page
 {
-    private const string Icon = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
-        + "%3Crect width='16' height='16' rx='4' fill='%23e0a83b'/%3E%3Cpath d='M3 5l2 6 3-5 3 5 2-6' fill='none' stroke='%232b2a33' stroke-width='2'/%3E%3C/svg%3E";
+    // Names in any alphabet stay readable in the source of a page.
+    private static readonly HtmlEncoder s_encoder = HtmlEncoder.Create(UnicodeRanges.All);
 
-    private static readonly Asset s_style = new("page.css");
-    private static readonly Asset s_script = new("page.js");
+    public static Asset Style { get; } = new("page.css");
+
+    public static Asset Script { get; } = new("page.js");
 
     // No form-action: browsers apply it to the redirects that follow, and these go to the app.
-    private static readonly string s_policy = $"default-src 'none'; style-src {s_style.Source}; script-src {s_script.Source}; connect-src 'self'; "
+    private static readonly string s_policy = $"default-src 'none'; style-src {Style.Source}; script-src {Script.Source}; connect-src 'self'; "
         + "img-src data:; frame-src http: https:; base-uri 'none'";
 
-    public static Task WriteAsync(HttpContext context, string title, Html content, bool isNarrow = false, int status = StatusCodes.Status200OK) =>
-        WriteAsync(context, status, Html.Of($"""
-            <!doctype html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>{title} · Pretend Wix</title>
-            <link rel="icon" href="{Icon}">
-            <style>{Html.FromAsset(s_style)}</style>
-            </head>
-            <body>
-            <header class="band"><p><strong><a href="/" target="_top">Pretend Wix</a></strong><span>A stand-in on your own machine. Nothing here reaches the real Wix.</span></p></header>
-            <main{(isNarrow ? Html.Of($" class=\"narrow\"") : Html.Empty)}>
-            {content}
-            </main>
-            <script>{Html.FromAsset(s_script)}</script>
-            </body>
-            </html>
-            """));
+    public static Task WriteAsync(HttpContext context, string title, RazorSlice content, bool isNarrow = false, int status = StatusCodes.Status200OK) =>
+        WriteAsync(context, status, new Layout { Model = new(title, content, isNarrow) });
 
     /// <summary>A part of a page, for the script.</summary>
-    public static Task WritePartAsync(HttpContext context, Html part) => WriteAsync(context, StatusCodes.Status200OK, part);
+    public static Task WritePartAsync(HttpContext context, RazorSlice part) => WriteAsync(context, StatusCodes.Status200OK, part);
 
     public static Task WriteProblemAsync(HttpContext context, string title, string text, int status = StatusCodes.Status400BadRequest) =>
-        WriteAsync(
-            context,
-            title,
-            Html.Of($"""
-                <div class="card"><div class="mark bad" aria-hidden="true">!</div><h1>{title}</h1><p>{text}</p><p class="back"><a href="/" target="_top">Back to your sites</a></p></div>
-                """),
-            isNarrow: true,
-            status);
+        WriteAsync(context, title, new ProblemPage { Model = new(title, text) }, isNarrow: true, status);
 
     public static void Redirect(HttpContext context, string url, int status)
     {
@@ -81,12 +59,13 @@ internal static class Page
         return builder.ToString();
     }
 
-    private static Task WriteAsync(HttpContext context, int status, Html html)
+    private static async Task WriteAsync(HttpContext context, int status, RazorSlice slice)
     {
+        var html = await slice.RenderAsync(s_encoder);
         Harden(context.Response);
         context.Response.StatusCode = status;
         context.Response.ContentType = "text/html; charset=utf-8";
-        return context.Response.WriteAsync(html.ToString(), context.RequestAborted);
+        await context.Response.WriteAsync(html, context.RequestAborted);
     }
 
     private static void Harden(HttpResponse response)
@@ -97,3 +76,9 @@ internal static class Page
         response.Headers["Referrer-Policy"] = "no-referrer";
     }
 }
+
+/// <summary>What the frame shows.</summary>
+internal sealed record PageModel(string Title, RazorSlice Content, bool IsNarrow);
+
+/// <summary>A refusal.</summary>
+internal sealed record ProblemModel(string Title, string Text);

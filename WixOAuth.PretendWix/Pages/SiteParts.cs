@@ -6,16 +6,20 @@ namespace WixOAuth.PretendWix.Pages;
 /// <summary>What several pages show of a site.</summary>
 internal static class SiteParts
 {
-    public static Html Face(string name) =>
-        Html.Of($"""<span class="face" aria-hidden="true">{StringInfo.GetNextTextElement(name.TrimStart() is { Length: > 0 } text ? text : "?")}</span>""");
+    /// <summary>The first letter of a site's name, in the place of a picture.</summary>
+    public static string FaceOf(string name) => StringInfo.GetNextTextElement(name.TrimStart() is { Length: > 0 } text ? text : "?");
 
-    public static Html StatusPill(PretendSite site) => site switch
+    public static SiteStatus StatusOf(PretendSite site) => site switch
     {
-        { Status: PretendSiteStatus.NotInstalled } => Html.Of($"""<span class="pill">Not installed</span>"""),
-        { Status: PretendSiteStatus.Removed } => Html.Of($"""<span class="pill bad">Removed</span>"""),
-        { SetupComplete: true } => Html.Of($"""<span class="pill ok">Setup complete</span>"""),
-        _ => Html.Of($"""<span class="pill warn">Setup incomplete</span>"""),
+        { Status: PretendSiteStatus.NotInstalled } => new("Not installed", null),
+        { Status: PretendSiteStatus.Removed } => new("Removed", "bad"),
+        { SetupComplete: true } => new("Setup complete", "ok"),
+        _ => new("Setup incomplete", "warn"),
     };
+
+    public static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("HH:mm:ss", CultureInfo.InvariantCulture);
+
+    public static string NameOf(this WixState wix, Guid? instanceId) => instanceId is { } id && wix.TryGetSite(id, out var site) ? site.Name : "unknown";
 
     /// <summary>The site whose instance id is in the route.</summary>
     public static bool TryGetSite(this WixState wix, HttpContext context, [NotNullWhen(true)] out Site? site)
@@ -24,3 +28,8 @@ internal static class SiteParts
         return Guid.TryParseExact(context.Request.RouteValues["instanceId"]?.ToString(), "D", out var id) && wix.TryGetSite(id, out site);
     }
 }
+
+/// <summary>The status of a site.</summary>
+/// <param name="Words">For people.</param>
+/// <param name="Css">The class of its colour; null without one.</param>
+internal sealed record SiteStatus(string Words, string? Css);

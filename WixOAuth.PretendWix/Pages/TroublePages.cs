@@ -7,8 +7,6 @@ internal sealed class TroublePages(PretendWixServer server, WixState wix, Preten
 
     private static readonly string[] s_tokenEndpoints = [PretendWixEndpoints.Access, PretendWixEndpoints.Token];
 
-    private readonly record struct Trouble(string Name, string Title, string Effect, Action<PretendWixControl> Begin);
-
     private static readonly Trouble[] s_troubles =
     [
         new("down", "Wix is down", "Every call for tokens is answered with 503.", control => Fail(control, new() { Status = 503 })),
@@ -47,24 +45,14 @@ internal sealed class TroublePages(PretendWixServer server, WixState wix, Preten
 
     private Task Show(HttpContext context)
     {
-        var sites = wix.NamedSites.Where(site => site.Snapshot().Status == PretendSiteStatus.Installed).Take(SitesShown).ToList();
-        return Page.WriteAsync(context, "Make Wix fail", Html.Of($"""
-            <h1>Make Wix fail</h1>
-            <p class="lede">Press one, and look what the service, its operators’ page and its log say. Each lasts until you end it.</p>
-            {State()}
-            <ul class="troubles card">{Html.Join(s_troubles.Concat(server.EventsUrl is null ? [] : s_receiverTroubles).Select(Item))}</ul>
-            {(sites.Count == 0 ? Html.Empty : Html.Of($"""<h2>One site</h2><ul class="troubles card">{Html.Join(sites.Select(SiteItem))}</ul>"""))}
-            <p class="muted">More switches, faults and counts, as JSON: <a href="/_control">/_control</a></p>
-            <p class="back"><a href="/">Back to your sites</a></p>
-            """));
-    }
-
-    private Html State()
-    {
         var words = Words().ToList();
-        return words.Count == 0
-            ? Html.Of($"""<p class="note ok" role="status">All is well.</p>""")
-            : Html.Of($"""<div class="note warn actions" role="status"><span>{string.Join(" ", words)}</span><form method="post" action="/trouble/none"><button>End it</button></form></div>""");
+        return Page.WriteAsync(context, "Make Wix fail", new TroublePage
+        {
+            Model = new(
+                words.Count == 0 ? null : string.Join(" ", words),
+                [.. s_troubles.Concat(server.EventsUrl is null ? [] : s_receiverTroubles)],
+                [.. wix.NamedSites.Where(site => site.Snapshot().Status == PretendSiteStatus.Installed).Take(SitesShown)]),
+        });
     }
 
     private IEnumerable<string> Words()
@@ -90,15 +78,6 @@ internal sealed class TroublePages(PretendWixServer server, WixState wix, Preten
         }
     }
 
-    private static Html Item(Trouble trouble) => Html.Of($"""
-        <li><form method="post" action="/trouble/{trouble.Name}"><button aria-describedby="effect-{trouble.Name}">{trouble.Title}</button></form><span class="muted" id="effect-{trouble.Name}">{trouble.Effect}</span></li>
-        """);
-
-    private static Html SiteItem(Site site) => Html.Of($"""
-        <li><span><bdi>{site.Name}</bdi></span><span class="actions"><form method="post" action="/sites/{site.InstanceId}/reject"><button aria-label="Reject its refresh token: {site.Name}">Reject its refresh token</button></form>
-        <form method="post" action="/sites/{site.InstanceId}/accept"><button aria-label="Accept it again: {site.Name}">Accept it again</button></form></span></li>
-        """);
-
     private bool Begin(HttpContext context)
     {
         var name = context.Request.RouteValues["name"]?.ToString();
@@ -109,8 +88,8 @@ internal sealed class TroublePages(PretendWixServer server, WixState wix, Preten
         }
 
         var trouble = s_troubles.Concat(s_receiverTroubles).FirstOrDefault(each => each.Name == name);
-        trouble.Begin?.Invoke(control);
-        return trouble.Begin is not null;
+        trouble?.Begin(control);
+        return trouble is not null;
     }
 
     private bool Reject(HttpContext context, bool rejected)
@@ -141,3 +120,12 @@ internal sealed class TroublePages(PretendWixServer server, WixState wix, Preten
         return Task.CompletedTask;
     }
 }
+
+/// <summary>A failure that a button causes.</summary>
+internal sealed record Trouble(string Name, string Title, string Effect, Action<PretendWixControl> Begin);
+
+/// <summary>The page of failures.</summary>
+/// <param name="State">The failures that are on; null when there are none.</param>
+/// <param name="Troubles">The failures for all sites.</param>
+/// <param name="Sites">The sites whose refresh tokens can be rejected.</param>
+internal sealed record TroubleModel(string? State, IReadOnlyList<Trouble> Troubles, IReadOnlyList<Site> Sites);

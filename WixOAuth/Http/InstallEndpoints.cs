@@ -13,7 +13,8 @@ namespace WixOAuth.Http;
 
 /// <summary>
 /// The handshake's URLs as HTTP: a request goes to <see cref="InstallStart"/> or <see cref="InstallFlow"/>, and the result
-/// becomes a response. Nothing is ever thrown to the host, which would answer an empty 200.
+/// becomes a response. Nothing is ever thrown to the host, which would answer an empty 200: an install that fails answers a
+/// page, and a page that cannot be rendered <c>internal_error</c>.
 /// </summary>
 internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
@@ -21,39 +22,45 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     private readonly string _confirmPolicy = Page.ConfirmPolicy(settings.Wix.InstallerUrl);
 
     /// <summary><c>GET</c> and <c>HEAD /api/install</c>: see the contract's <c>AppUrl</c>.</summary>
-    public async Task<IResult> AppUrl(HttpRequest request, CancellationToken cancellationToken) => AnswerOf(await TryAsync(async () =>
-        Parameters.TryRead(request, ["token", "start"], out var values)
+    public Task<IResult> AppUrl(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
+    {
+        var result = await TryAsync(async () => Parameters.TryRead(request, ["token", "start"], out var values)
             ? await start.BeginAsync(
                 new AppUrlRequest(
                     Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values["start"], InstallCookies.Read(request)),
                 cancellationToken)
-            : new InstallResult.Stopped(InstallProblem.BadRequest)));
+            : new InstallResult.Stopped(InstallProblem.BadRequest));
+        return await AnswerAsync(result);
+    });
 
     /// <summary><c>POST /api/install</c>: see the contract's <c>ConfirmLink</c>.</summary>
-    public async Task<IResult> ConfirmLink(HttpRequest request, CancellationToken cancellationToken) => AnswerOf(await TryAsync(async () =>
-        RequestOrigin.IsOurs(request, settings.Wix.RedirectUrl)
+    public Task<IResult> ConfirmLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
+    {
+        var result = await TryAsync(async () => RequestOrigin.IsOurs(request, settings.Wix.RedirectUrl)
             ? await start.ConfirmLinkAsync(
                 new AppUrlRequest(Token: null, await ReadStartAsync(request, cancellationToken), InstallCookies.Read(request)), cancellationToken)
-            : new InstallResult.Stopped(InstallProblem.CrossSite)));
+            : new InstallResult.Stopped(InstallProblem.CrossSite));
+        return await AnswerAsync(result);
+    });
 
     /// <summary><c>GET</c> and <c>HEAD /api/redirect</c>: see the contract's <c>Redirect</c>.</summary>
-    public async Task<IResult> Redirect(HttpRequest request, CancellationToken cancellationToken)
+    public Task<IResult> Redirect(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
         if (!Parameters.TryRead(request, ["code", "state", "instanceId", "error", "problem"], out var values))
         {
-            return HttpMethods.IsHead(request.Method) ? new HandshakePage(200, InstallPages.Connected) : Refuse(InstallProblem.BadRequest);
+            return HttpMethods.IsHead(request.Method) ? await ConnectedAsync() : Refuse(InstallProblem.BadRequest);
         }
 
         // Only by itself: whatever comes with a code must not keep the code in the address.
         if (values.Values.Count(value => value is not null) == 1 && values["problem"] is { } word && SnakeCaseEnum.Parse<InstallProblem>(word) is { } problem)
         {
-            return Stopped(problem);
+            return await StoppedAsync(problem);
         }
 
         // Mail scanners and previews look at an address by HEAD, and must not spend the code in it.
         if (HttpMethods.IsHead(request.Method))
         {
-            return new HandshakePage(200, InstallPages.Connected);
+            return await ConnectedAsync();
         }
 
         var result = await TryAsync(async () => await flow.CompleteAsync(
@@ -64,8 +71,8 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
                 values["error"] is not null,
                 InstallCookies.Read(request)),
             cancellationToken));
-        return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : AnswerOf(result);
-    }
+        return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : await AnswerAsync(result);
+    });
 
     // The form of the button contains it, and so does its URL.
     private static async Task<string?> ReadStartAsync(HttpRequest request, CancellationToken cancellationToken)
@@ -82,16 +89,11 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
                 : null;
     }
 
-    /// <summary>What came of it; null when the caller has left.</summary>
-    private async Task<InstallResult?> TryAsync(Func<Task<InstallResult>> work)
+    private async Task<InstallResult> TryAsync(Func<Task<InstallResult>> work)
     {
         try
         {
             return await work();
-        }
-        catch (OperationCanceledException)
-        {
-            return null;
         }
         catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
         {
@@ -102,28 +104,29 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
 
             return new InstallResult.Stopped(InstallProblem.StorageUnavailable);
         }
-        catch (Exception exception)
+        catch (Exception exception) when (exception is not OperationCanceledException)
         {
             logger.Unexpected(exception.GetType().Name, exception.StackTrace);
             return new InstallResult.Stopped(InstallProblem.Unexpected);
         }
     }
 
-    private IResult AnswerOf(InstallResult? result) => result switch
+    private async Task<IResult> AnswerAsync(InstallResult result) => result switch
     {
-        null => new EmptyAnswer(EndpointFailure.ClientClosedRequest),
-        InstallResult.Confirm confirm => new HandshakePage(200, InstallPages.Confirm(confirm.Start, confirm.Customer), _confirmPolicy),
-        InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, InstallPages.UsedHere),
+        InstallResult.Confirm confirm => new HandshakePage(200, await InstallPages.ConfirmAsync(confirm), _confirmPolicy),
+        InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, await InstallPages.UsedHereAsync()),
         InstallResult.Consent consent => new RedirectAnswer(consent.Url, [consent.Set], consent.Removed),
         InstallResult.CloseWindow close => new RedirectAnswer(close.Url, close.Finished),
-        InstallResult.Stopped stopped => Stopped(stopped.Problem),
-        _ => new HandshakePage(200, InstallPages.Connected),
+        InstallResult.Stopped stopped => await StoppedAsync(stopped.Problem),
+        _ => await ConnectedAsync(),
     };
 
     // The code may be unspent, so it must not stay in the address bar.
     private SeeOtherAnswer Refuse(InstallProblem problem) => new($"{settings.Wix.RedirectUrl.AbsolutePath}?problem={SnakeCaseEnum.Of(problem)}");
 
-    private static HandshakePage Stopped(InstallProblem problem) => new(
+    private static async Task<IResult> ConnectedAsync() => new HandshakePage(200, await InstallPages.ConnectedAsync());
+
+    private static async Task<IResult> StoppedAsync(InstallProblem problem) => new HandshakePage(
         problem switch
         {
             InstallProblem.WixUnavailable => StatusCodes.Status502BadGateway,
@@ -132,5 +135,5 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
             InstallProblem.Unexpected => StatusCodes.Status500InternalServerError,
             _ => StatusCodes.Status400BadRequest,
         },
-        InstallPages.Of(problem));
+        await InstallPages.ProblemAsync(problem));
 }

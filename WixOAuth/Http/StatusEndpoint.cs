@@ -1,6 +1,7 @@
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
+using RazorSlices;
 using WixOAuth.Events;
 using WixOAuth.Instances;
 using WixOAuth.Pages;
@@ -33,12 +34,20 @@ internal sealed class StatusEndpoint(
     private const string KeyInAddress = "A key does not belong in an address: send it in the header x-functions-key.";
 
     /// <summary><c>GET /api/status</c>: see the contract's <c>Status</c>.</summary>
-    public Task<IResult> Status(HttpRequest request) => logger.GuardUnexpectedAsync(() => Task.FromResult(
-        !HasKeyInAddress(request)
-            ? new OperatorsPage(StatusPage.Shell, StatusPage.ContentSecurityPolicy)
-            : request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
-                ? new OperatorsPage(StatusPage.KeyInAddress, $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'", StatusCodes.Status400BadRequest)
-                : Problems.InvalidRequest(KeyInAddress)));
+    public Task<IResult> Status(HttpRequest request) => logger.GuardUnexpectedAsync(async () =>
+    {
+        if (!HasKeyInAddress(request))
+        {
+            return new OperatorsPage(await new StatusShell().RenderAsync(), StatusPage.ContentSecurityPolicy);
+        }
+
+        return request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
+            ? new OperatorsPage(
+                await Page.RenderAsync("Not with the key in the address", new KeyInAddressPage()),
+                $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'",
+                StatusCodes.Status400BadRequest)
+            : Problems.InvalidRequest(KeyInAddress);
+    });
 
     /// <summary><c>GET /api/status/view</c>: see the contract's <c>StatusView</c>.</summary>
     public Task<IResult> StatusView(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
@@ -63,26 +72,26 @@ internal sealed class StatusEndpoint(
         var isAnew = values["recount"] is not null;
         var seen = await overview.GetAsync(isAnew, cancellationToken);
         var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, values["cursor"] is null ? null : after, cancellationToken);
-        var html = Pages.StatusView.Render(
-            new StatusModel(
-                time.GetUtcNow(),
-                seen,
-                await history.ReadAsync(cancellationToken),
-                instances,
-                values["status"],
+        var (now, sendsSetup) = (time.GetUtcNow(), settings.Wix.SetupCompletion != SetupCompletion.Never);
+        var stored = await events.GetAsync(isAnew, cancellationToken);
+        var model = new StatusModel(
+            Figures.Time(now),
+            StatusModel.TroublesOf(await FindTroublesAsync(cancellationToken), stored),
+            StatusTotals.Of(seen),
+            LifePart.ListOf(seen),
+            HourChart.Of(await history.ReadAsync(cancellationToken)),
+            EventsSummary.Of(stored, settings.Events.Url is not null, now),
+            InstancesFound.Of(
+                [.. instances.Select(instance => InstanceRow.Of(instance, now, sendsSetup))],
                 search,
                 values["cursor"],
-                last is { } end ? ListCursor.Write(values["status"], end) : null,
-                settings.Wix.SetupCompletion != SetupCompletion.Never,
-                await FindTroublesAsync(cancellationToken),
-                await events.GetAsync(isAnew, cancellationToken),
-                settings.Events.Url is not null));
-        return new OperatorsPage(html, StatusPage.ContentSecurityPolicy);
+                last is { } end ? ListCursor.Write(values["status"], end) : null));
+        return new OperatorsPage(await new StatusView { Model = model }.RenderAsync(), StatusPage.ContentSecurityPolicy);
     });
 
     private async Task<IReadOnlyList<string>> FindTroublesAsync(CancellationToken cancellationToken) =>
     [
-        .. (await health.FindAsync(cancellationToken)).Secrets == HealthChecks.Healthy ? Array.Empty<string>() : [StatusBanners.Secrets],
+        .. (await health.FindAsync(cancellationToken)).Secrets == HealthChecks.Healthy ? Array.Empty<string>() : [StatusModel.SecretsTrouble],
         .. await troubles.FindAsync(cancellationToken),
     ];
 

@@ -1,0 +1,40 @@
+using WixOAuth.Instances;
+
+namespace WixOAuth.Pages;
+
+/// <summary>A count of instances, and the button that lists them.</summary>
+/// <param name="List">One of <see cref="StatusPage.Lists"/>.</param>
+/// <param name="Words">Its label.</param>
+/// <param name="Count">The number of instances.</param>
+/// <param name="Trouble">The CSS class of a count that needs attention; null otherwise.</param>
+internal sealed record StatusTile(string List, string Words, string Count, string? Trouble);
+
+/// <summary>The numbers of instances by status.</summary>
+internal sealed record StatusTotals(IReadOnlyList<StatusTile> Tiles, IReadOnlyList<StatusLine> Lines)
+{
+    public static StatusTotals Of(Overview overview) => new(
+        [
+            Tile("active", "active", overview.ByStatus[InstanceStatus.Active], null),
+            Tile(StatusPage.Failing, "active, last refresh failed", overview.Failing, "warn"),
+            Tile("reinstall_required", "reinstall required", overview.ByStatus[InstanceStatus.ReinstallRequired], "bad"),
+            Tile("removed", "removed", overview.ByStatus[InstanceStatus.Removed], null),
+        ],
+        LinesOf(overview));
+
+    private static StatusTile Tile(string list, string words, int count, string? trouble) =>
+        new(list, words, Figures.N(count), count > 0 ? trouble : null);
+
+    /// <summary>Lines about refresh tokens, and whether all instances were counted.</summary>
+    private static IReadOnlyList<StatusLine> LinesOf(Overview overview)
+    {
+        var byGrant = overview.ByGrant;
+        (bool Holds, StatusLine Line)[] lines =
+        [
+            (overview.Unreadable > 0, new("card warning", $"{Figures.N(overview.Unreadable)} with a refresh token that no protection key opens: kept, served by client credentials. A version of the protection key is missing.")),
+            (overview.OnFallback > overview.Unreadable, new("card warning", $"{Figures.N(overview.OnFallback - overview.Unreadable)} with a refresh token that Wix rejects: kept, served by client credentials, tried again by itself.")),
+            (byGrant.Values.Sum() > 0, new("dim", $"Access tokens: {Figures.N(byGrant.GetValueOrDefault(Grant.RefreshToken))} by refresh token, {Figures.N(byGrant.GetValueOrDefault(Grant.ClientCredentials))} by client credentials.")),
+            (overview.IsPartial, new("dim", $"Counted are the first {Figures.N(InstanceOverview.Limit)} instances.")),
+        ];
+        return [.. lines.Where(line => line.Holds).Select(line => line.Line)];
+    }
+}
