@@ -43,6 +43,6 @@ public sealed class AzuriteFixture : IAsyncLifetime
         var options = NewTable();
         var table = TableConnection.Open(options, null);
         await table.CreateAsync();
-        return (new TableStore(wire is null ? table : TableConnection.Open(options, null, new HttpClientTransport(wire))), table);
+        return (new TableStore(wire is null ? table : TableConnection.Open(options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero)), table);
     }
 }

@@ -66,7 +66,7 @@ public sealed class EventTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_event_that_waits_is_sent_by_the_next_sweep()
+    public async Task A_waiting_event_is_sent_by_the_next_sweep()
     {
         _receiver.Answer = (_, context) => EventReceiver.Status(context, 503);
         await _bed.InstallAsync();

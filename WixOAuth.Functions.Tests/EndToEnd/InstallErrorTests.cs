@@ -341,7 +341,7 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_short_fault_that_spent_nothing_is_not_noticed()
+    public async Task A_short_fault_that_spent_nothing_does_not_fail_the_install()
     {
         _bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Status = 503, Times = 1 });
 

@@ -124,7 +124,7 @@ internal sealed class TestBrowser : IDisposable
 
     public static Uri LocationOf(HttpResponseMessage response)
     {
-        Assert.Equal(HttpStatusCode.Redirect, response.StatusCode);
+        Assert.True(response.StatusCode == HttpStatusCode.Redirect, $"{response.StatusCode} to {response.Headers.Location}");
         return response.Headers.Location!.IsAbsoluteUri
             ? response.Headers.Location
             : new Uri(response.RequestMessage!.RequestUri!, response.Headers.Location);

@@ -6,9 +6,9 @@ using System.Text;
 
 namespace WixOAuth.Functions.Tests.Faults;
 
-/// <summary>Something that goes wrong with one HTTP call.</summary>
-/// <param name="Name">What it is called in docs/faults.md.</param>
-/// <param name="Acts">Whether the server has done what was asked of it.</param>
+/// <summary>A fault of one HTTP call.</summary>
+/// <param name="Name">Its name in docs/faults.md.</param>
+/// <param name="Acts">Whether the server processed the request.</param>
 internal sealed record Fault(string Name, bool Acts)
 {
     private static readonly byte[] s_tenMegabytes = Encoding.ASCII.GetBytes($"{{\"access_token\":\"{new string('x', 10_000_000)}\"}}");
@@ -34,16 +34,16 @@ internal sealed record Fault(string Name, bool Acts)
         WrongCertificate,
     }
 
-    /// <summary>Every way to go wrong that both Wix and the table service are tried with.</summary>
+    /// <summary>Every fault that is injected into calls to Wix and to the storage.</summary>
     public static IReadOnlyList<Fault> All { get; } =
     [
         new("connection refused", false) { Is = Kind.Refused },
-        new("wrong certificate", false) { Is = Kind.WrongCertificate },
-        new("reset before it acted", false) { Is = Kind.Reset },
-        new("reset after it acted", true) { Is = Kind.Reset },
-        new("silence, not acted", false) { Is = Kind.Silence },
-        new("silence after it acted", true) { Is = Kind.Silence },
-        new("an answer that breaks off", true) { Is = Kind.BreaksOff },
+        new("invalid certificate", false) { Is = Kind.WrongCertificate },
+        new("connection reset, not processed", false) { Is = Kind.Reset },
+        new("connection reset, processed", true) { Is = Kind.Reset },
+        new("timeout, not processed", false) { Is = Kind.Silence },
+        new("timeout, processed", true) { Is = Kind.Silence },
+        new("truncated response, processed", true) { Is = Kind.BreaksOff },
         Of(400),
         Of(401),
         Of(403),
@@ -55,14 +55,14 @@ internal sealed record Fault(string Name, bool Acts)
         Of(429, "0"),
         Of(429, "120"),
         Of(500),
-        Of(500) with { Name = "500 after it acted", Acts = true },
+        Of(500) with { Name = "500, processed", Acts = true },
         Of(503),
         Of(503, "120"),
-        new("302 to elsewhere", false) { Status = 302 },
-        new("200, cut JSON", true) { Status = 200, Body = "{\"access_token\":\"ac" },
-        new("200, a page", false) { Status = 200, Body = "<html>Sign in to the Wi-Fi</html>", ContentType = "text/html" },
+        new("302 to another host", false) { Status = 302 },
+        new("200, truncated JSON", true) { Status = 200, Body = "{\"access_token\":\"ac" },
+        new("200, HTML page", false) { Status = 200, Body = "<html>Sign in to the Wi-Fi</html>", ContentType = "text/html" },
         new("200, empty object", false) { Status = 200, Body = "{}" },
-        new("200, absurd fields", false)
+        new("200, wrong types", false)
         {
             Status = 200,
             Body = """{"access_token":42,"refresh_token":[],"expires_in":"never","active":"perhaps","instance":7,"site":[[]],"PartitionKey":1,"Status":{},"value":"none"}""",
@@ -70,14 +70,32 @@ internal sealed record Fault(string Name, bool Acts)
         new("200, 10 MB", false) { Status = 200, Is = Kind.Huge },
     ];
 
-    /// <summary>Those that are tried to go on until the end of the operation as well.</summary>
-    public static bool MayGoOn(Fault fault) => fault is { Acts: false, RetryAfter: null } && (fault.Is is Kind.Refused or Kind.Silence || fault.Status is 400 or 500);
+    /// <summary>Whether a storage client gets the response from something in between, such as a proxy, and not from Azure Storage.</summary>
+    public bool IsForeignToStorage => Status is 302 or 404 or 409 or 412 || (Status == 200 && !Acts);
 
-    /// <summary>One of each kind, for the sweep: its refreshes are those of GetToken, by the same code.</summary>
+    /// <summary>Whether the fault is also injected into every later call of its kind, until the operation ends.</summary>
+    public static bool MayPersist(Fault fault) => fault is { Acts: false, RetryAfter: null } && (fault.Is is Kind.Refused or Kind.Silence || fault.Status is 400 or 500);
+
+    /// <summary>Whether the fault is one of those that stand for all of their kind, in operations that share their calls with another one.</summary>
     public static bool IsOfEachKind(Fault fault) =>
-        fault is { Acts: true, Is: Kind.Reset } or { Acts: false, Is: Kind.Silence } || fault.Name is "connection refused" or "400" or "412" or "503" or "503, Retry-After: 120" or "200, a page";
+        fault is { Acts: true, Is: Kind.Reset } or { Acts: false, Is: Kind.Silence } || fault.Name is "connection refused" or "400" or "412" or "503" or "503, Retry-After: 120" or "200, HTML page";
 
-    /// <summary>Fails in place of the server, or answers in its place. A wait ends by <paramref name="time"/> or by the token.</summary>
+    /// <summary>As <see cref="HappenAsync"/>, in place of Azure Storage.</summary>
+    public async Task<HttpResponseMessage> HappenToStorageAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        // The SDK's network timeout runs on the machine's clock, so this throws what the SDK would throw then.
+        var answer = Is is Kind.Silence
+            ? throw new TaskCanceledException("The network timed out.")
+            : await HappenAsync(request, TimeProvider.System, cancellationToken);
+        if (!IsForeignToStorage)
+        {
+            answer.Headers.Add("x-ms-request-id", "1");
+        }
+
+        return answer;
+    }
+
+    /// <summary>Throws or responds in place of the server. A wait ends by <paramref name="time"/> or by the token.</summary>
     public async Task<HttpResponseMessage> HappenAsync(HttpRequestMessage? request, TimeProvider time, CancellationToken cancellationToken)
     {
         switch (Is)
@@ -123,7 +141,7 @@ internal sealed record Fault(string Name, bool Acts)
     private static Fault Of(int status, string? retryAfter = null) =>
         new(retryAfter is null ? $"{status}" : $"{status}, Retry-After: {retryAfter}", false) { Status = status, RetryAfter = retryAfter };
 
-    /// <summary>Some bytes, and then the connection is gone.</summary>
+    /// <summary>A few bytes, then a closed connection.</summary>
     private sealed class BreakingOff : HttpContent
     {
         protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)

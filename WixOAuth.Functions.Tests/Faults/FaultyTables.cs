@@ -2,13 +2,14 @@ using System.Text.RegularExpressions;
 
 namespace WixOAuth.Functions.Tests.Faults;
 
-/// <summary>The wire between the real Azure SDK and the real Azurite.</summary>
+/// <summary>Injects faults between the real Azure SDK and the real Azurite.</summary>
 internal sealed partial class FaultyTables(Func<FaultyCalls> calls) : DelegatingHandler(new SocketsHttpHandler { AllowAutoRedirect = false })
 {
-    public const string DueIndex = "read due index";
+    /// <summary>Counts all instances for the operators' page; several shards at once.</summary>
+    public const string Everything = "count all instances";
 
-    /// <summary>All instances, which a sweep counts for the operators' page.</summary>
-    public const string Everything = "read table";
+    /// <summary>Queries that are sent to one shard after the other.</summary>
+    public static IReadOnlyList<string> OfEachShard { get; } = ["read due index", "list instances", "list events", "list parked events"];
 
     public bool IsOn { get; set; }
 
@@ -25,10 +26,7 @@ internal sealed partial class FaultyTables(Func<FaultyCalls> calls) : Delegating
             (await base.SendAsync(request, cancellationToken)).Dispose();
         }
 
-        // The SDK's own network timeout ends a silence; it runs by the machine's clock, so it is brought about here.
-        return fault.Is is Fault.Kind.Silence
-            ? throw new TaskCanceledException("The network was too slow.")
-            : await fault.HappenAsync(request, TimeProvider.System, cancellationToken);
+        return await fault.HappenToStorageAsync(request, cancellationToken);
     }
 
     private static async Task<string> KindOfAsync(HttpRequestMessage request, CancellationToken cancellationToken)
@@ -40,10 +38,30 @@ internal sealed partial class FaultyTables(Func<FaultyCalls> calls) : Delegating
             return $"write {string.Join(" and ", parts.Select(part => NameOf(part.Groups[1].Value)).Distinct())}";
         }
 
+        if (url.Contains("/Tables", StringComparison.Ordinal))
+        {
+            return "create table";
+        }
+
+        if (url.Contains("PartitionKey eq", StringComparison.Ordinal) && !url.Contains("RowKey", StringComparison.Ordinal))
+        {
+            return "read shard";
+        }
+
+        if (Range().Match(url) is { Success: true } range)
+        {
+            return range.Groups[1].Value switch
+            {
+                "i" => url.Contains("$select", StringComparison.Ordinal) ? Everything : "list instances",
+                "d" => "read due index",
+                "o" => "list events",
+                "p" => "list parked events",
+                var other => $"list {NameOf(other)}",
+            };
+        }
+
         var body = request.Method == HttpMethod.Post ? await request.Content!.ReadAsStringAsync(cancellationToken) : "";
-        var row = url.Contains("RowKey ge 'd|", StringComparison.Ordinal) || url.Contains("RowKey gt 'd|", StringComparison.Ordinal)
-            ? "d"
-            : Row().Match(url) is { Success: true } match ? match.Groups[1].Value : Rows().Match(body) is { Success: true } added ? added.Groups[1].Value : "?";
+        var row = Row().Match(url) is { Success: true } match ? match.Groups[1].Value : Rows().Match(body) is { Success: true } added ? added.Groups[1].Value : "?";
         return $"{(request.Method == HttpMethod.Get ? "read" : request.Method == HttpMethod.Delete ? "delete" : "write")} {NameOf(row)}";
     }
 
@@ -51,11 +69,17 @@ internal sealed partial class FaultyTables(Func<FaultyCalls> calls) : Delegating
     {
         "i" => "instance",
         "d" => "due index",
-        "n" => "redemption",
+        "n" => "consumed state",
         "s" => "status index",
         "u" => "last use",
+        "o" => "event",
+        "p" => "parked event",
+        "k" => "key check",
         _ => "table",
     };
+
+    [GeneratedRegex("RowKey g[et] '([a-z])\\|")]
+    private static partial Regex Range();
 
     [GeneratedRegex("RowKey='([a-z])\\|")]
     private static partial Regex Row();

@@ -6,20 +6,23 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Functions.Tests.Faults;
 
-/// <summary>Wix as it is documented to be, and what goes wrong on the way to it.</summary>
+/// <summary>Wix as documented, the receiver of events, and the faults of the calls to them.</summary>
 internal sealed class FaultyWix(FaultyCalls calls, InstanceId id, string appId, TimeProvider time)
 {
     private readonly ConcurrentDictionary<string, bool> _codes = new(StringComparer.Ordinal);
     private int _issued;
 
-    /// <summary>Whether it still takes the refresh token.</summary>
-    public bool TakesRefreshToken { get; set; } = true;
+    /// <summary>Whether it accepts the refresh token.</summary>
+    public bool AcceptsRefreshToken { get; set; } = true;
 
     /// <summary>How many codes were used twice.</summary>
     public int CodesUsedTwice { get; private set; }
 
-    /// <summary>How often a set-up event came.</summary>
+    /// <summary>How many set-up events it received.</summary>
     public int SetupEvents { get; private set; }
+
+    /// <summary>How many events the receiver behind <c>Events__Url</c> received.</summary>
+    public int EventsReceived { get; private set; }
 
     public async Task<HttpResponseMessage> AnswerAsync(string path, JsonElement? body, CancellationToken cancellationToken)
     {
@@ -38,11 +41,12 @@ internal sealed class FaultyWix(FaultyCalls calls, InstanceId id, string appId, 
 
     private static string KindOf(string path, JsonElement? body) => path switch
     {
-        "/oauth/access" => body!.Value.GetProperty("grant_type").GetString() == "refresh_token" ? "refresh at Wix" : "exchange at Wix",
-        "/oauth2/token" => "mint at Wix",
-        "/oauth2/token-info" => "token-info of Wix",
-        "/apps/v1/instance" => "Get App Instance of Wix",
-        "/apps/v1/bi-event" => "BI event to Wix",
+        "/oauth/access" => body!.Value.GetProperty("grant_type").GetString() == "refresh_token" ? "refresh" : "exchange of the code",
+        "/oauth2/token" => "client credentials",
+        "/oauth2/token-info" => "token-info",
+        "/apps/v1/instance" => "Get App Instance",
+        "/apps/v1/bi-event" => "BI event",
+        "/events" => "event to the receiver",
         _ => path,
     };
 
@@ -51,7 +55,7 @@ internal sealed class FaultyWix(FaultyCalls calls, InstanceId id, string appId, 
         switch (path)
         {
             case "/oauth/access" when body!.Value.GetProperty("grant_type").GetString() == "refresh_token":
-                return TakesRefreshToken ? StubWix.Tokens($"access-{++_issued}", "refresh-1") : StubWix.Status(400);
+                return AcceptsRefreshToken ? StubWix.Tokens($"access-{++_issued}", "refresh-1") : StubWix.Status(400);
             case "/oauth/access":
                 if (!_codes.TryAdd(body!.Value.GetProperty("code").GetString()!, true))
                 {
@@ -66,6 +70,9 @@ internal sealed class FaultyWix(FaultyCalls calls, InstanceId id, string appId, 
                 return StubWix.Json(HttpStatusCode.OK, $$"""{"active":"true","clientId":"{{appId}}","instanceId":"{{id}}","iat":"1700000000"}""");
             case "/apps/v1/instance":
                 return StubWix.Json(HttpStatusCode.OK, $$"""{"instance":{"instanceId":"{{id}}","appVersion":"1"},"site":{"siteDisplayName":"Ann"} }""");
+            case "/events":
+                EventsReceived++;
+                return StubWix.Json(HttpStatusCode.OK, "{}");
             default:
                 SetupEvents++;
                 return StubWix.Json(HttpStatusCode.OK, "{}");

@@ -24,7 +24,7 @@ public sealed class WireTests
     [InlineData(302)]
     [InlineData(307)]
     [InlineData(308)]
-    public async Task No_redirect_takes_a_secret_elsewhere(int status)
+    public async Task A_redirect_sends_no_secret_to_another_host(int status)
     {
         var elsewhere = 0;
         await using var other = await ServeAsync(context =>

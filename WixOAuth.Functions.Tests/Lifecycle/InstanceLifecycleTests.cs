@@ -151,7 +151,7 @@ public sealed class InstanceLifecycleTests
     }
 
     [Fact]
-    public async Task A_removed_instance_is_forgotten_in_memory_at_once_also_by_who_read_it_before()
+    public async Task A_removal_clears_the_memory_at_once_even_when_a_read_began_before_it()
     {
         using var core = new Core();
         await core.InstallAsync(Id);

@@ -94,6 +94,20 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
     }
 
     [Fact]
+    public async Task A_404_of_a_proxy_leaves_the_known_ones_in_use()
+    {
+        Vault.Add(Name, Pem(_first));
+        var reader = NewReader();
+        await ReadAsync(reader, _first);
+
+        Vault.Fault = () => Results.Content("<html>No such page</html>", "text/html", statusCode: 404);
+        Time.Advance(TimeSpan.FromHours(1));
+        await ReadAsync(reader, _second);
+
+        Assert.IsType<Webhook.Known>(await ReadAsync(reader, _first));
+    }
+
+    [Fact]
     public async Task A_refusing_vault_without_known_keys_makes_Wix_send_the_webhook_again()
     {
         Vault.Fault = KeyVaultServer.Forbidden;

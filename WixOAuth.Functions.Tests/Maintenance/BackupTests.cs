@@ -194,7 +194,6 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task A_copy_is_overdue_after_26_hours_and_so_is_a_container_without_any()
     {
-        await _world.Container.InitializeAsync(None);
         Assert.False(await Overdue(TimeSpan.Zero));
         Assert.True(await Overdue(TimeSpan.FromHours(27)));
 

@@ -237,7 +237,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     [InlineData("404")]
     [InlineData("409")]
     [InlineData("412")]
-    public async Task An_unexpected_refusal_is_unavailable(string status)
+    public async Task A_refusal_of_a_proxy_is_unavailable(string status)
     {
         using var wire = new Wire();
         var (store, _) = await azurite.CreateAsync(wire);
@@ -305,6 +305,58 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task Requests_wait_while_the_table_of_a_new_deployment_is_created()
+    {
+        using var wire = new Wire();
+        var store = new TableStore(TableConnection.Open(azurite.NewTable(), null, new HttpClientTransport(wire)));
+        var allowed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        wire.Creating = allowed.Task;
+        var creating = store.InitializeAsync(None);
+        using var leaving = new CancellationTokenSource();
+
+        var left = store.FindAsync(NewId(), leaving.Token);
+        Task[] asked =
+        [
+            store.FindAsync(NewId(), None),
+            store.TryWriteAsync(null, NewInstance(), None),
+            store.TryAddConsumedStateAsync(NewConsumedState(), None),
+            store.SaveConsumedStateAsync(NewConsumedState(), None),
+            store.SaveLastUseAsync(NewId(), Noon, None),
+            store.ReadDueAsync(Noon, None).CountAsync().AsTask(),
+            store.ReadSummariesAsync(None).CountAsync().AsTask(),
+            store.ReadByStatusAsync(InstanceStatus.Removed, None).CountAsync().AsTask(),
+            store.ListAsync(null, null, 1, None),
+            store.ReadTalliesAsync(Noon, None),
+            store.ReadSweepStateAsync(None),
+            ((IKeyCheckStore)store).FindKeyCheckAsync(None),
+            store.ReadWaitingAsync(None).CountAsync().AsTask(),
+        ];
+
+        Assert.Equal(1, wire.Requests);
+        Assert.All([left, .. asked], task => Assert.False(task.IsCompleted));
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
+        allowed.SetResult();
+        await Task.WhenAll([creating, .. asked]);
+    }
+
+    [Fact]
+    public async Task Requests_do_not_depend_on_an_attempt_to_create_the_table_that_failed()
+    {
+        using var wire = new Wire();
+        var (store, _) = await azurite.CreateAsync(wire);
+        var allowed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        wire.Creating = allowed.Task;
+        var creating = store.InitializeAsync(None);
+        var finding = store.FindAsync(NewId(), None);
+
+        allowed.SetException(new InvalidOperationException("Nothing is sent."));
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => creating);
+        Assert.Null(await finding);
+    }
+
+    [Fact]
     public async Task Cancelling_during_a_request_raises_OperationCanceledException()
     {
         using var gone = new CancellationTokenSource();
@@ -350,6 +402,9 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
 
         public int Requests => _requests;
 
+        /// <summary>What the creation of a table waits for.</summary>
+        public Task Creating { get; set; } = Task.CompletedTask;
+
         /// <summary>The most rows that one request was answered with.</summary>
         public int MostRows { get; set; }
 
@@ -371,6 +426,11 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         {
             Interlocked.Increment(ref _requests);
             LastPath = request.RequestUri!.AbsolutePath;
+            if (request.Method == HttpMethod.Post && LastPath.EndsWith("/Tables", StringComparison.Ordinal))
+            {
+                await Creating;
+            }
+
             var answer = await base.SendAsync(request, cancellationToken);
             if (request.Method == HttpMethod.Get)
             {
@@ -397,8 +457,11 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
                     throw new InvalidOperationException("Nobody ended the wait.");
                 case "portal":
                     return new HttpResponseMessage(HttpStatusCode.OK) { RequestMessage = request, Content = new StringContent("<html>Sign in to the Wi-Fi</html>") };
-                default:
+                case "404" or "409" or "412":
                     return new HttpResponseMessage(Enum.Parse<HttpStatusCode>(_loss)) { RequestMessage = request };
+                default:
+                    // The storage's own refusals have an id.
+                    return new HttpResponseMessage(Enum.Parse<HttpStatusCode>(_loss)) { RequestMessage = request, Headers = { { "x-ms-request-id", "1" } } };
             }
         }
     }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using WixOAuth.Events;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Functions.Tests.Support;
@@ -31,7 +32,7 @@ internal enum StoreFault
 internal sealed record StoreCall(StoreStep Step, InstanceId Id, Instance? Previous, Instance? Instance);
 
 /// <summary>A store whose calls a test can hold, fail, and look at once they are done.</summary>
-internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsumedStateStore, IKeyCheckStore
+internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsumedStateStore, IKeyCheckStore, IOutbox
 {
     private static readonly AsyncLocal<Holder?> s_attempt = new();
     private int _underWay;
@@ -139,6 +140,28 @@ internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsu
             await inner.SaveLastUseAsync(id, usedAt, cancellationToken);
             return true;
         });
+
+    // Events never fail here.
+    public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(CancellationToken cancellationToken) =>
+        BusyAsync(((IOutbox)inner).ReadWaitingAsync(cancellationToken), cancellationToken);
+
+    public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) =>
+        BusyAsync(((IOutbox)inner).ReadWaitingAsync(id, cancellationToken), cancellationToken);
+
+    public IAsyncEnumerable<OutboxEvent> ReadAllAsync(CancellationToken cancellationToken) =>
+        BusyAsync(((IOutbox)inner).ReadAllAsync(cancellationToken), cancellationToken);
+
+    public Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken) =>
+        BusyAsync(() => ((IOutbox)inner).ReadParkedAsync(limit, cancellationToken));
+
+    public Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken) =>
+        BusyAsync(() => ((IOutbox)inner).TrySaveAsync(read, changed, cancellationToken));
+
+    public Task RemoveAsync(OutboxEvent delivered, CancellationToken cancellationToken) => BusyAsync(async () =>
+    {
+        await ((IOutbox)inner).RemoveAsync(delivered, cancellationToken);
+        return true;
+    });
 
     // The key-check row is shared as the instances are, and never fails here.
     Task<StoredKeyCheck?> IKeyCheckStore.FindKeyCheckAsync(CancellationToken cancellationToken) =>

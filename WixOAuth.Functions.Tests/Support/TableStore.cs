@@ -6,17 +6,18 @@ using WixOAuth.Storage;
 namespace WixOAuth.Functions.Tests.Support;
 
 /// <summary>All that the service stores in one table, as one store.</summary>
-internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTallyStore, ISweepStateStore, IKeyCheckStore
+internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefreshTallyStore, ISweepStateStore, IKeyCheckStore, IOutbox
 {
     private readonly TableInstanceStore _instances;
     private readonly TableConsumedStates _states;
     private readonly TableSweepRecords _records;
     private readonly TableKeyCheck _keyCheck;
+    private readonly TableOutbox _outbox;
 
     public TableStore(TableClient table, EventRecorder? events = null, TimeProvider? time = null)
     {
         var gateway = new TableGateway(table);
-        (_instances, _states, _records, _keyCheck) = (new(gateway, events, new StorageClock(time)), new(gateway), new(gateway), new(gateway));
+        (_instances, _states, _records, _keyCheck, _outbox) = (new(gateway, events, new StorageClock(time)), new(gateway), new(gateway), new(gateway), new(gateway));
     }
 
     public Task InitializeAsync(CancellationToken cancellationToken) => _instances.InitializeAsync(cancellationToken);
@@ -77,6 +78,19 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
     public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken) => _records.SaveSweepStateAsync(state, cancellationToken);
 
     public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => _records.ReadSweepStateAsync(cancellationToken);
+
+    public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(CancellationToken cancellationToken) => _outbox.ReadWaitingAsync(cancellationToken);
+
+    public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) => _outbox.ReadWaitingAsync(id, cancellationToken);
+
+    public IAsyncEnumerable<OutboxEvent> ReadAllAsync(CancellationToken cancellationToken) => _outbox.ReadAllAsync(cancellationToken);
+
+    public Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken) => _outbox.ReadParkedAsync(limit, cancellationToken);
+
+    public Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken) =>
+        _outbox.TrySaveAsync(read, changed, cancellationToken);
+
+    public Task RemoveAsync(OutboxEvent delivered, CancellationToken cancellationToken) => _outbox.RemoveAsync(delivered, cancellationToken);
 
     Task<StoredKeyCheck?> IKeyCheckStore.FindKeyCheckAsync(CancellationToken cancellationToken) => _keyCheck.FindKeyCheckAsync(cancellationToken);
 

@@ -12,7 +12,7 @@ namespace WixOAuth.Http;
 /// What should be looked at although the service answers, as words of the contract (<c>degraded</c> of <c>HealthBody</c>).
 /// What cannot be found out now is left out, and logged.
 /// </summary>
-internal sealed class ServiceTroubles(
+internal sealed partial class ServiceTroubles(
     ISweepStateStore states,
     AppSecretLedger ledger,
     WixCircuit circuit,
@@ -58,8 +58,11 @@ internal sealed class ServiceTroubles(
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            logger.Unavailable(exception.GetType().Name);
+            CheckFailed(exception.GetType().Name);
             return default;
         }
     }
+
+    [LoggerMessage(304, LogLevel.Warning, "A check of the service's health could not be made: {Error}")]
+    private partial void CheckFailed(string error);
 }

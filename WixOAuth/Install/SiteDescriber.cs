@@ -39,7 +39,7 @@ internal sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimePr
     /// </summary>
     internal static bool IsDue(Instance before, bool isInUse, DateTimeOffset now)
     {
-        var offset = BinaryPrimitives.ReadUInt32BigEndian(before.Id.ToByteArray().AsSpan(12)) * Day.Ticks / (1L << 32);
+        var offset = (long)(BinaryPrimitives.ReadUInt32BigEndian(before.Id.ToByteArray().AsSpan(12)) / (double)(1L << 32) * Day.Ticks);
         return before is { ConsentedAt: null, Site: null }
             || before.RefreshedAt is not { } refreshedAt
             || (isInUse && (refreshedAt.UtcTicks + offset) / Day.Ticks != (now.UtcTicks + offset) / Day.Ticks);

@@ -4,6 +4,7 @@ using Azure.Storage.Queues;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Maintenance;
 
@@ -33,6 +34,7 @@ internal sealed partial class ShardMessages(QueueServiceClient service, Maintena
     {
         // A timer waits for this: it fails soon, and sweeps by itself then.
         var client = new QueueClientOptions { Retry = { MaxRetries = 1, NetworkTimeout = LongestCall } };
+        StorageAnswerPolicy.AddTo(client);
         return (options, credential) switch
         {
             ({ ConnectionString: { } text }, _) => new QueueServiceClient(text.Reveal(), client),

@@ -60,7 +60,7 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogge
                 version is null ? $"'{name}'" : $"'{name}', version {version},",
                 async token => (await client.GetSecretAsync(name, version, cancellationToken: token)).Value);
         }
-        catch (SecretUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
+        catch (SecretUnavailableException exception) when (IsMissing(exception))
         {
             return null;
         }
@@ -74,7 +74,7 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogge
         {
             return await AskAsync($"'{name}'", async token => await client.GetPropertiesOfSecretVersionsAsync(name, token).ToListAsync(token));
         }
-        catch (SecretUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
+        catch (SecretUnavailableException exception) when (IsMissing(exception))
         {
             return [];
         }
@@ -92,6 +92,9 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogge
             throw new SecretUnavailableException($"The secret {which} could not be read from Key Vault: {Reason(exception)}.", exception);
         }
     }
+
+    // Key Vault's own 404 has an error code; one without was sent by something in between, such as a proxy.
+    private static bool IsMissing(SecretUnavailableException exception) => exception.InnerException is RequestFailedException { Status: 404, ErrorCode: not null };
 
     private static string Reason(Exception exception) => exception switch
     {

@@ -33,6 +33,7 @@ internal static class TableConnection
                 maxRetries: 3, DelayStrategy.CreateExponentialDelayStrategy(pause ?? TimeSpan.FromMilliseconds(200), s_longestPause), s_longestPause),
             Diagnostics = { IsLoggingContentEnabled = false },
         };
+        StorageAnswerPolicy.AddTo(clientOptions);
         if (transport is not null)
         {
             clientOptions.Transport = transport;

@@ -11,7 +11,7 @@ internal sealed class TableConsumedStates(TableGateway gateway) : IConsumedState
         var row = InstanceRows.ToRow(consumedState);
         try
         {
-            await TableGateway.AskAsync(() => gateway.Table.AddEntityAsync(row, cancellationToken), cancellationToken);
+            await gateway.AskAsync(() => gateway.Table.AddEntityAsync(row, cancellationToken), cancellationToken);
             return true;
         }
         catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
@@ -31,7 +31,7 @@ internal sealed class TableConsumedStates(TableGateway gateway) : IConsumedState
     public Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
         var row = InstanceRows.ToRow(consumedState);
-        return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+        return gateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
     /// <remarks>

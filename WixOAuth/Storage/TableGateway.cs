@@ -17,16 +17,15 @@ internal sealed class TableGateway(TableClient table)
 
     private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
+    private Task? _firstCreation;
+
     public TableClient Table => table;
 
     /// <summary>The properties of a row that a query for keys reads.</summary>
     public static string[] KeysOnly => s_keysOnly;
 
-    /// <summary>
-    /// Whether another writer was first, as opposed to a table that is missing or is being deleted. A refusal without an error
-    /// code is not the table service's: a proxy answered in its place.
-    /// </summary>
-    public static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException { ErrorCode: not null } refused
+    /// <summary>Whether another writer was first, as opposed to a table that is missing or is being deleted.</summary>
+    public static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException refused
         && refused.Status switch
         {
             404 => refused.ErrorCode != TableErrorCode.TableNotFound,
@@ -36,22 +35,33 @@ internal sealed class TableGateway(TableClient table)
         };
 
     /// <summary>
+    /// Creates the table where it is missing. Other requests wait while this is tried for the first time: those of a new
+    /// deployment may come before it has a table.
+    /// </summary>
+    /// <exception cref="StorageUnavailableException">It failed.</exception>
+    public Task CreateAsync(CancellationToken cancellationToken)
+    {
+        var creation = TranslateAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+        _firstCreation ??= creation;
+        return creation;
+    }
+
+    /// <summary>
     /// Asks, and turns whatever goes wrong into one exception. The SDK ends a call with whatever it met last: its own
     /// exception, several in one when it tried several times, one of the network's, of the credential's, or of a reader that
     /// was given something else than the service's answer.
     /// </summary>
     /// <exception cref="StorageUnavailableException">It failed.</exception>
-    public static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
+    public async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
     {
-        try
+        if (_firstCreation is { IsCompleted: false } creation)
         {
-            return await ask();
-        }
-        catch (Exception exception)
-        {
+            // Where it fails, the table may still be there.
+            await creation.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             cancellationToken.ThrowIfCancellationRequested();
-            throw new StorageUnavailableException(Describe(exception), exception);
         }
+
+        return await TranslateAsync(ask, cancellationToken);
     }
 
     /// <summary>One transaction.</summary>
@@ -186,6 +196,19 @@ internal sealed class TableGateway(TableClient table)
             {
                 await shard.DisposeAsync();
             }
+        }
+    }
+
+    private static async Task<T> TranslateAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await ask();
+        }
+        catch (Exception exception)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw new StorageUnavailableException(Describe(exception), exception);
         }
     }
 

@@ -67,7 +67,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
             var filter = status is { } only ? InstanceRows.StatusFilter(shard, only, from) : InstanceRows.InstanceFilter(shard, from);
 
             // One more than asked for tells whether there is more.
-            var rows = await TableGateway.AskAsync(() => gateway.FirstAsync(filter, left + 1, status is null ? null : TableGateway.KeysOnly, cancellationToken), cancellationToken);
+            var rows = await gateway.AskAsync(() => gateway.FirstAsync(filter, left + 1, status is null ? null : TableGateway.KeysOnly, cancellationToken), cancellationToken);
             var page = rows.Take(left).ToList();
             var ids = page.Select(row => InstanceRows.ReadId(row.RowKey)).OfType<InstanceId>().ToList();
             if (status is not null && ids.Count > 0)
@@ -101,7 +101,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
         {
             // One more than asked for tells whether there is more.
             var filter = InstanceRows.CustomerFilter(shard, customer, status, shard == first ? after : null);
-            var rows = await TableGateway.AskAsync(() => gateway.FirstAsync(filter, left + 1, null, cancellationToken), cancellationToken);
+            var rows = await gateway.AskAsync(() => gateway.FirstAsync(filter, left + 1, null, cancellationToken), cancellationToken);
             var page = rows.Take(left).ToList();
             found.AddRange(page.Select(ReadOrNull).OfType<Instance>());
             last = page.Count > 0 ? InstanceRows.ReadId(page[^1].RowKey) ?? last : last;
@@ -142,7 +142,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
                     await using var rows = gateway.Table
                         .QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), null, InstanceRows.SummaryProperties, token)
                         .GetAsyncEnumerator(token);
-                    while (await TableGateway.AskAsync(() => rows.MoveNextAsync().AsTask(), token))
+                    while (await gateway.AskAsync(() => rows.MoveNextAsync().AsTask(), token))
                     {
                         if (InstanceRows.ReadSummary(rows.Current) is { } summary)
                         {
@@ -162,7 +162,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
     // The rows of instances of one shard, whose ids are given in order. One that has gone is left out.
     private async Task<List<TableEntity>> ReadAsync(string shard, List<InstanceId> ids, CancellationToken cancellationToken)
     {
-        var dense = await TableGateway.AskAsync(
+        var dense = await gateway.AskAsync(
             () => gateway.FirstAsync(InstanceRows.InstanceFilter(shard, ids[0], ids[^1]), ids.Count * 2, null, cancellationToken), cancellationToken);
         var rows = dense.ToDictionary(row => row.RowKey);
         foreach (var some in ids.Select(InstanceRows.InstanceKey).Where(key => !rows.ContainsKey(key)).Chunk(ReadsAtOnce))

@@ -35,7 +35,7 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
     {
         try
         {
-            await TableGateway.AskAsync(() => gateway.Table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+            await gateway.CreateAsync(cancellationToken);
         }
         catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 403 })
         {
@@ -73,7 +73,7 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
         try
         {
             var etag = write is [{ ActionType: TableTransactionActionType.UpdateReplace, Entity: var row, ETag: var match }]
-                ? (await TableGateway.AskAsync(() => gateway.Table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken)).Headers.ETag
+                ? (await gateway.AskAsync(() => gateway.Table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken)).Headers.ETag
                 : await SubmitWriteAsync(write, cancellationToken);
             if (caused.Count > 0)
             {
@@ -136,7 +136,7 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
     {
         var (shard, rowKey) = (InstanceRows.ShardOf(due.Id), InstanceRows.DueKey(due.DueAt, due.Id));
-        return TableGateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, rowKey, ETag.All, cancellationToken), cancellationToken);
+        return gateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, rowKey, ETag.All, cancellationToken), cancellationToken);
     }
 
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
@@ -151,7 +151,7 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
     public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken)
     {
         var row = InstanceRows.ToLastUseRow(id, usedAt);
-        return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
+        return gateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
     // The instance comes first: what its answer says is what decides.

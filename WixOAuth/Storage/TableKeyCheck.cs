@@ -20,7 +20,7 @@ internal sealed class TableKeyCheck(TableGateway gateway) : IKeyCheckStore
         var row = new TableEntity(InstanceRows.KeyCheckShard, InstanceRows.KeyCheckKey) { ["Check"] = check.Data.ToArray(), ["CheckKeyId"] = check.KeyId };
         try
         {
-            await TableGateway.AskAsync(
+            await gateway.AskAsync(
                 () => previous is null
                     ? gateway.Table.AddEntityAsync(row, cancellationToken)
                     : gateway.Table.UpdateEntityAsync(row, new ETag(previous.ETag), TableUpdateMode.Replace, cancellationToken),

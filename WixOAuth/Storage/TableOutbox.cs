@@ -64,7 +64,7 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
         {
             if (OutboxRows.Key(read) == row.RowKey)
             {
-                var saved = await TableGateway.AskAsync(
+                var saved = await gateway.AskAsync(
                     () => gateway.Table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken);
                 return changed with { ETag = ETagOf(saved.Headers.ETag) };
             }
@@ -74,7 +74,7 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
                 new(TableTransactionActionType.UpsertReplace, row),
                 new(TableTransactionActionType.Delete, new TableEntity(row.PartitionKey, OutboxRows.Key(read)), match),
             ];
-            var moved = await TableGateway.AskAsync(() => gateway.Table.SubmitTransactionAsync(move, cancellationToken), cancellationToken);
+            var moved = await gateway.AskAsync(() => gateway.Table.SubmitTransactionAsync(move, cancellationToken), cancellationToken);
             return changed with { ETag = ETagOf(moved.Value[0].Headers.ETag) };
         }
         catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
@@ -86,13 +86,13 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
     public async Task RemoveAsync(OutboxEvent delivered, CancellationToken cancellationToken)
     {
         var (shard, key) = (InstanceRows.ShardOf(delivered.InstanceId), OutboxRows.Key(delivered));
-        await TableGateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, key, ETag.All, cancellationToken), cancellationToken);
+        await gateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, key, ETag.All, cancellationToken), cancellationToken);
     }
 
     private async IAsyncEnumerable<OutboxEvent> QueryAsync(string filter, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await using var rows = gateway.Table.QueryAsync<TableEntity>(filter, cancellationToken: cancellationToken).GetAsyncEnumerator(cancellationToken);
-        while (await TableGateway.AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
+        while (await gateway.AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
         {
             if (OutboxRows.ToEvent(rows.Current) is { } each)
             {

@@ -16,7 +16,7 @@ internal sealed class TableSweepRecords(TableGateway gateway) : IRefreshTallySto
     public async Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken)
     {
         var rows = gateway.Table.QueryAsync<TableEntity>(InstanceRows.TalliesSince(from), cancellationToken: cancellationToken);
-        return await TableGateway.AskAsync(
+        return await gateway.AskAsync(
             async () => await rows.Select(InstanceRows.ToTally).OfType<RefreshTally>().ToListAsync(cancellationToken), cancellationToken);
     }
 
@@ -26,7 +26,7 @@ internal sealed class TableSweepRecords(TableGateway gateway) : IRefreshTallySto
 
     public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken)
     {
-        return TableGateway.AskAsync(() => gateway.Table.UpsertEntityAsync(InstanceRows.ToRow(state), TableUpdateMode.Replace, cancellationToken), cancellationToken);
+        return gateway.AskAsync(() => gateway.Table.UpsertEntityAsync(InstanceRows.ToRow(state), TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
     public async Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken)

@@ -12,7 +12,7 @@ namespace WixOAuth.Tokens;
 /// disturbed. Unsaved uses are lost when the process ends; the next GetToken records them again.
 /// </summary>
 internal sealed class LastUsedTracker(
-    IInstanceStore store, BackgroundWork background, ServiceSettings settings, TokenMetrics metrics, TimeProvider time, ILogger<LastUsedTracker> logger)
+    IInstanceStore store, BackgroundWork background, ServiceSettings settings, TokenMetrics metrics, TimeProvider time, ILogger<LastUsedTracker> logger) : IDisposable
 {
     /// <summary>How many instances are held; one more, and all are forgotten, which costs a write for each.</summary>
     public const int Capacity = 200_000;
@@ -25,8 +25,9 @@ internal sealed class LastUsedTracker(
     // Half of IdleAfter: a saved use is never so old that an instance in use looks idle.
     private readonly long _writeEvery = Math.Min(TimeSpan.TicksPerHour, settings.Tokens.IdleAfter.Ticks / 2);
     private readonly ConcurrentDictionary<InstanceId, Use> _uses = new();
-    private readonly ConcurrentQueue<(InstanceId Id, Use Use)> _waiting = new();
-    private int _writers;
+    private readonly SemaphoreSlim _writers = new(Writers);
+    private readonly LogThrottle _failures = new(time);
+    private int _waiting;
     private int _held;
 
     internal int Count => _uses.Count;
@@ -68,69 +69,43 @@ internal sealed class LastUsedTracker(
             ? noted
             : known;
 
+    public void Dispose() => _writers.Dispose();
+
     private void Write(InstanceId id, Use use, DateTimeOffset now)
     {
-        if (_waiting.Count >= MostWaiting)
+        if (Interlocked.Increment(ref _waiting) > MostWaiting)
         {
+            Interlocked.Decrement(ref _waiting);
             Volatile.Write(ref use.NextWrite, (now + RetryAfter).UtcTicks);
             return;
         }
 
-        _waiting.Enqueue((id, use));
-        if (TryTakeSeat())
-        {
-            background.Start("last uses", WriteAsync);
-        }
+        background.Start("last use", () => WriteAsync(id, use));
     }
 
-    private async Task WriteAsync()
+    private async Task WriteAsync(InstanceId id, Use use)
     {
         // The caller of GetToken does not wait for this.
         await Task.Yield();
-        var failed = 0;
-        do
-        {
-            while (_waiting.TryDequeue(out var waiting))
-            {
-                failed += await TryWriteAsync(waiting.Id, waiting.Use) ? 0 : 1;
-            }
-
-            Interlocked.Decrement(ref _writers);
-        }
-        while (!_waiting.IsEmpty && TryTakeSeat());
-
-        if (failed > 0)
-        {
-            logger.LastUsesNotWritten(failed);
-        }
-    }
-
-    private bool TryTakeSeat()
-    {
-        for (var taken = Volatile.Read(ref _writers); taken < Writers; taken = Volatile.Read(ref _writers))
-        {
-            if (Interlocked.CompareExchange(ref _writers, taken + 1, taken) == taken)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    private async Task<bool> TryWriteAsync(InstanceId id, Use use)
-    {
+        await _writers.WaitAsync(CancellationToken.None);
         try
         {
             await store.SaveLastUseAsync(id, new DateTimeOffset(Volatile.Read(ref use.At), TimeSpan.Zero), CancellationToken.None);
             metrics.WroteLastUse(written: true);
-            return true;
         }
         catch (StorageUnavailableException)
         {
             Volatile.Write(ref use.NextWrite, (time.GetUtcNow() + RetryAfter).UtcTicks);
             metrics.WroteLastUse(written: false);
-            return false;
+            if (_failures.TryPass(out var suppressed))
+            {
+                logger.LastUsesNotWritten(1 + suppressed);
+            }
+        }
+        finally
+        {
+            _writers.Release();
+            Interlocked.Decrement(ref _waiting);
         }
     }
 

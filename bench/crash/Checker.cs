@@ -355,7 +355,7 @@ internal sealed class Checker
             Break(MinTtl, ask.Site, ask.EndedAt, $"Process {ask.Node} answered a token of {ask.ExpiresIn.TotalSeconds:F0} s where {demanded.TotalSeconds:F1} s were demanded.");
         }
 
-        // One younger than 3 % of its life is not believed to be rejected.
+        // A report about a token younger than 3 % of its life is ignored.
         var issuedAt = ask.ExpiresOn - call.Lifetime;
         if (ask.AccessToken == ask.Rejected && ask.StartedAt - issuedAt >= call.Lifetime * 0.03)
         {

@@ -7,6 +7,7 @@ using Azure.Storage.Blobs.Models;
 using Azure.Storage.Blobs.Specialized;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Maintenance.Backup;
 
@@ -49,6 +50,7 @@ internal sealed class BackupContainer : IForgottenInstances
             Diagnostics = { IsLoggingContentEnabled = false },
         };
         clientOptions.Retry.Delay = pause ?? clientOptions.Retry.Delay;
+        StorageAnswerPolicy.AddTo(clientOptions);
         if (transport is not null)
         {
             clientOptions.Transport = transport;
@@ -101,7 +103,7 @@ internal sealed class BackupContainer : IForgottenInstances
         {
             throw new BackupUnusableException($"The manifest of the copy '{name}' is not JSON of this format: it was cut off or changed. Use another copy.");
         }
-        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404, ErrorCode: not null })
+        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
         {
             throw new BackupUnusableException($"There is no finished copy '{name}' in the container '{Name}'.", exception);
         }

@@ -37,6 +37,7 @@ internal sealed class BackupMonitor(BackupContainer? container, TimeProvider tim
 
         // Also when this fails: the next look is in an hour.
         _last = (now, _last?.IsOverdue ?? false);
+        await container.InitializeAsync(cancellationToken);
         var newest = await container.ListAsync(cancellationToken) is [.., var name] ? name : null;
         var since = newest is null ? await container.ReadAgeAsync(cancellationToken) : TimeOf(newest);
         var isOverdue = now - since > OverdueAfter;

@@ -55,7 +55,7 @@ internal static class BackupReader
         {
             return await container.OpenReadAsync(part.Name, cancellationToken);
         }
-        catch (StorageUnavailableException exception) when (exception.InnerException is Azure.RequestFailedException { Status: 404, ErrorCode: not null })
+        catch (StorageUnavailableException exception) when (exception.InnerException is Azure.RequestFailedException { Status: 404 })
         {
             throw new BackupUnusableException($"The blob '{part.Name}' of this copy is missing.", exception);
         }

@@ -126,7 +126,5 @@ internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
         }
     }
 
-    // A refusal without an error code is not the table service's: a proxy answered in its place.
-    private static bool IsConflict(RequestFailedException exception) =>
-        exception is { ErrorCode: not (null or "TableBeingDeleted"), Status: 409 or 412 };
+    private static bool IsConflict(RequestFailedException exception) => exception is { ErrorCode: not "TableBeingDeleted", Status: 409 or 412 };
 }
