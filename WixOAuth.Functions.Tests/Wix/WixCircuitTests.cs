@@ -148,10 +148,11 @@ public sealed class WixCircuitTests : IDisposable
     {
         await OpenAsync();
         using var cancelled = new CancellationTokenSource();
-        _core.Wix.Answer = async (_, _, token) =>
+        _core.Wix.Answer = (_, _, token) =>
         {
-            await cancelled.CancelAsync();
-            return await HangAsync(token);
+            // CancelAsync would cancel on the thread pool, and time would pass meanwhile.
+            cancelled.Cancel();
+            return HangAsync(token);
         };
         Clock.Advance(WixCircuit.ProbeInterval);
 
