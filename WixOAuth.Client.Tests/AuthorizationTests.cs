@@ -45,7 +45,7 @@ public sealed class AuthorizationTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Every_caller_is_well_again_after_one_report_of_a_revoked_token()
+    public async Task One_report_of_a_revoked_token_replaces_it_for_every_caller()
     {
         await _client.GetAsync();
         _wix.Refused = "token-1";
@@ -56,7 +56,7 @@ public sealed class AuthorizationTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_second_refusal_is_the_callers()
+    public async Task A_second_401_is_returned_to_the_caller()
     {
         _wix.Refused = "token-1 token-2";
         Assert.Equal(HttpStatusCode.Unauthorized, (await SendAsync()).StatusCode);

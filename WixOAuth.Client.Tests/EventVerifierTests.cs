@@ -70,7 +70,7 @@ public sealed class EventVerifierTests
     [InlineData("1e9")]
     [InlineData("99999999999999999999")]
     [InlineData("9223372036854775807")]
-    public void A_time_that_is_none_is_refused(string? timestamp) =>
+    public void A_malformed_time_is_refused(string? timestamp) =>
         Assert.Throws<EventVerificationException>(() => Verifier(Secret).Verify(Encoding.UTF8.GetBytes(s_body), "e-1", timestamp, Sign(Secret, s_body)));
 
     [Theory]

@@ -285,7 +285,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task No_tag_tells_a_secret_or_of_metrics_an_instance_and_the_documentation_names_every_one()
+    public async Task Tags_hold_no_secret_metrics_no_instance_id_and_all_are_documented()
     {
         await Tokens_by_outcome_and_source();
         await _core.Background.WhenIdleAsync(None);

@@ -69,7 +69,7 @@ public sealed class OutageTests(LocalProgram program)
     }
 
     [Fact]
-    public async Task Every_caller_is_well_again_after_one_report_of_a_token_that_was_revoked_at_Wix()
+    public async Task One_report_of_a_token_that_Wix_revoked_replaces_it_for_every_caller()
     {
         var instance = await program.InstallAsync("Revoked");
         await using var client = new WatchedClient(program.Url, program.WixUrl, TimeProvider.System);

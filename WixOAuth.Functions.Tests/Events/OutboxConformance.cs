@@ -54,7 +54,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
         using var wire = new OutboxRefusals();
         var logs = new LogLines();
         var recorder = new EventRecorder(new OutboxSignal(), TestClock.New(), logs.For<EventRecorder>());
-        var store = new TableStore(TableConnection.Open(options, null, new HttpClientTransport(wire)), recorder);
+        var store = new TableStore(TableConnection.Open(options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero), recorder);
 
         var stored = await ConnectAsync(store);
 

@@ -43,6 +43,6 @@ internal sealed class OutboxRefusals() : DelegatingHandler(new SocketsHttpHandle
             """;
         var content = new ByteArrayContent(Encoding.UTF8.GetBytes(text.ReplaceLineEndings("\r\n").Replace("INDEX", $"{index}", StringComparison.Ordinal)));
         content.Headers.TryAddWithoutValidation("Content-Type", "multipart/mixed; boundary=batchresponse_b");
-        return new HttpResponseMessage(HttpStatusCode.Accepted) { Content = content };
+        return new HttpResponseMessage(HttpStatusCode.Accepted) { Content = content, Headers = { { "x-ms-request-id", "1" } } };
     }
 }

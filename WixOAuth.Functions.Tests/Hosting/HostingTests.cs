@@ -18,7 +18,7 @@ namespace WixOAuth.Functions.Tests.Hosting;
 public class HostingTests
 {
     [Fact]
-    public async Task The_table_is_made_as_soon_as_the_storage_is_there()
+    public async Task The_table_is_created_as_soon_as_the_storage_is_available()
     {
         var clock = TestClock.New();
         var made = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -84,7 +84,7 @@ public class HostingTests
     }
 
     [Fact]
-    public async Task Work_that_fails_is_logged_by_its_kind_only()
+    public async Task Work_that_fails_is_logged_by_the_type_of_its_exception_only()
     {
         using var logs = new CapturedLogs();
         var work = new BackgroundWork(logs.For<BackgroundWork>());
@@ -114,7 +114,7 @@ public class HostingTests
     }
 
     [Fact]
-    public async Task A_vault_that_is_away_at_the_start_is_said_to_be_and_ends_nothing()
+    public async Task A_vault_that_is_down_at_the_start_is_logged_and_does_not_end_the_process()
     {
         var (appSecret, keys) = (new Mock<ISecretSource<AppSecretVersion>>(), new Mock<IKeyRing>());
         appSecret.Setup(s => s.GetAsync(It.IsAny<CancellationToken>())).ThrowsAsync(new SecretUnavailableException("a-secret"));

@@ -274,7 +274,7 @@ public sealed class InstallFlowTests : IDisposable
     [InlineData(-1, "refresh-newer")]
     [InlineData(0, "refresh-1")]
     [InlineData(1, "refresh-1")]
-    public async Task Of_two_concurrent_consents_the_newer_by_Wixs_clock_stays_whichever_is_saved_last(int secondsLater, string expected)
+    public async Task The_newer_of_two_concurrent_consents_by_Wixs_clock_stays_whichever_is_saved_last(int secondsLater, string expected)
     {
         var now = _core.Clock.GetUtcNow();
         var newer = new TokenAnswer.Granted(new AccessToken("access-newer"), new RefreshToken("refresh-newer"), now, now.AddMinutes(5));
@@ -324,7 +324,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_browser_that_leaves_after_the_state_was_redeemed_stops_nothing()
+    public async Task A_browser_that_leaves_after_the_state_was_redeemed_does_not_stop_the_install()
     {
         var request = await BeginAsync();
         using var leaving = new CancellationTokenSource();
@@ -340,7 +340,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_browser_that_leaves_while_the_state_is_redeemed_stops_nothing_either()
+    public async Task A_browser_that_leaves_while_the_state_is_redeemed_does_not_stop_the_install()
     {
         var request = await BeginAsync();
         using var leaving = new CancellationTokenSource();
@@ -350,7 +350,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_row_that_cannot_be_read_is_trouble_at_our_end_and_is_noted()
+    public async Task An_unreadable_row_ends_the_install_as_unavailable_storage_and_the_outcome_is_recorded()
     {
         var request = await BeginAsync();
         _store.Unreadable = true;
@@ -385,6 +385,74 @@ public sealed class InstallFlowTests : IDisposable
         Assert.True(reinstalled);
         Assert.Null((await _core.ReadAsync(Id)).SetupCompletedAt);
         Assert.True((await _core.ReadAsync(Id)).SetupPending);
+    }
+
+    [Fact]
+    public async Task A_removal_while_the_set_up_event_is_being_sent_leaves_the_tombstone_as_it_is()
+    {
+        var request = await BeginAsync();
+        var answer = _core.Wix.Answer;
+        Instance? tombstone = null;
+        _core.Wix.Answer = async (path, body, cancellationToken) =>
+        {
+            if (path == "/apps/v1/bi-event" && tombstone is null)
+            {
+                var stored = (await _store.FindAsync(Id, CancellationToken.None))!;
+                tombstone = (await _store.TryWriteAsync(stored, Instance.Forget(stored.Instance, Id, _core.Clock.GetUtcNow()), CancellationToken.None))!.Instance;
+            }
+
+            return await answer(path, body, cancellationToken);
+        };
+
+        await _core.Flow.CompleteAsync(request, CancellationToken.None);
+        await _core.Background.WhenIdleAsync(CancellationToken.None);
+
+        Assert.NotNull(tombstone);
+        Assert.Equal(tombstone, await _core.ReadAsync(Id));
+    }
+
+    [Fact]
+    public async Task Repeats_that_wait_for_the_first_keep_no_other_install_from_its_turn()
+    {
+        var request = await BeginAsync();
+        await _store.TryAddConsumedStateAsync(await ConsumedStateOfAsync(request, "of another process"), CancellationToken.None);
+        var repeats = Enumerable.Range(0, ExchangeLimiter.MaxConcurrent * 2)
+            .Select(_ => _core.Begin(() => _core.Flow.CompleteAsync(request, CancellationToken.None)))
+            .ToList();
+        await SingleThreadSynchronizationContext.SettleAsync(isBusy: () => false);
+
+        var other = await BeginAsync();
+        Assert.IsType<InstallResult.CloseWindow>(await _core.RunAsync(() => _core.Flow.CompleteAsync(other, CancellationToken.None)));
+
+        Assert.All(await _core.Clock.RunAsync(Task.WhenAll(repeats)), repeat => Assert.Equal(new InstallResult.Stopped(InstallProblem.WixUnavailable), repeat));
+    }
+
+    [Fact]
+    public async Task A_redemption_of_a_link_whose_answer_was_lost_is_known_as_our_own()
+    {
+        var link = await _core.Links.ReadAsync((await _core.Links.IssueAsync("acme", displayName: null, CancellationToken.None)).Start, CancellationToken.None);
+        _store.LoseConsumedState = true;
+
+        Assert.True(await _core.Links.TryRedeemAsync(link!, CancellationToken.None));
+        Assert.False(await _core.Links.TryRedeemAsync(link!, CancellationToken.None));
+    }
+
+    [Theory]
+    [InlineData("acme", 0)]
+    [InlineData("another", 1)]
+    [InlineData(null, 0)]
+    public async Task Only_a_consent_for_another_customer_is_logged_as_a_conflict(string? customer, int lines)
+    {
+        var now = _core.Clock.GetUtcNow();
+        var granted = new TokenAnswer.Granted(new AccessToken("access-1"), null, now, now.AddMinutes(5));
+        var saver = _core.Get<ConsentSaver>();
+        await saver.SaveAsync(Id, new Consent("acme", null, null, null, false), granted, new RefreshToken("refresh-1"));
+
+        var saved = await saver.SaveAsync(Id, new Consent(customer, null, null, null, false), granted, new RefreshToken("refresh-2"));
+
+        Assert.Equal("acme", saved.Instance.Customer);
+        Assert.Equal("refresh-2", await _core.RefreshTokenOfAsync(Id));
+        Assert.Equal(lines, _core.Logs.Of(208).Count);
     }
 
     private Task<InstallResult> BeginAtAsync(string? token, string? start, params InstallResult.Consent[] inFlight) => _core.Start.BeginAsync(

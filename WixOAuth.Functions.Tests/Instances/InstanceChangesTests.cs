@@ -162,10 +162,10 @@ public sealed class InstanceChangesTests
     [InlineData("11111111-2222-4333-8444-55555555555g")]
     [InlineData(" 1111111-2222-4333-8444-55555555555 ")]
     [InlineData("00000000-0000-0000-0000-000000000000")]
-    public void A_text_that_Wix_never_sends_is_not_an_id(string? text) => Assert.False(InstanceId.TryParse(text, out _));
+    public void A_malformed_instance_id_is_refused(string? text) => Assert.False(InstanceId.TryParse(text, out _));
 
     [Fact]
-    public void An_id_has_one_text()
+    public void An_instance_id_has_one_text_form()
     {
         Assert.True(InstanceId.TryParse("ABCDEF01-2222-4333-8444-55555555555A", out var id));
         Assert.Equal("abcdef01-2222-4333-8444-55555555555a", id.ToString());

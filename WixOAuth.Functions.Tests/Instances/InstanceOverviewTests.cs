@@ -13,7 +13,7 @@ public sealed class InstanceOverviewTests
     private readonly MemoryInstanceStore _store = new();
 
     [Fact]
-    public async Task Each_instance_counts_by_its_status_its_life_and_its_luck()
+    public async Task Each_instance_is_counted_by_status_remaining_life_and_failure()
     {
         double?[] lives = [-1, 0, null, 30, 30.5, 60, 120, 121, 300, 301];
         foreach (var life in lives)
@@ -38,7 +38,7 @@ public sealed class InstanceOverviewTests
     }
 
     [Fact]
-    public async Task An_idle_site_rests_and_one_that_the_sweep_does_not_reach_is_overdue()
+    public async Task An_idle_site_is_not_overdue_and_one_that_the_sweep_does_not_reach_is()
     {
         var tick = TimeSpan.FromTicks(1);
         await AddAsync(InstanceStatus.Active, -1, fails: false, due: TimeSpan.FromHours(20));
@@ -85,7 +85,7 @@ public sealed class InstanceOverviewTests
     }
 
     [Fact]
-    public async Task It_is_kept_for_half_a_minute()
+    public async Task An_overview_is_cached_for_30_seconds()
     {
         var overview = new InstanceOverview(_store, _clock);
         await overview.GetAsync(isAnew: false, None);

@@ -31,7 +31,7 @@ public sealed class ConsumedStateCleanupTests
     }
 
     [Fact]
-    public async Task As_many_as_there_are_go_by_the_thousand()
+    public async Task Old_rows_are_removed_a_thousand_at_a_time_until_none_is_left()
     {
         var store = new WatchedStore(new MemoryInstanceStore());
         using var core = new Core(store);

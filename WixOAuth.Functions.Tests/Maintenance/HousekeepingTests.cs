@@ -23,7 +23,7 @@ public abstract class HousekeepingTests
     private protected abstract Task<IInstanceStore> CreateAsync();
 
     [Fact]
-    public async Task Old_tombstones_are_removed_with_their_rows_and_recent_ones_stay()
+    public async Task Old_tombstones_are_removed_with_their_index_rows_and_recent_ones_stay()
     {
         var store = await CreateAsync();
         using var core = new Core(store);
@@ -107,7 +107,7 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
-    public async Task Counts_of_refreshes_go_when_no_page_shows_them()
+    public async Task Counts_of_refreshes_that_no_page_shows_any_more_are_removed()
     {
         using var core = new Core(await CreateAsync());
         var now = core.Clock.GetUtcNow();
@@ -148,7 +148,7 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
-    public async Task Its_caller_can_end_it()
+    public async Task Its_caller_can_cancel_it()
     {
         using var core = new Core(await CreateAsync());
 

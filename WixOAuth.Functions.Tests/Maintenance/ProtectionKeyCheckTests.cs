@@ -190,7 +190,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
-    public async Task It_heals_within_a_minute_of_use()
+    public async Task A_failed_check_is_repeated_within_a_minute_when_it_is_needed()
     {
         using var first = New(_right);
         await first.IsPassedAsync(None);
@@ -206,7 +206,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
-    public async Task It_heals_hourly_without_use()
+    public async Task A_failed_check_is_repeated_hourly_when_it_is_not_needed()
     {
         using var first = New(_right);
         await first.IsPassedAsync(None);
@@ -226,7 +226,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
-    public async Task An_open_token_heals_it_too()
+    public async Task A_token_that_opens_ends_a_failed_check_too()
     {
         using var first = New(_right);
         await first.IsPassedAsync(None);

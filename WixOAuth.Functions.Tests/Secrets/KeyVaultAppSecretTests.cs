@@ -232,7 +232,7 @@ public sealed class KeyVaultAppSecretTests : KeyVaultFixture
     }
 
     [Fact]
-    public async Task A_vault_that_is_not_there_is_unavailable()
+    public async Task A_vault_that_cannot_be_reached_is_unavailable()
     {
         var source = AppSecrets();
         await Vault.DisposeAsync();

@@ -23,7 +23,7 @@ public sealed class SecretTextTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void It_is_never_seen(Type kind)
+    public void A_secret_is_never_printed(Type kind)
     {
         var secret = Make(kind, Value);
         using var logs = new CapturedLogs();
@@ -55,7 +55,7 @@ public sealed class SecretTextTests
     }
 
     [Fact]
-    public void All_kinds_are_found() =>
+    public void Every_kind_of_secret_is_tested() =>
         Assert.Superset(
             new HashSet<Type> { typeof(AccessToken), typeof(RefreshToken), typeof(AuthorizationCode), typeof(AppSecret), typeof(ConnectionString) },
             AllKinds.ToHashSet());
@@ -108,7 +108,7 @@ public sealed class SecretTextTests
         Assert.Equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", new AccessToken("abc").Fingerprint());
 
     [Fact]
-    public void None_is_empty() => Assert.Throws<ArgumentException>(() => new AccessToken(""));
+    public void An_empty_secret_is_refused() => Assert.Throws<ArgumentException>(() => new AccessToken(""));
 
     private static SecretText Make(Type kind, string text) => (SecretText)Activator.CreateInstance(kind, text)!;
 

@@ -83,7 +83,7 @@ public sealed class ServiceSettingsTests
     }
 
     [Fact]
-    public void Azure_needs_names_only()
+    public void On_Azure_names_of_resources_suffice()
     {
         var settings = Read([.. Azure, ("Wix__AppSecretName", "app-secret-2"), ("Tokens__ProtectionKeyName", "key-2"), ("Wix__WebhookPublicKeyName", "webhooks-2")]);
 

@@ -34,7 +34,7 @@ public sealed class ShardTests : IDisposable
     [InlineData("1.0")]
     [InlineData("shard")]
     [InlineData("99999999999")]
-    public void Nothing_else_is(string? text) => Assert.False(InstanceShard.TryParse(text, out _));
+    public void A_text_that_is_not_the_number_of_a_shard_is_refused(string? text) => Assert.False(InstanceShard.TryParse(text, out _));
 
     /// <summary>Stored rows depend on it.</summary>
     [Fact]

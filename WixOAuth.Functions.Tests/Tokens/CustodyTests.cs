@@ -68,6 +68,45 @@ public sealed class CustodyTests : IDisposable
 
         Assert.Equal("/oauth/access", Assert.Single(_core.Wix.Calls).Path);
         Assert.Equal(Grant.RefreshToken, (await _core.ReadAsync(id)).CurrentGrant);
+        Assert.Contains($"{id}", Assert.Single(_core.Logs.Of(427)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Refresh_token_in_an_answer_to_client_credentials_does_not_replace_the_stored_one()
+    {
+        var id = (await InstallAsync(1))[0];
+        _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/oauth/access" ? StubWix.Status(403) : StubWix.Tokens("by-credentials", "another-refresh"));
+
+        Assert.IsType<TokenResult.Token>(await _core.GetAsync(id, TokenRequirements.New));
+
+        Assert.Equal("refresh-0", await _core.RefreshTokenOfAsync(id));
+        Assert.Single(_core.Logs.Of(426));
+        Assert.Empty(_core.Logs.Of(427));
+    }
+
+    [Fact]
+    public async Task Without_the_fallback_a_site_without_a_refresh_token_is_marked_and_one_whose_token_cannot_be_opened_is_not()
+    {
+        using var core = new Core(_store, _core.Clock, settings: ("Wix__ClientCredentialsFallback", "false"));
+        var (none, unreadable) = (Core.NewId(), Core.NewId());
+        await ChangeAsync(none, instance => instance with { RefreshToken = null, Grant = Grant.ClientCredentials });
+        await ChangeAsync(unreadable, instance => instance with { RefreshToken = new ProtectedText(new string('0', 32), instance.RefreshToken!.Data) });
+
+        await core.GetAsync(none, TokenRequirements.New);
+        await core.GetAsync(unreadable, TokenRequirements.New);
+
+        Assert.Equal((InstanceStatus.ReinstallRequired, TokenError.Rejected), await EndOfAsync(none));
+        Assert.Equal((InstanceStatus.Active, TokenError.Undecryptable), await EndOfAsync(unreadable));
+        Assert.Empty(core.Wix.Calls);
+
+        async Task ChangeAsync(InstanceId id, Func<Instance, Instance> change)
+        {
+            var stored = await core.InstallAsync(id);
+            await _store.TryWriteAsync(stored, change(stored.Instance), None);
+        }
+
+        async Task<(InstanceStatus Status, TokenError? Error)> EndOfAsync(InstanceId id) =>
+            await core.ReadAsync(id) is var instance ? (instance.Status, instance.Failures?.LastError) : default;
     }
 
     [Fact]

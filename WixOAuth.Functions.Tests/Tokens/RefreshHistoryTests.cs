@@ -70,7 +70,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task Nothing_is_written_where_there_is_nothing_new()
+    public async Task Counts_that_have_not_changed_are_not_written()
     {
         var store = new Mock<IRefreshTallyStore>();
         var history = New(store.Object);
@@ -130,7 +130,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task A_sweep_saves_what_it_did()
+    public async Task A_sweep_saves_its_counts()
     {
         using var core = new Core(_store);
         core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("next"));
@@ -144,7 +144,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task A_sweep_does_not_wait_long_for_that()
+    public async Task A_sweep_does_not_wait_long_for_its_counts_to_be_saved()
     {
         var asked = new TaskCompletionSource();
         var store = new Mock<IInstanceStore>();
@@ -171,7 +171,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task A_process_that_does_not_sweep_puts_it_down_from_time_to_time()
+    public async Task A_process_that_does_not_sweep_saves_its_counts_every_five_minutes()
     {
         var saved = new TaskCompletionSource();
         var store = new Mock<IRefreshTallyStore>();
@@ -193,7 +193,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task A_process_that_sweeps_leaves_it_to_the_sweeps_so_that_each_costs_the_same()
+    public async Task In_a_process_that_sweeps_only_the_sweeps_save_the_counts()
     {
         using var saver = new HistorySaver(_history, _clock);
         Add(_history, succeeded: 1, failed: 0);

@@ -596,7 +596,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_successor_who_was_rejected_for_the_spent_refresh_token_does_not_keep_the_new_one_out()
+    public async Task A_rejection_of_the_spent_refresh_token_does_not_discard_the_new_one()
     {
         await InstallAsync(age: Stale);
         var two = Start(("Wix__ClientCredentialsFallback", "false"));
@@ -671,7 +671,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_refresh_token_that_cannot_be_decrypted_is_made_up_for_by_client_credentials()
+    public async Task Client_credentials_serve_a_site_whose_refresh_token_cannot_be_decrypted()
     {
         var process = Start();
         await InstallAsync(age: Stale);
@@ -687,7 +687,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     // Step 6: rejections.
 
     [Fact]
-    public async Task One_who_was_rejected_because_another_was_first_adopts_its_tokens_and_asks_no_more()
+    public async Task An_attempt_rejected_because_another_was_first_adopts_the_tokens_of_that_one()
     {
         var process = Start();
         await InstallAsync(age: Stale);

@@ -389,7 +389,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task A_token_is_refreshed_ahead_from_that_very_moment_on()
+    public async Task A_token_is_refreshed_ahead_from_the_moment_it_is_due()
     {
         var stored = await _core.InstallAsync(Id);
         await TokenAsync();
@@ -448,6 +448,7 @@ public sealed class TokenServiceTests : IDisposable
         Assert.Empty(_core.Logs.Of(404));
         Assert.Empty(_core.Logs.Of(405));
         Assert.Empty(_core.Logs.Of(406));
+        Assert.Empty(_core.Logs.Of(427));
         Assert.Equal((1, 0), await CountedLastAsync());
 
         _core.Clock.Advance(TimeSpan.FromMinutes(10));

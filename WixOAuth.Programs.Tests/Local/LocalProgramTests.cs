@@ -82,6 +82,37 @@ public sealed class LocalProgramTests : IDisposable
         Assert.Equal("", await process.StandardError.ReadToEndAsync());
     }
 
+    [SkippableFact]
+    public async Task Requests_to_a_fresh_program_cause_no_warning()
+    {
+        Skip.If(OperatingSystem.IsWindows(), "Windows has no such signals.");
+        using var process = Start(("Tables__ConnectionString", ""), ("Logging__LogLevel__WixOAuth", "Information"));
+        try
+        {
+            var lines = new List<string>();
+            while (lines.Count == 0 || !lines[^1].StartsWith("Wix: ", StringComparison.Ordinal))
+            {
+                lines.Add(await process.StandardOutput.ReadLineAsync().WaitAsync(s_patience) ?? throw new InvalidOperationException(await process.StandardError.ReadToEndAsync()));
+            }
+
+            var api = new Uri(lines.Single(line => line.StartsWith("Status:", StringComparison.Ordinal))["Status:".Length..].Trim());
+            using var client = new HttpClient(new HttpClientHandler { AllowAutoRedirect = false }) { DefaultRequestHeaders = { { "x-functions-key", "a-function-key" } } };
+            foreach (var path in new[] { "health", "status", "status/view", "instances", "instances?status=removed", "redirect?code=c&state=s&instanceId=i", $"instances/{Guid.NewGuid()}/token" })
+            {
+                using var answer = await client.GetAsync(new Uri(api, path));
+                Assert.InRange((int)answer.StatusCode, 200, 404);
+            }
+
+            using var kill = Process.Start("kill", ["-s", "TERM", process.Id.ToString(CultureInfo.InvariantCulture)]);
+            await process.WaitForExitAsync().WaitAsync(s_patience);
+            Assert.DoesNotMatch("(?m)^(warn|fail|crit):", await process.StandardOutput.ReadToEndAsync());
+        }
+        finally
+        {
+            process.Kill();
+        }
+    }
+
     // Bit 1 of what /proc calls SigIgn is signal 2.
     private static bool IgnoresInterrupts() => File.Exists("/proc/self/status")
         && File.ReadLines("/proc/self/status").First(line => line.StartsWith("SigIgn:", StringComparison.Ordinal)) is var line
