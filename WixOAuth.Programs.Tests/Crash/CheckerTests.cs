@@ -74,6 +74,8 @@ public sealed class CheckerTests
         ["the token that was rejected"] = (Checker.MinTtl, good => Ask(good, ask => ask with { Rejected = ask.AccessToken, StartedAt = ask.EndedAt + TimeSpan.FromSeconds(10) })),
         ["a site that is stuck"] = (Checker.Stuck, good => good with { Wishes = [good.Wishes[0] with { ServedAt = s_takeover + TimeSpan.FromSeconds(11) }] }),
         ["a site that is stuck without a lease"] = (Checker.Stuck, good => good with { Wishes = [new Wish(s_site.Id, At(100), At(111))] }),
+        ["a process that answers nothing until it is killed"] = (Checker.Stuck, good => good with { Wishes = [WishOf(At(112), Broken(At(100), At(111)), Broken(At(111), At(112)))] }),
+        ["a site that is refused by one process after another"] = (Checker.Stuck, good => good with { Wishes = [WishOf(At(111), Broken(At(100), At(106)) with { Status = 503 }, Broken(At(106), At(111)) with { Status = 503 })] }),
         ["somebody who waits for ever"] = (Checker.Stuck, good => good with { Wishes = [good.Wishes[0] with { ServedAt = null }] }),
         ["a site that is marked"] = (Checker.Status, good => Write(good, 0, write => write with { State = write.State with { Status = InstanceStatus.ReinstallRequired } })),
         ["a caller who is sent away"] = (Checker.Status, good => Ask(good, ask => ask with { Status = 409 })),
@@ -91,6 +93,22 @@ public sealed class CheckerTests
 
         Assert.Empty(findings.Violations);
         Assert.Equal((1, 1, 0), (findings.LeftLeases, findings.UnsavedTokens, findings.LostByStrictWix));
+    }
+
+    [Fact]
+    public void Time_lost_with_killed_processes_and_wrong_keys_is_no_wait_for_the_service()
+    {
+        var good = Good();
+        var findings = Checker.Check(
+            good with
+            {
+                Wishes = [WishOf(At(127), Broken(At(100), At(109)), Broken(At(109), At(118)) with { Node = 3, Status = 503 })],
+                WrongKeys = [new WrongKey(3, At(100), At(120), IsTold: true)],
+            },
+            s_tolerance);
+
+        Assert.Empty(findings.Violations);
+        Assert.Equal((TimeSpan.FromSeconds(27), TimeSpan.FromSeconds(9)), (findings.LongestWait, findings.LongestBeyond));
     }
 
     [Theory]
@@ -147,6 +165,10 @@ public sealed class CheckerTests
             Good = new Dictionary<Guid, string> { [s_site.Id] = "refresh-0" },
         };
     }
+
+    private static Wish WishOf(DateTimeOffset servedAt, params Ask[] asks) => new(s_site.Id, asks[0].StartedAt, servedAt) { Asks = asks };
+
+    private static Ask Broken(DateTimeOffset startedAt, DateTimeOffset endedAt) => new(Killed, s_site.Id, default, null, startedAt, endedAt, Status: 0);
 
     private static History Write(History good, int which, Func<RowWrite, RowWrite> change) =>
         good with { Writes = [.. good.Writes.Select((write, index) => index == which ? change(write) : write)] };

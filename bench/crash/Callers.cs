@@ -19,14 +19,16 @@ internal sealed class Callers(Fleet fleet, Journal journal) : IDisposable
     public async Task<string?> WishAsync(Guid site, TimeSpan minTtl, string? rejected, CancellationToken cancellationToken)
     {
         var startedAt = Journal.Now;
+        var asks = new List<Ask>();
         try
         {
             while (true)
             {
                 var (ask, retryAfter) = await AskAsync(await fleet.PickAsync().WaitAsync(cancellationToken), site, minTtl, rejected, cancellationToken);
+                asks.Add(ask);
                 if (ask.Status == (int)HttpStatusCode.OK)
                 {
-                    journal.Add(new Wish(site, startedAt, ask.EndedAt));
+                    journal.Add(new Wish(site, startedAt, ask.EndedAt) { Asks = asks });
                     return ask.AccessToken;
                 }
 
@@ -38,7 +40,7 @@ internal sealed class Callers(Fleet fleet, Journal journal) : IDisposable
         }
         catch (OperationCanceledException)
         {
-            journal.Add(new Wish(site, startedAt, null));
+            journal.Add(new Wish(site, startedAt, null) { Asks = asks });
             return null;
         }
     }

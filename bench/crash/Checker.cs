@@ -371,18 +371,32 @@ internal sealed class Checker
             return;
         }
 
-        var allowedUntil = _excuses.GetValueOrDefault(wish.Site, [])
-            .Concat(_history.Outages.Where(outage => outage.From < servedAt).Select(outage => outage.Until + Tokens.TokenRefresher.LeaseTime))
-            .Concat(_history.Storms.Where(storm => storm.From < servedAt).Select(storm => storm.Until + s_afterStorm))
-            .Where(until => until > wish.StartedAt && until - Tokens.TokenRefresher.LeaseTime * 2 < servedAt)
-            .Append(wish.StartedAt)
-            .Max();
-        var beyond = servedAt - allowedUntil;
-        _longestBeyond = beyond > _longestBeyond ? beyond : _longestBeyond;
+        // Who is broken off with a process, or asks one that has a wrong key, can only ask another one.
+        var since = wish.StartedAt;
+        foreach (var ask in wish.Asks.Where(ask => ask.Status == 0 || (ask.Status != 200 && _withWrongKey.Contains(ask.Node))))
+        {
+            CheckWait(wish, since, ask.EndedAt);
+            since = ask.EndedAt;
+        }
+
+        CheckWait(wish, since, servedAt);
         _longestWait = servedAt - wish.StartedAt > _longestWait ? servedAt - wish.StartedAt : _longestWait;
+    }
+
+    private void CheckWait(Wish wish, DateTimeOffset since, DateTimeOffset until)
+    {
+        var allowedUntil = _excuses.GetValueOrDefault(wish.Site, [])
+            .Concat(_history.Outages.Where(outage => outage.From < until).Select(outage => outage.Until + Tokens.TokenRefresher.LeaseTime))
+            .Concat(_history.Storms.Where(storm => storm.From < until).Select(storm => storm.Until + s_afterStorm))
+            .Where(end => end > since && end - Tokens.TokenRefresher.LeaseTime * 2 < until)
+            .Append(since)
+            .Max();
+        var beyond = until - allowedUntil;
+        _longestBeyond = beyond > _longestBeyond ? beyond : _longestBeyond;
         if (beyond > _tolerance.Slack)
         {
-            Break(Stuck, wish.Site, servedAt, $"A token came {beyond.TotalSeconds:F1} s after every lease had ended.");
+            var asks = string.Join(", ", wish.Asks.Select(ask => $"P{ask.Node} {ask.StartedAt:mm:ss.f} to {ask.EndedAt:mm:ss.f} {ask.Status}"));
+            Break(Stuck, wish.Site, until, $"Somebody waited {beyond.TotalSeconds:F1} s after every lease had ended. Asked: {asks}");
         }
     }
 

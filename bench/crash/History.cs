@@ -139,7 +139,11 @@ internal sealed record Ask(
 /// <param name="Site">For which site.</param>
 /// <param name="StartedAt">Since when.</param>
 /// <param name="ServedAt">Until when; null when it never came.</param>
-internal sealed record Wish(Guid Site, DateTimeOffset StartedAt, DateTimeOffset? ServedAt);
+internal sealed record Wish(Guid Site, DateTimeOffset StartedAt, DateTimeOffset? ServedAt)
+{
+    /// <summary>What it asked, in order.</summary>
+    public IReadOnlyList<Ask> Asks { get; init; } = [];
+}
 
 /// <summary>A process was killed.</summary>
 /// <param name="At">When it was gone.</param>
