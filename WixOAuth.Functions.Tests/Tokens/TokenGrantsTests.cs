@@ -62,7 +62,7 @@ public sealed class TokenGrantsTests
     }
 
     [Fact]
-    public async Task Rejection_after_another_attempt_had_a_token_rejects_nothing_and_asks_no_further()
+    public async Task Rejection_after_another_attempt_got_a_token_is_of_no_grant_and_ends_the_request()
     {
         using var core = new Core();
         core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(403));
@@ -75,7 +75,7 @@ public sealed class TokenGrantsTests
     }
 
     [Fact]
-    public async Task Rejection_by_every_grant_in_order_is_one_of_the_refresh_token_too()
+    public async Task Rejection_of_both_grants_is_one_of_the_refresh_token_and_of_every_grant()
     {
         using var core = new Core();
         core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(403));

@@ -371,7 +371,7 @@ internal sealed class Checker
             return;
         }
 
-        // Who is broken off with a process, or asks one that has a wrong key, can only ask another one.
+        // A caller whose process was killed, or has a wrong key, has to ask another one: its wait begins again.
         var since = wish.StartedAt;
         foreach (var ask in wish.Asks.Where(ask => ask.Status == 0 || (ask.Status != 200 && _withWrongKey.Contains(ask.Node))))
         {
