@@ -141,6 +141,48 @@ public sealed class LastUsedTrackerTests : IDisposable
     }
 
     [Fact]
+    public async Task While_ten_thousand_writes_wait_further_ones_are_put_off_for_a_minute()
+    {
+        const int MostWaiting = 10_000;
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _store.Before = (_, _) => gate.Task;
+        for (var number = 0; number < MostWaiting; number++)
+        {
+            _core.Uses.Note(Core.NewId(), _core.Clock.GetUtcNow());
+        }
+
+        _core.Uses.Note(Id, _core.Clock.GetUtcNow());
+        gate.SetResult();
+        await _core.Background.WhenIdleAsync(None);
+        Assert.Equal(MostWaiting, Writes);
+        Assert.Null(await _store.FindLastUseAsync(Id, None));
+
+        _core.Clock.Advance(TimeSpan.FromMinutes(1) - TimeSpan.FromTicks(1));
+        await NoteAsync();
+        Assert.Equal(MostWaiting, Writes);
+        _core.Clock.Advance(TimeSpan.FromTicks(1));
+        await NoteAsync();
+        Assert.Equal(MostWaiting + 1, Writes);
+    }
+
+    [Fact]
+    public async Task The_log_says_how_many_uses_could_not_be_saved_since_it_last_said_so()
+    {
+        _store.Before = (_, _) => throw new StorageUnavailableException("The storage is down.");
+        for (var number = 0; number < 3; number++)
+        {
+            _core.Uses.Note(Core.NewId(), _core.Clock.GetUtcNow());
+            await _core.Background.WhenIdleAsync(None);
+        }
+
+        _core.Clock.Advance(TimeSpan.FromMinutes(1));
+        _core.Uses.Note(Core.NewId(), _core.Clock.GetUtcNow());
+        await _core.Background.WhenIdleAsync(None);
+
+        Assert.Equal(["1", "3"], _core.Logs.Of(414).Select(line => line.Split(' ').First(word => int.TryParse(word, out _))));
+    }
+
+    [Fact]
     public async Task At_capacity_all_uses_are_forgotten_and_recorded_again()
     {
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

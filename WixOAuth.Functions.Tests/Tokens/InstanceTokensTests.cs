@@ -1,0 +1,74 @@
+using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Instances;
+using WixOAuth.Tokens;
+
+namespace WixOAuth.Functions.Tests.Tokens;
+
+/// <summary>How stored tokens are opened, and what is remembered of an instance whose row has changed.</summary>
+public sealed class InstanceTokensTests : IDisposable
+{
+    private static readonly InstanceId Id = Core.NewId();
+
+    private readonly Core _core = new();
+
+    public void Dispose() => _core.Dispose();
+
+    // A version that does not know RefreshTokenGeneration drops it from the row.
+    [Theory]
+    [InlineData(1, true)]
+    [InlineData(2, true)]
+    [InlineData(257, true)]
+    [InlineData(258, false)]
+    public async Task A_refresh_token_that_was_sealed_for_an_earlier_generation_is_found_up_to_256_back(int generation, bool isFound)
+    {
+        var instance = (await _core.InstallAsync(Id)).Instance with { Generation = generation, RefreshTokenGeneration = null };
+
+        Assert.Equal(isFound ? "refresh-1" : null, (await _core.InstanceTokens.OpenRefreshTokenAsync(instance))?.Reveal());
+        Assert.Equal(isFound ? 0 : 1, _core.Logs.Of(406).Count);
+    }
+
+    [Fact]
+    public async Task A_row_that_says_for_which_generation_its_refresh_token_was_sealed_is_believed()
+    {
+        var instance = (await _core.InstallAsync(Id)).Instance;
+
+        Assert.NotNull(await _core.InstanceTokens.OpenRefreshTokenAsync(instance with { Generation = 500, RefreshTokenGeneration = 1 }));
+        Assert.Null(await _core.InstanceTokens.OpenRefreshTokenAsync(instance with { Generation = 1, RefreshTokenGeneration = 2 }));
+        Assert.Null(await _core.InstanceTokens.OpenRefreshTokenAsync(instance with { RefreshToken = null }));
+    }
+
+    [Fact]
+    public async Task The_token_of_another_writer_is_adopted_and_logged()
+    {
+        var stored = await _core.InstallAsync(Id);
+
+        var adopted = Assert.IsType<TokenResult.Token>(await _core.InstanceTokens.AdoptAsync(Id, stored));
+
+        Assert.Equal("access-1", adopted.AccessToken.Reveal());
+        Assert.Equal("access-1", _core.Memory.Find(Id, _core.Clock.GetUtcNow())?.AccessToken.Reveal());
+        Assert.Single(_core.Logs.Of(404));
+    }
+
+    [Fact]
+    public async Task A_row_of_another_writer_without_an_access_token_is_asked_for_again_in_five_seconds()
+    {
+        var stored = await _core.InstallAsync(Id);
+
+        Assert.Equal(
+            new TokenResult.WixUnavailable(TimeSpan.FromSeconds(5)),
+            await _core.InstanceTokens.AdoptAsync(Id, stored with { Instance = stored.Instance with { AccessToken = null } }));
+    }
+
+    [Fact]
+    public async Task Nothing_is_remembered_of_an_instance_that_is_gone()
+    {
+        var stored = await _core.InstallAsync(Id);
+        await _core.GetAsync(Id);
+        var tombstone = stored with { Instance = stored.Instance with { Status = InstanceStatus.Removed, Generation = 2 } };
+
+        Assert.Equal(new TokenResult.Removed(), await _core.InstanceTokens.AdoptAsync(Id, tombstone));
+
+        Assert.Null(_core.Memory.Find(Id, _core.Clock.GetUtcNow()));
+        Assert.Equal(new TokenResult.Unknown(), await _core.InstanceTokens.AdoptAsync(Core.NewId(), stored: null));
+    }
+}
