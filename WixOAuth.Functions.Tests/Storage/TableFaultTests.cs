@@ -3,6 +3,8 @@ using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
+using Microsoft.Extensions.Logging.Abstractions;
+using WixOAuth.Functions.Tests.Events;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
@@ -338,6 +340,24 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
         allowed.SetResult();
         await Task.WhenAll([creating, .. asked]);
+    }
+
+    [Fact]
+    public async Task Requests_wait_for_the_table_from_the_start_of_the_program()
+    {
+        using var wire = new Wire();
+        var store = new TableStore(TableConnection.Open(azurite.NewTable(), null, new HttpClientTransport(wire)));
+        var allowed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        wire.Creating = allowed.Task;
+        using var initializer = new StorageInitializer(store, TimeProvider.System, NullLogger<StorageInitializer>.Instance);
+
+        await initializer.StartAsync(None);
+        var finding = store.FindAsync(NewId(), None);
+
+        Assert.Equal(1, wire.Requests);
+        allowed.SetResult();
+        Assert.Null(await finding);
+        await initializer.ExecuteTask!;
     }
 
     [Fact]
