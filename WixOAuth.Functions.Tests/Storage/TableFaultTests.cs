@@ -222,6 +222,32 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Theory]
+    [InlineData("500 InternalError")]
+    [InlineData("503 ServerBusy")]
+    public async Task A_transaction_is_retried_when_the_service_is_busy_with_a_part_of_it(string status)
+    {
+        using var wire = new OutboxRefusals(status, rows: "i|", most: 3);
+        var (store, _) = await azurite.CreateAsync(wire);
+
+        var stored = await store.TryWriteAsync(null, NewInstance(), None);
+
+        Assert.Equal(3, wire.Refused);
+        Assert.Equal(stored, await store.FindAsync(stored!.Instance.Id, None));
+    }
+
+    [Fact]
+    public async Task A_service_that_stays_busy_with_a_part_of_a_transaction_is_unavailable()
+    {
+        using var wire = new OutboxRefusals("503 ServerBusy", rows: "i|");
+        var (store, _) = await azurite.CreateAsync(wire);
+
+        var raised = await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));
+
+        Assert.Equal("The table service refused with 503 ServerBusy.", raised.Message);
+        Assert.Equal(4, wire.Refused);
+    }
+
+    [Theory]
     [InlineData("403")]
     [InlineData("400")]
     public async Task A_refusal_is_unavailable_and_not_retried(string status)

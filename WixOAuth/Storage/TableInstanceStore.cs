@@ -206,7 +206,7 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
                 write.RemoveAt(index);
             }
             catch (StorageUnavailableException exception) when (
-                exception.InnerException is TableTransactionFailedException { FailedTransactionActionIndex: { } index and > 0 }
+                exception.InnerException is TableTransactionFailedException { Status: >= 400 and < 500 and not (408 or 429), FailedTransactionActionIndex: { } index and > 0 }
                 && OutboxRows.IsEvent(write[index].Entity))
             {
                 // An event that the table does not take must never keep a token from being saved.
