@@ -42,29 +42,17 @@ internal sealed partial record Instance
 
         var setupCompletedAt = before is { Status: InstanceStatus.Active } ? before.SetupCompletedAt : null;
         var installedAt = Later(before?.WixInstalledAt, consent.WixIssuedAt);
-        return new Instance
+        return Next(before, id, InstanceStatus.Active, now).WithTokens(tokens, consentId, now) with
         {
-            Id = id,
-            Status = InstanceStatus.Active,
             Grant = Grant.RefreshToken,
             Customer = CustomerOf(before) ?? consent.Customer,
             Site = consent.Site ?? SiteOf(before),
             AppVersion = consent.AppVersion ?? before?.AppVersion,
-            Generation = tokens.Generation,
-            AccessToken = tokens.Access,
-            RefreshToken = tokens.Refresh,
-            AccessTokenIssuedAt = tokens.IssuedAt,
-            AccessTokenExpiresOn = tokens.ExpiresOn,
-            CommitId = consentId,
             ConsentId = consentId,
-            InstalledAt = before?.InstalledAt ?? now,
             ConsentedAt = now,
-            UpdatedAt = now,
-            RefreshedAt = now,
             LastUsedAt = now,
             WixConsentedAt = consent.WixIssuedAt ?? before?.WixConsentedAt,
             WixInstalledAt = installedAt,
-            WixRemovedAt = before?.WixRemovedAt,
 
             // A removal overtook this consent: what it brought may be void already.
             RemovalNotedAt = consent.WixIssuedAt is not null && before?.WixRemovedAt > installedAt ? before.WixRemovedAt : null,
@@ -73,8 +61,6 @@ internal sealed partial record Instance
             SetupCompletedAt = setupCompletedAt,
             SetupPending = consent.SendSetupCompleted && setupCompletedAt is null,
             CustomerConflictAt = IsCustomerConflict(before, consent) ? now : null,
-            ImportedAt = before?.ImportedAt,
-            EventSequence = before?.EventSequence,
         };
     }
 

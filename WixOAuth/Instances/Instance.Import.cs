@@ -61,38 +61,24 @@ internal sealed partial record Instance
     public static Instance Imported(Instance? before, InstanceId id, ImportedSite site, ProtectedTokens tokens, string importId, DateTimeOffset now)
     {
         var known = before is { Status: InstanceStatus.Removed } ? null : before;
-        return new Instance
+        return Next(before, id, InstanceStatus.Active, now).WithTokens(tokens, importId, now) with
         {
-            Id = id,
-            Status = InstanceStatus.Active,
             Grant = tokens.Refresh is null ? Grant.ClientCredentials : Grant.RefreshToken,
             Customer = known?.Customer ?? site.Customer,
             Site = site.Site ?? known?.Site,
             AppVersion = site.AppVersion ?? known?.AppVersion,
-            Generation = tokens.Generation,
-            AccessToken = tokens.Access,
-            RefreshToken = tokens.Refresh,
-            AccessTokenIssuedAt = tokens.IssuedAt,
-            AccessTokenExpiresOn = tokens.ExpiresOn,
-            CommitId = importId,
-            ConsentId = before?.ConsentId,
 
             // A revived site starts from the beginning, so that no tombstone of an older copy takes precedence.
             InstalledAt = known?.InstalledAt ?? now,
             ConsentedAt = Later(site.ConsentedAt, known?.ConsentedAt),
-            UpdatedAt = now,
-            RefreshedAt = now,
 
             // An import does not count as a use: imported sites are not kept warm until they are used.
             LastUsedAt = known?.LastUsedAt ?? site.ConsentedAt,
-            WixConsentedAt = before?.WixConsentedAt,
             WixInstalledAt = Later(before?.WixInstalledAt, site.ConsentedAt),
-            WixRemovedAt = before?.WixRemovedAt,
             InstalledBefore = before?.WasInstalledBefore ?? false,
             SetupCompletedAt = known?.SetupCompletedAt,
             SetupPending = known?.SetupPending ?? false,
             ImportedAt = now,
-            EventSequence = before?.EventSequence,
         };
     }
 }

@@ -44,25 +44,15 @@ internal sealed partial record Instance
             return before!;
         }
 
-        return new Instance
+        return Next(before, id, mayUseClientCredentials ? InstanceStatus.Active : InstanceStatus.ReinstallRequired, now) with
         {
-            Id = id,
-            Status = mayUseClientCredentials ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
             MarkedAt = mayUseClientCredentials ? null : now,
             Grant = mayUseClientCredentials ? Grant.ClientCredentials : Grant.RefreshToken,
-            Generation = NextGeneration(before),
             DueAt = mayUseClientCredentials ? now : null,
-            InstalledAt = before?.InstalledAt ?? now,
-            UpdatedAt = now,
             LastUsedAt = now,
-            ConsentId = before?.ConsentId,
-            WixConsentedAt = before?.WixConsentedAt,
             WixInstalledAt = issuedAt,
-            WixRemovedAt = before?.WixRemovedAt,
             InstalledBefore = before is not null,
             SetupPending = mayUseClientCredentials && sendSetupCompleted,
-            ImportedAt = before?.ImportedAt,
-            EventSequence = before?.EventSequence,
         };
     }
 
@@ -155,20 +145,26 @@ internal sealed partial record Instance
     private bool WasInstalledBefore => InstalledBefore || WixRemovedAt is not null || RemovedAt is not null;
 
     // Nothing of the tokens, the customer and the site is left, and the generation is beyond that of any refresh under way.
-    private static Instance Tombstone(Instance? before, InstanceId id, DateTimeOffset now) => new()
+    private static Instance Tombstone(Instance? before, InstanceId id, DateTimeOffset now) => Next(before, id, InstanceStatus.Removed, now) with
     {
-        Id = id,
-        Status = InstanceStatus.Removed,
         Grant = before?.Grant ?? Grant.RefreshToken,
-        Generation = NextGeneration(before),
-        InstalledAt = before?.InstalledAt ?? now,
         ConsentedAt = before?.ConsentedAt,
-        UpdatedAt = now,
         RefreshedAt = before?.RefreshedAt,
         LastUsedAt = before?.LastUsedAt,
         RemovedAt = before?.RemovedAt ?? now,
         Forgotten = before?.Forgotten ?? false,
+    };
+
+    // What an installation, its removal and the next one have in common: ids and times by which late events and lost answers
+    // are recognised. Everything else begins anew.
+    private static Instance Next(Instance? before, InstanceId id, InstanceStatus status, DateTimeOffset now) => new()
+    {
+        Id = id,
+        Status = status,
+        Generation = NextGeneration(before),
         ConsentId = before?.ConsentId,
+        InstalledAt = before?.InstalledAt ?? now,
+        UpdatedAt = now,
         WixConsentedAt = before?.WixConsentedAt,
         WixInstalledAt = before?.WixInstalledAt,
         WixRemovedAt = before?.WixRemovedAt,

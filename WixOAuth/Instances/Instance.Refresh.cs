@@ -35,27 +35,31 @@ internal sealed partial record Instance
     {
         var refreshToken = tokens.Refresh ?? RefreshToken;
         var kept = refreshToken is null ? Grant.ClientCredentials : Grant.RefreshToken;
-        return this with
+        return WithTokens(tokens, commitId, now) with
         {
             Status = InstanceStatus.Active,
             Grant = kept,
             AccessTokenGrant = grant == kept ? null : grant,
-            Generation = tokens.Generation,
-            AccessToken = tokens.Access,
-            RefreshToken = refreshToken,
             RefreshTokenGeneration = tokens.Refresh is null && refreshToken is not null ? RefreshTokenGeneration ?? Generation : null,
             RefreshTokenFault = refreshToken is null ? null : fault,
-            AccessTokenIssuedAt = tokens.IssuedAt,
-            AccessTokenExpiresOn = tokens.ExpiresOn,
-            CommitId = commitId,
             Lease = null,
             Failures = null,
             CountedRejections = null,
             MarkedAt = null,
-            RefreshedAt = now,
-            UpdatedAt = now,
         };
     }
+
+    private Instance WithTokens(ProtectedTokens tokens, string commitId, DateTimeOffset now) => this with
+    {
+        Generation = tokens.Generation,
+        AccessToken = tokens.Access,
+        RefreshToken = tokens.Refresh ?? RefreshToken,
+        AccessTokenIssuedAt = tokens.IssuedAt,
+        AccessTokenExpiresOn = tokens.ExpiresOn,
+        CommitId = commitId,
+        RefreshedAt = now,
+        UpdatedAt = now,
+    };
 
     /// <summary>An attempt had no tokens, and gives back the right to try.</summary>
     /// <param name="error">Why.</param>
