@@ -1,11 +1,9 @@
 namespace WixOAuth.Instances;
 
-/// <summary>What an import knows of a site besides its tokens.</summary>
-/// <param name="Customer">The customer it belongs to; null where the import does not say.</param>
-/// <param name="ConsentedAt">When its owner consented; null where the import does not say.</param>
-/// <param name="Revive">Whether a removed or forgotten site may come back.</param>
-/// <param name="Site">The site, if Wix told.</param>
-/// <param name="AppVersion">The app's version, if Wix told.</param>
+/// <summary>
+/// What an import knows of a site besides its tokens; null for what neither the import nor Wix tells.
+/// <paramref name="Revive"/> says whether a removed or forgotten site may come back.
+/// </summary>
 internal sealed record ImportedSite(string? Customer, DateTimeOffset? ConsentedAt, bool Revive, Site? Site, string? AppVersion);
 
 /// <summary>What an import does to an instance, as <c>outcome</c> of the contract; the last one is an error there.</summary>
@@ -34,10 +32,6 @@ internal sealed partial record Instance
     /// What an import does to what is stored. A refresh token that works gives way only to one of a later consent; one
     /// that is rejected, unreadable or missing gives way to any.
     /// </summary>
-    /// <param name="before">What is known.</param>
-    /// <param name="site">What is imported.</param>
-    /// <param name="hasToken">Whether a refresh token is imported with it.</param>
-    /// <param name="isSameToken">Whether that is the stored one.</param>
     public static ImportOutcome DecideImport(Instance? before, ImportedSite site, bool hasToken, bool isSameToken)
     {
         return before switch
@@ -51,13 +45,10 @@ internal sealed partial record Instance
         };
     }
 
-    /// <summary>The instance has the imported tokens.</summary>
-    /// <param name="before">What is known, for which <see cref="DecideImport"/> said so.</param>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="site">What is imported.</param>
-    /// <param name="tokens">Its tokens, encrypted for <see cref="NextGeneration"/>.</param>
-    /// <param name="importId">The import's own id.</param>
-    /// <param name="now">The time.</param>
+    /// <summary>
+    /// The instance has the imported tokens, which <see cref="DecideImport"/> allowed. They are encrypted for
+    /// <see cref="NextGeneration"/>.
+    /// </summary>
     public static Instance Imported(Instance? before, InstanceId id, ImportedSite site, ProtectedTokens tokens, string importId, DateTimeOffset now)
     {
         var known = before is { Status: InstanceStatus.Removed } ? null : before;

@@ -17,17 +17,10 @@ internal sealed partial record Instance
 
     /// <summary>
     /// Wix tells that the app was installed: a clone, or an install whose redirect was lost or has not arrived yet
-    /// (wix-protocol §8, §10). What was known already stays as it is.
+    /// (wix-protocol §8, §10). What was known already stays as it is. An instance that may not use client credentials is
+    /// <see cref="InstanceStatus.ReinstallRequired"/> until its site's owner consents. <paramref name="issuedAt"/> is the
+    /// event's <c>iat</c>.
     /// </summary>
-    /// <param name="before">What is known.</param>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="mayUseClientCredentials">
-    /// Whether it can be served without a consent. If not, it is <see cref="InstanceStatus.ReinstallRequired"/> until
-    /// its site's owner consents.
-    /// </param>
-    /// <param name="sendSetupCompleted">Whether <c>APP_FINISHED_CONFIGURATION</c> is to be sent.</param>
-    /// <param name="now">The time.</param>
     /// <returns><paramref name="before"/> itself when the event changes nothing.</returns>
     public static Instance AppInstalled(
         Instance? before, InstanceId id, DateTimeOffset issuedAt, bool mayUseClientCredentials, bool sendSetupCompleted, DateTimeOffset now)
@@ -58,13 +51,9 @@ internal sealed partial record Instance
 
     /// <summary>
     /// Wix tells that the app was removed (wix-protocol §10). Of equal times the removal is taken for the later one:
-    /// an owner does not consent again within the second in which they removed the app.
+    /// an owner does not consent again within the second in which they removed the app. <paramref name="issuedAt"/> is the
+    /// event's <c>iat</c>.
     /// </summary>
-    /// <param name="before">What is known.</param>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="sendSetupCompleted">Whether <c>APP_FINISHED_CONFIGURATION</c> is to be sent.</param>
-    /// <param name="now">The time.</param>
     /// <returns><paramref name="before"/> itself when the event changes nothing.</returns>
     public static Instance AppRemoved(Instance? before, InstanceId id, DateTimeOffset issuedAt, bool sendSetupCompleted, DateTimeOffset now)
     {
@@ -85,7 +74,7 @@ internal sealed partial record Instance
             return isNew ? before.SeenRemovedEarlier(issuedAt, sendSetupCompleted, now) : before;
         }
 
-        // Again what was noted or refuted before; unless all of it fell into one second, where only Wix can tell.
+        // A repeat of a removal that was already noted or refuted. If install and removal share a second, only a refresh can decide.
         if (!isNew && (issuedAt != before.WixInstalledAt || before.RemovalNotedAt == issuedAt))
         {
             return before;
