@@ -64,6 +64,27 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
         Assert.Single(logs.Of(905));
     }
 
+    [Theory]
+    [InlineData("408 OperationTimedOut")]
+    [InlineData("429 TooManyRequests")]
+    [InlineData("500 InternalError")]
+    [InlineData("503 ServerBusy")]
+    public async Task An_outbox_that_is_busy_loses_no_event(string status)
+    {
+        var options = azurite.NewTable();
+        var table = TableConnection.Open(options, null);
+        await table.CreateAsync();
+        using var wire = new OutboxRefusals(status);
+        var logs = new LogLines();
+        var recorder = new EventRecorder(new OutboxSignal(), TestClock.New(), logs.For<EventRecorder>());
+        var store = new TableStore(TableConnection.Open(options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero), recorder);
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => ConnectAsync(store));
+
+        Assert.Empty(logs.Of(905));
+        Assert.Empty(await table.QueryAsync<TableEntity>().ToListAsync());
+    }
+
     [Fact]
     public async Task An_event_and_its_change_are_written_in_one_transaction()
     {

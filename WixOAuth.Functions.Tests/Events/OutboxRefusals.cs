@@ -3,8 +3,11 @@ using System.Text;
 
 namespace WixOAuth.Functions.Tests.Events;
 
-/// <summary>A table service that takes no row of an event: it refuses every transaction that has one, as Azure words it.</summary>
-internal sealed class OutboxRefusals() : DelegatingHandler(new SocketsHttpHandler())
+/// <summary>
+/// A table service that takes no row of an event, or of another kind of row: it refuses transactions that have one, as Azure
+/// words it.
+/// </summary>
+internal sealed class OutboxRefusals(string status = "400 PropertyValueTooLarge", string rows = "o|", int most = int.MaxValue) : DelegatingHandler(new SocketsHttpHandler())
 {
     public int Refused { get; private set; }
 
@@ -14,7 +17,7 @@ internal sealed class OutboxRefusals() : DelegatingHandler(new SocketsHttpHandle
 
         // What follows an operation's request line, up to that of the next one.
         var operations = body.Split(" HTTP/1.1").Skip(1).ToList();
-        if (operations.FindIndex(operation => operation.Contains("\"RowKey\":\"o|", StringComparison.Ordinal)) is var index and >= 0)
+        if (Refused < most && operations.FindIndex(operation => operation.Contains($"\"RowKey\":\"{rows}", StringComparison.Ordinal)) is var index and >= 0)
         {
             Refused++;
             return Refusal(index);
@@ -23,9 +26,9 @@ internal sealed class OutboxRefusals() : DelegatingHandler(new SocketsHttpHandle
         return await base.SendAsync(request, cancellationToken);
     }
 
-    private static HttpResponseMessage Refusal(int index)
+    private HttpResponseMessage Refusal(int index)
     {
-        var text = """
+        var text = $$"""
             --batchresponse_b
             Content-Type: multipart/mixed; boundary=changesetresponse_c
 
@@ -33,15 +36,15 @@ internal sealed class OutboxRefusals() : DelegatingHandler(new SocketsHttpHandle
             Content-Type: application/http
             Content-Transfer-Encoding: binary
 
-            HTTP/1.1 400 Bad Request
+            HTTP/1.1 {{status.Split(' ')[0]}} Refused
             Content-Type: application/json;odata=minimalmetadata
 
-            {"odata.error":{"code":"PropertyValueTooLarge","message":{"lang":"en-US","value":"INDEX:The property value exceeds the maximum allowed size."}}}
+            {"odata.error":{"code":"{{status.Split(' ')[1]}}","message":{"lang":"en-US","value":"{{index}}:The operation is refused."} } }
             --changesetresponse_c--
             --batchresponse_b--
 
             """;
-        var content = new ByteArrayContent(Encoding.UTF8.GetBytes(text.ReplaceLineEndings("\r\n").Replace("INDEX", $"{index}", StringComparison.Ordinal)));
+        var content = new ByteArrayContent(Encoding.UTF8.GetBytes(text.ReplaceLineEndings("\r\n")));
         content.Headers.TryAddWithoutValidation("Content-Type", "multipart/mixed; boundary=batchresponse_b");
         return new HttpResponseMessage(HttpStatusCode.Accepted) { Content = content, Headers = { { "x-ms-request-id", "1" } } };
     }

@@ -226,7 +226,7 @@ public sealed class HostileParserTests : IDisposable
             // The last character has two bits that mean nothing.
             Assert.True(!ListCursor.TryRead(text, "active", out var last) || last == id);
             Assert.False(ListCursor.TryRead(text, null, out _));
-            InstanceRows.ToTally(new TableEntity(InstanceRows.TallyShard, text) { ["Succeeded"] = 1, ["Failed"] = 1 });
+            InstanceRows.ToTally(new TableEntity(InstanceRows.ServiceShard, text) { ["Succeeded"] = 1, ["Failed"] = 1 });
             return Task.CompletedTask;
         });
     }

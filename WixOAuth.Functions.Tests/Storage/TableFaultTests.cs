@@ -3,6 +3,8 @@ using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
+using Microsoft.Extensions.Logging.Abstractions;
+using WixOAuth.Functions.Tests.Events;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
@@ -220,6 +222,32 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
     }
 
     [Theory]
+    [InlineData("500 InternalError")]
+    [InlineData("503 ServerBusy")]
+    public async Task A_transaction_is_retried_when_the_service_is_busy_with_a_part_of_it(string status)
+    {
+        using var wire = new OutboxRefusals(status, rows: "i|", most: 3);
+        var (store, _) = await azurite.CreateAsync(wire);
+
+        var stored = await store.TryWriteAsync(null, NewInstance(), None);
+
+        Assert.Equal(3, wire.Refused);
+        Assert.Equal(stored, await store.FindAsync(stored!.Instance.Id, None));
+    }
+
+    [Fact]
+    public async Task A_service_that_stays_busy_with_a_part_of_a_transaction_is_unavailable()
+    {
+        using var wire = new OutboxRefusals("503 ServerBusy", rows: "i|");
+        var (store, _) = await azurite.CreateAsync(wire);
+
+        var raised = await Assert.ThrowsAsync<StorageUnavailableException>(() => store.TryWriteAsync(null, NewInstance(), None));
+
+        Assert.Equal("The table service refused with 503 ServerBusy.", raised.Message);
+        Assert.Equal(4, wire.Refused);
+    }
+
+    [Theory]
     [InlineData("403")]
     [InlineData("400")]
     public async Task A_refusal_is_unavailable_and_not_retried(string status)
@@ -338,6 +366,24 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
         allowed.SetResult();
         await Task.WhenAll([creating, .. asked]);
+    }
+
+    [Fact]
+    public async Task Requests_wait_for_the_table_from_the_start_of_the_program()
+    {
+        using var wire = new Wire();
+        var store = new TableStore(TableConnection.Open(azurite.NewTable(), null, new HttpClientTransport(wire)));
+        var allowed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        wire.Creating = allowed.Task;
+        using var initializer = new StorageInitializer(store, TimeProvider.System, NullLogger<StorageInitializer>.Instance);
+
+        await initializer.StartAsync(None);
+        var finding = store.FindAsync(NewId(), None);
+
+        Assert.Equal(1, wire.Requests);
+        allowed.SetResult();
+        Assert.Null(await finding);
+        await initializer.ExecuteTask!;
     }
 
     [Fact]

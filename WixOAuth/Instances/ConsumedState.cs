@@ -28,7 +28,6 @@ internal sealed record ConsumedState
     /// <summary>The state's nonce, 32 lower-case hexadecimal digits. Useless without the state it came in.</summary>
     public required string Nonce { get; init; }
 
-    /// <summary>When the state was issued.</summary>
     public required DateTimeOffset IssuedAt { get; init; }
 
     /// <summary>The attempt that writes: distinguishes its own insert, whose response was lost, from another's.</summary>
@@ -40,7 +39,6 @@ internal sealed record ConsumedState
     /// <summary>The instance that the redirect named; not confirmed until the outcome is <see cref="ConsumedStateOutcome.Connected"/>.</summary>
     public required InstanceId InstanceId { get; init; }
 
-    /// <summary>How it ended.</summary>
     public ConsumedStateOutcome Outcome { get; init; }
 
     /// <summary>The end of life of the access token that the code was exchanged for.</summary>

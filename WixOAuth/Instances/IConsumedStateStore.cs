@@ -6,13 +6,9 @@ namespace WixOAuth.Instances;
 /// </summary>
 internal interface IConsumedStateStore
 {
-    /// <summary>
-    /// Records that a state is being consumed.
-    /// </summary>
     /// <returns>False when its nonce was recorded before, by anyone.</returns>
     Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
 
-    /// <summary>Reads what is known of a consumed state; null when it never was consumed.</summary>
     Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
 
     /// <summary>Records how the use of a state ended.</summary>

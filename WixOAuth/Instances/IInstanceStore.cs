@@ -1,18 +1,9 @@
 namespace WixOAuth.Instances;
 
-/// <summary>An instance as it was read, with what a later write of it is checked against.</summary>
-/// <param name="Instance">The instance.</param>
-/// <param name="ETag">The version that was read.</param>
+/// <summary>An instance as it was read, with the ETag that a later write of it is checked against.</summary>
 internal sealed record StoredInstance(Instance Instance, string ETag);
 
-/// <summary>The few properties of an instance that are counted over all instances.</summary>
-/// <param name="Id">Which.</param>
-/// <param name="Status">Its status.</param>
-/// <param name="AccessTokenExpiresOn">When its access token's life ends.</param>
-/// <param name="DueAt">When the sweep has to look at it next.</param>
-/// <param name="IsFailing">Whether its last refresh failed.</param>
-/// <param name="RefreshTokenKeyId">The protection key of its refresh token; null when it has none.</param>
-/// <param name="AccessTokenKeyId">The protection key of its access token; null when it has none.</param>
+/// <summary>The few properties of an instance that are counted over all instances. A key id is null where there is no token.</summary>
 internal readonly record struct InstanceSummary(
     InstanceId Id,
     InstanceStatus Status,
@@ -22,61 +13,53 @@ internal readonly record struct InstanceSummary(
     string? RefreshTokenKeyId,
     string? AccessTokenKeyId)
 {
-    /// <summary>The grant of its current access token.</summary>
     public Grant CurrentGrant { get; init; }
 
-    /// <summary>When Wix rejected it last, if its last refresh was rejected.</summary>
+    /// <summary>When Wix rejected it last; null if its last refresh was not rejected.</summary>
     public DateTimeOffset? RejectedAt { get; init; }
 
-    /// <summary>Since when it is marked.</summary>
     public DateTimeOffset? MarkedAt { get; init; }
 
-    /// <summary>Why its refresh token is not in use.</summary>
     public RefreshTokenFaultKind? RefreshTokenFault { get; init; }
 
-    /// <summary>Since when that is so.</summary>
     public DateTimeOffset? RefreshTokenFaultSince { get; init; }
 
     /// <summary>Whether it is served by client credentials because its refresh token is rejected or unreadable.</summary>
     public bool IsOnFallback => Status == InstanceStatus.Active && RefreshTokenFault is not null && CurrentGrant == Grant.ClientCredentials;
 }
 
-/// <summary>An instance that the sweep has to look at.</summary>
-/// <param name="Id">Which.</param>
-/// <param name="DueAt">Since when.</param>
+/// <summary>A row of the due index: the sweep processes the instance once <paramref name="DueAt"/> has come.</summary>
 internal sealed record DueInstance(InstanceId Id, DateTimeOffset DueAt);
 
-/// <summary>A part of a list of instances.</summary>
-/// <param name="Instances">In the list's order; fewer than asked for when some could not be read or have just moved.</param>
-/// <param name="Last">After which one to go on; null at the list's end.</param>
+/// <summary>
+/// A part of a list of instances: fewer than asked for when some could not be read or have just moved. The next page begins
+/// after <paramref name="Last"/>, which is null at the list's end.
+/// </summary>
 internal sealed record InstancePage(IReadOnlyList<Instance> Instances, InstanceId? Last);
 
 /// <summary>
 /// Stores instances. Every implementation passes the same conformance tests.
 /// </summary>
 /// <remarks>
-/// Any method raises <see cref="StorageUnavailableException"/> when the storage could not be reached or refused; a write may then have succeeded or not. <see cref="OperationCanceledException"/>
-/// is raised only for the caller's own token. A row that this version cannot read raises
-/// <see cref="InvalidDataException"/> where it is looked for by its id or nonce: that row's own trouble, which must
-/// not keep a sweep from the others.
+/// Any method raises <see cref="StorageUnavailableException"/> when the storage could not be reached or refused; a write may
+/// then have succeeded or not. <see cref="OperationCanceledException"/> is raised only for the caller's own token. A row that
+/// this version cannot read raises <see cref="InvalidDataException"/> when it is read by id or nonce. It concerns that row
+/// only.
 /// </remarks>
 internal interface IInstanceStore
 {
-    /// <summary>The most instances that are listed at once.</summary>
     const int MaxPage = 200;
 
     /// <summary>Creates the table. May be called again.</summary>
     Task InitializeAsync(CancellationToken cancellationToken);
 
-    /// <summary>Reads an instance; null when it is not known.</summary>
     Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken);
 
     /// <summary>
     /// Writes an instance together with its rows in the due index and the status index, in one transaction.
+    /// <paramref name="previous"/> is what the change was made from; null when the instance was not known. A write that is
+    /// cancelled may have succeeded.
     /// </summary>
-    /// <param name="previous">What the change was made from; null when the instance was not known.</param>
-    /// <param name="instance">What it is to become.</param>
-    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
     /// <returns>
     /// What is now stored; null when <paramref name="previous"/> is no longer what is stored. Null is also answered
     /// when the write itself had succeeded and only its response was lost, so read again and look at
@@ -85,10 +68,9 @@ internal interface IInstanceStore
     Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Removes an instance for good, with its rows in the due and the status index and its last use, in one transaction.
+    /// Removes an instance for good, with its rows in the due and the status index and its last use, in one transaction. A
+    /// removal that is cancelled may have succeeded.
     /// </summary>
-    /// <param name="previous">What was read.</param>
-    /// <param name="cancellationToken">Ends the wait; the removal may have succeeded anyway.</param>
     /// <returns>
     /// False when <paramref name="previous"/> is no longer what is stored; also when the removal itself had succeeded and
     /// only its response was lost.
@@ -103,13 +85,11 @@ internal interface IInstanceStore
 
     /// <summary>
     /// A part of the list of all instances, or of all with one status, in an order of the store's own that never
-    /// changes: who goes from page to page sees each instance once that is there, and has the status, all the while.
+    /// changes. Paging returns each instance that exists and keeps the status throughout exactly once.
+    /// <paramref name="after"/> is <see cref="InstancePage.Last"/> of the page before, whose instance may be gone by now;
+    /// null to begin.
     /// </summary>
-    /// <param name="status">The status; null for all.</param>
-    /// <param name="after">Where the page before ended; null to begin. It may name an instance that is no longer there.</param>
-    /// <param name="limit">How many; 1 to <see cref="MaxPage"/>.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="limit"/> is out of its range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="limit"/> is not 1 to <see cref="MaxPage"/>.</exception>
     Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken);
 
     /// <summary>
@@ -132,10 +112,7 @@ internal interface IInstanceStore
         return found.Count > limit ? new InstancePage(found[..limit], found[limit - 1].Id) : new InstancePage(found, after);
     }
 
-    /// <summary>
-    /// The little of every instance that is counted over all of them, in no order that means anything. A row that cannot be read
-    /// is left out.
-    /// </summary>
+    /// <summary>The summaries of all instances, in no order that means anything. A row that cannot be read is left out.</summary>
     IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken);
 
     /// <summary>

@@ -1,8 +1,6 @@
 namespace WixOAuth.Instances;
 
-/// <summary>The key-check row as it was read.</summary>
-/// <param name="Check">The sealed text; null where an operator emptied the row to accept the next key.</param>
-/// <param name="ETag">The version that was read.</param>
+/// <summary>The key-check row as it was read. The check is null where an operator emptied the row to accept the next key.</summary>
 internal sealed record StoredKeyCheck(ProtectedText? Check, string ETag);
 
 /// <summary>

@@ -1,11 +1,9 @@
 namespace WixOAuth.Instances;
 
-/// <summary>The result of a consent.</summary>
-/// <param name="Customer">The customer that the install link was made for, if the install began with one.</param>
-/// <param name="Site">The site, if Wix told.</param>
-/// <param name="AppVersion">The app's version, if Wix told.</param>
-/// <param name="WixIssuedAt">By Wix's clock, if Wix told.</param>
-/// <param name="SendSetupCompleted">Whether to send <c>APP_FINISHED_CONFIGURATION</c> at once.</param>
+/// <summary>
+/// The result of a consent. The customer is null where the install began without a link of one; the site, the app's version
+/// and the time by Wix's clock are null where Wix did not tell.
+/// </summary>
 internal sealed record Consent(string? Customer, Site? Site, string? AppVersion, DateTimeOffset? WixIssuedAt, bool SendSetupCompleted);
 
 // A consent in an instance's life.
@@ -19,14 +17,9 @@ internal sealed partial record Instance
 
     /// <summary>
     /// The owner consented: new tokens. An upgrade keeps the completed set-up; after a removal, or where only a
-    /// reinstall could help, it is a new installation, whose set-up Wix waits for again (wix-protocol §6, §9).
+    /// reinstall could help, it is a new installation, whose set-up Wix waits for again (wix-protocol §6, §9). The tokens are
+    /// encrypted for <see cref="NextGeneration"/>.
     /// </summary>
-    /// <param name="before">What is known.</param>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="consent">What the consent brings.</param>
-    /// <param name="tokens">Its tokens, encrypted for <see cref="NextGeneration"/>.</param>
-    /// <param name="consentId">The consent's own id.</param>
-    /// <param name="now">The time.</param>
     /// <returns><paramref name="before"/> itself when it is of a newer consent, whose tokens are the good ones.</returns>
     public static Instance Consented(Instance? before, InstanceId id, Consent consent, ProtectedTokens tokens, string consentId, DateTimeOffset now)
     {
@@ -42,29 +35,17 @@ internal sealed partial record Instance
 
         var setupCompletedAt = before is { Status: InstanceStatus.Active } ? before.SetupCompletedAt : null;
         var installedAt = Later(before?.WixInstalledAt, consent.WixIssuedAt);
-        return new Instance
+        return Next(before, id, InstanceStatus.Active, now).WithTokens(tokens, consentId, now) with
         {
-            Id = id,
-            Status = InstanceStatus.Active,
             Grant = Grant.RefreshToken,
             Customer = CustomerOf(before) ?? consent.Customer,
             Site = consent.Site ?? SiteOf(before),
             AppVersion = consent.AppVersion ?? before?.AppVersion,
-            Generation = tokens.Generation,
-            AccessToken = tokens.Access,
-            RefreshToken = tokens.Refresh,
-            AccessTokenIssuedAt = tokens.IssuedAt,
-            AccessTokenExpiresOn = tokens.ExpiresOn,
-            CommitId = consentId,
             ConsentId = consentId,
-            InstalledAt = before?.InstalledAt ?? now,
             ConsentedAt = now,
-            UpdatedAt = now,
-            RefreshedAt = now,
             LastUsedAt = now,
             WixConsentedAt = consent.WixIssuedAt ?? before?.WixConsentedAt,
             WixInstalledAt = installedAt,
-            WixRemovedAt = before?.WixRemovedAt,
 
             // A removal overtook this consent: what it brought may be void already.
             RemovalNotedAt = consent.WixIssuedAt is not null && before?.WixRemovedAt > installedAt ? before.WixRemovedAt : null,
@@ -73,8 +54,6 @@ internal sealed partial record Instance
             SetupCompletedAt = setupCompletedAt,
             SetupPending = consent.SendSetupCompleted && setupCompletedAt is null,
             CustomerConflictAt = IsCustomerConflict(before, consent) ? now : null,
-            ImportedAt = before?.ImportedAt,
-            EventSequence = before?.EventSequence,
         };
     }
 

@@ -17,17 +17,10 @@ internal sealed partial record Instance
 
     /// <summary>
     /// Wix tells that the app was installed: a clone, or an install whose redirect was lost or has not arrived yet
-    /// (wix-protocol §8, §10). What was known already stays as it is.
+    /// (wix-protocol §8, §10). What was known already stays as it is. An instance that may not use client credentials is
+    /// <see cref="InstanceStatus.ReinstallRequired"/> until its site's owner consents. <paramref name="issuedAt"/> is the
+    /// event's <c>iat</c>.
     /// </summary>
-    /// <param name="before">What is known.</param>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="mayUseClientCredentials">
-    /// Whether it can be served without a consent. If not, it is <see cref="InstanceStatus.ReinstallRequired"/> until
-    /// its site's owner consents.
-    /// </param>
-    /// <param name="sendSetupCompleted">Whether <c>APP_FINISHED_CONFIGURATION</c> is to be sent.</param>
-    /// <param name="now">The time.</param>
     /// <returns><paramref name="before"/> itself when the event changes nothing.</returns>
     public static Instance AppInstalled(
         Instance? before, InstanceId id, DateTimeOffset issuedAt, bool mayUseClientCredentials, bool sendSetupCompleted, DateTimeOffset now)
@@ -44,37 +37,23 @@ internal sealed partial record Instance
             return before!;
         }
 
-        return new Instance
+        return Next(before, id, mayUseClientCredentials ? InstanceStatus.Active : InstanceStatus.ReinstallRequired, now) with
         {
-            Id = id,
-            Status = mayUseClientCredentials ? InstanceStatus.Active : InstanceStatus.ReinstallRequired,
             MarkedAt = mayUseClientCredentials ? null : now,
             Grant = mayUseClientCredentials ? Grant.ClientCredentials : Grant.RefreshToken,
-            Generation = NextGeneration(before),
             DueAt = mayUseClientCredentials ? now : null,
-            InstalledAt = before?.InstalledAt ?? now,
-            UpdatedAt = now,
             LastUsedAt = now,
-            ConsentId = before?.ConsentId,
-            WixConsentedAt = before?.WixConsentedAt,
             WixInstalledAt = issuedAt,
-            WixRemovedAt = before?.WixRemovedAt,
             InstalledBefore = before is not null,
             SetupPending = mayUseClientCredentials && sendSetupCompleted,
-            ImportedAt = before?.ImportedAt,
-            EventSequence = before?.EventSequence,
         };
     }
 
     /// <summary>
     /// Wix tells that the app was removed (wix-protocol §10). Of equal times the removal is taken for the later one:
-    /// an owner does not consent again within the second in which they removed the app.
+    /// an owner does not consent again within the second in which they removed the app. <paramref name="issuedAt"/> is the
+    /// event's <c>iat</c>.
     /// </summary>
-    /// <param name="before">What is known.</param>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="sendSetupCompleted">Whether <c>APP_FINISHED_CONFIGURATION</c> is to be sent.</param>
-    /// <param name="now">The time.</param>
     /// <returns><paramref name="before"/> itself when the event changes nothing.</returns>
     public static Instance AppRemoved(Instance? before, InstanceId id, DateTimeOffset issuedAt, bool sendSetupCompleted, DateTimeOffset now)
     {
@@ -95,7 +74,7 @@ internal sealed partial record Instance
             return isNew ? before.SeenRemovedEarlier(issuedAt, sendSetupCompleted, now) : before;
         }
 
-        // Again what was noted or refuted before; unless all of it fell into one second, where only Wix can tell.
+        // A repeat of a removal that was already noted or refuted. If install and removal share a second, only a refresh can decide.
         if (!isNew && (issuedAt != before.WixInstalledAt || before.RemovalNotedAt == issuedAt))
         {
             return before;
@@ -155,20 +134,26 @@ internal sealed partial record Instance
     private bool WasInstalledBefore => InstalledBefore || WixRemovedAt is not null || RemovedAt is not null;
 
     // Nothing of the tokens, the customer and the site is left, and the generation is beyond that of any refresh under way.
-    private static Instance Tombstone(Instance? before, InstanceId id, DateTimeOffset now) => new()
+    private static Instance Tombstone(Instance? before, InstanceId id, DateTimeOffset now) => Next(before, id, InstanceStatus.Removed, now) with
     {
-        Id = id,
-        Status = InstanceStatus.Removed,
         Grant = before?.Grant ?? Grant.RefreshToken,
-        Generation = NextGeneration(before),
-        InstalledAt = before?.InstalledAt ?? now,
         ConsentedAt = before?.ConsentedAt,
-        UpdatedAt = now,
         RefreshedAt = before?.RefreshedAt,
         LastUsedAt = before?.LastUsedAt,
         RemovedAt = before?.RemovedAt ?? now,
         Forgotten = before?.Forgotten ?? false,
+    };
+
+    // What an installation, its removal and the next one have in common: ids and times by which late events and lost answers
+    // are recognised. Everything else begins anew.
+    private static Instance Next(Instance? before, InstanceId id, InstanceStatus status, DateTimeOffset now) => new()
+    {
+        Id = id,
+        Status = status,
+        Generation = NextGeneration(before),
         ConsentId = before?.ConsentId,
+        InstalledAt = before?.InstalledAt ?? now,
+        UpdatedAt = now,
         WixConsentedAt = before?.WixConsentedAt,
         WixInstalledAt = before?.WixInstalledAt,
         WixRemovedAt = before?.WixRemovedAt,

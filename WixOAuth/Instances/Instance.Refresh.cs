@@ -1,11 +1,9 @@
 namespace WixOAuth.Instances;
 
-/// <summary>A set of tokens, encrypted for one instance and one generation.</summary>
-/// <param name="Generation">The generation they are encrypted for.</param>
-/// <param name="Access">The access token.</param>
-/// <param name="Refresh">The refresh token; null leaves the stored one, if any, as it is.</param>
-/// <param name="IssuedAt">From when the access token's life is counted.</param>
-/// <param name="ExpiresOn">When it ends.</param>
+/// <summary>
+/// A set of tokens, encrypted for one instance and one generation. If <paramref name="Refresh"/> is null, a stored refresh
+/// token stays as it is. The times are those of the access token.
+/// </summary>
 internal sealed record ProtectedTokens(
     long Generation, ProtectedText Access, ProtectedText? Refresh, DateTimeOffset IssuedAt, DateTimeOffset ExpiresOn);
 
@@ -24,44 +22,40 @@ internal sealed partial record Instance
 
     /// <summary>
     /// The instance has a new access token. The stored refresh token is replaced by <see cref="ProtectedTokens.Refresh"/>
-    /// or stays as it is, sealed for the generation that it was sealed for.
+    /// or stays as it is, sealed for the generation that it was sealed for. <paramref name="grant"/> is that of the access
+    /// token; <paramref name="fault"/> is null when the refresh token is in use, or was not tried and has no fault.
     /// </summary>
-    /// <param name="grant">The grant of the access token.</param>
-    /// <param name="tokens">The new tokens, encrypted.</param>
-    /// <param name="fault">What was observed of the refresh token; null when it is in use, or was not tried and has no fault.</param>
-    /// <param name="commitId">The attempt.</param>
-    /// <param name="now">The time.</param>
     public Instance Refreshed(Grant grant, ProtectedTokens tokens, RefreshTokenFault? fault, string commitId, DateTimeOffset now)
     {
         var refreshToken = tokens.Refresh ?? RefreshToken;
         var kept = refreshToken is null ? Grant.ClientCredentials : Grant.RefreshToken;
-        return this with
+        return WithTokens(tokens, commitId, now) with
         {
             Status = InstanceStatus.Active,
             Grant = kept,
             AccessTokenGrant = grant == kept ? null : grant,
-            Generation = tokens.Generation,
-            AccessToken = tokens.Access,
-            RefreshToken = refreshToken,
             RefreshTokenGeneration = tokens.Refresh is null && refreshToken is not null ? RefreshTokenGeneration ?? Generation : null,
             RefreshTokenFault = refreshToken is null ? null : fault,
-            AccessTokenIssuedAt = tokens.IssuedAt,
-            AccessTokenExpiresOn = tokens.ExpiresOn,
-            CommitId = commitId,
             Lease = null,
             Failures = null,
             CountedRejections = null,
             MarkedAt = null,
-            RefreshedAt = now,
-            UpdatedAt = now,
         };
     }
 
-    /// <summary>An attempt had no tokens, and gives back the right to try.</summary>
-    /// <param name="error">Why.</param>
-    /// <param name="fault">What was observed of the refresh token.</param>
-    /// <param name="retryAt">No attempt is made before then.</param>
-    /// <param name="now">The time.</param>
+    private Instance WithTokens(ProtectedTokens tokens, string commitId, DateTimeOffset now) => this with
+    {
+        Generation = tokens.Generation,
+        AccessToken = tokens.Access,
+        RefreshToken = tokens.Refresh ?? RefreshToken,
+        AccessTokenIssuedAt = tokens.IssuedAt,
+        AccessTokenExpiresOn = tokens.ExpiresOn,
+        CommitId = commitId,
+        RefreshedAt = now,
+        UpdatedAt = now,
+    };
+
+    /// <summary>An attempt had no tokens, and releases its lease. No further attempt is made before <paramref name="retryAt"/>.</summary>
     public Instance Failed(TokenError error, RefreshTokenFault? fault, DateTimeOffset retryAt, DateTimeOffset now)
     {
         var rejected = error == TokenError.Rejected;

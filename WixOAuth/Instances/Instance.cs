@@ -45,27 +45,22 @@ internal enum TokenError
     SecretUnavailable,
 }
 
-/// <summary>The site as Wix describes it (wix-protocol §6). Text from outside: show it as text only.</summary>
-/// <param name="Id">Wix's id of the site.</param>
-/// <param name="Name">The name its owner gave it.</param>
-/// <param name="Url">Its address, if it is published.</param>
+/// <summary>
+/// The site as Wix describes it (wix-protocol §6). Text from outside: show it as text only. Only a published site has a
+/// <paramref name="Url"/>.
+/// </summary>
 internal sealed record Site(string? Id, string? Name, string? Url);
 
 /// <summary>
 /// The right to refresh an instance's tokens for a while. It only saves calls to Wix: what keeps a late writer from
-/// harm is <see cref="Instance.Generation"/>.
+/// harm is <see cref="Instance.Generation"/>. After <paramref name="Until"/> any attempt may take it over.
 /// </summary>
-/// <param name="Owner">The attempt that holds it.</param>
-/// <param name="Until">When anyone may take it over.</param>
 internal sealed record Lease(string Owner, DateTimeOffset Until);
 
-/// <summary>Failed attempts since the last one that succeeded.</summary>
-/// <param name="Count">How many.</param>
-/// <param name="Rejections">How many of them were rejections by Wix.</param>
-/// <param name="FirstRejectedAt">When the first of those was.</param>
-/// <param name="LastAt">When the last failure was.</param>
-/// <param name="LastError">What the last failure was.</param>
-/// <param name="RetryAt">Before then no further attempt is made.</param>
+/// <summary>
+/// Failed attempts since the last one that succeeded; <paramref name="Rejections"/> of them were rejections by Wix. No further
+/// attempt is made before <paramref name="RetryAt"/>.
+/// </summary>
 internal sealed record Failures(
     int Count,
     int Rejections,
@@ -80,10 +75,8 @@ internal sealed record Failures(
 /// </summary>
 internal sealed partial record Instance
 {
-    /// <summary>Wix's id of the installation.</summary>
     public required InstanceId Id { get; init; }
 
-    /// <summary>Its status.</summary>
     public required InstanceStatus Status { get; init; }
 
     /// <summary>
@@ -95,13 +88,11 @@ internal sealed partial record Instance
     /// <summary>The grant of the current access token, where it differs from <see cref="Grant"/>.</summary>
     public Grant? AccessTokenGrant { get; init; }
 
-    /// <summary>The grant of the current access token.</summary>
     public Grant CurrentGrant => AccessTokenGrant ?? Grant;
 
     /// <summary>The customer it belongs to, if the install began with a customer's link.</summary>
     public string? Customer { get; init; }
 
-    /// <summary>The site, where Wix has described it.</summary>
     public Site? Site { get; init; }
 
     /// <summary>The version of the app that was consented to, or cloned.</summary>
@@ -116,7 +107,6 @@ internal sealed partial record Instance
     /// <summary>Why the refresh token is not in use; null while it is, or is not known to be refused.</summary>
     public RefreshTokenFault? RefreshTokenFault { get; init; }
 
-    /// <summary>What is known of the refresh token.</summary>
     public RefreshTokenState RefreshTokenState => this switch
     {
         { RefreshToken: null } => RefreshTokenState.None,
@@ -125,13 +115,11 @@ internal sealed partial record Instance
         _ => RefreshTokenState.Ok,
     };
 
-    /// <summary>The access token, encrypted.</summary>
     public ProtectedText? AccessToken { get; init; }
 
     /// <summary>From when the access token's life is counted: before its request was sent.</summary>
     public DateTimeOffset? AccessTokenIssuedAt { get; init; }
 
-    /// <summary>When the access token's life ends.</summary>
     public DateTimeOffset? AccessTokenExpiresOn { get; init; }
 
     /// <summary>
@@ -140,7 +128,6 @@ internal sealed partial record Instance
     /// </summary>
     public required long Generation { get; init; }
 
-    /// <summary>Who is refreshing now, if anyone.</summary>
     public Lease? Lease { get; init; }
 
     /// <summary>The attempt that wrote this generation, by which a write whose answer was lost is recognised.</summary>
@@ -164,7 +151,7 @@ internal sealed partial record Instance
     /// <summary>Whether it is active and its last refresh failed.</summary>
     public bool IsFailing => Status == InstanceStatus.Active && Failures is not null;
 
-    /// <summary>When the sweep has to look at it next; null when it has not to.</summary>
+    /// <summary>When the sweep next processes it; null if never.</summary>
     public DateTimeOffset? DueAt { get; init; }
 
     /// <summary>When it was first saved here.</summary>
@@ -173,7 +160,6 @@ internal sealed partial record Instance
     /// <summary>When the site's owner last consented, here at the Redirect URL.</summary>
     public DateTimeOffset? ConsentedAt { get; init; }
 
-    /// <summary>When anything of it last changed.</summary>
     public required DateTimeOffset UpdatedAt { get; init; }
 
     /// <summary>When its tokens were last obtained from Wix.</summary>

@@ -6,13 +6,8 @@ namespace WixOAuth.Instances;
 /// Identifies one installation of the app on one site (Wix's <c>instanceId</c>, wix-protocol §1): a GUID that stays the
 /// same when the app is installed again on that site. Its text is always the lower-case <c>D</c> form.
 /// </summary>
-internal readonly record struct InstanceId
+internal readonly record struct InstanceId(Guid Value)
 {
-    private readonly Guid _id;
-
-    /// <summary>Wraps <paramref name="id"/>.</summary>
-    public InstanceId(Guid id) => _id = id;
-
     /// <summary>
     /// Reads the one form Wix sends, 36 characters with hyphens, in either case. The empty GUID names no instance.
     /// </summary>
@@ -30,8 +25,8 @@ internal readonly record struct InstanceId
     }
 
     /// <summary>The lower-case <c>D</c> form.</summary>
-    public override string ToString() => _id.ToString("D");
+    public override string ToString() => Value.ToString("D");
 
     /// <summary>The 16 bytes of the GUID in the order of its text.</summary>
-    public byte[] ToByteArray() => _id.ToByteArray(bigEndian: true);
+    public byte[] ToByteArray() => Value.ToByteArray(bigEndian: true);
 }

@@ -1,14 +1,13 @@
 namespace WixOAuth.Instances;
 
-/// <summary>Counts over all instances.</summary>
-/// <param name="At">When they were counted.</param>
-/// <param name="ByStatus">How many there are of each status.</param>
-/// <param name="Failing">How many active ones failed at their last refresh.</param>
-/// <param name="FailingIds">Which those are, by id; the first <see cref="InstanceOverview.MostNamed"/> that were met.</param>
-/// <param name="Overdue">How many active ones have no valid token, though they should: the last refresh failed, or none came for <see cref="InstanceOverview.OverdueAfter"/>.</param>
-/// <param name="Resting">How many active ones have no valid token because they are not used (<c>Tokens__IdleAfter</c>).</param>
-/// <param name="ByLife">How many active ones have a token that lives on for up to each of <see cref="InstanceOverview.Lives"/>, and for longer than the one before; the last is for all others.</param>
-/// <param name="IsPartial">Whether there are more instances than were looked at.</param>
+/// <summary>
+/// Counts over all instances, or over the first <see cref="InstanceOverview.Limit"/> of them. All but
+/// <paramref name="ByStatus"/> count active ones. One without a valid token is overdue when its last refresh failed, or none
+/// came for <see cref="InstanceOverview.OverdueAfter"/>; otherwise it is resting, because it is not used
+/// (<c>Tokens__IdleAfter</c>). <paramref name="ByLife"/> counts the valid tokens by how long they live on: up to each of
+/// <see cref="InstanceOverview.Lives"/>, and longer. <paramref name="FailingIds"/> has up to
+/// <see cref="InstanceOverview.MostNamed"/> ids, in order.
+/// </summary>
 internal sealed record Overview(
     DateTimeOffset At,
     IReadOnlyDictionary<InstanceStatus, int> ByStatus,

@@ -10,10 +10,8 @@ internal readonly record struct InstanceShard(int Number)
     /// <summary>How many there are. Every stored row depends on it: it cannot change.</summary>
     public const int Count = 16;
 
-    /// <summary>All of them.</summary>
     public static IReadOnlyList<InstanceShard> All { get; } = [.. Enumerable.Range(0, Count).Select(number => new InstanceShard(number))];
 
-    /// <summary>The shard of an instance.</summary>
     public static InstanceShard Of(InstanceId id) => Of(id.ToByteArray());
 
     /// <summary>Reads a number from 0 to 15, without sign or spaces.</summary>

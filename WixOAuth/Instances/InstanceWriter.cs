@@ -9,36 +9,42 @@ namespace WixOAuth.Instances;
 /// </summary>
 internal sealed class InstanceWriter
 {
-    /// <summary>How long a change that must not be lost is tried while the storage fails.</summary>
+    /// <summary>
+    /// How long new tries of a change that must not be lost begin while the storage fails. The last one may take a storage
+    /// request's own time more, about 20 seconds.
+    /// </summary>
     public static readonly TimeSpan PatientFor = TimeSpan.FromSeconds(30);
 
+    private static readonly TimeSpan s_longestPause = PatientFor / 4;
+    private static readonly ResiliencePropertyKey<long> s_startedAt = new("started_at");
+
     private readonly IInstanceStore _store;
+    private readonly TimeProvider _time;
     private readonly ResiliencePipeline _patience;
 
     public InstanceWriter(IInstanceStore store, TimeProvider time)
     {
-        _store = store;
+        (_store, _time) = (store, time);
         _patience = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddRetry(new RetryStrategyOptions
             {
-                ShouldHandle = new PredicateBuilder().Handle<StorageUnavailableException>(),
+                ShouldHandle = args => new ValueTask<bool>(
+                    args.Outcome.Exception is StorageUnavailableException
+                    && time.GetElapsedTime(args.Context.Properties.GetValue(s_startedAt, 0)) + s_longestPause < PatientFor),
                 MaxRetryAttempts = 6,
                 Delay = PatientFor / 60,
-                MaxDelay = PatientFor / 4,
+                MaxDelay = s_longestPause,
                 BackoffType = DelayBackoffType.Exponential,
                 UseJitter = true,
             })
             .Build();
     }
 
-    /// <summary>Changes an instance, asking the storage once for each try.</summary>
-    /// <param name="id">Which.</param>
-    /// <param name="known">What is believed to be stored, to save a read; null to read first.</param>
-    /// <param name="change">
-    /// Makes what is to be stored of what is stored, which may be nothing. It returns the very record it was given, or
-    /// null where it was given none, when nothing is to be written; it may be called several times.
-    /// </param>
-    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <summary>
+    /// Changes an instance. <paramref name="known"/> is what is believed to be stored, to save a read; null to read first.
+    /// <paramref name="change"/> returns the new record. Return the same reference (or null for null) to write nothing. May be
+    /// called several times.
+    /// </summary>
     /// <returns>What is stored in the end, changed or not; null when there is no such instance.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; the write may have succeeded.</exception>
     public Task<StoredInstance?> UpdateAsync(
@@ -51,20 +57,19 @@ internal sealed class InstanceWriter
         CommitAsync(id, known, before => new ValueTask<Instance?>(change(before)), isMine);
 
     /// <summary>
-    /// As <see cref="UpdateAsync"/>, but for what must not be lost: no caller cancels it, and it is tried again for
-    /// about <see cref="PatientFor"/> while the storage fails.
+    /// As <see cref="UpdateAsync"/>, but for what must not be lost: no caller cancels it, and while the storage fails it is
+    /// tried up to seven times, the last one no later than <see cref="PatientFor"/> after the first.
+    /// <paramref name="isMine"/> recognizes an earlier write of this change whose response was lost; null where a second
+    /// write does no harm.
     /// </summary>
-    /// <param name="id">Which.</param>
-    /// <param name="known">As for <see cref="UpdateAsync"/>.</param>
-    /// <param name="change">As for <see cref="UpdateAsync"/>.</param>
-    /// <param name="isMine">Recognizes an earlier write of this change whose response was lost; null where a second write does no harm.</param>
-    /// <exception cref="StorageUnavailableException">The storage fails for longer than that.</exception>
+    /// <exception cref="StorageUnavailableException">The last try failed too; a write may have succeeded.</exception>
     public async Task<StoredInstance?> CommitAsync(
         InstanceId id, StoredInstance? known, Func<Instance?, ValueTask<Instance?>> change, Func<Instance, bool>? isMine)
     {
         // Hosts have no synchronization context. A test that runs the service step by step has one, and must see every part of
         // it there, so that its fake time does not pass while some of it still runs elsewhere.
         var context = ResilienceContextPool.Shared.Get(continueOnCapturedContext: true, CancellationToken.None);
+        context.Properties.Set(s_startedAt, _time.GetTimestamp());
         try
         {
             return await _patience.ExecuteAsync(

@@ -1,8 +1,6 @@
 namespace WixOAuth.Instances;
 
-/// <summary>An encrypted text, and the id of the protection key that opens it.</summary>
-/// <param name="KeyId">The id of the protection key.</param>
-/// <param name="Data">Nonce, ciphertext and tag.</param>
+/// <summary>An encrypted text (nonce, ciphertext and tag), and the id of the protection key that opens it.</summary>
 internal sealed record ProtectedText(string KeyId, ReadOnlyMemory<byte> Data)
 {
     /// <summary>Compares the bytes, not the buffers.</summary>

@@ -1,10 +1,6 @@
 namespace WixOAuth.Instances;
 
-/// <summary>The refreshes that one process has counted in one interval so far.</summary>
-/// <param name="Process">Which process: a number that no other has.</param>
-/// <param name="From">When the interval began.</param>
-/// <param name="Succeeded">How many brought a token.</param>
-/// <param name="Failed">How many did not.</param>
+/// <summary>The refreshes that one process, known by a random number, has counted so far in the interval that began at <paramref name="From"/>.</summary>
 internal sealed record RefreshTally(Guid Process, DateTimeOffset From, int Succeeded, int Failed);
 
 /// <summary>
@@ -17,9 +13,10 @@ internal sealed record RefreshTally(Guid Process, DateTimeOffset From, int Succe
 /// </remarks>
 internal interface IRefreshTallyStore
 {
-    /// <summary>Replaces, in one transaction, what their processes had stored for those intervals: writing twice adds nothing.</summary>
-    /// <param name="tallies">At least one; a hundred at most.</param>
-    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
+    /// <summary>
+    /// Replaces, in one transaction of 1 to 100 tallies, what their processes had stored for those intervals: writing twice
+    /// adds nothing. A write that is cancelled may have succeeded.
+    /// </summary>
     Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken);
 
     /// <summary>The tallies of all processes for intervals that began at <paramref name="from"/> or later, the oldest first. One that cannot be read is left out.</summary>

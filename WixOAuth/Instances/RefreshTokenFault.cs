@@ -11,20 +11,15 @@ internal enum RefreshTokenFaultKind
 }
 
 /// <summary>
-/// An observation about the stored refresh token. It decides when the token is tried again, never whether it is kept.
+/// An observation about the stored refresh token. It decides when the token is tried again, never whether it is kept: at
+/// <paramref name="RetryAt"/>, or with the next refresh if that is null. <paramref name="Tries"/> includes the first one.
 /// </summary>
-/// <param name="Kind">What was observed.</param>
-/// <param name="Since">When it was first observed.</param>
-/// <param name="Tries">How often the token was tried since, the first time included.</param>
-/// <param name="RetryAt">When it is tried again; null: with the next refresh, whenever that is.</param>
 internal sealed record RefreshTokenFault(RefreshTokenFaultKind Kind, DateTimeOffset Since, int Tries, DateTimeOffset? RetryAt);
 
 /// <summary>
 /// Rejections of every allowed grant that count towards <see cref="InstanceStatus.ReinstallRequired"/>, since the last
 /// success. Which rejections count is decided by the rejection policy.
 /// </summary>
-/// <param name="Count">How many.</param>
-/// <param name="FirstAt">When the first was.</param>
 internal sealed record CountedRejections(int Count, DateTimeOffset FirstAt);
 
 /// <summary>What is known of an instance's refresh token, as <c>refresh_token</c> of the contract.</summary>

@@ -127,9 +127,6 @@ internal static class InstanceRows
     /// <summary>A range of redeemed states: all that were issued before <paramref name="before"/>.</summary>
     public static string ConsumedStateFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
 
-    /// <summary>A range of the status index.</summary>
-    public static string StatusFilter(string shard, InstanceStatus status) => Range(shard, $"s|{SnakeCaseEnum.Of(status)}|", $"s|{SnakeCaseEnum.Of(status)}}}");
-
     /// <summary>Reads a key of the status index; null for one that is not of this layout.</summary>
     public static InstanceId? ReadStatusKey(string rowKey) =>
         rowKey.Split('|') is ["s", _, var id] && InstanceId.TryParse(id, out var instance) ? instance : null;
@@ -149,14 +146,14 @@ internal static class InstanceRows
             ? (ShardOf(Convert.FromHexString(nonce)), $"n|{Ticks(issuedAt)}|{nonce}")
             : throw new ArgumentException("A nonce has 32 lower-case hexadecimal digits.", nameof(nonce));
 
-    /// <summary>Where tallies are kept.</summary>
-    public static string TallyShard => Key(new InstanceShard(0));
+    /// <summary>Where the rows that belong to no instance are kept: tallies, the sweep's state and the key check.</summary>
+    public static string ServiceShard { get; } = Key(new InstanceShard(0));
 
     /// <summary>A range of tallies: all of stretches that began at <paramref name="from"/> or later.</summary>
-    public static string TalliesSince(DateTimeOffset from) => Range(TallyShard, $"h|{Ticks(from)}", "h}");
+    public static string TalliesSince(DateTimeOffset from) => Range(ServiceShard, $"h|{Ticks(from)}", "h}");
 
     /// <summary>A range of tallies: all of stretches that began before <paramref name="before"/>.</summary>
-    public static string TalliesBefore(DateTimeOffset before) => Range(TallyShard, "h|", $"h|{Ticks(before)}");
+    public static string TalliesBefore(DateTimeOffset before) => Range(ServiceShard, "h|", $"h|{Ticks(before)}");
 
     public static TableEntity ToRow(ConsumedState consumedState)
     {
@@ -195,7 +192,7 @@ internal static class InstanceRows
     public static DateTimeOffset ToLastUse(TableEntity row) => new RowReader(row).Required<DateTimeOffset>("UsedAt");
 
     public static TableEntity ToRow(RefreshTally tally) =>
-        new(TallyShard, $"h|{Ticks(tally.From)}|{tally.Process:D}") { ["Succeeded"] = tally.Succeeded, ["Failed"] = tally.Failed };
+        new(ServiceShard, $"h|{Ticks(tally.From)}|{tally.Process:D}") { ["Succeeded"] = tally.Succeeded, ["Failed"] = tally.Failed };
 
     /// <summary>Null for a row that is not of this layout.</summary>
     public static RefreshTally? ToTally(TableEntity row) =>
@@ -211,12 +208,9 @@ internal static class InstanceRows
 
     public const string KeyCheckKey = "k|protection";
 
-    /// <summary>Where the key check is kept.</summary>
-    public static string KeyCheckShard => Key(new InstanceShard(0));
-
     public static TableEntity ToRow(SweepState state)
     {
-        var row = new TableEntity(TallyShard, SweepStateKey)
+        var row = new TableEntity(ServiceShard, SweepStateKey)
         {
             ["OnFallback"] = state.OnFallback,
             ["Unreadable"] = state.Unreadable,

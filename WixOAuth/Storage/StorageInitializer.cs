@@ -12,32 +12,29 @@ internal sealed partial class StorageInitializer(IInstanceStore store, TimeProvi
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    private Task _first = Task.CompletedTask;
+
+    public override Task StartAsync(CancellationToken cancellationToken)
     {
-        try
-        {
-            while (!await TryInitializeAsync(stoppingToken))
-            {
-                await Task.Delay(Pause, time, stoppingToken);
-            }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            // The program stops.
-        }
+        // ExecuteAsync runs on the thread pool: requests that come before it must already wait for the table.
+        _first = store.InitializeAsync(cancellationToken);
+        return base.StartAsync(cancellationToken);
     }
 
-    private async Task<bool> TryInitializeAsync(CancellationToken cancellationToken)
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        try
+        for (var creation = _first; ; creation = store.InitializeAsync(stoppingToken))
         {
-            await store.InitializeAsync(cancellationToken);
-            return true;
-        }
-        catch (StorageUnavailableException)
-        {
-            Unavailable(Pause);
-            return false;
+            try
+            {
+                await creation.WaitAsync(stoppingToken);
+                return;
+            }
+            catch (StorageUnavailableException)
+            {
+                Unavailable(Pause);
+                await Task.Delay(Pause, time, stoppingToken);
+            }
         }
     }
 

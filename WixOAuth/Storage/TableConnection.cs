@@ -9,6 +9,8 @@ namespace WixOAuth.Storage;
 /// <summary>Makes the client of the table that the settings name.</summary>
 internal static class TableConnection
 {
+    private const int MaxRetries = 3;
+
     private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(2);
 
     /// <summary>
@@ -30,10 +32,11 @@ internal static class TableConnection
         {
             Retry = { NetworkTimeout = TimeSpan.FromSeconds(5) },
             RetryPolicy = new BoundedRetryPolicy(
-                maxRetries: 3, DelayStrategy.CreateExponentialDelayStrategy(pause ?? TimeSpan.FromMilliseconds(200), s_longestPause), s_longestPause),
+                MaxRetries, DelayStrategy.CreateExponentialDelayStrategy(pause ?? TimeSpan.FromMilliseconds(200), s_longestPause), s_longestPause),
             Diagnostics = { IsLoggingContentEnabled = false },
         };
         StorageAnswerPolicy.AddTo(clientOptions);
+        clientOptions.AddPolicy(new TransactionRetryPolicy(MaxRetries), HttpPipelinePosition.PerRetry);
         if (transport is not null)
         {
             clientOptions.Transport = transport;

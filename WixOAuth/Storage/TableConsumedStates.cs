@@ -9,21 +9,14 @@ internal sealed class TableConsumedStates(TableGateway gateway) : IConsumedState
     public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
         var row = InstanceRows.ToRow(consumedState);
-        try
-        {
-            await gateway.AskAsync(() => gateway.Table.AddEntityAsync(row, cancellationToken), cancellationToken);
-            return true;
-        }
-        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
-        {
-            return false;
-        }
+        return await TableGateway.UnlessConflictAsync(
+            gateway.AskAsync(() => gateway.Table.AddEntityAsync(row, cancellationToken), cancellationToken)) is not null;
     }
 
     public async Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
     {
         var (shard, rowKey) = InstanceRows.ConsumedStateKey(nonce, issuedAt);
-        return await gateway.FindRowAsync(shard, rowKey, cancellationToken) is { } row
+        return await gateway.FindRowAsync(shard, rowKey, cancellationToken) is { Value: var row }
             ? InstanceRows.ToConsumedState(nonce, issuedAt, row)
             : null;
     }

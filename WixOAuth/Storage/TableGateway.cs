@@ -15,14 +15,12 @@ internal sealed class TableGateway(TableClient table)
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
 
-    private static readonly string[] s_keysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
+    /// <summary>The properties of a row that a query for keys reads.</summary>
+    public static readonly string[] KeysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
     private Task? _firstCreation;
 
     public TableClient Table => table;
-
-    /// <summary>The properties of a row that a query for keys reads.</summary>
-    public static string[] KeysOnly => s_keysOnly;
 
     /// <summary>Whether another writer was first, as opposed to a table that is missing or is being deleted.</summary>
     public static bool IsConflict(StorageUnavailableException exception) => exception.InnerException is RequestFailedException refused
@@ -33,6 +31,24 @@ internal sealed class TableGateway(TableClient table)
             412 => true,
             _ => false,
         };
+
+    /// <summary>The result of a request; null where another writer was first.</summary>
+    public static async Task<T?> UnlessConflictAsync<T>(Task<T> asked)
+        where T : class
+    {
+        try
+        {
+            return await asked;
+        }
+        catch (StorageUnavailableException exception) when (IsConflict(exception))
+        {
+            return null;
+        }
+    }
+
+    /// <exception cref="StorageUnavailableException">The response has no ETag.</exception>
+    public static string ETagOf(Response written) =>
+        written.Headers.ETag?.ToString() ?? throw new StorageUnavailableException("The table service answered a write without an ETag.");
 
     /// <summary>
     /// Creates the table where it is missing. Other requests wait while this is tried for the first time: those of a new
@@ -47,9 +63,10 @@ internal sealed class TableGateway(TableClient table)
     }
 
     /// <summary>
-    /// Asks, and turns whatever goes wrong into one exception. The SDK ends a call with whatever it met last: its own
-    /// exception, several in one when it tried several times, one of the network's, of the credential's, or of a reader that
-    /// was given something else than the service's answer.
+    /// Translates every failure into <see cref="StorageUnavailableException"/>: the SDK may throw
+    /// <see cref="RequestFailedException"/>, an <see cref="AggregateException"/> of several attempts, or an error of the
+    /// network, the credential or the response parser, which has no type of its own. So <paramref name="ask"/> does nothing
+    /// but call the SDK: what it makes of rows would be translated too.
     /// </summary>
     /// <exception cref="StorageUnavailableException">It failed.</exception>
     public async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
@@ -78,38 +95,26 @@ internal sealed class TableGateway(TableClient table)
     }
 
     /// <summary>A row by its keys; null when there is none.</summary>
-    public async Task<TableEntity?> FindRowAsync(string shard, string rowKey, CancellationToken cancellationToken) =>
-        (await ReadRowAsync(shard, rowKey, cancellationToken))?.Value;
-
-    /// <summary>As <see cref="FindRowAsync"/>, with the headers of the answer.</summary>
-    public async Task<Response<TableEntity>?> ReadRowAsync(string shard, string rowKey, CancellationToken cancellationToken)
+    public Task<Response<TableEntity>?> FindRowAsync(string shard, string rowKey, CancellationToken cancellationToken)
     {
-        try
+        // Not GetEntityIfExists: to that, a table that is missing is only a row that is missing.
+        return UnlessConflictAsync(AskAsync(() => table.GetEntityAsync<TableEntity>(shard, rowKey, cancellationToken: cancellationToken), cancellationToken));
+    }
+
+    /// <summary>The rows of a query, by pages of <paramref name="pageSize"/> or of the service's most, 1,000.</summary>
+    public async IAsyncEnumerable<TableEntity> QueryAsync(
+        string filter, string[]? properties, int? pageSize, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using var rows = table.QueryAsync<TableEntity>(filter, pageSize, properties, cancellationToken).GetAsyncEnumerator(cancellationToken);
+        while (await AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
         {
-            // Not GetEntityIfExists: to that, a table that is missing is only a row that is missing.
-            return await AskAsync(() => table.GetEntityAsync<TableEntity>(shard, rowKey, cancellationToken: cancellationToken), cancellationToken);
-        }
-        catch (StorageUnavailableException exception) when (IsConflict(exception) && exception.InnerException is RequestFailedException { Status: 404 })
-        {
-            return null;
+            yield return rows.Current;
         }
     }
 
     /// <summary>The first rows of a query.</summary>
-    public async Task<List<TableEntity>> FirstAsync(string filter, int count, string[]? properties, CancellationToken cancellationToken)
-    {
-        var rows = new List<TableEntity>();
-        await foreach (var row in table.QueryAsync<TableEntity>(filter, count, properties, cancellationToken))
-        {
-            rows.Add(row);
-            if (rows.Count == count)
-            {
-                break;
-            }
-        }
-
-        return rows;
-    }
+    public async Task<List<TableEntity>> FirstAsync(string filter, int count, string[]? properties, CancellationToken cancellationToken) =>
+        await QueryAsync(filter, properties, count, cancellationToken).Take(count).ToListAsync(cancellationToken);
 
     /// <summary>
     /// Removes rows by the hundred, shard by shard in random order, so that a low limit starves none. Where another process
@@ -123,24 +128,14 @@ internal sealed class TableGateway(TableClient table)
         var removed = 0;
         while (removed < limit && shards.TryDequeue(out var shard))
         {
-            var most = Math.Min(limit - removed, TransactionLimit);
-            var rows = await AskAsync(
-                () => FirstAsync(filter(shard), most, s_keysOnly, cancellationToken), cancellationToken);
-            if (rows.Count == 0)
+            var rows = await FirstAsync(filter(shard), Math.Min(limit - removed, TransactionLimit), KeysOnly, cancellationToken);
+            List<TableTransactionAction> removal = [.. rows.Select(row => new TableTransactionAction(TableTransactionActionType.Delete, row, ETag.All))];
+            if (rows.Count == 0 || await UnlessConflictAsync(SubmitAsync(removal, cancellationToken)) is null)
             {
                 continue;
             }
 
-            try
-            {
-                await SubmitAsync([.. rows.Select(row => new TableTransactionAction(TableTransactionActionType.Delete, row, ETag.All))], cancellationToken);
-                removed += rows.Count;
-            }
-            catch (StorageUnavailableException exception) when (IsConflict(exception))
-            {
-                continue;
-            }
-
+            removed += rows.Count;
             if (rows.Count == TransactionLimit)
             {
                 shards.Enqueue(shard);
@@ -158,7 +153,7 @@ internal sealed class TableGateway(TableClient table)
         IEnumerable<string> inShards, Func<string, string> filter, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var shards = new Queue<IAsyncEnumerator<TableEntity>>(inShards.Select(shard =>
-            table.QueryAsync<TableEntity>(filter(shard), null, s_keysOnly, cancellationToken).GetAsyncEnumerator(cancellationToken)));
+            QueryAsync(filter(shard), KeysOnly, pageSize: null, cancellationToken).GetAsyncEnumerator(cancellationToken)));
         StorageUnavailableException? missed = null;
         try
         {
@@ -167,7 +162,7 @@ internal sealed class TableGateway(TableClient table)
                 bool hasMore;
                 try
                 {
-                    hasMore = await AskAsync(() => shard.MoveNextAsync().AsTask(), cancellationToken);
+                    hasMore = await shard.MoveNextAsync();
                 }
                 catch (StorageUnavailableException exception)
                 {

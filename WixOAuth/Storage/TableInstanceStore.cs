@@ -22,12 +22,11 @@ namespace WixOAuth.Storage;
 /// <param name="gateway">The table; <see cref="InitializeAsync"/> creates it.</param>
 /// <param name="events">Adds the events that a write causes; null where none are sent.</param>
 /// <param name="clock">Compares the clock of this process with the storage's; null stores the times of tokens as they are.</param>
-internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? events = null, StorageClock? clock = null) : IInstanceStore
+internal sealed partial class TableInstanceStore(TableGateway gateway, EventRecorder? events = null, StorageClock? clock = null) : IInstanceStore
 {
     // A transaction names each row once, so no more than the deletes beside the instance's own row can be in the way.
     private const int MostDeletes = 3;
 
-    private readonly TableInstanceReader _reader = new(gateway);
     private readonly StorageClock _clock = clock ?? new StorageClock(time: null);
 
     /// <remarks>The role Storage Table Data Contributor suffices; on the table alone, where the deployment has created it.</remarks>
@@ -46,7 +45,7 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
 
     public async Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
     {
-        if (await gateway.ReadRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is not { Value: var row } answer)
+        if (await gateway.FindRowAsync(InstanceRows.ShardOf(id), InstanceRows.InstanceKey(id), cancellationToken) is not { Value: var row } answer)
         {
             return null;
         }
@@ -70,22 +69,20 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
 
         var write = Write(previous, instance);
         write.AddRange(caused.Select(each => new TableTransactionAction(TableTransactionActionType.UpsertReplace, OutboxRows.ToRow(each))));
-        try
-        {
-            var etag = write is [{ ActionType: TableTransactionActionType.UpdateReplace, Entity: var row, ETag: var match }]
-                ? (await gateway.AskAsync(() => gateway.Table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken)).Headers.ETag
-                : await SubmitWriteAsync(write, cancellationToken);
-            if (caused.Count > 0)
-            {
-                events!.Written(instance.Id);
-            }
-
-            return new StoredInstance(instance, etag?.ToString() ?? throw new StorageUnavailableException("The table service answered a write without an ETag."));
-        }
-        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
+        var writing = write is [{ ActionType: TableTransactionActionType.UpdateReplace, Entity: var row, ETag: var match }]
+            ? gateway.AskAsync(() => gateway.Table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken)
+            : SubmitWriteAsync(write, cancellationToken);
+        if (await TableGateway.UnlessConflictAsync(writing) is not { } written)
         {
             return null;
         }
+
+        if (caused.Count > 0)
+        {
+            events!.Written(instance.Id);
+        }
+
+        return new StoredInstance(instance, TableGateway.ETagOf(written));
     }
 
     /// <remarks>One request more for each row that should be there and is not.</remarks>
@@ -103,35 +100,10 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
             removal.Add(Delete(InstanceRows.DueKey(due, id)));
         }
 
-        try
-        {
-            await SubmitWriteAsync(removal, cancellationToken);
-            return true;
-        }
-        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
-        {
-            return false;
-        }
+        return await TableGateway.UnlessConflictAsync(SubmitWriteAsync(removal, cancellationToken)) is not null;
 
         TableTransactionAction Delete(string rowKey) => new(TableTransactionActionType.Delete, new TableEntity(shard, rowKey), ETag.All);
     }
-
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        _reader.ReadByStatusAsync(status, cancellationToken);
-
-    public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _reader.ReadSummariesAsync(cancellationToken);
-
-    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-        _reader.ListAsync(status, after, limit, cancellationToken);
-
-    public Task<InstancePage> ListByCustomerAsync(
-        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-        _reader.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
-
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _reader.ReadDueAsync(now, cancellationToken);
-
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
-        _reader.ReadDueAsync(shard, now, cancellationToken);
 
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
     {
@@ -140,13 +112,12 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
     }
 
     public async Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) =>
-        await gateway.FindRowAsync(InstanceRows.ShardOf(id), InstanceRows.LastUseKey(id), cancellationToken) is { } row
+        await gateway.FindRowAsync(InstanceRows.ShardOf(id), InstanceRows.LastUseKey(id), cancellationToken) is { Value: var row }
             ? InstanceRows.ToLastUse(row)
             : null;
 
     /// <remarks>
-    /// The last to write wins, without a look at what is there: two processes that write at about the same time may
-    /// set it back by the little that their clocks and requests differ.
+    /// The last write wins. Two concurrent writers may set the time back by the difference of their clocks and latencies.
     /// </remarks>
     public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken)
     {
@@ -154,7 +125,7 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
         return gateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
-    // The instance comes first: what its answer says is what decides.
+    // The instance is action 0: its ETag is the result, and a failure at index 0 is a conflict.
     private List<TableTransactionAction> Write(StoredInstance? previous, Instance instance)
     {
         var (id, row) = (instance.Id, InstanceRow.Of(_clock.ToStored(instance)));
@@ -190,13 +161,13 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
     }
 
     // A row of an index that has gone already must not keep the instance from being written: its delete is left out.
-    private async Task<ETag?> SubmitWriteAsync(List<TableTransactionAction> write, CancellationToken cancellationToken)
+    private async Task<Response> SubmitWriteAsync(List<TableTransactionAction> write, CancellationToken cancellationToken)
     {
         for (var tries = 0; ; tries++)
         {
             try
             {
-                return (await gateway.SubmitAsync(write, cancellationToken))[0].Headers.ETag;
+                return (await gateway.SubmitAsync(write, cancellationToken))[0];
             }
             catch (StorageUnavailableException exception) when (
                 tries < MostDeletes
@@ -206,7 +177,7 @@ internal sealed class TableInstanceStore(TableGateway gateway, EventRecorder? ev
                 write.RemoveAt(index);
             }
             catch (StorageUnavailableException exception) when (
-                exception.InnerException is TableTransactionFailedException { FailedTransactionActionIndex: { } index and > 0 }
+                exception.InnerException is TableTransactionFailedException { Status: >= 400 and < 500 and not (408 or 429), FailedTransactionActionIndex: { } index and > 0 }
                 && OutboxRows.IsEvent(write[index].Entity))
             {
                 // An event that the table does not take must never keep a token from being saved.

@@ -11,25 +11,17 @@ namespace WixOAuth.Storage;
 internal sealed class TableKeyCheck(TableGateway gateway) : IKeyCheckStore
 {
     public async Task<StoredKeyCheck?> FindKeyCheckAsync(CancellationToken cancellationToken) =>
-        await gateway.FindRowAsync(InstanceRows.KeyCheckShard, InstanceRows.KeyCheckKey, cancellationToken) is { } row
+        await gateway.FindRowAsync(InstanceRows.ServiceShard, InstanceRows.KeyCheckKey, cancellationToken) is { Value: var row }
             ? new StoredKeyCheck(new RowReader(row).Protected("Check"), row.ETag.ToString())
             : null;
 
     public async Task<bool> TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken)
     {
-        var row = new TableEntity(InstanceRows.KeyCheckShard, InstanceRows.KeyCheckKey) { ["Check"] = check.Data.ToArray(), ["CheckKeyId"] = check.KeyId };
-        try
-        {
-            await gateway.AskAsync(
-                () => previous is null
-                    ? gateway.Table.AddEntityAsync(row, cancellationToken)
-                    : gateway.Table.UpdateEntityAsync(row, new ETag(previous.ETag), TableUpdateMode.Replace, cancellationToken),
-                cancellationToken);
-            return true;
-        }
-        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
-        {
-            return false;
-        }
+        var row = new TableEntity(InstanceRows.ServiceShard, InstanceRows.KeyCheckKey) { ["Check"] = check.Data.ToArray(), ["CheckKeyId"] = check.KeyId };
+        return await TableGateway.UnlessConflictAsync(gateway.AskAsync(
+            () => previous is null
+                ? gateway.Table.AddEntityAsync(row, cancellationToken)
+                : gateway.Table.UpdateEntityAsync(row, new ETag(previous.ETag), TableUpdateMode.Replace, cancellationToken),
+            cancellationToken)) is not null;
     }
 }

@@ -13,27 +13,27 @@ internal sealed class TableSweepRecords(TableGateway gateway) : IRefreshTallySto
     }
 
     /// <remarks>One request for each thousand of them.</remarks>
-    public async Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken)
-    {
-        var rows = gateway.Table.QueryAsync<TableEntity>(InstanceRows.TalliesSince(from), cancellationToken: cancellationToken);
-        return await gateway.AskAsync(
-            async () => await rows.Select(InstanceRows.ToTally).OfType<RefreshTally>().ToListAsync(cancellationToken), cancellationToken);
-    }
+    public async Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken) =>
+        await gateway.QueryAsync(InstanceRows.TalliesSince(from), properties: null, pageSize: null, cancellationToken)
+            .Select(InstanceRows.ToTally)
+            .OfType<RefreshTally>()
+            .ToListAsync(cancellationToken);
 
     /// <remarks>In batches of a hundred. Where another process is removing the same ones, the rest is left to it.</remarks>
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        gateway.RemoveAsync([InstanceRows.TallyShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
+        gateway.RemoveAsync([InstanceRows.ServiceShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
 
     public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken)
     {
-        return gateway.AskAsync(() => gateway.Table.UpsertEntityAsync(InstanceRows.ToRow(state), TableUpdateMode.Replace, cancellationToken), cancellationToken);
+        var row = InstanceRows.ToRow(state);
+        return gateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
     public async Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken)
     {
         try
         {
-            return await gateway.FindRowAsync(InstanceRows.TallyShard, InstanceRows.SweepStateKey, cancellationToken) is { } row ? InstanceRows.ToSweepState(row) : null;
+            return await gateway.FindRowAsync(InstanceRows.ServiceShard, InstanceRows.SweepStateKey, cancellationToken) is { Value: var row } ? InstanceRows.ToSweepState(row) : null;
         }
         catch (InvalidDataException)
         {

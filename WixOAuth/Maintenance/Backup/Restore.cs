@@ -60,7 +60,7 @@ internal sealed class Restore(BackupContainer container, TableClient table)
     // A service that met the empty table has written a row there with its own key, which need not open the tokens of the copy.
     private async Task ResetKeyCheckAsync(bool acceptsNextKey, CancellationToken cancellationToken)
     {
-        var (shard, key) = (InstanceRows.KeyCheckShard, InstanceRows.KeyCheckKey);
+        var (shard, key) = (InstanceRows.ServiceShard, InstanceRows.KeyCheckKey);
         if (acceptsNextKey)
         {
             await table.UpsertEntityAsync(new TableEntity(shard, key), TableUpdateMode.Replace, cancellationToken);

@@ -70,8 +70,8 @@ internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
     }
 
     /// <summary>Reads a row; null when there is none.</summary>
-    public Task<TableEntity?> FindAsync(string shard, string rowKey, CancellationToken cancellationToken) =>
-        new TableGateway(table).FindRowAsync(shard, rowKey, cancellationToken);
+    public async Task<TableEntity?> FindAsync(string shard, string rowKey, CancellationToken cancellationToken) =>
+        (await new TableGateway(table).FindRowAsync(shard, rowKey, cancellationToken))?.Value;
 
     private List<TableTransactionAction> Actions(TableEntity copied, TableEntity? current)
     {

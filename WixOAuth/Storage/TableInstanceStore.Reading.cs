@@ -5,26 +5,24 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Storage;
 
-/// <summary>Reads many instances at once: lists, the due and the status index, and summaries over all of them.</summary>
-internal sealed class TableInstanceReader(TableGateway gateway)
+// Reads many instances at once: lists, the due and the status index, and summaries over all of them.
+internal sealed partial class TableInstanceStore
 {
     private const int ReadsAtOnce = 16;
     private const int ShardsAtOnce = 4;
     private const int SummariesAhead = 2_000;
 
-    /// <inheritdoc cref="IInstanceStore.ReadByStatusAsync" />
     /// <remarks>
     /// The shards take turns in random order, so that a reader that stops early does not always see the same
     /// ones. A key that is not of this layout is skipped.
     /// </remarks>
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        gateway.ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status), cancellationToken)
+        gateway.ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status, after: null), cancellationToken)
             .Select(InstanceRows.ReadStatusKey)
             .Where(id => id is not null)
             .Select(id => id!.Value);
 
-    /// <inheritdoc cref="IInstanceStore.ReadSummariesAsync" />
-    /// <remarks>One request for each thousand instances, and seven of their properties; several shards at once.</remarks>
+    /// <remarks>One request for each thousand instances, and thirteen of their properties; several shards at once.</remarks>
     public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var summaries = Channel.CreateBounded<InstanceSummary>(new BoundedChannelOptions(SummariesAhead) { SingleReader = true });
@@ -45,13 +43,12 @@ internal sealed class TableInstanceReader(TableGateway gateway)
         }
     }
 
-    /// <inheritdoc cref="IInstanceStore.ListAsync" />
     /// <remarks>
     /// <para>
     /// Shard by shard, in each by id. Without a status a page is one request for each shard that it reaches into. With
-    /// one, the status index tells which instances, and a second request for each shard reads them together with what
-    /// lies between them; where they lie so thin that this would read more than twice as many, the rest is read one by
-    /// one. Nothing that is asked for grows with the table.
+    /// one, the status index tells which instances, and a second request for each shard reads the range that they lie in.
+    /// If the range holds more than twice as many rows as wanted, the rest are read individually. The cost of a page does not
+    /// depend on the table's size.
     /// </para>
     /// <para>A row that this version cannot read is left out.</para>
     /// </remarks>
@@ -67,7 +64,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
             var filter = status is { } only ? InstanceRows.StatusFilter(shard, only, from) : InstanceRows.InstanceFilter(shard, from);
 
             // One more than asked for tells whether there is more.
-            var rows = await gateway.AskAsync(() => gateway.FirstAsync(filter, left + 1, status is null ? null : TableGateway.KeysOnly, cancellationToken), cancellationToken);
+            var rows = await gateway.FirstAsync(filter, left + 1, status is null ? null : TableGateway.KeysOnly, cancellationToken);
             var page = rows.Take(left).ToList();
             var ids = page.Select(row => InstanceRows.ReadId(row.RowKey)).OfType<InstanceId>().ToList();
             if (status is not null && ids.Count > 0)
@@ -88,7 +85,6 @@ internal sealed class TableInstanceReader(TableGateway gateway)
         return new InstancePage(found, null);
     }
 
-    /// <inheritdoc cref="IInstanceStore.ListByCustomerAsync" />
     /// <remarks>The table service filters, shard by shard; a row that this version cannot read is left out.</remarks>
     public async Task<InstancePage> ListByCustomerAsync(
         string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
@@ -101,7 +97,7 @@ internal sealed class TableInstanceReader(TableGateway gateway)
         {
             // One more than asked for tells whether there is more.
             var filter = InstanceRows.CustomerFilter(shard, customer, status, shard == first ? after : null);
-            var rows = await gateway.AskAsync(() => gateway.FirstAsync(filter, left + 1, null, cancellationToken), cancellationToken);
+            var rows = await gateway.FirstAsync(filter, left + 1, properties: null, cancellationToken);
             var page = rows.Take(left).ToList();
             found.AddRange(page.Select(ReadOrNull).OfType<Instance>());
             last = page.Count > 0 ? InstanceRows.ReadId(page[^1].RowKey) ?? last : last;
@@ -116,7 +112,6 @@ internal sealed class TableInstanceReader(TableGateway gateway)
         return new InstancePage(found, null);
     }
 
-    /// <inheritdoc cref="IInstanceStore.ReadDueAsync(DateTimeOffset, CancellationToken)" />
     /// <remarks>
     /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
     /// skipped.
@@ -124,7 +119,6 @@ internal sealed class TableInstanceReader(TableGateway gateway)
     public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
         ReadDueAsync(InstanceRows.Shards, now, cancellationToken);
 
-    /// <inheritdoc cref="IInstanceStore.ReadDueAsync(InstanceShard, DateTimeOffset, CancellationToken)" />
     public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
         ReadDueAsync([InstanceRows.Key(shard)], now, cancellationToken);
 
@@ -139,12 +133,10 @@ internal sealed class TableInstanceReader(TableGateway gateway)
                 new ParallelOptions { MaxDegreeOfParallelism = ShardsAtOnce, CancellationToken = cancellationToken },
                 async (shard, token) =>
                 {
-                    await using var rows = gateway.Table
-                        .QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), null, InstanceRows.SummaryProperties, token)
-                        .GetAsyncEnumerator(token);
-                    while (await gateway.AskAsync(() => rows.MoveNextAsync().AsTask(), token))
+                    var filter = InstanceRows.InstanceFilter(shard, after: null);
+                    await foreach (var row in gateway.QueryAsync(filter, InstanceRows.SummaryProperties, pageSize: null, token))
                     {
-                        if (InstanceRows.ReadSummary(rows.Current) is { } summary)
+                        if (InstanceRows.ReadSummary(row) is { } summary)
                         {
                             await summaries.WriteAsync(summary, token);
                         }
@@ -162,14 +154,13 @@ internal sealed class TableInstanceReader(TableGateway gateway)
     // The rows of instances of one shard, whose ids are given in order. One that has gone is left out.
     private async Task<List<TableEntity>> ReadAsync(string shard, List<InstanceId> ids, CancellationToken cancellationToken)
     {
-        var dense = await gateway.AskAsync(
-            () => gateway.FirstAsync(InstanceRows.InstanceFilter(shard, ids[0], ids[^1]), ids.Count * 2, null, cancellationToken), cancellationToken);
+        var dense = await gateway.FirstAsync(InstanceRows.InstanceFilter(shard, ids[0], ids[^1]), ids.Count * 2, properties: null, cancellationToken);
         var rows = dense.ToDictionary(row => row.RowKey);
         foreach (var some in ids.Select(InstanceRows.InstanceKey).Where(key => !rows.ContainsKey(key)).Chunk(ReadsAtOnce))
         {
-            foreach (var row in await Task.WhenAll(some.Select(key => gateway.FindRowAsync(shard, key, cancellationToken))))
+            foreach (var found in await Task.WhenAll(some.Select(key => gateway.FindRowAsync(shard, key, cancellationToken))))
             {
-                if (row is not null)
+                if (found is { Value: var row })
                 {
                     rows[row.RowKey] = row;
                 }
