@@ -36,7 +36,7 @@ internal static partial class TokenLog
     [LoggerMessage(412, LogLevel.Critical, "Wix rejects all {Asked} sites that were asked with the app secret: is it right? Until a site has a token again, nothing is concluded from rejections")]
     public static partial void SecretSuspect(this ILogger logger, int asked);
 
-    [LoggerMessage(413, LogLevel.Information, "Wix accepts the app secret again")]
+    [LoggerMessage(413, LogLevel.Information, "The app secret is not suspect any more")]
     public static partial void SecretTrusted(this ILogger logger);
 
     [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be saved: the storage is not available")]
