@@ -21,7 +21,7 @@ internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion>
 {
     /// <summary>Exchanges a code. A rejection says nothing about the app secret: anybody can send a bad code.</summary>
     public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>
-        Bounded((await AskAsync((secret, token) => wix.ExchangeCodeAsync(code, secret, token), isStillCurrent: null, cancellationToken)).Answer);
+        (await AskAsync((secret, token) => wix.ExchangeCodeAsync(code, secret, token), isStillCurrent: null, cancellationToken)).Answer;
 
     /// <summary>Whether the settings allow client credentials.</summary>
     public bool MayUseClientCredentials => settings.Wix.ClientCredentialsFallback;
@@ -30,10 +30,10 @@ internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion>
     /// Tries an imported refresh token, or without one the app's own credentials. A rejection says nothing about the app
     /// secret: the import may be wrong.
     /// </summary>
-    public async Task<TokenAnswer> TryAsync(InstanceId id, RefreshToken? refreshToken, CancellationToken cancellationToken) => Bounded((await AskAsync(
+    public async Task<TokenAnswer> TryAsync(InstanceId id, RefreshToken? refreshToken, CancellationToken cancellationToken) => (await AskAsync(
         (secret, token) => refreshToken is null ? wix.RequestClientCredentialsTokenAsync(id, secret, token) : wix.RefreshAsync(refreshToken, secret, token),
         isStillCurrent: null,
-        cancellationToken)).Answer);
+        cancellationToken)).Answer;
 
     /// <summary>Whether the settings allow any grant for an instance; where not, only a consent helps.</summary>
     public bool HasAllowedGrant(Instance instance) => instance.RefreshToken is not null || settings.Wix.ClientCredentialsFallback;
@@ -89,10 +89,8 @@ internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion>
         }
 
         ledger.Saw(id, answer);
-        return new GrantAnswer(Bounded(answer), grant, version, refreshTokenRejected, EveryGrantRejected: answer is TokenAnswer.Rejected);
+        return new GrantAnswer(answer, grant, version, refreshTokenRejected, EveryGrantRejected: answer is TokenAnswer.Rejected);
     }
-
-    private static TokenAnswer Bounded(TokenAnswer answer) => answer is TokenAnswer.Granted granted ? granted.Bounded() : answer;
 
     private async Task<(TokenAnswer Answer, string SecretVersion)> AskAsync(
         Func<AppSecret, CancellationToken, Task<TokenAnswer>> ask, Func<Task<bool>>? isStillCurrent, CancellationToken cancellationToken)

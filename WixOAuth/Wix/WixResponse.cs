@@ -36,9 +36,6 @@ internal sealed record WixResponse(WixResponseKind Kind)
     /// <summary>Whether Wix surely did nothing: no connection, 429 or 503.</summary>
     public bool SurelyNotProcessed { get; init; }
 
-    /// <summary>What the circuit refuses to send.</summary>
-    public static WixResponse NotSent(TimeSpan retryAfter) => new(WixResponseKind.Unavailable) { RetryAfter = retryAfter };
-
     // The body holds tokens.
     public override string ToString() => Kind.ToString();
 }
