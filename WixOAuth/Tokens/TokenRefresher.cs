@@ -24,7 +24,6 @@ internal sealed class TokenRefresher(
     /// <summary>The longest that leases of others are waited for.</summary>
     private static readonly TimeSpan LongestWait = LeaseTime * 2;
 
-    private static readonly TimeSpan StorageRetryAfter = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(25);
 
     /// <summary>A token that meets the requirements, or why there is none.</summary>
@@ -75,7 +74,7 @@ internal sealed class TokenRefresher(
 
             if (!isUnclear && IsOutOfPatience(progress))
             {
-                return (new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Storage);
+                return (new TokenResult.StorageUnavailable(), TokenSource.Storage);
             }
         }
     }
@@ -127,7 +126,7 @@ internal sealed class TokenRefresher(
         }
 
         var unsaved = progress.Requirements.IsAhead ? null : await attempts.RequestUnsavedAsync(instance);
-        return (unsaved ?? new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Refresh);
+        return (unsaved ?? new TokenResult.StorageUnavailable(), TokenSource.Refresh);
     }
 
     private async Task<(StoredInstance? Leased, bool IsUnclear)> TryTakeLeaseAsync(StoredInstance stored, Progress progress)

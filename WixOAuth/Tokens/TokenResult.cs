@@ -53,6 +53,9 @@ internal abstract record TokenResult
     public sealed record WixUnavailable(TimeSpan RetryAfter) : TokenResult;
 
     /// <summary>The storage or the protection keys are not available.</summary>
-    /// <param name="RetryAfter">When it makes sense to ask again.</param>
-    public sealed record StorageUnavailable(TimeSpan RetryAfter) : TokenResult;
+    public sealed record StorageUnavailable : TokenResult
+    {
+        /// <summary>When it makes sense to ask again.</summary>
+        public TimeSpan RetryAfter { get; } = TimeSpan.FromSeconds(5);
+    }
 }

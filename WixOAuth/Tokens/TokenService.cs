@@ -24,8 +24,6 @@ internal sealed class TokenService(
 {
     private const int LastRound = 3;
 
-    private static readonly TimeSpan StorageRetryAfter = TimeSpan.FromSeconds(5);
-
     private readonly ConcurrentDictionary<InstanceId, PendingRefresh> _pending = new();
 
     /// <summary>An access token of an instance that meets <paramref name="requirements"/>, or why there is none.</summary>
@@ -178,7 +176,7 @@ internal sealed class TokenService(
     private async Task RunAsync(InstanceId id, PendingRefresh pending, StoredInstance? read)
     {
         await Task.Yield();
-        var (result, source) = ((TokenResult)new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Storage);
+        var (result, source) = ((TokenResult)new TokenResult.StorageUnavailable(), TokenSource.Storage);
         Exception? unexpected = null;
         try
         {
