@@ -31,9 +31,7 @@ internal sealed class AppSecretProbe(
     private Finding? _last;
     private long? _startedAt;
 
-    /// <summary>What is known about the app secret, now that a site was rejected with it. Probes if nothing newer is known.</summary>
-    /// <param name="rejected">The site; it is not asked.</param>
-    /// <param name="secretVersion">The version of the app secret that it was rejected with.</param>
+    /// <summary>What is known about the app secret, now that a site was rejected with it. Probes other sites if nothing newer is known.</summary>
     public async Task<SecretProof> ProveAsync(Instance rejected, string secretVersion)
     {
         var proof = await ProveSecretAsync(rejected.Id, secretVersion);
@@ -225,8 +223,5 @@ internal sealed class AppSecretProbe(
             ? 0
             : (await store.ListAsync(InstanceStatus.ReinstallRequired, null, RejectionPolicy.TooFewSites + 1, CancellationToken.None)).Instances.Count;
 
-    /// <param name="Proof">What the probe shows.</param>
-    /// <param name="SecretVersion">The version of the app secret that it was shown with.</param>
-    /// <param name="EndedAt">The timestamp of its end.</param>
     private sealed record Finding(SecretProof Proof, string SecretVersion, long EndedAt);
 }

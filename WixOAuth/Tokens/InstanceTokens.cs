@@ -89,7 +89,7 @@ internal sealed class InstanceTokens(
         return token;
     }
 
-    /// <summary>What there is where another writer was first.</summary>
+    /// <summary>The result when another writer committed first.</summary>
     public async Task<TokenResult> AdoptAsync(InstanceId id, StoredInstance? stored)
     {
         if (stored is null || stored.Instance.Status == InstanceStatus.Removed)

@@ -103,18 +103,11 @@ internal static class RejectionPolicy
             _ => SecretProof.Unknown,
         };
 
-    /// <summary>What a proof is worth where rejections turned out false lately.</summary>
-    /// <param name="proof">The proof.</param>
-    /// <param name="falselyRejected">How many sites were rejected falsely within <see cref="DoubtedFor"/>.</param>
-    /// <param name="rejectedFor">For how long the site in question has been rejected.</param>
+    /// <summary>What a proof is worth where <paramref name="falselyRejected"/> sites were rejected falsely within <see cref="DoubtedFor"/>.</summary>
     public static SecretProof Weigh(SecretProof proof, int falselyRejected, TimeSpan rejectedFor) =>
         proof is SecretProof.Since or SecretProof.Recent && falselyRejected >= FalselyRejectedSites && rejectedFor < Daily ? SecretProof.Unknown : proof;
 
-    /// <summary>What one more rejection of every allowed grant means for a site.</summary>
-    /// <param name="counted">The counted rejections before this one.</param>
-    /// <param name="failures">The failures, this rejection included.</param>
-    /// <param name="proof">What is known about the secret.</param>
-    /// <param name="now">The time.</param>
+    /// <summary>What one more rejection of every allowed grant means for a site: <paramref name="counted"/> without it, <paramref name="failures"/> with it.</summary>
     public static Verdict Judge(CountedRejections? counted, Failures failures, SecretProof proof, DateTimeOffset now)
     {
         switch (proof)

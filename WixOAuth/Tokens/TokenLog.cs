@@ -48,7 +48,7 @@ internal static partial class TokenLog
     [LoggerMessage(422, LogLevel.Warning, "The counts of refreshes could not be saved for the operators' page: the storage is not available; tried again")]
     public static partial void TalliesNotWritten(this ILogger logger);
 
-    [LoggerMessage(421, LogLevel.Error, "Instance {InstanceId}: an attempt to have a token failed unexpectedly: {Error} {Stack}")]
+    [LoggerMessage(421, LogLevel.Error, "Instance {InstanceId}: an attempt to obtain a token failed unexpectedly: {Error} {Stack}")]
     public static partial void RefreshBroke(this ILogger logger, InstanceId instanceId, string error, string? stack);
 
     [LoggerMessage(423, LogLevel.Warning, "Instance {InstanceId}: the removal that was in doubt is confirmed, since Wix rejects every grant; its tokens are erased")]

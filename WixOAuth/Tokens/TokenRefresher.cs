@@ -26,10 +26,7 @@ internal sealed class TokenRefresher(
 
     private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(25);
 
-    /// <summary>A token that meets the requirements, or why there is none.</summary>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="requirements">What the token has to be like.</param>
-    /// <param name="read">The row, where it was just read.</param>
+    /// <summary>A token that meets the requirements, or why there is none. <paramref name="read"/> is the row, where it was just read.</summary>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     internal async Task<(TokenResult Result, TokenSource Source)> RefreshIfNeededAsync(InstanceId id, TokenRequirements requirements, StoredInstance? read)
     {

@@ -32,7 +32,7 @@ internal sealed class TokenService(
     {
         var now = time.GetUtcNow();
 
-        // The sweep comes because of what is stored, which may be another reason than the token's age.
+        // The sweep acts on the stored row, which may be due for a reason other than the token's age.
         if (requirements is { Rejected: null, IsAhead: false } && memory.Find(id, now) is { } held && requirements.IsMetBy(held, now))
         {
             RefreshAheadIfDue(held, now);

@@ -21,7 +21,6 @@ internal sealed record WixResponse(WixResponseKind Kind)
     /// <summary>The body, where it is a JSON object.</summary>
     public JsonElement? Body { get; init; }
 
-    /// <summary>When the request was sent.</summary>
     public DateTimeOffset SentAt { get; init; }
 
     /// <summary>The status; null where no answer came.</summary>
