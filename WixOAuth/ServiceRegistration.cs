@@ -3,7 +3,6 @@ using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using WixOAuth.Events;
 using WixOAuth.Hosting;
@@ -194,30 +193,23 @@ public static class ServiceRegistration
 
     private static void AddWixClient(this IServiceCollection services)
     {
-        services.AddHttpClient(WixHttp)
-            .ConfigurePrimaryHttpMessageHandler(() => Handler(TimeSpan.FromMinutes(5)))
-            .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
-            .ConfigureHttpClient(Configure)
-            .RemoveAllLoggers();
-        services.AddHttpClient(WixExchangeHttp)
-            .ConfigurePrimaryHttpMessageHandler(() => Handler(TimeSpan.Zero))
-            .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
-            .ConfigureHttpClient(Configure)
-            .RemoveAllLoggers();
+        foreach (var (name, connectionLifetime) in new[] { (WixHttp, TimeSpan.FromMinutes(5)), (WixExchangeHttp, TimeSpan.Zero) })
+        {
+            services.AddHttpClient(name)
+                .ConfigurePrimaryHttpMessageHandler(() => Handler(connectionLifetime))
+                .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
+                .ConfigureHttpClient(Configure)
+                .RemoveAllLoggers();
+        }
+
         services.AddSingleton<WixMetrics>();
         services.AddSingleton<WixCircuit>();
         services.AddSingleton(provider =>
         {
             var clients = provider.GetRequiredService<IHttpClientFactory>();
-            return new WixClient(
-                clients.CreateClient(WixHttp),
-                clients.CreateClient(WixExchangeHttp),
-                provider.GetRequiredService<WixCircuit>(),
-                provider.GetRequiredService<ServiceSettings>(),
-                provider.GetRequiredService<WixMetrics>(),
-                provider.GetRequiredService<TimeProvider>(),
-                provider.GetRequiredService<ILogger<WixClient>>());
+            return ActivatorUtilities.CreateInstance<WixTransport>(provider, clients.CreateClient(WixHttp), clients.CreateClient(WixExchangeHttp));
         });
+        services.AddSingleton<WixClient>();
 
         static SocketsHttpHandler Handler(TimeSpan connectionLifetime) => new()
         {

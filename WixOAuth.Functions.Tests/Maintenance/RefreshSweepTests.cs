@@ -109,6 +109,29 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
+    public async Task A_scan_after_a_false_rejection_does_not_delay_the_sweep()
+    {
+        var now = _core.Clock.GetUtcNow();
+        var accepted = (await _core.InstallAsync(Core.NewId())).Instance.Failed(TokenError.Rejected, fault: null, now, now);
+        _core.Get<FalseRejections>().Check(accepted, Grant.RefreshToken);
+        await _core.Background.WhenIdleAsync(None);
+        var rejected = await _core.InstallAsync(Core.NewId());
+        await _store.TryWriteAsync(
+            rejected, rejected.Instance.Failed(TokenError.Rejected, fault: null, now.AddHours(6), now) with { DueAt = now.AddHours(6) }, None);
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _store.Before = (_, id) => id == rejected.Instance.Id ? gate.Task : Task.CompletedTask;
+
+        _core.Get<FalseRejections>().Check(accepted, Grant.RefreshToken);
+        _core.Clock.Advance(FalseRejections.BetweenRuns);
+        var summary = await SweepAsync().WaitAsync(SingleThreadSynchronizationContext.Patience);
+
+        Assert.Equal((1, 1, 0, 0), Counts(summary));
+        gate.SetResult();
+        await _core.Background.WhenIdleAsync(None);
+        Assert.Equal(_core.Clock.GetUtcNow(), (await _core.ReadAsync(rejected.Instance.Id)).DueAt);
+    }
+
+    [Fact]
     public async Task Each_run_is_one_line_of_the_log()
     {
         await _core.InstallAsync(Core.NewId());

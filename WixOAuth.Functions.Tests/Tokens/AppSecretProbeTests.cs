@@ -9,7 +9,8 @@ namespace WixOAuth.Functions.Tests.Tokens;
 public sealed class AppSecretProbeTests : IDisposable
 {
     private static readonly CancellationToken None = CancellationToken.None;
-    private readonly FaultyStore _store = new(new MemoryInstanceStore());
+    private readonly MemoryInstanceStore _memory = new();
+    private readonly FaultyStore _store;
     private readonly HashSet<string> _rejected = [];
     private readonly Core _core;
     private readonly Measured _measured;
@@ -17,6 +18,7 @@ public sealed class AppSecretProbeTests : IDisposable
 
     public AppSecretProbeTests()
     {
+        _store = new FaultyStore(_memory);
         _core = new Core(_store, settings: ("Wix__ClientCredentialsFallback", "false"));
         _measured = new Measured(_core);
         _core.Wix.Answer = (_, body, _) => Task.FromResult(
@@ -52,6 +54,23 @@ public sealed class AppSecretProbeTests : IDisposable
 
         Assert.Equal(isTooFew ? 0 : Math.Min(3, active - 1), Asked.Count);
         Assert.Equal(new() { [isTooFew ? "outcome=too_few_sites" : "outcome=proven"] = 1 }, _measured.Of("wixoauth.app_secret.probes"));
+    }
+
+    [Theory]
+    [InlineData(3)]
+    [InlineData(9)]
+    public async Task Without_another_active_site_there_are_too_few_to_ask(int marked)
+    {
+        var site = await InstallAsync();
+        foreach (var other in await InstallAsync(marked))
+        {
+            await ChangeAsync(other, instance => instance.Marked(_core.Clock.GetUtcNow()));
+        }
+
+        Assert.Equal(SecretProof.TooFewSites, await ProveAsync(site));
+        Assert.Equal(SecretProof.TooFewSites, await ProveAsync(site));
+
+        Assert.Equal(new() { ["outcome=too_few_sites"] = 1 }, _measured.Of("wixoauth.app_secret.probes"));
     }
 
     [Fact]
@@ -119,6 +138,72 @@ public sealed class AppSecretProbeTests : IDisposable
         _core.Clock.Advance(AppSecretProbe.BetweenProbes);
         await _core.Probe.ProbeAsync();
         Assert.False(_core.Ledger.IsSuspect);
+    }
+
+    public static TheoryData<string> Unaskable => ["removed", "marked", "unreadable", "unknown"];
+
+    [Theory]
+    [MemberData(nameof(Unaskable))]
+    public async Task Site_that_cannot_be_asked_does_not_prolong_a_suspicion(string why)
+    {
+        var lost = await InstallAsync();
+        await InstallAsync(4);
+        SeeInOrder([lost]);
+        await LoseAsync(lost, why);
+        _core.Ledger.Suspect(12);
+
+        await _core.Probe.ProbeAsync();
+
+        Assert.False(_core.Ledger.IsSuspect);
+        Assert.Single(Asked);
+        Assert.DoesNotContain(lost.Id, _core.Ledger.LastSucceeded(100, default));
+    }
+
+    [Theory]
+    [MemberData(nameof(Unaskable))]
+    public async Task Sites_that_cannot_be_asked_give_way_to_others(string why)
+    {
+        var site = await InstallAsync();
+        var lost = await InstallAsync(3);
+        await InstallAsync(3);
+        SeeInOrder(lost);
+        foreach (var each in lost)
+        {
+            await LoseAsync(each, why);
+        }
+
+        Assert.Equal(SecretProof.Unknown, await ProveAsync(site));
+        Assert.Equal(SecretProof.Since, await ProveAsync(site));
+        Assert.Equal(3, Asked.Count);
+    }
+
+    [Fact]
+    public async Task Site_without_an_answer_from_Wix_is_the_only_one_that_is_asked_in_a_suspicion()
+    {
+        await InstallAsync(5);
+        _core.Ledger.Suspect(12);
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(503));
+
+        await _core.RunAsync(async () =>
+        {
+            await _core.Probe.ProbeAsync();
+            return true;
+        });
+
+        Assert.Single(Asked.Distinct());
+        Assert.True(_core.Ledger.IsSuspect);
+    }
+
+    [Fact]
+    public async Task Suspicion_ends_when_too_few_sites_are_left_to_ask()
+    {
+        await InstallAsync(3);
+        _core.Ledger.Suspect(3);
+
+        await _core.Probe.ProbeAsync();
+
+        Assert.False(_core.Ledger.IsSuspect);
+        Assert.Empty(Asked);
     }
 
     [Fact]
@@ -238,7 +323,7 @@ public sealed class AppSecretProbeTests : IDisposable
         var now = _core.Clock.GetUtcNow();
         foreach (var falselyRejected in await InstallAsync(2))
         {
-            _core.Get<FalseRejections>().Check(falselyRejected.Marked(now), Grant.RefreshToken);
+            _core.Get<FalseRejections>().Check(falselyRejected.Failed(TokenError.Rejected, fault: null, now, now), Grant.RefreshToken);
         }
 
         Assert.Equal(SecretProof.Unknown, await ProveAsync(site));
@@ -279,9 +364,34 @@ public sealed class AppSecretProbeTests : IDisposable
         return installed;
     }
 
-    private async Task ChangeAsync(Instance instance, Func<Instance, Instance> change)
+    private async Task LoseAsync(Instance instance, string why)
     {
-        var stored = (await _core.Store.FindAsync(instance.Id, None))!;
-        Assert.NotNull(await _core.Store.TryWriteAsync(stored, change(stored.Instance), None));
+        switch (why)
+        {
+            case "removed":
+                await ChangeAsync(instance, each => each with { Status = InstanceStatus.Removed });
+                break;
+            case "marked":
+                await ChangeAsync(instance, each => each.Marked(_core.Clock.GetUtcNow()));
+                break;
+            case "unreadable":
+                var before = _store.Before;
+                _store.Before = call => call.Id == instance.Id ? throw new InvalidDataException("Property X is damaged.") : before(call);
+
+                // The list leaves such a row out.
+                await ChangeAsync(instance.Id, _memory, each => each with { Status = InstanceStatus.Removed });
+                break;
+            default:
+                Assert.True(await _memory.TryRemoveAsync((await _memory.FindAsync(instance.Id, None))!, None));
+                break;
+        }
+    }
+
+    private Task ChangeAsync(Instance instance, Func<Instance, Instance> change) => ChangeAsync(instance.Id, _core.Store, change);
+
+    private static async Task ChangeAsync(InstanceId id, IInstanceStore store, Func<Instance, Instance> change)
+    {
+        var stored = (await store.FindAsync(id, None))!;
+        Assert.NotNull(await store.TryWriteAsync(stored, change(stored.Instance), None));
     }
 }

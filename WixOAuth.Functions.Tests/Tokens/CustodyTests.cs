@@ -132,6 +132,9 @@ public sealed class CustodyTests : IDisposable
         // Switched on again, the clone is served again.
         _core.Clock.Advance(RejectionPolicy.BetweenCallersTries);
         Assert.IsType<TokenResult.Token>(await _core.GetAsync(clone));
+
+        // Wix was not asked, so it rejected nothing.
+        Assert.Equal(0, _core.Get<FalseRejections>().Recent);
     }
 
     [Fact]

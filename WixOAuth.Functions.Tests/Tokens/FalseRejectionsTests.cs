@@ -30,6 +30,7 @@ public sealed class FalseRejectionsTests : IDisposable
         { "failed", false, false },
         { "rejected", true, true },
         { "marked", true, true },
+        { "clone that needs a consent", false, false },
         { "refresh token rejected", false, true },
         { "refresh token unreadable", false, false },
     };
@@ -44,7 +45,8 @@ public sealed class FalseRejectionsTests : IDisposable
         {
             "failed" => instance.Failed(TokenError.WixUnavailable, fault: null, Now, Now),
             "rejected" => instance.Failed(TokenError.Rejected, fault: null, Now, Now),
-            "marked" => instance.Marked(Now),
+            "marked" => instance.Failed(TokenError.Rejected, fault: null, Now, Now).Marked(Now),
+            "clone that needs a consent" => instance.Marked(Now),
             "refresh token rejected" => instance with { RefreshTokenFault = Fault(RefreshTokenFaultKind.Rejected) },
             "refresh token unreadable" => instance with { RefreshTokenFault = Fault(RefreshTokenFaultKind.Unreadable) },
             _ => instance,
@@ -107,19 +109,16 @@ public sealed class FalseRejectionsTests : IDisposable
         var waits = (await _core.ReadAsync(id)).DueAt;
 
         await FindFalseAsync();
-        _core.Clock.Advance(FalseRejections.BetweenRuns - TimeSpan.FromTicks(1));
-        await FalseRejections.HealAsync(None);
+        await PassAsync(FalseRejections.BetweenRuns - TimeSpan.FromTicks(1));
         Assert.Equal(waits, (await _core.ReadAsync(id)).DueAt);
 
-        _core.Clock.Advance(TimeSpan.FromTicks(1));
-        await FalseRejections.HealAsync(None);
+        await PassAsync(TimeSpan.FromTicks(1));
         Assert.Equal(Now, (await _core.ReadAsync(id)).DueAt);
 
         // Nothing has been found since.
-        _core.Clock.Advance(FalseRejections.BetweenRuns);
         var later = await RejectAsync();
         waits = (await _core.ReadAsync(later)).DueAt;
-        await FalseRejections.HealAsync(None);
+        await PassAsync(FalseRejections.BetweenRuns * 2);
         Assert.Equal(waits, (await _core.ReadAsync(later)).DueAt);
     }
 
@@ -132,31 +131,53 @@ public sealed class FalseRejectionsTests : IDisposable
         Assert.Empty(_core.Logs.Of(501));
 
         _store.FailNone();
-        await FalseRejections.HealAsync(None);
+        await PassAsync(FalseRejections.BetweenRuns);
 
         Assert.Equal(Now, (await _core.ReadAsync(id)).DueAt);
         Assert.Single(_core.Logs.Of(424));
     }
 
     [Fact]
-    public async Task Sites_become_due_after_an_attempt_was_cancelled()
+    public async Task Next_scan_does_not_write_again_what_is_due_already()
     {
-        await FindFalseAsync();
         var id = await RejectAsync();
         await FindFalseAsync();
-        _core.Clock.Advance(FalseRejections.BetweenRuns);
-        using var leaving = new CancellationTokenSource();
-        _store.Before = async _ =>
-        {
-            await leaving.CancelAsync();
-            return StoreFault.Refused;
-        };
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => FalseRejections.HealAsync(leaving.Token));
+        var due = await _memory.FindAsync(id, None);
 
-        _store.FailNone();
-        await FalseRejections.HealAsync(None);
+        await FindFalseAsync();
+        await PassAsync(FalseRejections.BetweenRuns);
 
-        Assert.Equal(Now, (await _core.ReadAsync(id)).DueAt);
+        Assert.Equal(2, _core.Logs.Of(424).Count);
+        Assert.Equal(due!.ETag, (await _memory.FindAsync(id, None))!.ETag);
+    }
+
+    [Fact]
+    public void Site_that_is_tried_sooner_anyway_is_not_postponed()
+    {
+        var instance = new Instance { Id = Core.NewId(), Status = InstanceStatus.Active, Generation = 1, InstalledAt = Now, UpdatedAt = Now, RefreshToken = new ProtectedText("key", new byte[1]) };
+        var (soon, later) = (Now.AddSeconds(1), Now.AddSeconds(2));
+        var failed = instance.Failed(TokenError.Rejected, Fault(RefreshTokenFaultKind.Rejected) with { RetryAt = soon }, soon, Now) with { DueAt = soon };
+
+        Assert.Equal((soon, soon, soon), TimesOf(failed.MadeDue(later)));
+        Assert.Equal((Now, Now, Now), TimesOf(failed.MadeDue(Now)));
+
+        // An attempt without a time may be made at once; a refresh token without one is tried only with the next refresh.
+        var untimed = failed with { Failures = failed.Failures! with { RetryAt = null }, RefreshTokenFault = Fault(RefreshTokenFaultKind.Rejected), DueAt = null };
+        Assert.Equal((null, later, later), TimesOf(untimed.MadeDue(later)));
+
+        static (DateTimeOffset? Attempt, DateTimeOffset? RefreshToken, DateTimeOffset? Due) TimesOf(Instance due) =>
+            (due.Failures!.RetryAt, due.RefreshTokenFault!.RetryAt, due.DueAt);
+    }
+
+    [Fact]
+    public async Task Clone_that_needs_a_consent_does_not_become_due()
+    {
+        var stored = await _core.InstallAsync(Core.NewId());
+        await _memory.TryWriteAsync(stored, stored.Instance.Marked(Now) with { DueAt = null }, None);
+
+        await FindFalseAsync();
+
+        Assert.Null((await _core.ReadAsync(stored.Instance.Id)).DueAt);
     }
 
     [Fact]
@@ -207,18 +228,24 @@ public sealed class FalseRejectionsTests : IDisposable
         return stored.Instance.Id;
     }
 
-    /// <summary>Reports a token for a marked site, one that is not in the store.</summary>
+    private Task PassAsync(TimeSpan time)
+    {
+        _core.Clock.Advance(time);
+        return _core.Background.WhenIdleAsync(None);
+    }
+
+    /// <summary>Reports a token for a rejected site, one that is not in the store.</summary>
     private async Task FindFalseAsync()
     {
         var instance = new Instance
         {
             Id = Core.NewId(),
-            Status = InstanceStatus.ReinstallRequired,
+            Status = InstanceStatus.Active,
             Generation = 1,
             InstalledAt = Now,
             UpdatedAt = Now,
         };
-        FalseRejections.Check(instance, Grant.RefreshToken);
+        FalseRejections.Check(instance.Failed(TokenError.Rejected, fault: null, Now, Now), Grant.RefreshToken);
         await _core.Background.WhenIdleAsync(None);
     }
 }

@@ -107,19 +107,31 @@ public sealed class TokenMemoryTests : IDisposable
     }
 
     [Fact]
-    public void A_removal_does_not_evict_tokens_of_its_generation_or_later()
+    public void A_removal_evicts_and_refuses_tokens_up_to_its_generation()
     {
-        var held = New(generation: 3);
-        _core.Memory.Remember(held);
+        // A token that could not be saved has the generation that the removal took instead.
+        var unsaved = New(generation: 3);
+        _core.Memory.Remember(unsaved);
         _core.Memory.Forget(Id, 3);
-        Assert.Same(held, _core.Memory.Find(Id, Now));
+        Assert.Null(_core.Memory.Find(Id, Now));
+        _core.Memory.Remember(unsaved);
+        Assert.Null(_core.Memory.Find(Id, Now));
 
-        _core.Memory.Forget(Id, 4);
+        // Installed again.
+        var next = New(generation: 4);
+        _core.Memory.Remember(next);
+        _core.Memory.Forget(Id, 3);
+        Assert.Same(next, _core.Memory.Find(Id, Now));
+    }
+
+    [Fact]
+    public void A_token_of_an_instance_that_is_not_known_any_more_is_forgotten()
+    {
+        _core.Memory.Remember(New());
+
+        Assert.IsType<TokenResult.Unknown>(_core.InstanceTokens.Gone(Id, null));
+
         Assert.Null(_core.Memory.Find(Id, Now));
-        _core.Memory.Remember(held);
-        Assert.Null(_core.Memory.Find(Id, Now));
-        _core.Memory.Remember(New(generation: 4));
-        Assert.NotNull(_core.Memory.Find(Id, Now));
     }
 
     [Fact]

@@ -173,7 +173,7 @@ public sealed class WixClientTests : IDisposable
             await ExchangeAsync();
         }
 
-        Assert.Equal(FailedCallLog.MostEachMinute, _core.Logs.Of(703).Count);
+        Assert.Equal(WixTransport.MostLogged, _core.Logs.Of(703).Count);
 
         // Those of another endpoint are still logged.
         await RefreshAsync();
@@ -182,8 +182,8 @@ public sealed class WixClientTests : IDisposable
         _core.Clock.Advance(TimeSpan.FromMinutes(1));
         await ExchangeAsync();
 
-        Assert.Equal(FailedCallLog.MostEachMinute + 2, _core.Logs.Of(703).Count);
-        Assert.StartsWith($"{100 - FailedCallLog.MostEachMinute} more failed calls", Assert.Single(_core.Logs.Of(704)), StringComparison.Ordinal);
+        Assert.Equal(WixTransport.MostLogged + 2, _core.Logs.Of(703).Count);
+        Assert.StartsWith($"{100 - WixTransport.MostLogged} more failed calls", Assert.Single(_core.Logs.Of(704)), StringComparison.Ordinal);
     }
 
     [Theory]

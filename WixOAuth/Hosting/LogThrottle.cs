@@ -1,31 +1,30 @@
 namespace WixOAuth.Hosting;
 
 /// <summary>
-/// Lets one log line pass per minute, for what anybody can cause: one line for each time would let an attacker flood the logs.
+/// Lets a few log lines pass per minute, for what anybody can cause: one line for each time would let an attacker flood the logs.
 /// </summary>
-internal sealed class LogThrottle(TimeProvider time)
+internal sealed class LogThrottle(TimeProvider time, int most = 1)
 {
     public static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
 
-    private long _passedAt;
-    private int _suppressed;
+    private readonly Lock _lock = new();
+    private long? _beganAt;
+    private int _lines;
 
     /// <summary>Whether to log now.</summary>
-    /// <param name="suppressed">How many lines were kept back since the last one.</param>
+    /// <param name="suppressed">How many lines were kept back in the minute before; told once.</param>
     public bool TryPass(out int suppressed)
     {
-        var now = time.GetUtcNow().UtcTicks;
-        var passedAt = Volatile.Read(ref _passedAt);
-
-        // A time in the future was written by a clock that has been set back since.
-        if ((now - passedAt >= Interval.Ticks || now < passedAt) && Interlocked.CompareExchange(ref _passedAt, now, passedAt) == passedAt)
+        lock (_lock)
         {
-            suppressed = Interlocked.Exchange(ref _suppressed, 0);
-            return true;
-        }
+            suppressed = 0;
+            if (_beganAt is not { } beganAt || time.GetElapsedTime(beganAt) >= Interval)
+            {
+                suppressed = Math.Max(0, _lines - most);
+                (_beganAt, _lines) = (time.GetTimestamp(), 0);
+            }
 
-        Interlocked.Increment(ref _suppressed);
-        suppressed = 0;
-        return false;
+            return ++_lines <= most;
+        }
     }
 }

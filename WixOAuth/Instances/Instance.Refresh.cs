@@ -77,12 +77,13 @@ internal sealed partial record Instance
     /// <summary>Every allowed grant is rejected for good, as far as can be known.</summary>
     public Instance Marked(DateTimeOffset now) => this with { Status = InstanceStatus.ReinstallRequired, MarkedAt = MarkedAt ?? now };
 
-    /// <summary>A rejection turned out to be false somewhere: whatever was concluded from rejections is tried again at <paramref name="at"/>.</summary>
+    /// <summary>A rejection turned out to be false somewhere: whatever was concluded from rejections is tried again at <paramref name="at"/> at the latest.</summary>
     public Instance MadeDue(DateTimeOffset at) => this with
     {
-        Failures = Failures is null ? null : Failures with { RetryAt = at },
-        RefreshTokenFault = RefreshTokenFault is null ? null : RefreshTokenFault with { RetryAt = at },
-        DueAt = at,
+        // Without a time an attempt may be made at once; a refresh token without one is not tried by itself.
+        Failures = Failures?.RetryAt > at ? Failures with { RetryAt = at } : Failures,
+        RefreshTokenFault = RefreshTokenFault is null || RefreshTokenFault.RetryAt <= at ? RefreshTokenFault : RefreshTokenFault with { RetryAt = at },
+        DueAt = DueAt < at ? DueAt : at,
     };
 
     /// <summary>Wix has taken <c>APP_FINISHED_CONFIGURATION</c>.</summary>

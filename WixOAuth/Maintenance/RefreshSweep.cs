@@ -32,14 +32,13 @@ internal sealed class RefreshSweep(
     WixCircuit circuit,
     AppSecretLedger ledger,
     AppSecretProbe probe,
-    FalseRejections falseRejections,
     RefreshHistory history,
     SweepStateRecorder state,
     ServiceSettings settings,
     MaintenanceMetrics metrics,
     TimeProvider time,
 
-    // Twelve: besides the instances, a sweep checks what all of them depend on (the app secret, false rejections, the circuit).
+    // Eleven: besides the instances, a sweep checks what all of them depend on (the app secret, the circuit).
     ILogger<RefreshSweep> logger) : IDisposable
 {
     /// <summary>
@@ -78,7 +77,6 @@ internal sealed class RefreshSweep(
         Exception? failure = null;
         try
         {
-            await falseRejections.HealAsync(until.Token);
             if (ledger.IsSuspect)
             {
                 await probe.ProbeAsync();

@@ -5,8 +5,8 @@ using WixOAuth.Wix;
 namespace WixOAuth.Tokens;
 
 /// <summary>
-/// Which sites had tokens with the app secret lately, and whether the secret is suspect. Memory of this process only:
-/// what it cannot know it finds out with a probe. Safe for concurrent use.
+/// The sites that obtained tokens with the app secret recently, and whether the secret is suspect. Memory of this process
+/// only: what it cannot know it finds out with a probe. Safe for concurrent use.
 /// </summary>
 internal sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, ILogger<AppSecretLedger> logger)
 {
@@ -42,12 +42,30 @@ internal sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, I
         }
     }
 
+    /// <summary>Drops a site that cannot be asked: it is not active any more, or its row cannot be read.</summary>
+    public void Forget(InstanceId id)
+    {
+        lock (_lock)
+        {
+            _succeeded.Remove(id);
+        }
+    }
+
     /// <summary>A probe was rejected by all the sites that it asked.</summary>
     public void Suspect(int asked)
     {
         lock (_lock)
         {
             Set(suspect: true, asked);
+        }
+    }
+
+    /// <summary>Ends any suspicion, because there are too few sites to tell.</summary>
+    public void Trust()
+    {
+        lock (_lock)
+        {
+            Set(suspect: false, asked: 0);
         }
     }
 

@@ -27,13 +27,11 @@ internal sealed class AppSecretProbe(
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(10);
 
     private readonly Lock _lock = new();
-    private Task<Finding>? _running;
+    private Task<Finding?>? _running;
     private Finding? _last;
     private long? _startedAt;
 
-    /// <summary>What is known about the app secret, now that a site was rejected with it. Probes if nothing newer is known.</summary>
-    /// <param name="rejected">The site; it is not asked.</param>
-    /// <param name="secretVersion">The version of the app secret that it was rejected with.</param>
+    /// <summary>What is known about the app secret, now that a site was rejected with it. Probes other sites if nothing newer is known.</summary>
     public async Task<SecretProof> ProveAsync(Instance rejected, string secretVersion)
     {
         var proof = await ProveSecretAsync(rejected.Id, secretVersion);
@@ -63,29 +61,24 @@ internal sealed class AppSecretProbe(
 
     private Task<Finding?> ProbeOrLastAsync(InstanceId? except)
     {
-        Task<Finding> probe;
         lock (_lock)
         {
-            if (_running is null && _startedAt is { } startedAt && time.GetElapsedTime(startedAt) < BetweenProbes)
-            {
-                return Task.FromResult(_last);
-            }
-
             if (_running is null)
             {
+                if (_startedAt is { } startedAt && time.GetElapsedTime(startedAt) < BetweenProbes)
+                {
+                    return Task.FromResult(_last);
+                }
+
                 _startedAt = time.GetTimestamp();
                 _running = RunAsync(except);
             }
 
-            probe = _running;
+            return _running;
         }
-
-        return NullableAsync(probe);
-
-        static async Task<Finding?> NullableAsync(Task<Finding> probe) => await probe;
     }
 
-    private async Task<Finding> RunAsync(InstanceId? except)
+    private async Task<Finding?> RunAsync(InstanceId? except)
     {
         await Task.Yield();
         Finding finding;
@@ -110,32 +103,26 @@ internal sealed class AppSecretProbe(
 
     private async Task<Finding> AskAsync(InstanceId? except)
     {
-        var known = ledger.LastSucceeded(RejectionPolicy.MostSitesToAsk, except ?? default);
-        IReadOnlyList<InstanceId> sites = known;
-        if (known.Count < RejectionPolicy.SitesToAsk)
+        var sites = await FindSitesAsync(except);
+        if (sites.Count == 0)
         {
-            var active = await ReadActiveAsync();
-            if (active.Count + await CountMarkedAsync(active.Count) <= RejectionPolicy.TooFewSites)
-            {
-                return new Finding(SecretProof.TooFewSites, "", time.GetTimestamp());
-            }
-
-            // Of those that this process does not know, those that had no failure: in a suspicion there are none.
-            var others = active.Where(instance => instance.Id != except && !known.Contains(instance.Id)).ToList();
-            var healthy = others.Where(instance => instance.Failures is null).OrderByDescending(instance => instance.RefreshedAt).Select(instance => instance.Id).ToList();
-            sites = healthy.Count + known.Count > 0 ? [.. known, .. healthy] : [.. others.Select(instance => instance.Id).OrderBy(_ => Random.Shared.Next())];
+            // Nobody else could end a suspicion.
+            ledger.Trust();
+            return new Finding(SecretProof.TooFewSites, "", time.GetTimestamp());
         }
 
         // During a suspicion one success is all it takes to end it. Before one more are asked: many sites may have been removed at once.
-        var (atOnce, most) = ledger.IsSuspect ? (1, 1) : (RejectionPolicy.SitesToAsk, RejectionPolicy.MostSitesToAsk);
+        var (isSuspect, most) = (ledger.IsSuspect, Math.Min(RejectionPolicy.MostSitesToAsk, sites.Count));
         List<(ProbeAnswer Answer, string? SecretVersion)> answers = [];
+        SecretProof proof;
         do
         {
-            answers.AddRange(await Task.WhenAll(sites.Skip(answers.Count).Take(atOnce).Select(AskAsync)));
+            answers.AddRange(await Task.WhenAll(sites.Skip(answers.Count).Take(isSuspect ? 1 : RejectionPolicy.SitesToAsk).Select(AskAsync)));
+            proof = RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]);
         }
-        while (answers.Count < Math.Min(most, sites.Count) && RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]) == SecretProof.Suspect);
+        while (answers.Count < most && ((proof == SecretProof.Suspect && !isSuspect) || answers.TrueForAll(each => each.Answer == ProbeAnswer.NotAsked)));
 
-        if (answers.TrueForAll(each => each.Answer == ProbeAnswer.NoAnswer))
+        if (answers.TrueForAll(each => each.Answer is ProbeAnswer.NotAsked or ProbeAnswer.NoAnswer))
         {
             // Most likely they are being refreshed just now: the next rejection need not wait to ask again.
             lock (_lock)
@@ -144,28 +131,59 @@ internal sealed class AppSecretProbe(
             }
         }
 
-        var proof = RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]);
         if (proof == SecretProof.Suspect)
         {
-            ledger.Suspect(answers.Count);
+            ledger.Suspect(answers.Count(each => each.Answer != ProbeAnswer.NotAsked));
         }
 
         return new Finding(proof, answers.FirstOrDefault(each => each.Answer == ProbeAnswer.Granted).SecretVersion ?? "", time.GetTimestamp());
+    }
+
+    // Those to ask, the best first; none where the table has too few.
+    private async Task<IReadOnlyList<InstanceId>> FindSitesAsync(InstanceId? except)
+    {
+        var known = ledger.LastSucceeded(RejectionPolicy.MostSitesToAsk, except ?? default);
+        if (known.Count >= RejectionPolicy.SitesToAsk)
+        {
+            return known;
+        }
+
+        var active = await ReadActiveAsync();
+        if (active.Count + await CountMarkedAsync(active.Count) <= RejectionPolicy.TooFewSites)
+        {
+            return [];
+        }
+
+        // Of those that this process does not know, those that had no failure: in a suspicion there are none.
+        var others = active.Where(instance => instance.Id != except && !known.Contains(instance.Id)).ToList();
+        var healthy = others.Where(instance => instance.Failures is null).OrderByDescending(instance => instance.RefreshedAt).Select(instance => instance.Id).ToList();
+        return healthy.Count + known.Count > 0 ? [.. known, .. healthy] : [.. others.Select(instance => instance.Id).OrderBy(_ => Random.Shared.Next())];
     }
 
     private async Task<(ProbeAnswer Answer, string? SecretVersion)> AskAsync(InstanceId id)
     {
         try
         {
-            var attemptId = Guid.NewGuid().ToString("N");
-            if (attempts.IsUnsaved(id)
-                || await store.FindAsync(id, CancellationToken.None) is not { Instance.Status: InstanceStatus.Active } stored
-                || stored.Instance.Lease?.Until > time.GetUtcNow()
-                || !leases.MayAsk(out _)
-                || !await attempts.CanSealAsync()
-                || await leases.TryTakeAsync(stored, attemptId) is not { } leased)
+            if (await store.FindAsync(id, CancellationToken.None) is not { Instance.Status: InstanceStatus.Active } stored)
+            {
+                ledger.Forget(id);
+                return (ProbeAnswer.NotAsked, null);
+            }
+
+            if (attempts.IsUnsaved(id) || stored.Instance.Lease?.Until > time.GetUtcNow())
+            {
+                return (ProbeAnswer.NotAsked, null);
+            }
+
+            if (!leases.MayAsk(out _) || !await attempts.CanSealAsync())
             {
                 return (ProbeAnswer.NoAnswer, null);
+            }
+
+            var attemptId = Guid.NewGuid().ToString("N");
+            if (await leases.TryTakeAsync(stored, attemptId) is not { } leased)
+            {
+                return (ProbeAnswer.NotAsked, null);
             }
 
             var attempt = await attempts.RunAsync(leased, attemptId, isForced: false);
@@ -178,7 +196,12 @@ internal sealed class AppSecretProbe(
             await recorder.RecordAsync(leased, attempt, SecretProof.Unknown);
             return (attempt.EveryGrantRejected ? ProbeAnswer.Rejected : ProbeAnswer.NoAnswer, null);
         }
-        catch (Exception exception) when (exception is StorageUnavailableException or InvalidDataException)
+        catch (InvalidDataException)
+        {
+            ledger.Forget(id);
+            return (ProbeAnswer.NotAsked, null);
+        }
+        catch (StorageUnavailableException)
         {
             return (ProbeAnswer.NoAnswer, null);
         }
@@ -200,8 +223,5 @@ internal sealed class AppSecretProbe(
             ? 0
             : (await store.ListAsync(InstanceStatus.ReinstallRequired, null, RejectionPolicy.TooFewSites + 1, CancellationToken.None)).Instances.Count;
 
-    /// <param name="Proof">What the probe shows.</param>
-    /// <param name="SecretVersion">The version of the app secret that it was shown with.</param>
-    /// <param name="EndedAt">The timestamp of its end.</param>
     private sealed record Finding(SecretProof Proof, string SecretVersion, long EndedAt);
 }

@@ -6,11 +6,7 @@ namespace WixOAuth.Tokens;
 /// <summary>Writes down that an attempt brought no token, what that means for the site, and when it is tried again.</summary>
 internal sealed class FailureRecorder(InstanceWriter writer, TokenSchedule schedule, TimeProvider time, ILogger<FailureRecorder> logger)
 {
-    /// <summary>Records a failed attempt under its lease, and gives the lease back.</summary>
-    /// <param name="leased">The instance as it was leased.</param>
-    /// <param name="attempt">The attempt.</param>
-    /// <param name="proof">What is known about the app secret.</param>
-    /// <returns>What is stored in the end; null when the instance is no longer known.</returns>
+    /// <summary>Records a failed attempt under its lease, gives the lease back, and returns what is stored; null when the instance is no longer known.</summary>
     internal async Task<StoredInstance?> RecordAsync(StoredInstance leased, Attempt attempt, SecretProof proof)
     {
         var (id, generation) = (leased.Instance.Id, leased.Instance.Generation);
@@ -29,6 +25,15 @@ internal sealed class FailureRecorder(InstanceWriter writer, TokenSchedule sched
                 var now = time.GetUtcNow();
                 var cooldown = TokenSchedule.Cooldown(current.Failures?.Count ?? 0, attempt.Error == TokenError.Rejected, attempt.RetryAfter);
                 var failed = current.Failed(attempt.Error!.Value, attempt.Fault, now + cooldown, now);
+                if (attempt.HasNoGrant)
+                {
+                    // Wix was not asked, so it rejected nothing.
+                    failed = failed with
+                    {
+                        Failures = failed.Failures! with { Rejections = current.Failures?.Rejections ?? 0, FirstRejectedAt = current.Failures?.FirstRejectedAt },
+                    };
+                }
+
                 var isFinal = attempt.HasNoGrant || failed.Status == InstanceStatus.ReinstallRequired;
                 if (attempt.EveryGrantRejected)
                 {
@@ -59,7 +64,8 @@ internal sealed class FailureRecorder(InstanceWriter writer, TokenSchedule sched
 
         return stored;
 
-        // Recorded, only the answer was lost; or overtaken, and then it is for the new owner of the lease to record.
+        // Either this failure is already recorded and only the response was lost, or another attempt took over the lease and
+        // records its own result.
         bool IsNoLongerMine(Instance current) => current.Generation != generation || current.Lease?.Owner != attempt.Id;
     }
 }

@@ -6,47 +6,38 @@ namespace WixOAuth.Tokens;
 
 /// <summary>
 /// Heals what false rejections have led to. When a site that was rejected has a token again without a new consent, then
-/// Wix's rejections did not mean what they said: every site that was rejected or marked within
-/// <see cref="RejectionPolicy.DoubtedBack"/> becomes due, <see cref="SitesPerSecond"/> at a time.
+/// the rejection was false: every site that was rejected or marked within <see cref="RejectionPolicy.DoubtedBack"/>
+/// becomes due, <see cref="SitesPerSecond"/> at a time.
 /// </summary>
-internal sealed class FalseRejections(
-    IInstanceStore store, InstanceWriter writer, BackgroundWork background, TokenMetrics metrics, TimeProvider time, ILogger<FalseRejections> logger)
+internal sealed class FalseRejections : IDisposable
 {
-    /// <summary>How many sites become due in a second.</summary>
     public const int SitesPerSecond = 20;
 
-    /// <summary>How often all sites are looked through at most; what comes in between waits for the next time.</summary>
+    /// <summary>The least time between two scans of all sites. A false rejection in between is handled by the next scan.</summary>
     public static readonly TimeSpan BetweenRuns = TimeSpan.FromMinutes(5);
 
     private const int Writers = 8;
 
+    private readonly IInstanceStore _store;
+    private readonly InstanceWriter _writer;
+    private readonly BackgroundWork _background;
+    private readonly TokenMetrics _metrics;
+    private readonly TimeProvider _time;
+    private readonly ILogger<FalseRejections> _logger;
     private readonly Lock _lock = new();
     private readonly Dictionary<InstanceId, DateTimeOffset> _seen = [];
+
+    // Not a delay within the background work: a program that stops would wait for that.
+    private readonly ITimer _next;
     private bool _isPending;
     private bool _isRunning;
     private long? _ranAt;
 
-    /// <summary>Looks at a success: whether it shows that a rejection was false.</summary>
-    /// <param name="before">The instance as the attempt found it.</param>
-    /// <param name="grant">The grant that succeeded.</param>
-    internal void Check(Instance before, Grant grant)
+    public FalseRejections(
+        IInstanceStore store, InstanceWriter writer, BackgroundWork background, TokenMetrics metrics, TimeProvider time, ILogger<FalseRejections> logger)
     {
-        var isFalse = before.Status == InstanceStatus.ReinstallRequired
-            || before.Failures is { Rejections: > 0 }
-            || (grant == Grant.RefreshToken && before.RefreshTokenFault is { Kind: RefreshTokenFaultKind.Rejected });
-        if (!isFalse)
-        {
-            return;
-        }
-
-        metrics.RejectionWasFalse();
-        lock (_lock)
-        {
-            _isPending = true;
-            _seen[before.Id] = time.GetUtcNow();
-        }
-
-        background.Start("heal false rejections", () => HealAsync(CancellationToken.None));
+        (_store, _writer, _background, _metrics, _time, _logger) = (store, writer, background, metrics, time, logger);
+        _next = time.CreateTimer(_ => Start(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>How many sites this process saw rejected falsely within <see cref="RejectionPolicy.DoubtedFor"/>.</summary>
@@ -56,54 +47,68 @@ internal sealed class FalseRejections(
         {
             lock (_lock)
             {
-                var since = time.GetUtcNow() - RejectionPolicy.DoubtedFor;
-                foreach (var id in _seen.Where(each => each.Value < since).Select(each => each.Key).ToList())
-                {
-                    _seen.Remove(id);
-                }
-
-                return _seen.Count;
+                var since = _time.GetUtcNow() - RejectionPolicy.DoubtedFor;
+                return _seen.Values.Count(at => at >= since);
             }
         }
     }
 
-    /// <summary>Makes due what is to be tried again, if there is anything and it is time.</summary>
-    /// <exception cref="OperationCanceledException">Cancelled; what is left is done the next time.</exception>
-    public async Task HealAsync(CancellationToken cancellationToken)
+    public void Dispose() => _next.Dispose();
+
+    /// <summary>Looks at a success: whether it shows that a rejection was false. A mark alone is none: a clone waits for its consent.</summary>
+    /// <param name="before">The instance as the attempt found it.</param>
+    /// <param name="grant">The grant that succeeded.</param>
+    internal void Check(Instance before, Grant grant)
+    {
+        var isFalse = before.Failures is { Rejections: > 0 }
+            || (grant == Grant.RefreshToken && before.RefreshTokenFault is { Kind: RefreshTokenFaultKind.Rejected });
+        if (!isFalse)
+        {
+            return;
+        }
+
+        _metrics.RejectionWasFalse();
+        lock (_lock)
+        {
+            _isPending = true;
+            _seen[before.Id] = _time.GetUtcNow();
+        }
+
+        Start();
+    }
+
+    private void Start() => _background.Start("heal false rejections", HealAsync);
+
+    private async Task HealAsync()
     {
         lock (_lock)
         {
-            if (!_isPending || _isRunning || (_ranAt is { } ranAt && time.GetElapsedTime(ranAt) < BetweenRuns))
+            if (!_isPending || _isRunning)
             {
                 return;
             }
 
-            (_isPending, _isRunning, _ranAt) = (false, true, time.GetTimestamp());
+            if (_ranAt is { } ranAt && BetweenRuns - _time.GetElapsedTime(ranAt) is var wait && wait > TimeSpan.Zero)
+            {
+                _next.Change(wait, Timeout.InfiniteTimeSpan);
+                return;
+            }
+
+            (_isPending, _isRunning, _ranAt) = (false, true, _time.GetTimestamp());
         }
 
         // The caller with the new token does not wait for this.
         await Task.Yield();
-        var count = 0;
         try
         {
-            var now = time.GetUtcNow();
-            await Parallel.ForEachAsync(
-                store.ReadSummariesAsync(cancellationToken).Where(site => RejectionPolicy.IsDoubted(site, now)),
-                new ParallelOptions { MaxDegreeOfParallelism = Writers, CancellationToken = cancellationToken },
-                async (site, token) =>
-                {
-                    var number = Interlocked.Increment(ref count) - 1;
-                    await MakeDueAsync(site.Id, now + (TimeSpan.FromSeconds(1) * number / SitesPerSecond), token);
-                });
-            if (count > 0)
-            {
-                logger.FalseRejection(count);
-            }
+            await ScanAsync();
         }
-        catch (Exception exception) when (exception is StorageUnavailableException or OperationCanceledException)
+        catch (StorageUnavailableException)
         {
-            Again();
-            cancellationToken.ThrowIfCancellationRequested();
+            lock (_lock)
+            {
+                _isPending = true;
+            }
         }
         finally
         {
@@ -111,32 +116,50 @@ internal sealed class FalseRejections(
             {
                 _isRunning = false;
             }
-        }
 
-        void Again()
-        {
-            lock (_lock)
-            {
-                (_isPending, _ranAt) = (true, null);
-            }
+            Start();
         }
     }
 
-    private async Task MakeDueAsync(InstanceId id, DateTimeOffset at, CancellationToken cancellationToken)
+    private async Task ScanAsync()
+    {
+        var (count, now) = (0, _time.GetUtcNow());
+        await Parallel.ForEachAsync(
+            _store.ReadSummariesAsync(CancellationToken.None).Where(site => RejectionPolicy.IsDoubted(site, now)),
+            new ParallelOptions { MaxDegreeOfParallelism = Writers },
+            async (site, _) =>
+            {
+                var number = Interlocked.Increment(ref count) - 1;
+                await MakeDueAsync(site.Id, now + (TimeSpan.FromSeconds(1) * number / SitesPerSecond));
+            });
+        if (count > 0)
+        {
+            _logger.FalseRejection(count);
+        }
+    }
+
+    private async Task MakeDueAsync(InstanceId id, DateTimeOffset at)
     {
         try
         {
-            await writer.UpdateAsync(
+            await _writer.UpdateAsync(
                 id,
                 known: null,
-                current => current is null or { Status: InstanceStatus.Removed } or { Status: InstanceStatus.Active, Failures: null, RefreshTokenFault: null }
-                    ? current
-                    : current.MadeDue(at),
-                cancellationToken);
+                current =>
+                {
+                    if (current is null or { Status: InstanceStatus.Removed } or { Failures: null or { Rejections: 0 }, RefreshTokenFault: null })
+                    {
+                        return current;
+                    }
+
+                    var due = current.MadeDue(at);
+                    return due == current ? current : due;
+                },
+                CancellationToken.None);
         }
         catch (InvalidDataException exception)
         {
-            logger.Unreadable(id, exception.Message);
+            _logger.Unreadable(id, exception.Message);
         }
     }
 }

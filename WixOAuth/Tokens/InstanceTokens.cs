@@ -89,7 +89,7 @@ internal sealed class InstanceTokens(
         return token;
     }
 
-    /// <summary>What there is where another writer was first.</summary>
+    /// <summary>The result when another writer committed first.</summary>
     public async Task<TokenResult> AdoptAsync(InstanceId id, StoredInstance? stored)
     {
         if (stored is null || stored.Instance.Status == InstanceStatus.Removed)
@@ -104,7 +104,14 @@ internal sealed class InstanceTokens(
     /// <summary>The answer for an instance that is unknown or removed, of which nothing is remembered any more.</summary>
     public TokenResult Gone(InstanceId id, StoredInstance? tombstone)
     {
-        memory.Forget(id, tombstone?.Instance.Generation ?? 0);
-        return tombstone is null ? new TokenResult.Unknown() : new TokenResult.Removed();
+        if (tombstone is null)
+        {
+            // Without a tombstone in memory: anybody can ask for ids that never were.
+            memory.Forget(id);
+            return new TokenResult.Unknown();
+        }
+
+        memory.Forget(id, tombstone.Instance.Generation);
+        return new TokenResult.Removed();
     }
 }

@@ -4,16 +4,11 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Tokens;
 
-/// <summary>How an attempt to have a new access token ended.</summary>
-/// <param name="Id">The attempt.</param>
-/// <param name="Result">The new token, or the winner's where another attempt was first; null when it failed.</param>
-/// <param name="Error">Why it failed; null when it did not.</param>
+/// <summary>How an attempt to obtain a new access token ended: with a result, which may be that of another attempt that was first, or an error.</summary>
 internal sealed record Attempt(string Id, TokenResult? Result, TokenError? Error)
 {
-    /// <summary>When Wix asked to be tried again.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
-    /// <summary>What was observed of the refresh token.</summary>
     public RefreshTokenFault? Fault { get; init; }
 
     /// <summary>The version of the app secret that Wix was asked with.</summary>
@@ -39,13 +34,10 @@ internal sealed class RefreshAttempts(
     // Eight: every step of an attempt has one.
     TimeProvider time)
 {
-    /// <summary>Whether the settings allow any grant for an instance.</summary>
     public bool HasAllowedGrant(Instance instance) => grants.HasAllowedGrant(instance);
 
-    /// <summary>Whether the refresh token of an instance went out of use and is to be tried again now.</summary>
     public bool IsRefreshTokenDue(Instance instance) => grants.IsRefreshTokenDue(instance, time.GetUtcNow());
 
-    /// <summary>Whether new tokens of an instance wait in this process to be saved.</summary>
     public bool IsUnsaved(InstanceId id) => committer.IsUnsaved(id);
 
     /// <summary>Whether new tokens can be sealed at all; see <see cref="InstanceTokens.CanSealAsync"/>.</summary>
@@ -62,10 +54,10 @@ internal sealed class RefreshAttempts(
             ? tokens.RememberUnsaved(instance.Id, granted, instance.Generation)
             : null;
 
-    /// <summary>Asks Wix under a lease, and saves what it grants. A failure is only returned: its recorder has to know more.</summary>
-    /// <param name="leased">The instance with its lease.</param>
-    /// <param name="attemptId">The owner of the lease.</param>
-    /// <param name="isForced">Whether an operator asks, for whom backoff does not count.</param>
+    /// <summary>
+    /// Asks Wix under a lease, and saves what it grants. Failures are returned, not recorded: the caller first finds out
+    /// whether the app secret is at fault. Backoff does not count where an operator asks (<paramref name="isForced"/>).
+    /// </summary>
     internal async Task<Attempt> RunAsync(StoredInstance leased, string attemptId, bool isForced)
     {
         var instance = leased.Instance;

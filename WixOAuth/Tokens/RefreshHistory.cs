@@ -4,9 +4,6 @@ using WixOAuth.Instances;
 namespace WixOAuth.Tokens;
 
 /// <summary>Refreshes of one stretch of time.</summary>
-/// <param name="From">When it began.</param>
-/// <param name="Succeeded">How many brought a token.</param>
-/// <param name="Failed">How many did not.</param>
 internal sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Failed);
 
 /// <summary>
@@ -16,10 +13,8 @@ internal sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Fail
 /// </summary>
 internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger)
 {
-    /// <summary>How many stretches are told apart.</summary>
     public const int Stretches = 12;
 
-    /// <summary>How long each is.</summary>
     public static readonly TimeSpan Stretch = TimeSpan.FromMinutes(5);
 
     private readonly Guid _process = Guid.NewGuid();
@@ -32,15 +27,12 @@ internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time
     /// <summary>Whether sweeps of this process have begun lately: then the sweeps save the counts.</summary>
     public bool IsLeftToSweeps => Volatile.Read(ref _sweptAt) is not 0 and var sweptAt && time.GetElapsedTime(sweptAt) < Stretch;
 
-    /// <summary>Notes that a sweep begins.</summary>
     public void SweepBegins() => Volatile.Write(ref _sweptAt, time.GetTimestamp());
 
     /// <summary>Whether the refresh token of any instance went out of use, or came back into use, since this was last asked.</summary>
     public bool TakeFaultNews() => Interlocked.Exchange(ref _hasFaultNews, 0) != 0;
 
-    /// <summary>Counts a refresh.</summary>
-    /// <param name="succeeded">Whether it brought a token.</param>
-    /// <param name="isFaultNews">Whether the refresh token went out of use with it, or came back into use.</param>
+    /// <summary>Counts a refresh. <paramref name="isFaultNews"/>: whether the refresh token went out of use with it, or came back into use.</summary>
     public void Add(bool succeeded, bool isFaultNews = false)
     {
         if (isFaultNews)

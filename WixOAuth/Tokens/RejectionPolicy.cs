@@ -11,8 +11,11 @@ internal enum ProbeAnswer
     /// <summary>Wix rejected every allowed grant.</summary>
     Rejected,
 
-    /// <summary>Wix could not be asked, or another process was refreshing the site.</summary>
+    /// <summary>Wix, or the storage, did not answer: no other site is asked in its place.</summary>
     NoAnswer,
+
+    /// <summary>The site is gone or unreadable, or another process was refreshing it: another may be asked.</summary>
+    NotAsked,
 }
 
 /// <summary>What is known about the app secret when a site is rejected.</summary>
@@ -30,7 +33,7 @@ internal enum SecretProof
     /// <summary>Other sites had tokens by it since the rejection.</summary>
     Since,
 
-    /// <summary>The table has too few sites to ask.</summary>
+    /// <summary>The table has too few sites to ask, or no other active one.</summary>
     TooFewSites,
 }
 
@@ -50,7 +53,7 @@ internal sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 ///                               It does not while Wix rejects at random: two sites had tokens again after a rejection
 ///                               within the hour. (After a day of rejections that no longer helps a site.)
 /// 4. A site is marked           after 6 counted rejections over at least 2 hours, the last with a proof since.
-/// 5. Too few sites to ask       (three or fewer): time alone decides, after 48 hours of rejections.
+/// 5. Too few sites to ask       (three or fewer, or no other active one): time alone decides, after 48 hours of rejections.
 /// 6. Whatever is concluded      is tried again: after 1 h, 4 h, then daily.
 /// </code>
 /// </summary>
@@ -100,18 +103,11 @@ internal static class RejectionPolicy
             _ => SecretProof.Unknown,
         };
 
-    /// <summary>What a proof is worth where rejections turned out false lately.</summary>
-    /// <param name="proof">The proof.</param>
-    /// <param name="falselyRejected">How many sites were rejected falsely within <see cref="DoubtedFor"/>.</param>
-    /// <param name="rejectedFor">For how long the site in question has been rejected.</param>
+    /// <summary>What a proof is worth where <paramref name="falselyRejected"/> sites were rejected falsely within <see cref="DoubtedFor"/>.</summary>
     public static SecretProof Weigh(SecretProof proof, int falselyRejected, TimeSpan rejectedFor) =>
         proof is SecretProof.Since or SecretProof.Recent && falselyRejected >= FalselyRejectedSites && rejectedFor < Daily ? SecretProof.Unknown : proof;
 
-    /// <summary>What one more rejection of every allowed grant means for a site.</summary>
-    /// <param name="counted">The counted rejections before this one.</param>
-    /// <param name="failures">The failures, this rejection included.</param>
-    /// <param name="proof">What is known about the secret.</param>
-    /// <param name="now">The time.</param>
+    /// <summary>What one more rejection of every allowed grant means for a site: <paramref name="counted"/> without it, <paramref name="failures"/> with it.</summary>
     public static Verdict Judge(CountedRejections? counted, Failures failures, SecretProof proof, DateTimeOffset now)
     {
         switch (proof)

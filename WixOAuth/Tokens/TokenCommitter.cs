@@ -7,13 +7,10 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Tokens;
 
-/// <summary>What Wix granted to an attempt, and what is to be kept of it.</summary>
-/// <param name="AttemptId">The attempt.</param>
-/// <param name="Grant">The grant of the access token.</param>
-/// <param name="Tokens">What Wix granted.</param>
-/// <param name="RefreshToken">The refresh token to seal for the new generation; null leaves the stored one as it is.</param>
-/// <param name="Fault">What was observed of the refresh token.</param>
-/// <param name="StartedAt">The timestamp of the attempt's start.</param>
+/// <summary>
+/// What Wix granted to an attempt, and what is to be kept of it: <paramref name="RefreshToken"/> is sealed for the new
+/// generation; null leaves the stored one as it is.
+/// </summary>
 internal sealed record NewTokens(
     string AttemptId, Grant Grant, TokenAnswer.Granted Tokens, RefreshToken? RefreshToken, RefreshTokenFault? Fault, long StartedAt);
 
@@ -41,7 +38,7 @@ internal sealed class TokenCommitter(
     /// <summary>Whether new tokens of an instance wait here to be saved.</summary>
     public bool IsUnsaved(InstanceId id) => _unsaved.ContainsKey(id);
 
-    /// <summary>Saves new tokens. Answers them also where they cannot be saved for now, and the winner's where another attempt was first.</summary>
+    /// <summary>Saves new tokens. Returns the new token even if it cannot be saved yet, or the winner's token if another attempt committed first.</summary>
     internal async Task<TokenResult> CommitAsync(StoredInstance leased, NewTokens granted)
     {
         var unsaved = KeyValuePair.Create(leased.Instance.Id, granted.AttemptId);

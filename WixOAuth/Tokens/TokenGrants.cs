@@ -5,12 +5,10 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Tokens;
 
-/// <summary>What Wix answered to one attempt to have an access token.</summary>
-/// <param name="Answer">The answer that decides.</param>
-/// <param name="Grant">The grant that it was given for.</param>
-/// <param name="SecretVersion">The version of the app secret that Wix was asked with.</param>
-/// <param name="RefreshTokenRejected">Whether Wix rejected the refresh token.</param>
-/// <param name="EveryGrantRejected">Whether Wix rejected every allowed grant, and no other attempt obtained a token meanwhile.</param>
+/// <summary>
+/// What Wix answered to one attempt to obtain an access token, and for which grant. <paramref name="EveryGrantRejected"/>
+/// also says that no other attempt obtained a token meanwhile.
+/// </summary>
 internal sealed record GrantAnswer(TokenAnswer Answer, Grant Grant, string SecretVersion, bool RefreshTokenRejected, bool EveryGrantRejected);
 
 /// <summary>
@@ -21,19 +19,18 @@ internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion>
 {
     /// <summary>Exchanges a code. A rejection says nothing about the app secret: anybody can send a bad code.</summary>
     public async Task<TokenAnswer> ExchangeAsync(AuthorizationCode code, CancellationToken cancellationToken) =>
-        Bounded((await AskAsync((secret, token) => wix.ExchangeCodeAsync(code, secret, token), isStillCurrent: null, cancellationToken)).Answer);
+        (await AskAsync((secret, token) => wix.ExchangeCodeAsync(code, secret, token), isStillCurrent: null, cancellationToken)).Answer;
 
-    /// <summary>Whether the settings allow client credentials.</summary>
     public bool MayUseClientCredentials => settings.Wix.ClientCredentialsFallback;
 
     /// <summary>
     /// Tries an imported refresh token, or without one the app's own credentials. A rejection says nothing about the app
     /// secret: the import may be wrong.
     /// </summary>
-    public async Task<TokenAnswer> TryAsync(InstanceId id, RefreshToken? refreshToken, CancellationToken cancellationToken) => Bounded((await AskAsync(
+    public async Task<TokenAnswer> TryAsync(InstanceId id, RefreshToken? refreshToken, CancellationToken cancellationToken) => (await AskAsync(
         (secret, token) => refreshToken is null ? wix.RequestClientCredentialsTokenAsync(id, secret, token) : wix.RefreshAsync(refreshToken, secret, token),
         isStillCurrent: null,
-        cancellationToken)).Answer);
+        cancellationToken)).Answer;
 
     /// <summary>Whether the settings allow any grant for an instance; where not, only a consent helps.</summary>
     public bool HasAllowedGrant(Instance instance) => instance.RefreshToken is not null || settings.Wix.ClientCredentialsFallback;
@@ -43,13 +40,10 @@ internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion>
         settings.Wix.PreferredGrant == Grant.RefreshToken && instance.RefreshTokenFault?.RetryAt <= now;
 
     /// <summary>
-    /// The allowed grants of an instance, the first one to try first. A refresh token that was rejected waits until it is
-    /// due again; if client credentials are rejected meanwhile, it is tried anyway.
+    /// The allowed grants of an instance, in the order in which they are tried. A refresh token that was rejected waits
+    /// until it is due again, unless an operator asks (<paramref name="isForced"/>); if client credentials are rejected
+    /// meanwhile, it is tried anyway.
     /// </summary>
-    /// <param name="instance">Which.</param>
-    /// <param name="isReadable">Whether its refresh token could be opened.</param>
-    /// <param name="isForced">Whether an operator asks: then backoff does not count.</param>
-    /// <param name="now">The time.</param>
     public IReadOnlyList<Grant> OrderFor(Instance instance, bool isReadable, bool isForced, DateTimeOffset now)
     {
         var refreshTokenFirst = settings.Wix.PreferredGrant == Grant.RefreshToken
@@ -63,12 +57,10 @@ internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion>
         };
     }
 
-    /// <summary>Requests an access token by one grant after the other, until one is not rejected.</summary>
-    /// <param name="id">For which instance.</param>
-    /// <param name="order">The grants, at least one.</param>
-    /// <param name="refreshToken">The refresh token, where it is among them.</param>
-    /// <param name="isStillCurrent">Asked after a rejection: whether no other attempt has obtained a token meanwhile.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <summary>
+    /// Requests an access token by one grant after the other, until one is not rejected or <paramref name="isStillCurrent"/>
+    /// says that another attempt has obtained a token meanwhile.
+    /// </summary>
     public async Task<GrantAnswer> RequestAsync(
         InstanceId id, IReadOnlyList<Grant> order, RefreshToken? refreshToken, Func<Task<bool>> isStillCurrent, CancellationToken cancellationToken)
     {
@@ -89,10 +81,8 @@ internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion>
         }
 
         ledger.Saw(id, answer);
-        return new GrantAnswer(Bounded(answer), grant, version, refreshTokenRejected, EveryGrantRejected: answer is TokenAnswer.Rejected);
+        return new GrantAnswer(answer, grant, version, refreshTokenRejected, EveryGrantRejected: answer is TokenAnswer.Rejected);
     }
-
-    private static TokenAnswer Bounded(TokenAnswer answer) => answer is TokenAnswer.Granted granted ? granted.Bounded() : answer;
 
     private async Task<(TokenAnswer Answer, string SecretVersion)> AskAsync(
         Func<AppSecret, CancellationToken, Task<TokenAnswer>> ask, Func<Task<bool>>? isStillCurrent, CancellationToken cancellationToken)

@@ -36,7 +36,7 @@ internal static partial class TokenLog
     [LoggerMessage(412, LogLevel.Critical, "Wix rejects all {Asked} sites that were asked with the app secret: is it right? Until a site has a token again, nothing is concluded from rejections")]
     public static partial void SecretSuspect(this ILogger logger, int asked);
 
-    [LoggerMessage(413, LogLevel.Information, "Wix accepts the app secret again")]
+    [LoggerMessage(413, LogLevel.Information, "The app secret is not suspect any more")]
     public static partial void SecretTrusted(this ILogger logger);
 
     [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be saved: the storage is not available")]
@@ -48,7 +48,7 @@ internal static partial class TokenLog
     [LoggerMessage(422, LogLevel.Warning, "The counts of refreshes could not be saved for the operators' page: the storage is not available; tried again")]
     public static partial void TalliesNotWritten(this ILogger logger);
 
-    [LoggerMessage(421, LogLevel.Error, "Instance {InstanceId}: an attempt to have a token failed unexpectedly: {Error} {Stack}")]
+    [LoggerMessage(421, LogLevel.Error, "Instance {InstanceId}: an attempt to obtain a token failed unexpectedly: {Error} {Stack}")]
     public static partial void RefreshBroke(this ILogger logger, InstanceId instanceId, string error, string? stack);
 
     [LoggerMessage(423, LogLevel.Warning, "Instance {InstanceId}: the removal that was in doubt is confirmed, since Wix rejects every grant; its tokens are erased")]

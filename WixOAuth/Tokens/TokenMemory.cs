@@ -15,7 +15,7 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
     /// <summary>How many tokens are held; the least used go first.</summary>
     public const int Capacity = 100_000;
 
-    /// <summary>How long a token is believed without asking the storage.</summary>
+    /// <summary>How long a cached token is served before the storage is read again.</summary>
     public static readonly TimeSpan BelievedFor = TimeSpan.FromMinutes(5);
 
     private readonly Lock _remembering = new();
@@ -40,7 +40,7 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
             if (_tokens.Get(token.InstanceId) switch
             {
                 TokenResult.Token held => held.Generation > token.Generation && IsToBeBelieved(held, now),
-                Tombstone tombstone => tombstone.Generation > token.Generation,
+                Tombstone tombstone => tombstone.Generation >= token.Generation,
                 _ => false,
             })
             {
@@ -59,14 +59,15 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
     public void Forget(InstanceId id) => _tokens.Remove(id);
 
     /// <summary>
-    /// Drops what is held of a removed instance, and for a while takes no token of it that is older than
-    /// <paramref name="generation"/>: a request that read one before the removal may still be under way.
+    /// Drops what is held of a removed instance, and for a while takes no token of it up to <paramref name="generation"/>,
+    /// that of the removal: a request that read one before may still be under way, and one that could not be saved has the
+    /// generation that the removal took instead.
     /// </summary>
     public void Forget(InstanceId id, long generation)
     {
         lock (_remembering)
         {
-            if (_tokens.Get(id) is not TokenResult.Token held || held.Generation < generation)
+            if (_tokens.Get(id) is not TokenResult.Token held || held.Generation <= generation)
             {
                 _tokens.Set(
                     id,

@@ -50,7 +50,6 @@ internal sealed class TokenMetrics
         _lastUseWrites = instruments.Counter("wixoauth.last_use.writes", "{write}", "Last uses written down.");
     }
 
-    /// <summary>Starts an activity about one instance; null when nobody listens.</summary>
     public Activity? Trace(string name, InstanceId id) => _instruments.Trace(name, id);
 
     /// <summary>A token was handed out, or refused. Allocates nothing.</summary>
@@ -65,14 +64,9 @@ internal sealed class TokenMetrics
         _requests.Add(1, new(Tags.Outcome, outcome), new(SourceTag, from));
     }
 
-    /// <summary>A caller left before it had an answer.</summary>
     public void Left() => _requests.Add(1, new(Tags.Outcome, "cancelled"), new(SourceTag, "none"));
 
-    /// <summary>A refresh ended.</summary>
-    /// <param name="activity">Its trace.</param>
-    /// <param name="grant">The grant that was tried last.</param>
-    /// <param name="error">Why it failed; null when it did not.</param>
-    /// <param name="took">How long it took, its commit included.</param>
+    /// <summary>A refresh ended. <paramref name="grant"/> was tried last, and <paramref name="took"/> includes the commit.</summary>
     public void Refreshed(Activity? activity, Grant grant, TokenError? error, TimeSpan took)
     {
         var outcome = error is { } why ? SnakeCaseEnum.Of(why) : Instruments.Ok;
@@ -84,10 +78,8 @@ internal sealed class TokenMetrics
     /// <summary>The lease of another process is waited for; once for each wait, however long.</summary>
     public void WaitsForLease() => _leaseWaits.Add(1);
 
-    /// <summary>A lease was taken over.</summary>
     public void TookOverLease() => _leaseTakeovers.Add(1);
 
-    /// <summary>A probe of the app secret ended.</summary>
     public void Probed(SecretProof proof) => _probes.Add(1, Tags.OfOutcome(proof switch
     {
         SecretProof.Since or SecretProof.Recent => "proven",
@@ -96,10 +88,8 @@ internal sealed class TokenMetrics
         _ => "unknown",
     }));
 
-    /// <summary>The app secret became suspect, or is trusted again.</summary>
     public void SecretIsSuspect(bool suspect) => _secretSuspect.Record(suspect ? 1 : 0);
 
-    /// <summary>A rejection by Wix turned out to be false.</summary>
     public void RejectionWasFalse() => _falseRejections.Add(1);
 
     /// <summary>A refresh ended; counted where the refresh token went out of use or came back.</summary>
@@ -111,7 +101,6 @@ internal sealed class TokenMetrics
         }
     }
 
-    /// <summary>Last uses were saved, or could not be.</summary>
     public void WroteLastUse(bool written) => _lastUseWrites.Add(1, Tags.OfOutcome(written ? Instruments.Ok : "storage_unavailable"));
 
     private static string WordOf(TokenResult result) => result switch

@@ -24,13 +24,9 @@ internal sealed class TokenRefresher(
     /// <summary>The longest that leases of others are waited for.</summary>
     private static readonly TimeSpan LongestWait = LeaseTime * 2;
 
-    private static readonly TimeSpan StorageRetryAfter = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(25);
 
-    /// <summary>A token that meets the requirements, or why there is none.</summary>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="requirements">What the token has to be like.</param>
-    /// <param name="read">The row, where it was just read.</param>
+    /// <summary>A token that meets the requirements, or why there is none. <paramref name="read"/> is the row, where it was just read.</summary>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     internal async Task<(TokenResult Result, TokenSource Source)> RefreshIfNeededAsync(InstanceId id, TokenRequirements requirements, StoredInstance? read)
     {
@@ -75,7 +71,7 @@ internal sealed class TokenRefresher(
 
             if (!isUnclear && IsOutOfPatience(progress))
             {
-                return (new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Storage);
+                return (new TokenResult.StorageUnavailable(), TokenSource.Storage);
             }
         }
     }
@@ -127,7 +123,7 @@ internal sealed class TokenRefresher(
         }
 
         var unsaved = progress.Requirements.IsAhead ? null : await attempts.RequestUnsavedAsync(instance);
-        return (unsaved ?? new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Refresh);
+        return (unsaved ?? new TokenResult.StorageUnavailable(), TokenSource.Refresh);
     }
 
     private async Task<(StoredInstance? Leased, bool IsUnclear)> TryTakeLeaseAsync(StoredInstance stored, Progress progress)

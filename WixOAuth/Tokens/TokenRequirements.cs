@@ -42,15 +42,9 @@ internal sealed record TokenRequirements
     internal bool IsNew { get; private init; }
 
     /// <summary>For a caller.</summary>
-    /// <param name="minTtl">How long the token has to live; 0 to 240 seconds.</param>
+    /// <param name="minTtl">How long the token has to live, <see cref="MaxMinTtl"/> at most.</param>
     /// <param name="rejected">The lower-case hexadecimal SHA-256 of a token that Wix has refused with 401.</param>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="minTtl"/> is out of its range.</exception>
-    public static TokenRequirements LivingFor(TimeSpan minTtl, string? rejected = null)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(minTtl, TimeSpan.Zero);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(minTtl, MaxMinTtl);
-        return new TokenRequirements { MinTtl = minTtl, Rejected = rejected };
-    }
+    public static TokenRequirements LivingFor(TimeSpan minTtl, string? rejected = null) => new() { MinTtl = minTtl, Rejected = rejected };
 
     internal bool IsMetBy(TokenResult.Token token, DateTimeOffset now)
     {

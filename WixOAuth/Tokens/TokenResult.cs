@@ -1,5 +1,6 @@
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Tokens;
 
@@ -10,13 +11,7 @@ internal abstract record TokenResult
     {
     }
 
-    /// <summary>An access token that was alive when it was handed out.</summary>
-    /// <param name="InstanceId">Whose.</param>
-    /// <param name="AccessToken">The token.</param>
-    /// <param name="IssuedAt">From when its life is counted.</param>
-    /// <param name="ExpiresOn">When its life ends.</param>
-    /// <param name="Generation">Grows with each new token of the instance.</param>
-    /// <param name="ReadAt">When the storage last confirmed that it is the current one.</param>
+    /// <summary>An access token that was alive when it was handed out. At <paramref name="ReadAt"/> the storage confirmed it last.</summary>
     public sealed record Token(
         InstanceId InstanceId,
         AccessToken AccessToken,
@@ -25,7 +20,6 @@ internal abstract record TokenResult
         long Generation,
         DateTimeOffset ReadAt) : TokenResult
     {
-        /// <summary>Its whole life.</summary>
         public TimeSpan Lifetime => ExpiresOn - IssuedAt;
 
         /// <summary>From when it is refreshed ahead.</summary>
@@ -35,7 +29,7 @@ internal abstract record TokenResult
         /// Whether its times can be true at <paramref name="now"/>: they were written by another process, whose clock may
         /// have been wrong. One that fails this is refreshed, not served.
         /// </summary>
-        internal bool IsPlausible(DateTimeOffset now) => IssuedAt <= now + Instance.ClockTolerance && Lifetime <= TokenLifetimes.Longest;
+        internal bool IsPlausible(DateTimeOffset now) => IssuedAt <= now + Instance.ClockTolerance && Lifetime <= TokenAnswerReader.LongestLife;
     }
 
     /// <summary>No such instance was ever installed here.</summary>
@@ -47,11 +41,12 @@ internal abstract record TokenResult
     /// <summary>Wix rejects every grant of the instance; its site's owner has to install the app again.</summary>
     public sealed record ReinstallRequired : TokenResult;
 
-    /// <summary>Wix gives no token for now.</summary>
-    /// <param name="RetryAfter">When it makes sense to ask again.</param>
+    /// <summary>Wix gives no token for now; asking again makes sense after <paramref name="RetryAfter"/>.</summary>
     public sealed record WixUnavailable(TimeSpan RetryAfter) : TokenResult;
 
     /// <summary>The storage or the protection keys are not available.</summary>
-    /// <param name="RetryAfter">When it makes sense to ask again.</param>
-    public sealed record StorageUnavailable(TimeSpan RetryAfter) : TokenResult;
+    public sealed record StorageUnavailable : TokenResult
+    {
+        public TimeSpan RetryAfter { get; } = TimeSpan.FromSeconds(5);
+    }
 }

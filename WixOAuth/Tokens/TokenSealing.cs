@@ -16,5 +16,5 @@ internal static class TokenSealing
                 ? null
                 : await protector.ProtectAsync(id, TokenField.RefreshToken, generation, refreshToken, CancellationToken.None),
             granted.IssuedAt,
-            granted.Bounded().ExpiresOn);
+            granted.ExpiresOn);
 }

@@ -24,8 +24,6 @@ internal sealed class TokenService(
 {
     private const int LastRound = 3;
 
-    private static readonly TimeSpan StorageRetryAfter = TimeSpan.FromSeconds(5);
-
     private readonly ConcurrentDictionary<InstanceId, PendingRefresh> _pending = new();
 
     /// <summary>An access token of an instance that meets <paramref name="requirements"/>, or why there is none.</summary>
@@ -34,7 +32,7 @@ internal sealed class TokenService(
     {
         var now = time.GetUtcNow();
 
-        // The sweep comes because of what is stored, which may be another reason than the token's age.
+        // The sweep acts on the stored row, which may be due for a reason other than the token's age.
         if (requirements is { Rejected: null, IsAhead: false } && memory.Find(id, now) is { } held && requirements.IsMetBy(held, now))
         {
             RefreshAheadIfDue(held, now);
@@ -178,7 +176,7 @@ internal sealed class TokenService(
     private async Task RunAsync(InstanceId id, PendingRefresh pending, StoredInstance? read)
     {
         await Task.Yield();
-        var (result, source) = ((TokenResult)new TokenResult.StorageUnavailable(StorageRetryAfter), TokenSource.Storage);
+        var (result, source) = ((TokenResult)new TokenResult.StorageUnavailable(), TokenSource.Storage);
         Exception? unexpected = null;
         try
         {

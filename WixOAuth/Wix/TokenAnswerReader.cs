@@ -7,14 +7,17 @@ namespace WixOAuth.Wix;
 /// <summary>Reads Wix's answer to a request for tokens (wix-protocol §5 and §8).</summary>
 internal static class TokenAnswerReader
 {
-    /// <summary>A life of less than a second or of more than a year is a mistake: every call would refresh, or none.</summary>
-    private const double LongestLifeSeconds = 31_536_000;
+    /// <summary>No token of Wix lives longer (wix-protocol §8: four hours), so a longer life is cut to this.</summary>
+    public static readonly TimeSpan LongestLife = TimeSpan.FromDays(1);
 
-    /// <summary>Reads an answer.</summary>
-    /// <param name="response">The answer.</param>
-    /// <param name="longest">The longest life the token may have; null for no limit.</param>
-    /// <param name="otherwise">Its life where neither the answer nor the token tells.</param>
-    public static TokenAnswer Read(WixResponse response, TimeSpan? longest, TimeSpan otherwise) => response.Kind switch
+    /// <summary>A life of less than a second or of more than a year is a mistake: every call would refresh, or none.</summary>
+    private const double LongestPlausibleSeconds = 31_536_000;
+
+    /// <summary>
+    /// Reads an answer. Its token gets the life that the answer and the token tell, else <paramref name="otherwise"/>, but
+    /// no more than <paramref name="longest"/>.
+    /// </summary>
+    public static TokenAnswer Read(WixResponse response, TimeSpan longest, TimeSpan otherwise) => response.Kind switch
     {
         WixResponseKind.Rejected => new TokenAnswer.Rejected(),
         WixResponseKind.Unavailable => new TokenAnswer.Unavailable(TokenError.WixUnavailable, response.RetryAfter),
@@ -22,14 +25,14 @@ internal static class TokenAnswerReader
         _ => new TokenAnswer.Unavailable(TokenError.UnexpectedAnswer, response.RetryAfter),
     };
 
-    private static TokenAnswer.Granted ReadTokens(JsonElement body, string accessToken, DateTimeOffset sentAt, TimeSpan? longest, TimeSpan otherwise)
+    private static TokenAnswer.Granted ReadTokens(JsonElement body, string accessToken, DateTimeOffset sentAt, TimeSpan longest, TimeSpan otherwise)
     {
-        var lifetime = new[] { longest, Seconds(body.Number("expires_in")), LifetimeOf(accessToken, sentAt) }.Min() ?? otherwise;
+        var lifetime = new[] { Seconds(body.Number("expires_in")), LifetimeOf(accessToken, sentAt) }.Min() ?? otherwise;
         return new TokenAnswer.Granted(
             new AccessToken(accessToken),
             body.Token("refresh_token") is { } refreshToken ? new RefreshToken(refreshToken) : null,
             sentAt,
-            sentAt + lifetime);
+            sentAt + (lifetime < longest ? lifetime : longest));
     }
 
     private static TimeSpan? LifetimeOf(string accessToken, DateTimeOffset sentAt) =>
@@ -38,5 +41,5 @@ internal static class TokenAnswerReader
             : null;
 
     private static TimeSpan? Seconds(double? seconds) =>
-        seconds is >= 1 and <= LongestLifeSeconds ? TimeSpan.FromSeconds(seconds.Value) : null;
+        seconds is >= 1 and <= LongestPlausibleSeconds ? TimeSpan.FromSeconds(seconds.Value) : null;
 }

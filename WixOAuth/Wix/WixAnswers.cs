@@ -33,17 +33,10 @@ internal abstract record TokenAnswer
     public sealed record Unavailable(TokenError Error, TimeSpan? RetryAfter) : TokenAnswer;
 }
 
-/// <summary>What token-info says about an access token (wix-protocol §8). What Wix left out is null.</summary>
-/// <param name="Active">Whether the token is good.</param>
-/// <param name="ClientId">The app it belongs to.</param>
-/// <param name="InstanceId">The instance it belongs to.</param>
-/// <param name="IssuedAt">By Wix's clock.</param>
+/// <summary>What token-info says about an access token (wix-protocol §8), by Wix's clock. What Wix left out is null.</summary>
 internal sealed record TokenInfo(bool? Active, string? ClientId, InstanceId? InstanceId, DateTimeOffset? IssuedAt);
 
 /// <summary>What Get App Instance tells (wix-protocol §6). What Wix left out is null.</summary>
-/// <param name="InstanceId">The instance the access token belongs to.</param>
-/// <param name="AppVersion">The installed version of the app.</param>
-/// <param name="Site">Its site.</param>
 internal sealed record AppInstance(InstanceId? InstanceId, string? AppVersion, Site? Site);
 
 /// <summary>How the delivery of an event to Wix ended.</summary>

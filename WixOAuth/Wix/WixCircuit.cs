@@ -92,31 +92,31 @@ internal sealed class WixCircuit
         }
     }
 
-    /// <summary>Begins a call; null where the circuit refuses it, because it opened since the caller entered.</summary>
-    internal WixCall? Begin()
+    /// <summary>Begins a call; false where the circuit refuses it, because it opened since the caller entered.</summary>
+    /// <param name="isProbe">Whether the call finds out whether Wix is back.</param>
+    internal bool TryBegin(out bool isProbe)
     {
         lock (_lock)
         {
             CloseIfForgotten();
-            if (_openedAt is null)
+            isProbe = _openedAt is not null;
+            if (!isProbe)
             {
-                return WixCall.Normal;
+                return true;
             }
 
             if (!_probeIsReserved && Pause() > TimeSpan.Zero)
             {
-                return null;
+                return false;
             }
 
             (_pausedAt, _probeIsReserved) = (_time.GetTimestamp(), false);
-            return WixCall.Probe;
+            return true;
         }
     }
 
-    /// <summary>Ends a call.</summary>
-    /// <param name="call">What <see cref="Begin"/> returned.</param>
-    /// <param name="response">Wix's response; null where none came.</param>
-    internal void End(WixCall call, WixResponse? response)
+    /// <summary>Ends a call; <paramref name="response"/> is null where none came.</summary>
+    internal void End(bool isProbe, WixResponse? response)
     {
         // A rejection is an answer too: Wix is there.
         var answered = response is { Kind: not WixResponseKind.Unavailable, Body: not null };
@@ -125,7 +125,7 @@ internal sealed class WixCircuit
             if (_openedAt is not null)
             {
                 // Whatever began before it opened says nothing about now.
-                if (answered && call == WixCall.Probe)
+                if (answered && isProbe)
                 {
                     Close();
                 }
@@ -177,14 +177,4 @@ internal sealed class WixCircuit
             Close();
         }
     }
-}
-
-/// <summary>What a call that passes the circuit is to it.</summary>
-internal enum WixCall
-{
-    /// <summary>One of many, through a closed circuit.</summary>
-    Normal,
-
-    /// <summary>The one that finds out whether Wix is back.</summary>
-    Probe,
 }

@@ -1,6 +1,5 @@
 using System.Net.Http.Headers;
 using System.Text.Json;
-using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
@@ -14,7 +13,7 @@ namespace WixOAuth.Wix;
 /// <remarks>
 /// Redirects are never followed, since the secrets of a request would go along. A body over 256 KiB is not read.
 /// </remarks>
-internal sealed class WixClient
+internal sealed class WixClient(WixTransport transport, ServiceSettings settings)
 {
     /// <summary>The longest one attempt may take.</summary>
     public static readonly TimeSpan AttemptTimeout = TimeSpan.FromSeconds(8);
@@ -27,34 +26,6 @@ internal sealed class WixClient
 
     private const int MaxDescription = 1_000;
 
-    private readonly WixOptions _wix;
-    private readonly TokensOptions _tokens;
-    private readonly WixTransport _transport;
-
-    /// <param name="http">For every call but the exchange of a code.</param>
-    /// <param name="exchangeHttp">
-    /// For the exchange: never reuses a connection, because the handler of a reused one sends a request again on its
-    /// own when the server closes it, and a code must not be sent twice.
-    /// </param>
-    /// <param name="circuit">The circuit that refreshes pass; one for the whole process.</param>
-    /// <param name="settings">The app and where Wix is.</param>
-    /// <param name="metrics">Counts the calls.</param>
-    /// <param name="time">The clock.</param>
-    /// <param name="logger">Gets the failed calls.</param>
-    public WixClient(
-        HttpClient http,
-        HttpClient exchangeHttp,
-        WixCircuit circuit,
-        ServiceSettings settings,
-        WixMetrics metrics,
-        TimeProvider time,
-        ILogger<WixClient> logger)
-    {
-        _wix = settings.Wix;
-        _tokens = settings.Tokens;
-        _transport = new WixTransport(http, exchangeHttp, circuit, metrics, time, logger);
-    }
-
     /// <summary>
     /// Exchanges a code for tokens (wix-protocol §5; RFC 6749 §4.1.3). Repeated only where the code was surely not
     /// spent: no connection, 429, 503. Any other unclear end may have spent it. Does not wait for the circuit.
@@ -64,8 +35,8 @@ internal sealed class WixClient
             WixRequestKind.Exchange,
             "exchange",
             "/oauth/access",
-            json => WriteGrant(json, "authorization_code", secret, "code", code.Reveal()),
-            _tokens.Lifetime,
+            GrantBody("authorization_code", secret, "code", code.Reveal()),
+            settings.Tokens.Lifetime,
             cancellationToken);
 
     /// <summary>Requests a new access token for a refresh token (wix-protocol §5; RFC 6749 §6). Passes the circuit.</summary>
@@ -74,8 +45,8 @@ internal sealed class WixClient
             WixRequestKind.Refresh,
             "refresh",
             "/oauth/access",
-            json => WriteGrant(json, "refresh_token", secret, "refresh_token", refreshToken.Reveal()),
-            _tokens.Lifetime,
+            GrantBody("refresh_token", secret, "refresh_token", refreshToken.Reveal()),
+            settings.Tokens.Lifetime,
             cancellationToken);
 
     /// <summary>
@@ -87,16 +58,15 @@ internal sealed class WixClient
             WixRequestKind.Refresh,
             "mint",
             "/oauth2/token",
-            json => WriteGrant(json, "client_credentials", secret, "instance_id", id.ToString()),
-            longest: null,
+            GrantBody("client_credentials", secret, "instance_id", id.ToString()),
+            TokenAnswerReader.LongestLife,
             cancellationToken);
 
     /// <summary>Asks whose an access token is (wix-protocol §8); null when no usable answer came.</summary>
     public async Task<TokenInfo?> GetTokenInfoAsync(AccessToken accessToken, CancellationToken cancellationToken)
     {
-        var response = await _transport.SendAsync(
-            new WixRequest(
-                WixRequestKind.Confirmation, "token_info", () => Post("/oauth2/token-info", json => json.WriteString("token", accessToken.Reveal()))),
+        var response = await transport.SendAsync(
+            new WixRequest(WixRequestKind.Confirmation, "token_info", () => Post("/oauth2/token-info", new() { ["token"] = accessToken.Reveal() })),
             cancellationToken);
         return response is { Kind: WixResponseKind.Success, Body: { } body }
             ? new TokenInfo(body.Flag("active"), body.Text("clientId"), ReadInstanceId(body), body.UnixTime("iat"))
@@ -106,7 +76,7 @@ internal sealed class WixClient
     /// <summary>Get App Instance (wix-protocol §6); null when no usable answer came.</summary>
     public async Task<AppInstance?> GetAppInstanceAsync(AccessToken accessToken, CancellationToken cancellationToken)
     {
-        var response = await _transport.SendAsync(
+        var response = await transport.SendAsync(
             new WixRequest(
                 WixRequestKind.Confirmation,
                 "app_instance",
@@ -124,11 +94,11 @@ internal sealed class WixClient
     /// <summary>Sends the BI event <c>APP_FINISHED_CONFIGURATION</c> (wix-protocol §6): the instance's set-up is complete.</summary>
     public async Task<Delivery> SendSetupCompletedAsync(AccessToken accessToken, CancellationToken cancellationToken)
     {
-        var response = await _transport.SendAsync(
+        var response = await transport.SendAsync(
             new WixRequest(
                 WixRequestKind.Event,
                 "bi_event",
-                () => Authorized(Post("/apps/v1/bi-event", json => json.WriteString("eventName", "APP_FINISHED_CONFIGURATION")), accessToken)),
+                () => Authorized(Post("/apps/v1/bi-event", new() { ["eventName"] = "APP_FINISHED_CONFIGURATION" }), accessToken)),
             cancellationToken);
         return response.Kind switch
         {
@@ -139,10 +109,10 @@ internal sealed class WixClient
     }
 
     private async Task<TokenAnswer> RequestTokenAsync(
-        WixRequestKind kind, string endpoint, string path, Action<Utf8JsonWriter> write, TimeSpan? longest, CancellationToken cancellationToken)
+        WixRequestKind kind, string endpoint, string path, Dictionary<string, string> body, TimeSpan longest, CancellationToken cancellationToken)
     {
-        var response = await _transport.SendAsync(new WixRequest(kind, endpoint, () => Post(path, write)), cancellationToken);
-        return TokenAnswerReader.Read(response, longest, _tokens.Lifetime);
+        var response = await transport.SendAsync(new WixRequest(kind, endpoint, () => Post(path, body)), cancellationToken);
+        return TokenAnswerReader.Read(response, longest, settings.Tokens.Lifetime);
     }
 
     private static InstanceId? ReadInstanceId(JsonElement body) =>
@@ -152,27 +122,20 @@ internal sealed class WixClient
     private static string? Short(string? text) =>
         text is { Length: > MaxDescription } ? text[..(char.IsHighSurrogate(text[MaxDescription - 1]) ? MaxDescription - 1 : MaxDescription)] : text;
 
-    private void WriteGrant(Utf8JsonWriter json, string grantType, AppSecret secret, string name, string value)
+    private Dictionary<string, string> GrantBody(string grantType, AppSecret secret, string name, string value) => new()
     {
-        json.WriteString("grant_type", grantType);
-        json.WriteString("client_id", _wix.AppId);
-        json.WriteString("client_secret", secret.Reveal());
-        json.WriteString(name, value);
-    }
+        ["grant_type"] = grantType,
+        ["client_id"] = settings.Wix.AppId,
+        ["client_secret"] = secret.Reveal(),
+        [name] = value,
+    };
 
-    private Uri Url(string path) => new(_wix.ApiUrl.AbsoluteUri.TrimEnd('/') + path);
+    private Uri Url(string path) => new(settings.Wix.ApiUrl.AbsoluteUri.TrimEnd('/') + path);
 
-    private HttpRequestMessage Post(string path, Action<Utf8JsonWriter> write)
+    private HttpRequestMessage Post(string path, Dictionary<string, string> body)
     {
-        using var buffer = new MemoryStream();
-        using (var json = new Utf8JsonWriter(buffer))
-        {
-            json.WriteStartObject();
-            write(json);
-            json.WriteEndObject();
-        }
-
-        var content = new ByteArrayContent(buffer.ToArray());
+        // Not JsonContent, whose Content-Type names a charset.
+        var content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(body));
         content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         return new HttpRequestMessage(HttpMethod.Post, Url(path)) { Content = content };
     }

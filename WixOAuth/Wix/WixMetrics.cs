@@ -4,7 +4,6 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Wix;
 
-/// <summary>What is measured of calls to Wix.</summary>
 internal sealed class WixMetrics
 {
     private const string EndpointTag = "wix.endpoint";
@@ -21,19 +20,11 @@ internal sealed class WixMetrics
             "wixoauth.wix.throttled", () => _isThrottled?.Invoke() == true ? 1 : 0, "1", "1 while the circuit to Wix is open and refreshes pause.");
     }
 
-    /// <summary>Starts the activity of a call; null when nobody listens.</summary>
     public Activity? Trace(string endpoint) => _instruments.Trace("Wix " + endpoint, ActivityKind.Client);
 
-    /// <summary>Sets what the gauge of the circuit to Wix reads.</summary>
     public void ObserveThrottling(Func<bool> isThrottled) => _isThrottled = isThrottled;
 
-    /// <summary>A request to Wix ended.</summary>
-    /// <param name="activity">Its trace.</param>
-    /// <param name="endpoint">The endpoint's name here, never a URL.</param>
-    /// <param name="outcome">How Wix answered.</param>
-    /// <param name="status">The status of the answer, if one came.</param>
-    /// <param name="requestId">Wix's own id of the request, if one came.</param>
-    /// <param name="took">How long it took.</param>
+    /// <summary>Records a call. <paramref name="endpoint"/> is its name here, never a URL.</summary>
     public void CalledWix(Activity? activity, string endpoint, string outcome, int? status, string? requestId, TimeSpan took)
     {
         activity?.SetTag(EndpointTag, endpoint).SetTag("http.response.status_code", status).SetTag("wix.request_id", requestId);

@@ -1,5 +1,3 @@
-using Polly;
-
 namespace WixOAuth.Wix;
 
 /// <summary>What a request to Wix is for: decides whether it may be repeated and whether it waits for the circuit.</summary>
@@ -24,21 +22,6 @@ internal enum WixRequestKind
 /// <param name="Create">Makes the message.</param>
 internal sealed record WixRequest(WixRequestKind Kind, string Endpoint, Func<HttpRequestMessage> Create)
 {
-    private static readonly ResiliencePropertyKey<WixRequest> s_key = new("wix.request");
-
-    /// <summary>How often it may be repeated.</summary>
-    public int MaxRetries => Kind == WixRequestKind.Exchange ? 2 : 1;
-
-    /// <summary>Whether it goes on through an open circuit.</summary>
-    public bool CannotWait => Kind is WixRequestKind.Exchange or WixRequestKind.Confirmation;
-
-    /// <summary>The request that a pipeline runs.</summary>
-    public static WixRequest Of(ResilienceContext context) =>
-        context.Properties.TryGetValue(s_key, out var request) ? request : throw new InvalidOperationException("The pipeline runs without a request.");
-
-    /// <summary>Hands the request to the strategies of a pipeline.</summary>
-    public void AttachTo(ResilienceContext context) => context.Properties.Set(s_key, this);
-
     // The message holds secrets.
     public override string ToString() => Endpoint;
 }

@@ -21,7 +21,6 @@ internal sealed record WixResponse(WixResponseKind Kind)
     /// <summary>The body, where it is a JSON object.</summary>
     public JsonElement? Body { get; init; }
 
-    /// <summary>When the request was sent.</summary>
     public DateTimeOffset SentAt { get; init; }
 
     /// <summary>The status; null where no answer came.</summary>
@@ -35,9 +34,6 @@ internal sealed record WixResponse(WixResponseKind Kind)
 
     /// <summary>Whether Wix surely did nothing: no connection, 429 or 503.</summary>
     public bool SurelyNotProcessed { get; init; }
-
-    /// <summary>What the circuit refuses to send.</summary>
-    public static WixResponse NotSent(TimeSpan retryAfter) => new(WixResponseKind.Unavailable) { RetryAfter = retryAfter };
 
     // The body holds tokens.
     public override string ToString() => Kind.ToString();

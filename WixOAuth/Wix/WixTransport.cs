@@ -1,17 +1,19 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Polly;
 using Polly.Retry;
 using Polly.Timeout;
+using WixOAuth.Hosting;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Wix;
 
 /// <summary>
-/// Sends requests to Wix through one resilience pipeline: a limit for the whole call, retries, the circuit, a limit for
-/// each attempt. Whatever Wix or the network does is a <see cref="WixResponse"/>; only the caller's own cancellation is
-/// raised.
+/// Sends requests to Wix through a resilience pipeline for their kind: a limit for the whole call, retries, a limit for each
+/// attempt. Refreshes pass the circuit with each attempt. Whatever Wix or the network does is a <see cref="WixResponse"/>;
+/// only the caller's own cancellation is raised.
 /// </summary>
 /// <remarks>
 /// Not a handler of <c>Microsoft.Extensions.Http.Resilience</c>: whether an answer is a rejection shows in its body,
@@ -22,26 +24,35 @@ internal sealed class WixTransport
     /// <summary>How long one answer's <c>Retry-After</c> can delay one site.</summary>
     public static readonly TimeSpan LongestRetryAfter = TimeSpan.FromSeconds(60);
 
+    /// <summary>
+    /// How many failed calls to one endpoint are logged in a minute, with Wix's request id, by which Wix's support finds them.
+    /// For each endpoint by itself, because anybody can cause failing exchanges, which must not hide other failures.
+    /// </summary>
+    public const int MostLogged = 8;
+
     private const int LongestRequestId = 64;
 
     private readonly HttpClient _http;
     private readonly HttpClient _exchangeHttp;
+    private readonly WixCircuit _circuit;
     private readonly WixMetrics _metrics;
     private readonly TimeProvider _time;
-    private readonly FailedCallLog _failures;
-    private readonly ResiliencePipeline<WixResponse> _pipeline;
+    private readonly ILogger<WixClient> _logger;
+    private readonly ConcurrentDictionary<string, LogThrottle> _failures = new(StringComparer.Ordinal);
+    private readonly Dictionary<WixRequestKind, ResiliencePipeline<WixResponse>> _pipelines;
 
-    /// <summary>Makes a transport; see <see cref="WixClient"/> for the two clients.</summary>
-    public WixTransport(HttpClient http, HttpClient exchangeHttp, WixCircuit circuit, WixMetrics metrics, TimeProvider time, ILogger logger)
+    /// <remarks>
+    /// The exchange of a code has an <see cref="HttpClient"/> of its own, which never reuses a connection: the handler of a
+    /// reused one sends a request again on its own when the server closes it, and a code must not be sent twice.
+    /// </remarks>
+    public WixTransport(HttpClient http, HttpClient exchangeHttp, WixCircuit circuit, WixMetrics metrics, TimeProvider time, ILogger<WixClient> logger)
     {
-        (_http, _exchangeHttp, _metrics, _time) = (http, exchangeHttp, metrics, time);
-        _failures = new FailedCallLog(time, logger);
-        _pipeline = new ResiliencePipelineBuilder<WixResponse> { TimeProvider = time }
+        (_http, _exchangeHttp, _circuit, _metrics, _time, _logger) = (http, exchangeHttp, circuit, metrics, time, logger);
+        _pipelines = Enum.GetValues<WixRequestKind>().ToDictionary(kind => kind, kind => new ResiliencePipelineBuilder<WixResponse> { TimeProvider = time }
             .AddTimeout(WixClient.LongestTokenCall)
-            .AddRetry(RetriesUnder(circuit))
-            .AddStrategy(_ => new CircuitStrategy(circuit))
+            .AddRetry(RetriesOf(kind, circuit))
             .AddTimeout(WixClient.AttemptTimeout)
-            .Build();
+            .Build());
     }
 
     /// <summary>Sends a request, repeated where its kind allows.</summary>
@@ -49,10 +60,9 @@ internal sealed class WixTransport
     {
         // Hosts have no context to return to; tests that run the service step by step do.
         var context = ResilienceContextPool.Shared.Get(continueOnCapturedContext: true, cancellationToken);
-        request.AttachTo(context);
         try
         {
-            return await _pipeline.ExecuteAsync(async each => await SendOnceAsync(request, cancellationToken, each.CancellationToken), context);
+            return await _pipelines[request.Kind].ExecuteAsync(async each => await SendOnceAsync(request, cancellationToken, each.CancellationToken), context);
         }
         catch (TimeoutRejectedException)
         {
@@ -66,6 +76,12 @@ internal sealed class WixTransport
 
     private async Task<WixResponse> SendOnceAsync(WixRequest request, CancellationToken caller, CancellationToken cancellationToken)
     {
+        var (passesCircuit, isProbe) = (request.Kind == WixRequestKind.Refresh, false);
+        if (passesCircuit && !_circuit.TryBegin(out isProbe))
+        {
+            return new WixResponse(WixResponseKind.Unavailable) { RetryAfter = _circuit.RetryAfter };
+        }
+
         using var activity = _metrics.Trace(request.Endpoint);
         var startedAt = _time.GetTimestamp();
         WixResponse? response = null;
@@ -79,9 +95,29 @@ internal sealed class WixTransport
             _metrics.CalledWix(activity, request.Endpoint, outcome, response?.Status, response?.RequestId, _time.GetElapsedTime(startedAt));
             if (response?.Kind != WixResponseKind.Success)
             {
-                _failures.Add(request.Endpoint, outcome, response?.Status, response?.RequestId);
+                LogFailure(request.Endpoint, outcome, response);
+            }
+
+            if (passesCircuit)
+            {
+                _circuit.End(isProbe, response);
             }
         }
+    }
+
+    private void LogFailure(string endpoint, string outcome, WixResponse? response)
+    {
+        if (!_failures.GetOrAdd(endpoint, _ => new LogThrottle(_time, MostLogged)).TryPass(out var suppressed))
+        {
+            return;
+        }
+
+        if (suppressed > 0)
+        {
+            _logger.CallsNotLogged(suppressed);
+        }
+
+        _logger.CallFailed(endpoint, outcome, response?.Status, response?.RequestId);
     }
 
     [SuppressMessage("Design", "CA1031", Justification = "Whatever an answer does to the HTTP client, it is no answer.")]
@@ -147,32 +183,33 @@ internal sealed class WixTransport
             ? id
             : null;
 
-    private static RetryStrategyOptions<WixResponse> RetriesUnder(WixCircuit circuit) => new()
+    private static RetryStrategyOptions<WixResponse> RetriesOf(WixRequestKind kind, WixCircuit circuit) => new()
     {
-        MaxRetryAttempts = 2,
+        MaxRetryAttempts = kind == WixRequestKind.Exchange ? 2 : 1,
         Delay = TimeSpan.FromMilliseconds(250),
         MaxDelay = WixClient.LongestPause,
         BackoffType = DelayBackoffType.Exponential,
         UseJitter = true,
-        ShouldHandle = attempt => ValueTask.FromResult(IsWorthRetrying(WixRequest.Of(attempt.Context), attempt.AttemptNumber, attempt.Outcome, circuit)),
+        ShouldHandle = attempt => ValueTask.FromResult(IsWorthRetrying(kind, attempt.Outcome, circuit)),
         DelayGenerator = attempt => ValueTask.FromResult(attempt.Outcome.Result?.RetryAfter),
     };
 
-    private static bool IsWorthRetrying(WixRequest request, int retriesBefore, Outcome<WixResponse> outcome, WixCircuit circuit)
+    private static bool IsWorthRetrying(WixRequestKind kind, Outcome<WixResponse> outcome, WixCircuit circuit)
     {
-        if (retriesBefore >= request.MaxRetries || (!request.CannotWait && circuit.IsOpen))
+        // Calls of an install cannot wait for the circuit.
+        if (kind is not (WixRequestKind.Exchange or WixRequestKind.Confirmation) && circuit.IsOpen)
         {
             return false;
         }
 
         if (outcome.Result is not { } response)
         {
-            return outcome.Exception is TimeoutRejectedException && request.Kind != WixRequestKind.Exchange;
+            return outcome.Exception is TimeoutRejectedException && kind != WixRequestKind.Exchange;
         }
 
         // Wix asking for a longer pause than we can take here is an answer for our caller.
         return response.Kind == WixResponseKind.Unavailable
-            && (request.Kind != WixRequestKind.Exchange || response.SurelyNotProcessed)
+            && (kind != WixRequestKind.Exchange || response.SurelyNotProcessed)
             && !(response.RetryAfter > WixClient.LongestPause);
     }
 }
