@@ -34,6 +34,9 @@ internal static partial class MaintenanceLog
     [LoggerMessage(428, LogLevel.Warning, "The state of the sweep could not be saved: {Error}")]
     public static partial void SweepStateNotSaved(this ILogger logger, string error);
 
+    [LoggerMessage(431, LogLevel.Warning, "The instances could not be counted: {Error}")]
+    public static partial void InstancesNotCounted(this ILogger logger, string error);
+
     [LoggerMessage(209, LogLevel.Information, "{Count} consumed states and redeemed links were removed")]
     public static partial void ConsumedStatesRemoved(this ILogger logger, int count);
 }

@@ -129,7 +129,7 @@ internal sealed class RefreshSweep(
         return summary;
     }
 
-    // Now: whether this process lives to the next minute is the host's to decide. But never long, since the next tick is near.
+    // Saved now, because the host may stop this process before the next minute. Limited, because the next tick is near.
     private async Task SaveStateAsync()
     {
         using var limit = new CancellationTokenSource(LongestSave, time);
@@ -140,7 +140,7 @@ internal sealed class RefreshSweep(
         }
         catch (OperationCanceledException)
         {
-            // The next sweep's turn.
+            logger.SweepStateNotSaved(nameof(OperationCanceledException));
         }
     }
 
