@@ -1,5 +1,7 @@
+using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using Azure.Storage.Blobs.Specialized;
+using WixOAuth.Functions.Tests.Faults;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance.Backup;
@@ -213,10 +215,45 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         {
             var clock = new OffsetClock();
             clock.Advance(later);
-            return new BackupMonitor(_world.Container, clock, _world.Core.Logs.For<BackupMonitor>()).IsOverdueAsync(None);
+            return new BackupMonitor(clock, _world.Core.Logs.For<BackupMonitor>(), _world.Container).IsOverdueAsync(None);
         }
 
-        BackupMonitor Monitor() => new(_world.Container, _world.Clock, _world.Core.Logs.For<BackupMonitor>());
+        BackupMonitor Monitor() => new(_world.Clock, _world.Core.Logs.For<BackupMonitor>(), _world.Container);
+    }
+
+    [Fact]
+    public async Task While_the_container_cannot_be_read_the_last_known_copy_grows_old()
+    {
+        await CopyOneAsync();
+        var calls = new FaultyCalls();
+        using var wire = new FaultyBlobs(calls);
+        var container = BackupContainer.Open(_world.Options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero);
+        var monitor = new BackupMonitor(_world.Clock, _world.Core.Logs.For<BackupMonitor>(), container);
+        Assert.False(await monitor.IsOverdueAsync(None));
+        calls.Break(new Call("list backups", 1), Fault.All.Single(fault => fault.Name == "403"), persists: true);
+
+        _world.Clock.Advance(TimeSpan.FromHours(2));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => monitor.IsOverdueAsync(None));
+        Assert.False(await monitor.IsOverdueAsync(None));
+        Assert.Empty(_world.Core.Logs.Of(724));
+        _world.Clock.Advance(TimeSpan.FromHours(25));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => monitor.IsOverdueAsync(None));
+        Assert.True(await monitor.IsOverdueAsync(None));
+        Assert.Single(_world.Core.Logs.Of(724));
+    }
+
+    /// <summary>The timer that sweeps waits for it.</summary>
+    [Fact]
+    public async Task A_blob_service_that_does_not_answer_is_waited_for_five_seconds()
+    {
+        using var wire = StubStorage.Silent();
+        var container = BackupContainer.Open(_world.Options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero);
+        var monitor = new BackupMonitor(_world.Clock, _world.Core.Logs.For<BackupMonitor>(), container);
+        var startedAt = _world.Clock.GetUtcNow();
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => _world.Core.RunAsync(() => monitor.IsOverdueAsync(None), TimeSpan.FromSeconds(1)));
+
+        Assert.InRange(_world.Clock.GetUtcNow() - startedAt, TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(30));
     }
 
     internal static async Task AssertIndexesAgreeAsync(TableClient table, int instances)

@@ -15,8 +15,7 @@ internal static class BackupRegistration
     {
         services.AddSingleton<BackupMetrics>();
         services.AddSingleton<BackupTimer>();
-        services.AddSingleton(provider => new BackupMonitor(
-            provider.GetService<BackupContainer>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<BackupMonitor>>()));
+        services.AddSingleton<BackupMonitor>();
         if (!settings.Backup.IsConfigured)
         {
             services.AddSingleton<IForgottenInstances, NoForgottenInstances>();
