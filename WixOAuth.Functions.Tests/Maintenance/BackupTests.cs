@@ -256,6 +256,17 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.InRange(_world.Clock.GetUtcNow() - startedAt, TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(30));
     }
 
+    [Fact]
+    public async Task A_pause_that_the_blob_service_asks_for_is_not_waited_for()
+    {
+        using var wire = StubStorage.Busy();
+        var container = BackupContainer.Open(_world.Options, null, new HttpClientTransport(wire));
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => container.ListAsync(None)).WaitAsync(TimeSpan.FromSeconds(30));
+
+        Assert.Equal(1, wire.Calls);
+    }
+
     internal static async Task AssertIndexesAgreeAsync(TableClient table, int instances)
     {
         var rows = await CopyWorld.RowsAsync(table).ToListAsync();
