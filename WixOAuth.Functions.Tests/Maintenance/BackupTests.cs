@@ -1,6 +1,8 @@
+using Azure;
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using Azure.Storage.Blobs.Specialized;
+using Moq;
 using WixOAuth.Functions.Tests.Faults;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
@@ -265,6 +267,21 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         await Assert.ThrowsAsync<StorageUnavailableException>(() => container.ListAsync(None)).WaitAsync(TimeSpan.FromSeconds(30));
 
         Assert.Equal(1, wire.Calls);
+    }
+
+    [Fact]
+    public async Task A_row_that_cannot_be_copied_is_not_reported_as_an_outage()
+    {
+        var table = new Mock<TableClient>();
+        var row = new TableEntity("00", "x|row") { ["Odd"] = new object() };
+        table.Setup(it => it.QueryAsync<TableEntity>(It.IsAny<string>(), It.IsAny<int?>(), It.IsAny<IEnumerable<string>>(), It.IsAny<CancellationToken>()))
+            .Returns(AsyncPageable<TableEntity>.FromPages([Page<TableEntity>.FromValues([row], null, Mock.Of<Response>())]));
+        var run = new BackupRun(table.Object, _world.Container, _world.Core.Get<BackupMetrics>(), _world.Clock, _world.Core.Logs.For<BackupRun>());
+
+        await Assert.ThrowsAsync<InvalidDataException>(() => run.RunAsync(null, None));
+
+        Assert.Contains("'Odd'", Assert.Single(_world.Core.Logs.Of(722)), StringComparison.Ordinal);
+        Assert.Empty(await _world.Container.ListAsync(None));
     }
 
     internal static async Task AssertIndexesAgreeAsync(TableClient table, int instances)

@@ -14,11 +14,6 @@ namespace WixOAuth.Maintenance.Backup;
 /// Copies the table into the backup container: every row as it is, tokens encrypted as they are. Streamed, so that the
 /// memory it needs does not grow with the table.
 /// </summary>
-/// <param name="table">The table.</param>
-/// <param name="container">Where the copy goes.</param>
-/// <param name="metrics">What counts the copies.</param>
-/// <param name="time">The clock.</param>
-/// <param name="logger">Told of each copy.</param>
 internal sealed class BackupRun(TableClient table, BackupContainer container, BackupMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
 {
     private const int ShardsAtOnce = 4;
@@ -33,6 +28,7 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ba
     /// <param name="cancellationToken">Ends it without a manifest.</param>
     /// <returns>The copy's name and its manifest.</returns>
     /// <exception cref="StorageUnavailableException">The table or the blob service fails.</exception>
+    /// <exception cref="InvalidDataException">A row has a property of an unknown type.</exception>
     public async Task<(string Name, BackupManifest Manifest)> RunAsync(IProgress<long>? progress, CancellationToken cancellationToken)
     {
         var (startedAt, startedOn) = (time.GetTimestamp(), time.GetUtcNow());
@@ -46,9 +42,16 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ba
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
             metrics.BackedUp(succeeded: false, time.GetElapsedTime(startedAt));
-            var unavailable = exception as StorageUnavailableException ?? BackupContainer.Unavailable(exception);
-            logger.BackupFailed(unavailable.Message);
-            throw unavailable;
+
+            // A row that RowJson cannot write is no outage.
+            var failure = exception is StorageUnavailableException or InvalidDataException ? exception : BackupContainer.Unavailable(exception);
+            logger.BackupFailed(failure.Message);
+            if (failure == exception)
+            {
+                throw;
+            }
+
+            throw failure;
         }
     }
 
