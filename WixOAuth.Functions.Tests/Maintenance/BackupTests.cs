@@ -223,6 +223,31 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         BackupMonitor Monitor() => new(_world.Clock, _world.Core.Logs.For<BackupMonitor>(), _world.Container);
     }
 
+    [Theory]
+    [InlineData(21, 11, false)]
+    [InlineData(21, 10, true)]
+    [InlineData(10, 1, false)]
+    [InlineData(10, 0, true)]
+    public async Task A_copy_with_far_fewer_sites_than_the_one_before_is_reported(int before, int after, bool isReported)
+    {
+        var ids = Enumerable.Range(0, before).Select(_ => Core.NewId()).ToList();
+        foreach (var id in ids)
+        {
+            await _world.Core.InstallAsync(id);
+        }
+
+        await _world.BackUpAsync();
+        _world.Clock.Advance(TimeSpan.FromDays(1));
+        foreach (var id in ids.Skip(after))
+        {
+            await _world.LoseAsync(id);
+        }
+
+        Assert.Equal(after, (await _world.BackUpAsync()).Instances);
+
+        Assert.Equal(isReported ? [$"{after} instead of {before}"] : [], _world.Core.Logs.Of(725).Select(line => line.Split(": ")[1]));
+    }
+
     [Fact]
     public async Task While_the_container_cannot_be_read_the_last_known_copy_grows_old()
     {

@@ -83,6 +83,27 @@ internal sealed class BackupContainer : IForgottenInstances
             .ToListAsync(cancellationToken),
         cancellationToken);
 
+    /// <summary>How many instances the newest whole copy has; null when there is none, or its manifest cannot be read.</summary>
+    /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
+    internal async Task<long?> CountNewestAsync(CancellationToken cancellationToken)
+    {
+        if (await ListAsync(cancellationToken) is not [.., var newest])
+        {
+            return null;
+        }
+
+        var blob = _container.GetBlobClient($"{Manifests}{newest}.json");
+        var content = (await AskAsync(() => blob.DownloadContentAsync(cancellationToken), cancellationToken)).Value.Content;
+        try
+        {
+            return JsonSerializer.Deserialize(content.ToMemory().Span, BackupJson.Default.BackupManifest)?.Instances;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Reads the manifest of a copy.</summary>
     /// <param name="name">The copy's name, or the name of its manifest's blob.</param>
     /// <param name="cancellationToken">Ends the wait.</param>

@@ -19,6 +19,9 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ba
     private const int ShardsAtOnce = 4;
     private const int WriteAtOnce = 64 * 1024;
 
+    // A few sites come and go without meaning anything.
+    private const int FewestLost = 10;
+
     /// <summary>
     /// Makes one copy. It may run beside traffic: each row is copied as it is at one moment, and every instance that
     /// exists from the beginning to the end is in the copy. A run that dies leaves blobs without a manifest, which no
@@ -85,8 +88,27 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ba
             time.GetUtcNow(),
             keys.ToDictionary(),
             [.. parts.OrderBy(part => part.Name, StringComparer.Ordinal)]);
+        var before = await CountBeforeAsync(cancellationToken);
         await container.WriteManifestAsync(name, manifest, cancellationToken);
+        if (before - manifest.Instances >= FewestLost && manifest.Instances * 2 < before)
+        {
+            logger.BackupShrunk(name, manifest.Instances, before.Value);
+        }
+
         return (name, manifest);
+    }
+
+    // A damaged table makes whole copies too, and after 35 days no other ones are left. But no copy may fail for this.
+    private async Task<long?> CountBeforeAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await container.CountNewestAsync(cancellationToken);
+        }
+        catch (StorageUnavailableException)
+        {
+            return null;
+        }
     }
 
     private async Task<BackupPart> CopyShardAsync(string shard, string blobName, Action<TableEntity> copiedInstance, CancellationToken cancellationToken)
