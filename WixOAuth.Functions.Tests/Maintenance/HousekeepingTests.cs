@@ -49,6 +49,22 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
+    public async Task A_site_that_is_forgotten_long_after_its_removal_has_its_tombstone_for_90_days_more()
+    {
+        var store = await CreateAsync();
+        using var core = new Core(store);
+        var id = Core.NewId();
+        var removed = Instance.AppRemoved(null, id, core.Clock.GetUtcNow(), sendSetupCompleted: false, core.Clock.GetUtcNow());
+        core.Clock.Advance(Housekeeping.TombstoneLifetime - TimeSpan.FromDays(1));
+        await store.TryWriteAsync(null, Instance.Forget(removed, id, core.Clock.GetUtcNow()), None);
+
+        core.Clock.Advance(Housekeeping.TombstoneLifetime - TimeSpan.FromTicks(1));
+        Assert.Equal(0, (await core.Housekeeping.RunAsync(None)).Tombstones);
+        core.Clock.Advance(TimeSpan.FromTicks(1));
+        Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).Tombstones);
+    }
+
+    [Fact]
     public async Task A_tombstone_that_is_revived_meanwhile_stays()
     {
         var store = new WatchedStore(await CreateAsync());
@@ -156,5 +172,5 @@ public abstract class HousekeepingTests
     }
 
     private static Instance Tombstone(DateTimeOffset removedAt) =>
-        Samples.NewInstance() with { Status = InstanceStatus.Removed, RemovedAt = removedAt, UpdatedAt = removedAt.AddMinutes(1) };
+        Samples.NewInstance() with { Status = InstanceStatus.Removed, RemovedAt = removedAt, UpdatedAt = removedAt };
 }

@@ -97,7 +97,8 @@ internal sealed class Housekeeping(
             return false;
         }
 
-        if (time.GetUtcNow() - (tombstone.RemovedAt ?? tombstone.UpdatedAt) >= TombstoneLifetime)
+        // Not since its removal: it may have been forgotten much later, and must stay so for as long.
+        if (time.GetUtcNow() - tombstone.UpdatedAt >= TombstoneLifetime)
         {
             return await store.TryRemoveAsync(stored, cancellationToken);
         }
