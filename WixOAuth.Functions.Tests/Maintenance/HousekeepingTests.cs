@@ -104,6 +104,34 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
+    public async Task An_instance_without_its_row_in_the_due_index_is_due_again()
+    {
+        var store = await CreateAsync();
+        using var core = new Core(store);
+        var now = core.Clock.GetUtcNow();
+        var lost = await AddAsync(TimeSpan.FromHours(1) + TimeSpan.FromTicks(1));
+        var young = await AddAsync(TimeSpan.FromHours(1));
+        var waiting = await AddAsync(TimeSpan.FromHours(2));
+        await store.RemoveDueAsync(lost, None);
+        await store.RemoveDueAsync(young, None);
+
+        await core.Housekeeping.RunAsync(None);
+
+        Assert.Equal(
+            [waiting, lost with { DueAt = now }],
+            (await store.ReadDueAsync(DateTimeOffset.MaxValue, None).ToListAsync()).OrderBy(due => due.DueAt));
+        Assert.Equal(now, (await store.FindAsync(lost.Id, None))!.Instance.DueAt);
+        Assert.Single(core.Logs.Of(432));
+
+        async Task<DueInstance> AddAsync(TimeSpan dueFor)
+        {
+            var due = new DueInstance(Core.NewId(), now - dueFor);
+            await store.TryWriteAsync(null, Samples.NewInstance(due.Id) with { DueAt = due.DueAt }, None);
+            return due;
+        }
+    }
+
+    [Fact]
     public async Task An_unreadable_row_is_kept_and_does_not_affect_the_others()
     {
         var store = new WatchedStore(await CreateAsync());

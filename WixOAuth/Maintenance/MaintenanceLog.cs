@@ -37,6 +37,9 @@ internal static partial class MaintenanceLog
     [LoggerMessage(431, LogLevel.Warning, "The instances could not be counted: {Error}")]
     public static partial void InstancesNotCounted(this ILogger logger, string error);
 
+    [LoggerMessage(432, LogLevel.Warning, "{Count} instances had no row in the due index, so no sweep would have refreshed them; they are due now")]
+    public static partial void DueRowsAdded(this ILogger logger, int count);
+
     [LoggerMessage(209, LogLevel.Information, "{Count} consumed states and redeemed links were removed")]
     public static partial void ConsumedStatesRemoved(this ILogger logger, int count);
 }
