@@ -237,7 +237,7 @@ public sealed partial class TelemetryTests : IDisposable
         await _core.GetAsync(Id);
         await _core.GetAsync(Id);
         await _core.Background.WhenIdleAsync(None);
-        var tombstone = Storage.Samples.NewInstance() with { Status = InstanceStatus.Removed, RemovedAt = TestClock.Start.AddDays(-91) };
+        var tombstone = Storage.Samples.NewInstance() with { Status = InstanceStatus.Removed, UpdatedAt = TestClock.Start.AddDays(-91) };
         await _core.Store.TryWriteAsync(null, tombstone, None);
         await _core.Housekeeping.RunAsync(None);
         await _core.Cleanup.RunHourlyAsync(None);

@@ -26,6 +26,7 @@ internal sealed class FaultyBlobs(FaultyCalls calls) : DelegatingHandler(new Soc
         return (request.Method == HttpMethod.Put, url) switch
         {
             (true, _) when url.Contains("restype=container", StringComparison.Ordinal) => "create container",
+            (false, _) when url.Contains("comp=list", StringComparison.Ordinal) && url.Contains("prefix=manifests", StringComparison.Ordinal) => "list backups",
             (false, _) when url.Contains("comp=list", StringComparison.Ordinal) => "list forgotten instances",
             (true, _) when url.Contains("comp=blocklist", StringComparison.Ordinal) => $"commit {what}",
             (true, _) when url.Contains("comp=block", StringComparison.Ordinal) => $"write block of {what}",

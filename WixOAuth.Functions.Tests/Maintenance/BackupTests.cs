@@ -1,5 +1,9 @@
+using Azure;
+using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using Azure.Storage.Blobs.Specialized;
+using Moq;
+using WixOAuth.Functions.Tests.Faults;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance.Backup;
@@ -213,10 +217,96 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         {
             var clock = new OffsetClock();
             clock.Advance(later);
-            return new BackupMonitor(_world.Container, clock, _world.Core.Logs.For<BackupMonitor>()).IsOverdueAsync(None);
+            return new BackupMonitor(clock, _world.Core.Logs.For<BackupMonitor>(), _world.Container).IsOverdueAsync(None);
         }
 
-        BackupMonitor Monitor() => new(_world.Container, _world.Clock, _world.Core.Logs.For<BackupMonitor>());
+        BackupMonitor Monitor() => new(_world.Clock, _world.Core.Logs.For<BackupMonitor>(), _world.Container);
+    }
+
+    [Theory]
+    [InlineData(21, 11, false)]
+    [InlineData(21, 10, true)]
+    [InlineData(10, 1, false)]
+    [InlineData(10, 0, true)]
+    public async Task A_copy_with_far_fewer_sites_than_the_one_before_is_reported(int before, int after, bool isReported)
+    {
+        var ids = Enumerable.Range(0, before).Select(_ => Core.NewId()).ToList();
+        foreach (var id in ids)
+        {
+            await _world.Core.InstallAsync(id);
+        }
+
+        await _world.BackUpAsync();
+        _world.Clock.Advance(TimeSpan.FromDays(1));
+        foreach (var id in ids.Skip(after))
+        {
+            await _world.LoseAsync(id);
+        }
+
+        Assert.Equal(after, (await _world.BackUpAsync()).Instances);
+
+        Assert.Equal(isReported ? [$"{after} instead of {before}"] : [], _world.Core.Logs.Of(725).Select(line => line.Split(": ")[1]));
+    }
+
+    [Fact]
+    public async Task While_the_container_cannot_be_read_the_last_known_copy_grows_old()
+    {
+        await CopyOneAsync();
+        var calls = new FaultyCalls();
+        using var wire = new FaultyBlobs(calls);
+        var container = BackupContainer.Open(_world.Options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero);
+        var monitor = new BackupMonitor(_world.Clock, _world.Core.Logs.For<BackupMonitor>(), container);
+        Assert.False(await monitor.IsOverdueAsync(None));
+        calls.Break(new Call("list backups", 1), Fault.All.Single(fault => fault.Name == "403"), persists: true);
+
+        _world.Clock.Advance(TimeSpan.FromHours(2));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => monitor.IsOverdueAsync(None));
+        Assert.False(await monitor.IsOverdueAsync(None));
+        Assert.Empty(_world.Core.Logs.Of(724));
+        _world.Clock.Advance(TimeSpan.FromHours(25));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => monitor.IsOverdueAsync(None));
+        Assert.True(await monitor.IsOverdueAsync(None));
+        Assert.Single(_world.Core.Logs.Of(724));
+    }
+
+    /// <summary>The timer that sweeps waits for it.</summary>
+    [Fact]
+    public async Task A_blob_service_that_does_not_answer_is_waited_for_five_seconds()
+    {
+        using var wire = StubStorage.Silent();
+        var container = BackupContainer.Open(_world.Options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero);
+        var monitor = new BackupMonitor(_world.Clock, _world.Core.Logs.For<BackupMonitor>(), container);
+        var startedAt = _world.Clock.GetUtcNow();
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => _world.Core.RunAsync(() => monitor.IsOverdueAsync(None), TimeSpan.FromSeconds(1)));
+
+        Assert.InRange(_world.Clock.GetUtcNow() - startedAt, TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(30));
+    }
+
+    [Fact]
+    public async Task A_pause_that_the_blob_service_asks_for_is_not_waited_for()
+    {
+        using var wire = StubStorage.Busy();
+        var container = BackupContainer.Open(_world.Options, null, new HttpClientTransport(wire));
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => container.ListAsync(None)).WaitAsync(TimeSpan.FromSeconds(30));
+
+        Assert.Equal(1, wire.Calls);
+    }
+
+    [Fact]
+    public async Task A_row_that_cannot_be_copied_is_not_reported_as_an_outage()
+    {
+        var table = new Mock<TableClient>();
+        var row = new TableEntity("00", "x|row") { ["Odd"] = new object() };
+        table.Setup(it => it.QueryAsync<TableEntity>(It.IsAny<string>(), It.IsAny<int?>(), It.IsAny<IEnumerable<string>>(), It.IsAny<CancellationToken>()))
+            .Returns(AsyncPageable<TableEntity>.FromPages([Page<TableEntity>.FromValues([row], null, Mock.Of<Response>())]));
+        var run = new BackupRun(table.Object, _world.Container, _world.Core.Get<BackupMetrics>(), _world.Clock, _world.Core.Logs.For<BackupRun>());
+
+        await Assert.ThrowsAsync<InvalidDataException>(() => run.RunAsync(null, None));
+
+        Assert.Contains("'Odd'", Assert.Single(_world.Core.Logs.Of(722)), StringComparison.Ordinal);
+        Assert.Empty(await _world.Container.ListAsync(None));
     }
 
     internal static async Task AssertIndexesAgreeAsync(TableClient table, int instances)

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Azure.Data.Tables;
 using Azure.Storage.Blobs;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
@@ -48,7 +47,7 @@ internal sealed class CopyWorld : IDisposable
     }
 
     public async Task<BackupManifest> BackUpAsync() =>
-        (await new BackupRun(Table, Container, Core.Get<BackupMetrics>(), Clock, NullLogger<BackupRun>.Instance).RunAsync(null, None)).Manifest;
+        (await new BackupRun(Table, Container, Core.Get<BackupMetrics>(), Clock, Core.Logs.For<BackupRun>()).RunAsync(null, None)).Manifest;
 
     internal Task<BackupContents> CheckAsync(BackupManifest manifest, IKeyRing? keys = null) =>
         new BackupCheck(Container, keys ?? Support.Core.KeyRingOf(Core.Settings.Tokens.ProtectionKey!)).RunAsync(manifest, null, None);

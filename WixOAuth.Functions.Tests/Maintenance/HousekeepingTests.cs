@@ -49,6 +49,22 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
+    public async Task A_site_that_is_forgotten_long_after_its_removal_has_its_tombstone_for_90_days_more()
+    {
+        var store = await CreateAsync();
+        using var core = new Core(store);
+        var id = Core.NewId();
+        var removed = Instance.AppRemoved(null, id, core.Clock.GetUtcNow(), sendSetupCompleted: false, core.Clock.GetUtcNow());
+        core.Clock.Advance(Housekeeping.TombstoneLifetime - TimeSpan.FromDays(1));
+        await store.TryWriteAsync(null, Instance.Forget(removed, id, core.Clock.GetUtcNow()), None);
+
+        core.Clock.Advance(Housekeeping.TombstoneLifetime - TimeSpan.FromTicks(1));
+        Assert.Equal(0, (await core.Housekeeping.RunAsync(None)).Tombstones);
+        core.Clock.Advance(TimeSpan.FromTicks(1));
+        Assert.Equal(1, (await core.Housekeeping.RunAsync(None)).Tombstones);
+    }
+
+    [Fact]
     public async Task A_tombstone_that_is_revived_meanwhile_stays()
     {
         var store = new WatchedStore(await CreateAsync());
@@ -85,6 +101,34 @@ public abstract class HousekeepingTests
 
         Assert.Empty(store.Orphans);
         Assert.Equal([new DueInstance(due.Id, due.DueAt!.Value)], await store.ReadDueAsync(DateTimeOffset.MaxValue, None).ToListAsync());
+    }
+
+    [Fact]
+    public async Task An_instance_without_its_row_in_the_due_index_is_due_again()
+    {
+        var store = await CreateAsync();
+        using var core = new Core(store);
+        var now = core.Clock.GetUtcNow();
+        var lost = await AddAsync(TimeSpan.FromHours(1) + TimeSpan.FromTicks(1));
+        var young = await AddAsync(TimeSpan.FromHours(1));
+        var waiting = await AddAsync(TimeSpan.FromHours(2));
+        await store.RemoveDueAsync(lost, None);
+        await store.RemoveDueAsync(young, None);
+
+        await core.Housekeeping.RunAsync(None);
+
+        Assert.Equal(
+            [waiting, lost with { DueAt = now }],
+            (await store.ReadDueAsync(DateTimeOffset.MaxValue, None).ToListAsync()).OrderBy(due => due.DueAt));
+        Assert.Equal(now, (await store.FindAsync(lost.Id, None))!.Instance.DueAt);
+        Assert.Single(core.Logs.Of(432));
+
+        async Task<DueInstance> AddAsync(TimeSpan dueFor)
+        {
+            var due = new DueInstance(Core.NewId(), now - dueFor);
+            await store.TryWriteAsync(null, Samples.NewInstance(due.Id) with { DueAt = due.DueAt }, None);
+            return due;
+        }
     }
 
     [Fact]
@@ -156,5 +200,5 @@ public abstract class HousekeepingTests
     }
 
     private static Instance Tombstone(DateTimeOffset removedAt) =>
-        Samples.NewInstance() with { Status = InstanceStatus.Removed, RemovedAt = removedAt, UpdatedAt = removedAt.AddMinutes(1) };
+        Samples.NewInstance() with { Status = InstanceStatus.Removed, RemovedAt = removedAt, UpdatedAt = removedAt };
 }

@@ -132,6 +132,39 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
+    public async Task A_storage_that_fails_after_the_refresh_does_not_make_it_a_failure()
+    {
+        var id = Core.NewId();
+        var stored = await _core.InstallAsync(id);
+        await _store.TryWriteAsync(stored, stored.Instance with { RefreshedAt = null }, None);
+        _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/instance"
+            ? StubWix.Json(System.Net.HttpStatusCode.OK, """{"instance":{},"site":{"siteDisplayName":"Flowers","url":"https://flowers.example.com"}}""")
+            : StubWix.Tokens("next"));
+        _core.Clock.Advance(TimeSpan.FromMinutes(4));
+        var reads = 0;
+        _store.Before = (method, _) => method == nameof(IInstanceStore.FindAsync) && ++reads > 1
+            ? throw new StorageUnavailableException("The storage is down.")
+            : Task.CompletedTask;
+
+        Assert.Equal((1, 1, 0, 0), Counts(await SweepAsync()));
+
+        Assert.Equal(2, reads);
+        Assert.Empty(_core.Logs.Of(409));
+        Assert.Contains(id.ToString(), Assert.Single(_core.Logs.Of(433)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Work_that_throws_has_ended_too()
+    {
+        using var pace = new SweepPace(_core.Circuit, most: 1, _core.Clock);
+        await pace.WaitAsync(None);
+        pace.Begin(() => throw new InvalidOperationException());
+
+        await pace.WhenIdleAsync().WaitAsync(TimeSpan.FromSeconds(30));
+        await pace.WaitAsync(None).WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    [Fact]
     public async Task Each_run_is_one_line_of_the_log()
     {
         await _core.InstallAsync(Core.NewId());

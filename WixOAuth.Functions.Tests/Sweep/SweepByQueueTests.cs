@@ -1,12 +1,14 @@
 using System.Diagnostics.Metrics;
 using System.Net;
 using System.Threading.Channels;
+using Azure.Core.Pipeline;
 using Azure.Storage.Queues;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Local;
 using WixOAuth.Maintenance;
+using WixOAuth.Settings;
 
 namespace WixOAuth.Functions.Tests.Sweep;
 
@@ -51,6 +53,20 @@ public sealed class SweepByQueueTests : IDisposable
         await TickAsync(host);
 
         Assert.Equal(["all"], await TakeAsync(1));
+    }
+
+    [Fact]
+    public async Task A_pause_that_the_queue_service_asks_for_is_not_waited_for()
+    {
+        using var core = new Core();
+        using var wire = StubStorage.Busy();
+        var options = new SweepOptions { ConnectionString = new ConnectionString("DefaultEndpointsProtocol=http;AccountName=a;AccountKey=AAAA;QueueEndpoint=http://127.0.0.1:1/a;") };
+        var shards = new ShardMessages(
+            ShardMessages.Open(options, null, new HttpClientTransport(wire)), core.Get<MaintenanceMetrics>(), core.Logs.For<ShardMessages>());
+
+        Assert.False(await shards.TrySendAllAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(30)));
+
+        Assert.Equal(16, wire.Calls);
     }
 
     [Fact]

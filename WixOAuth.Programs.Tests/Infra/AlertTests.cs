@@ -109,6 +109,13 @@ public partial class AlertTests
         Assert.All(s_alerts.Concat(s_queueAlerts).Append("deletion"), alert => Assert.Contains($"\n### {alert}\n", runbook, StringComparison.Ordinal));
     }
 
+    /// <summary>Where the container cannot be read, nobody can say how old the last copy is.</summary>
+    [Theory]
+    [InlineData("Backup overdue")]
+    [InlineData("The backup failed")]
+    public void A_copy_that_is_missing_or_fails_tells_the_operators(string message) => Assert.Contains(
+        $"Message startswith '{message}'", File.ReadAllText(Path.Combine(Bicep.Folder, "queries", "backup-overdue.kql")), StringComparison.Ordinal);
+
     [Fact]
     public void Every_metric_that_a_query_uses_is_measured()
     {

@@ -17,45 +17,20 @@ internal sealed class ConsumedStateCleanup(IConsumedStateStore store, Maintenanc
 
     private const int Batch = 1_000;
 
-    private readonly Lock _lock = new();
-    private DateTimeOffset? _finishedAt;
-    private bool _isRunning;
+    private long? _finishedAt;
 
-    /// <summary>Runs, unless a run has finished in this process within the last hour or is under way.</summary>
+    /// <summary>Runs, unless a run has finished in this process within the last hour. Two runs at once do no harm.</summary>
     /// <returns>How many rows were removed.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; the rest is removed later.</exception>
     /// <exception cref="OperationCanceledException">The program stops.</exception>
     public async Task<int> RunHourlyAsync(CancellationToken cancellationToken)
     {
-        var now = time.GetUtcNow();
-        lock (_lock)
+        if (_finishedAt is { } last && time.GetElapsedTime(last) < KeptFor)
         {
-            if (_isRunning || (_finishedAt is { } last && now - last < KeptFor && now >= last))
-            {
-                return 0;
-            }
-
-            _isRunning = true;
+            return 0;
         }
 
-        var isFinished = false;
-        try
-        {
-            (var removed, isFinished) = await RunAsync(now - KeptFor, cancellationToken);
-            return removed;
-        }
-        finally
-        {
-            lock (_lock)
-            {
-                _isRunning = false;
-                _finishedAt = isFinished ? now : _finishedAt;
-            }
-        }
-    }
-
-    private async Task<(int Removed, bool IsFinished)> RunAsync(DateTimeOffset issuedBefore, CancellationToken cancellationToken)
-    {
+        var (startedAt, issuedBefore) = (time.GetTimestamp(), time.GetUtcNow() - KeptFor);
         using var inTime = new CancellationTokenSource(LongestRun, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         var removed = 0;
@@ -68,11 +43,11 @@ internal sealed class ConsumedStateCleanup(IConsumedStateStore store, Maintenanc
                 removed += count;
             }
             while (count == Batch);
-            return (removed, true);
+            _finishedAt = startedAt;
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            return (removed, false);
+            // The rest is for the next sweep's run.
         }
         finally
         {
@@ -82,5 +57,7 @@ internal sealed class ConsumedStateCleanup(IConsumedStateStore store, Maintenanc
                 logger.ConsumedStatesRemoved(removed);
             }
         }
+
+        return removed;
     }
 }

@@ -1,7 +1,7 @@
-using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
 
@@ -37,7 +37,6 @@ internal sealed class DueInstanceRefresher(
     /// <summary>Refreshes an instance that is due, sends what is pending to Wix, and moves it on in the due index.</summary>
     /// <param name="due">The row of the due index.</param>
     /// <param name="untilStop">Ends it before tokens are requested, and not after.</param>
-    [SuppressMessage("Design", "CA1031", Justification = "One instance's failure, whatever it is, must not end the sweep of the others.")]
     internal async Task<SweepOutcome> RefreshAsync(DueInstance due, CancellationToken untilStop)
     {
         try
@@ -64,17 +63,13 @@ internal sealed class DueInstanceRefresher(
             }
 
             var refreshed = source == TokenSource.Refresh && token.Generation > stored.Instance.Generation;
-            var settled = stored.Instance.SetupPending
-                && !untilStop.IsCancellationRequested
-                && await setup.SendAsync(stored, token.AccessToken) == Delivery.Accepted;
-            if (!refreshed && !settled)
+            try
             {
-                await MoveOnAsync(stored);
+                await FollowUpAsync(stored, token.AccessToken, refreshed, untilStop);
             }
-
-            if (!untilStop.IsCancellationRequested)
+            catch (StorageUnavailableException exception) when (refreshed)
             {
-                await describer.DescribeIfDueAsync(stored.Instance, isInUse: !schedule.IsIdle(stored.Instance, time.GetUtcNow()), token.AccessToken);
+                logger.SweepIncomplete(due.Id, exception.GetType().Name);
             }
 
             return refreshed ? SweepOutcome.Refreshed : SweepOutcome.Skipped;
@@ -92,6 +87,22 @@ internal sealed class DueInstanceRefresher(
         {
             logger.SweepFailed(due.Id, exception.GetType().Name);
             return SweepOutcome.Failed;
+        }
+    }
+
+    private async Task FollowUpAsync(StoredInstance stored, AccessToken accessToken, bool refreshed, CancellationToken untilStop)
+    {
+        var settled = stored.Instance.SetupPending
+            && !untilStop.IsCancellationRequested
+            && await setup.SendAsync(stored, accessToken) == Delivery.Accepted;
+        if (!refreshed && !settled)
+        {
+            await MoveOnAsync(stored);
+        }
+
+        if (!untilStop.IsCancellationRequested)
+        {
+            await describer.DescribeIfDueAsync(stored.Instance, isInUse: !schedule.IsIdle(stored.Instance, time.GetUtcNow()), accessToken);
         }
     }
 

@@ -4,28 +4,23 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Maintenance;
 
-/// <summary>What housekeeping removed.</summary>
-/// <param name="Tombstones">Instances that were removed long ago.</param>
-/// <param name="DueRows">Orphaned rows of the due index.</param>
-/// <param name="Tallies">Counts of refreshes that no page shows any more.</param>
-/// <param name="Duration">How long it took.</param>
-internal sealed record HousekeepingSummary(int Tombstones, int DueRows, int Tallies, TimeSpan Duration);
+/// <summary>What housekeeping removed: tombstones, orphaned rows of the due index, and counts of refreshes that no page shows any more.</summary>
+internal sealed record HousekeepingSummary(int Tombstones, int DueRows, int Tallies);
 
 /// <summary>
-/// Removes what is of no use any more, in bounded batches. May overlap itself or be killed at any point: what is left
-/// is removed the next time.
+/// Removes what is of no use any more, in bounded batches, and adds what the due index has lost. May overlap itself or be
+/// killed at any point: what is left is done the next time.
 /// </summary>
 internal sealed class Housekeeping(
     IInstanceStore store, IRefreshTallyStore tallyStore, MaintenanceMetrics metrics, TimeProvider time, ILogger<Housekeeping> logger)
 {
-    /// <summary>How long a tombstone is kept: so late does no webhook of Wix come.</summary>
+    /// <summary>How long a tombstone is kept: longer than Wix retries webhooks.</summary>
     public static readonly TimeSpan TombstoneLifetime = TimeSpan.FromDays(90);
 
     /// <summary>It takes up nothing new after this time: what runs after it needs time too, before the host ends the function.</summary>
     public static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(2);
 
     private const int Batch = 1_000;
-    private const int MaxBatches = 1_000;
     private const int MaxTombstonesRead = 100_000;
 
     // The sweep removes those it meets, so that only a sample is needed of those that are not due for long.
@@ -33,23 +28,32 @@ internal sealed class Housekeeping(
 
     private const int Concurrency = 8;
 
+    // A sweep that is behind, or a row that is being written, is no reason yet.
+    private static readonly TimeSpan s_missedAfter = TimeSpan.FromHours(1);
+
     /// <summary>
     /// Removes tombstones older than <see cref="TombstoneLifetime"/>, rows of the
-    /// due index without an instance, and counts of refreshes older than the hour that is shown.
+    /// due index without an instance, and counts of refreshes older than the hour that is shown. Makes instances due that
+    /// have lost their row in the due index: no sweep would see them.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
     /// <exception cref="OperationCanceledException">The program stops.</exception>
     public async Task<HousekeepingSummary> RunAsync(CancellationToken cancellationToken)
     {
         var (startedAt, now) = (time.GetTimestamp(), time.GetUtcNow());
-        var (tombstones, dueRows, tallies) = (0, 0, 0);
+        var (tombstones, dueRows, tallies, missed) = (0, 0, 0, 0);
         using var inTime = new CancellationTokenSource(LongestRun, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
-        HousekeepingSummary summary;
         try
         {
             var countedBefore = now - (RefreshHistory.Stretch * RefreshHistory.Stretches * 2);
-            await InBatchesAsync(limit => tallyStore.RemoveTalliesAsync(countedBefore, limit, until.Token), count => tallies += count);
+            int count;
+            do
+            {
+                count = await tallyStore.RemoveTalliesAsync(countedBefore, Batch, until.Token);
+                tallies += count;
+            }
+            while (count == Batch);
             await EachAsync(
                 store.ReadByStatusAsync(InstanceStatus.Removed, until.Token).Take(MaxTombstonesRead),
                 RemoveTombstoneAsync,
@@ -60,6 +64,11 @@ internal sealed class Housekeeping(
                 RemoveOrphanAsync,
                 () => Interlocked.Increment(ref dueRows),
                 until.Token);
+            await EachAsync(
+                (await FindMissedAsync(now - s_missedAfter, until.Token)).ToAsyncEnumerable(),
+                TryMakeDueAsync,
+                () => Interlocked.Increment(ref missed),
+                until.Token);
         }
         catch (OperationCanceledException) when (inTime.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -67,27 +76,17 @@ internal sealed class Housekeeping(
         }
         finally
         {
-            summary = new HousekeepingSummary(tombstones, dueRows, tallies, time.GetElapsedTime(startedAt));
             metrics.Removed("tombstone", tombstones);
             metrics.Removed("due_row", dueRows);
             metrics.Removed("tally", tallies);
-            logger.HousekeepingDone(tombstones, dueRows, tallies, summary.Duration.TotalMilliseconds);
-        }
-
-        return summary;
-    }
-
-    private static async Task InBatchesAsync(Func<int, Task<int>> remove, Action<int> removed)
-    {
-        for (var batch = 0; batch < MaxBatches; batch++)
-        {
-            var count = await remove(Batch);
-            removed(count);
-            if (count < Batch)
+            logger.HousekeepingDone(tombstones, dueRows, tallies, time.GetElapsedTime(startedAt).TotalMilliseconds);
+            if (missed > 0)
             {
-                return;
+                logger.DueRowsAdded(missed);
             }
         }
+
+        return new HousekeepingSummary(tombstones, dueRows, tallies);
     }
 
     private async Task<bool> RemoveTombstoneAsync(InstanceId id, CancellationToken cancellationToken)
@@ -97,7 +96,8 @@ internal sealed class Housekeeping(
             return false;
         }
 
-        if (time.GetUtcNow() - (tombstone.RemovedAt ?? tombstone.UpdatedAt) >= TombstoneLifetime)
+        // Not since its removal: it may have been forgotten much later, and must stay so for as long.
+        if (time.GetUtcNow() - tombstone.UpdatedAt >= TombstoneLifetime)
         {
             return await store.TryRemoveAsync(stored, cancellationToken);
         }
@@ -121,8 +121,31 @@ internal sealed class Housekeeping(
         return true;
     }
 
+    private async Task<HashSet<DueInstance>> FindMissedAsync(DateTimeOffset dueBefore, CancellationToken cancellationToken)
+    {
+        var missed = await store.ReadSummariesAsync(cancellationToken)
+            .Where(summary => summary.DueAt < dueBefore)
+            .Select(summary => new DueInstance(summary.Id, summary.DueAt!.Value))
+            .ToHashSetAsync(cancellationToken: cancellationToken);
+        if (missed.Count > 0)
+        {
+            await foreach (var due in store.ReadDueAsync(dueBefore, cancellationToken))
+            {
+                missed.Remove(due);
+            }
+        }
+
+        return missed;
+    }
+
+    // At another time than before: a write adds a row to the due index only where the time changes.
+    private async Task<bool> TryMakeDueAsync(DueInstance missed, CancellationToken cancellationToken) =>
+        await store.FindAsync(missed.Id, cancellationToken) is { } stored
+        && stored.Instance.DueAt == missed.DueAt
+        && await store.TryWriteAsync(stored, stored.Instance with { DueAt = time.GetUtcNow() }, cancellationToken) is not null;
+
     private async Task EachAsync<T>(
-        IAsyncEnumerable<T> items, Func<T, CancellationToken, Task<bool>> tryRemove, Action removed, CancellationToken cancellationToken) =>
+        IAsyncEnumerable<T> items, Func<T, CancellationToken, Task<bool>> tryChange, Action changed, CancellationToken cancellationToken) =>
         await Parallel.ForEachAsync(
             items,
             new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
@@ -130,9 +153,9 @@ internal sealed class Housekeeping(
             {
                 try
                 {
-                    if (await tryRemove(item, token))
+                    if (await tryChange(item, token))
                     {
-                        removed();
+                        changed();
                     }
                 }
                 catch (InvalidDataException exception)

@@ -34,6 +34,15 @@ internal static partial class MaintenanceLog
     [LoggerMessage(428, LogLevel.Warning, "The state of the sweep could not be saved: {Error}")]
     public static partial void SweepStateNotSaved(this ILogger logger, string error);
 
+    [LoggerMessage(431, LogLevel.Warning, "The instances could not be counted: {Error}")]
+    public static partial void InstancesNotCounted(this ILogger logger, string error);
+
+    [LoggerMessage(432, LogLevel.Warning, "{Count} instances had no row in the due index, so no sweep would have refreshed them; they are due now")]
+    public static partial void DueRowsAdded(this ILogger logger, int count);
+
+    [LoggerMessage(433, LogLevel.Warning, "Instance {InstanceId}: it has a new token, but what the sweep does after a refresh failed: {Error}")]
+    public static partial void SweepIncomplete(this ILogger logger, InstanceId instanceId, string error);
+
     [LoggerMessage(209, LogLevel.Information, "{Count} consumed states and redeemed links were removed")]
     public static partial void ConsumedStatesRemoved(this ILogger logger, int count);
 }

@@ -7,14 +7,7 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Maintenance;
 
-/// <summary>What a sweep did.</summary>
-/// <param name="Due">How many rows of the due index it took up.</param>
-/// <param name="Refreshed">How many have a new token.</param>
-/// <param name="Skipped">How many needed none: removed, idle, or being refreshed by another process.</param>
-/// <param name="Failed">How many should have had one and have not.</param>
-/// <param name="Suspect">Whether the app secret is suspect.</param>
-/// <param name="Duration">How long it took.</param>
-/// <param name="DueLag">How long the longest due one had been due; zero when none was.</param>
+/// <summary>What a sweep did. <c>DueLag</c> is how long the longest due instance had been due; zero when none was.</summary>
 internal sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed, bool Suspect, TimeSpan Duration, TimeSpan DueLag);
 
 /// <summary>
@@ -68,7 +61,9 @@ internal sealed class RefreshSweep(
     private async Task<SweepSummary> RunAsync(InstanceShard? shard, CancellationToken cancellationToken)
     {
         using var activity = metrics.TraceSweep();
-        var run = new Run(time.GetUtcNow(), time.GetTimestamp());
+        var (now, startedAt) = (time.GetUtcNow(), time.GetTimestamp());
+        var counts = new int[3];
+        var oldest = now;
         history.SweepBegins();
         using var inTime = new CancellationTokenSource(LongestSweep, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
@@ -82,7 +77,7 @@ internal sealed class RefreshSweep(
                 await probe.ProbeAsync();
             }
 
-            await foreach (var due in shard is { } one ? store.ReadDueAsync(one, run.Now, until.Token) : store.ReadDueAsync(run.Now, until.Token))
+            await foreach (var due in shard is { } one ? store.ReadDueAsync(one, now, until.Token) : store.ReadDueAsync(now, until.Token))
             {
                 await pace.WaitAsync(until.Token);
                 if (ledger.IsSuspect)
@@ -92,12 +87,13 @@ internal sealed class RefreshSweep(
                 }
 
                 await _slots.WaitAsync(until.Token);
+                oldest = due.DueAt < oldest ? due.DueAt : oldest;
                 pace.Begin(async () =>
                 {
                     try
                     {
                         var outcome = await refresher.RefreshAsync(due, until.Token);
-                        run.Count(due, outcome);
+                        Interlocked.Increment(ref counts[(int)outcome]);
                         return outcome != SweepOutcome.Failed;
                     }
                     finally
@@ -119,7 +115,14 @@ internal sealed class RefreshSweep(
         finally
         {
             await pace.WhenIdleAsync();
-            summary = run.Sum(ledger.IsSuspect, time.GetElapsedTime(run.StartedAt));
+            summary = new SweepSummary(
+                counts.Sum(),
+                counts[(int)SweepOutcome.Refreshed],
+                counts[(int)SweepOutcome.Skipped],
+                counts[(int)SweepOutcome.Failed],
+                ledger.IsSuspect,
+                time.GetElapsedTime(startedAt),
+                now - oldest);
             Report(activity, summary, failure, shard);
             await SaveStateAsync();
         }
@@ -127,7 +130,7 @@ internal sealed class RefreshSweep(
         return summary;
     }
 
-    // Now: whether this process lives to the next minute is the host's to decide. But never long, since the next tick is near.
+    // Saved now, because the host may stop this process before the next minute. Limited, because the next tick is near.
     private async Task SaveStateAsync()
     {
         using var limit = new CancellationTokenSource(LongestSave, time);
@@ -138,7 +141,7 @@ internal sealed class RefreshSweep(
         }
         catch (OperationCanceledException)
         {
-            // The next sweep's turn.
+            logger.SweepStateNotSaved(nameof(OperationCanceledException));
         }
     }
 
@@ -160,34 +163,5 @@ internal sealed class RefreshSweep(
             summary.Suspect,
             summary.Duration.TotalMilliseconds,
             summary.DueLag.TotalSeconds);
-    }
-
-    /// <summary>The counts of one sweep; many count at once.</summary>
-    private sealed class Run(DateTimeOffset now, long startedAt)
-    {
-        private readonly int[] _counts = new int[3];
-        private long _oldest = now.UtcTicks;
-
-        public DateTimeOffset Now => now;
-
-        public long StartedAt => startedAt;
-
-        public void Count(DueInstance due, SweepOutcome outcome)
-        {
-            Interlocked.Increment(ref _counts[(int)outcome]);
-            for (var oldest = Volatile.Read(ref _oldest); due.DueAt.UtcTicks < oldest; oldest = Volatile.Read(ref _oldest))
-            {
-                Interlocked.CompareExchange(ref _oldest, due.DueAt.UtcTicks, oldest);
-            }
-        }
-
-        public SweepSummary Sum(bool suspect, TimeSpan duration) => new(
-            _counts.Sum(),
-            _counts[(int)SweepOutcome.Refreshed],
-            _counts[(int)SweepOutcome.Skipped],
-            _counts[(int)SweepOutcome.Failed],
-            suspect,
-            duration,
-            TimeSpan.FromTicks(now.UtcTicks - Volatile.Read(ref _oldest)));
     }
 }

@@ -1,7 +1,9 @@
 using Azure;
 using Azure.Core;
+using Azure.Core.Pipeline;
 using Azure.Storage.Queues;
 using Microsoft.Extensions.Logging;
+using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -9,9 +11,6 @@ using WixOAuth.Storage;
 namespace WixOAuth.Maintenance;
 
 /// <summary>The queue that tells the processes of this service which shard to sweep; each message is a shard's number in plain text.</summary>
-/// <param name="service">The queue service.</param>
-/// <param name="metrics">Counts the messages that no process could handle.</param>
-/// <param name="logger">The log.</param>
 /// <remarks>Sending needs the role Storage Queue Data Message Sender, and Storage Queue Data Reader to count poison messages.</remarks>
 internal sealed partial class ShardMessages(QueueServiceClient service, MaintenanceMetrics metrics, ILogger<ShardMessages> logger)
 {
@@ -24,17 +23,23 @@ internal sealed partial class ShardMessages(QueueServiceClient service, Maintena
     // A message that was not taken by the next tick is useless: the next tick sends another.
     private static readonly TimeSpan Life = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan LongestCall = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
 
     private readonly QueueClient _queue = service.GetQueueClient(Name);
     private readonly QueueClient _poison = service.GetQueueClient(PoisonName);
 
     /// <summary>Connects to the queue service of the settings.</summary>
     /// <exception cref="ArgumentException">The settings name none, or its URL without a credential.</exception>
-    public static QueueServiceClient Open(SweepOptions options, TokenCredential? credential)
+    public static QueueServiceClient Open(SweepOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null)
     {
         // A timer waits for this: it fails soon, and sweeps by itself then.
-        var client = new QueueClientOptions { Retry = { MaxRetries = 1, NetworkTimeout = LongestCall } };
+        var client = new QueueClientOptions
+        {
+            Retry = { NetworkTimeout = LongestCall },
+            RetryPolicy = new BoundedRetryPolicy(maxRetries: 1, DelayStrategy.CreateExponentialDelayStrategy(LongestPause, LongestPause), LongestPause),
+        };
         StorageAnswerPolicy.AddTo(client);
+        client.Transport = transport ?? client.Transport;
         return (options, credential) switch
         {
             ({ ConnectionString: { } text }, _) => new QueueServiceClient(text.Reveal(), client),
@@ -44,7 +49,7 @@ internal sealed partial class ShardMessages(QueueServiceClient service, Maintena
     }
 
     /// <summary>Sends a message for each shard.</summary>
-    /// <returns>Whether all were sent. Some may have been where not: a shard that is swept twice does no harm.</returns>
+    /// <returns>Whether all were sent. If false, some may have been; sweeping a shard twice does no harm.</returns>
     public async Task<bool> TrySendAllAsync(CancellationToken cancellationToken)
     {
         try

@@ -31,7 +31,7 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
             }
             else if (circuit.RetryAfter is var pause && pause > TimeSpan.Zero)
             {
-                // Delays are cut to whole milliseconds: what is left of one would be waited for in a busy loop.
+                // Task.Delay truncates to whole milliseconds. Round up, or the remainder becomes a busy loop.
                 await Task.Delay(TimeSpan.FromMilliseconds(Math.Ceiling(pause.TotalMilliseconds)), time, cancellationToken);
             }
             else
@@ -42,7 +42,7 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
     }
 
     /// <summary>Begins one, after <see cref="WaitAsync"/>.</summary>
-    /// <param name="work">The work, which throws nothing; whether it went well.</param>
+    /// <param name="work">The work; returns whether it went well.</param>
     public void Begin(Func<Task<bool>> work)
     {
         lock (_lock)
@@ -54,17 +54,24 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
 
         async Task RunAsync()
         {
-            var wentWell = await work();
-            lock (_lock)
+            var wentWell = false;
+            try
             {
-                _inFlight--;
-                if (wentWell && ++_wentWell >= _allowed)
+                wentWell = await work();
+            }
+            finally
+            {
+                lock (_lock)
                 {
-                    (_allowed, _wentWell) = (Math.Min(_allowed * 2, most), 0);
-                }
+                    _inFlight--;
+                    if (wentWell && ++_wentWell >= _allowed)
+                    {
+                        (_allowed, _wentWell) = (Math.Min(_allowed * 2, most), 0);
+                    }
 
-                // Inside the lock: after the last one has ended this object may be disposed.
-                _ended.Release();
+                    // Inside the lock: after the last one has ended this object may be disposed.
+                    _ended.Release();
+                }
             }
         }
     }

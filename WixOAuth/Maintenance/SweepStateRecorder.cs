@@ -24,7 +24,13 @@ internal sealed class SweepStateRecorder(
     /// <summary>How often all instances are counted without a reason of this process.</summary>
     public static readonly TimeSpan BetweenCounts = TimeSpan.FromMinutes(10);
 
-    private (long At, Overview Overview)? _counted;
+    // Leaves time to save the state, with the last counts where new ones take longer.
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _lock = new();
+    private Task _counting = Task.CompletedTask;
+    private long? _countedAt;
+    private Overview? _counts;
 
     /// <summary>Saves the state. A failure is logged and must not fail the sweep: the next one saves it.</summary>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
@@ -32,19 +38,50 @@ internal sealed class SweepStateRecorder(
     {
         try
         {
-            if (history.TakeFaultNews() || _counted is not { } last || time.GetElapsedTime(last.At) >= BetweenCounts)
-            {
-                _counted = (time.GetTimestamp(), await overview.GetAsync(isAnew: true, cancellationToken));
-                metrics.Counted(_counted.Value.Overview);
-            }
+            await CountIfDueAsync().WaitAsync(LongestWait, time, cancellationToken)
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+            cancellationToken.ThrowIfCancellationRequested();
 
-            var counts = _counted.Value.Overview;
-            var state = new SweepState(time.GetUtcNow(), counts.OnFallback, counts.Unreadable, ledger.IsSuspect, circuit.IsOpen);
+            // A process that has not finished its first count keeps what another one has found.
+            var (onFallback, unreadable) = _counts is { } counts
+                ? (counts.OnFallback, counts.Unreadable)
+                : await store.ReadSweepStateAsync(cancellationToken) is { } last ? (last.OnFallback, last.Unreadable) : (0, 0);
+            var state = new SweepState(time.GetUtcNow(), onFallback, unreadable, ledger.IsSuspect, circuit.IsOpen);
             await store.SaveSweepStateAsync(state, cancellationToken);
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
             logger.SweepStateNotSaved(exception.GetType().Name);
+        }
+    }
+
+    private Task CountIfDueAsync()
+    {
+        lock (_lock)
+        {
+            // News stays untaken while a count is running, which may have passed that instance already.
+            if (_counting.IsCompleted && (history.TakeFaultNews() || _countedAt is not { } last || time.GetElapsedTime(last) >= BetweenCounts))
+            {
+                _counting = CountAsync();
+            }
+
+            return _counting;
+        }
+    }
+
+    // In a large table this takes longer than a sweep may wait, so it is not cancelled: a later sweep saves what it finds.
+    private async Task CountAsync()
+    {
+        try
+        {
+            _countedAt = time.GetTimestamp();
+            _counts = await overview.GetAsync(isAnew: true, CancellationToken.None);
+            metrics.Counted(_counts);
+        }
+        catch (Exception exception)
+        {
+            _countedAt = null;
+            logger.InstancesNotCounted(exception.GetType().Name);
         }
     }
 }

@@ -7,12 +7,7 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Maintenance;
 
-/// <summary>Which protection keys the stored tokens need.</summary>
-/// <param name="Newest">The id of the newest key, which seals everything new.</param>
-/// <param name="OnNewest">The number of instances that need only that one.</param>
-/// <param name="Reencrypted">How many of those were encrypted again in this run.</param>
-/// <param name="OnOlder">By id, the number of rows that still need an older key.</param>
-/// <param name="IsComplete">Whether all instances were looked at.</param>
+/// <summary>Which protection keys the stored tokens need. Instances are counted, and for <c>OnOlder</c> the key-check row too.</summary>
 internal sealed record ReencryptionSummary(string Newest, int OnNewest, int Reencrypted, IReadOnlyDictionary<string, int> OnOlder, bool IsComplete);
 
 /// <summary>
@@ -135,19 +130,7 @@ internal sealed class TokenReencryption(
                 : instance.AccessToken;
     }
 
-    private static HashSet<string> Older(string newest, params ReadOnlySpan<string?> ids)
-    {
-        var older = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var id in ids)
-        {
-            if (id is not null && id != newest)
-            {
-                older.Add(id);
-            }
-        }
-
-        return older;
-    }
+    private static HashSet<string> Older(string newest, params IEnumerable<string?> ids) => [.. ids.OfType<string>().Where(id => id != newest)];
 
     private void Report(ReencryptionSummary summary)
     {

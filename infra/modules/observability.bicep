@@ -81,7 +81,7 @@ var usualAlerts = [
   }
   {
     name: 'backup-overdue'
-    title: 'The last copy of the tokens is more than 26 hours old'
+    title: 'A copy of the tokens failed, the last one is more than 26 hours old, or it has far fewer sites than the one before'
     severity: 1
     minutes: 60
     query: loadTextContent('../queries/backup-overdue.kql')

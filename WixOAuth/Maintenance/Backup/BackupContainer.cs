@@ -5,6 +5,7 @@ using Azure.Core.Pipeline;
 using Azure.Storage.Blobs;
 using Azure.Storage.Blobs.Models;
 using Azure.Storage.Blobs.Specialized;
+using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -18,7 +19,7 @@ namespace WixOAuth.Maintenance.Backup;
 /// <code>
 /// manifests/NAME.json      the copy NAME is whole
 /// NAME/SHARD.jsonl.gz      its rows
-/// forgotten/ID             the instance was forgotten when this blob was written: it is empty, a restore obeys it
+/// forgotten/ID             empty. The instance was forgotten at the blob's last-modified time; a restore keeps it forgotten.
 /// </code>
 /// A name begins with the time (UTC), so that names sort by age.
 /// </remarks>
@@ -27,6 +28,7 @@ internal sealed class BackupContainer : IForgottenInstances
     private const string Manifests = "manifests/";
     private const string Forgotten = "forgotten/";
     private const int BlockSize = 1024 * 1024;
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(10);
 
     private readonly BlobContainerClient _container;
     private readonly bool _creates;
@@ -46,10 +48,11 @@ internal sealed class BackupContainer : IForgottenInstances
     {
         var clientOptions = new BlobClientOptions
         {
-            Retry = { MaxRetries = 4, NetworkTimeout = TimeSpan.FromSeconds(30) },
+            Retry = { NetworkTimeout = TimeSpan.FromSeconds(30) },
+            RetryPolicy = new BoundedRetryPolicy(
+                maxRetries: 4, DelayStrategy.CreateExponentialDelayStrategy(pause ?? TimeSpan.FromMilliseconds(800), s_longestPause), s_longestPause),
             Diagnostics = { IsLoggingContentEnabled = false },
         };
-        clientOptions.Retry.Delay = pause ?? clientOptions.Retry.Delay;
         StorageAnswerPolicy.AddTo(clientOptions);
         if (transport is not null)
         {
@@ -79,6 +82,27 @@ internal sealed class BackupContainer : IForgottenInstances
             .Select(blob => blob.Name[Manifests.Length..^".json".Length])
             .ToListAsync(cancellationToken),
         cancellationToken);
+
+    /// <summary>How many instances the newest whole copy has; null when there is none, or its manifest cannot be read.</summary>
+    /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
+    internal async Task<long?> CountNewestAsync(CancellationToken cancellationToken)
+    {
+        if (await ListAsync(cancellationToken) is not [.., var newest])
+        {
+            return null;
+        }
+
+        var blob = _container.GetBlobClient($"{Manifests}{newest}.json");
+        var content = (await AskAsync(() => blob.DownloadContentAsync(cancellationToken), cancellationToken)).Value.Content;
+        try
+        {
+            return JsonSerializer.Deserialize(content.ToMemory().Span, BackupJson.Default.BackupManifest)?.Instances;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>Reads the manifest of a copy.</summary>
     /// <param name="name">The copy's name, or the name of its manifest's blob.</param>

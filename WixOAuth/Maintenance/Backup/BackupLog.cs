@@ -15,4 +15,7 @@ internal static partial class BackupLog
 
     [LoggerMessage(724, LogLevel.Error, "Backup overdue: the last finished one is {Name}, more than {Hours:F0} hours old")]
     public static partial void BackupOverdue(this ILogger logger, string name, double hours);
+
+    [LoggerMessage(725, LogLevel.Warning, "Backup {Name} has far fewer sites than the one before: {Instances} instead of {Before}")]
+    public static partial void BackupShrunk(this ILogger logger, string name, long instances, long before);
 }

@@ -5,20 +5,21 @@ using WixOAuth.Instances;
 namespace WixOAuth.Maintenance.Backup;
 
 /// <summary>Tells whether the last copy is too old.</summary>
-/// <param name="container">Where the copies are; null where none are made, which is never overdue.</param>
-/// <param name="time">The clock.</param>
-/// <param name="logger">Told of an overdue copy, once an hour.</param>
-internal sealed class BackupMonitor(BackupContainer? container, TimeProvider time, ILogger<BackupMonitor> logger)
+internal sealed class BackupMonitor(TimeProvider time, ILogger<BackupMonitor> logger, BackupContainer? container = null)
 {
     /// <summary>Copies are made daily; one that is older than this is overdue.</summary>
     public static readonly TimeSpan OverdueAfter = TimeSpan.FromHours(26);
 
     private static readonly TimeSpan s_lookEvery = TimeSpan.FromHours(1);
-    private (DateTimeOffset At, bool IsOverdue)? _last;
+
+    // The timer that sweeps waits for it.
+    private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(5);
+
+    private Look? _last;
 
     /// <summary>
-    /// Whether the last finished copy, or without one the container itself, is older than <see cref="OverdueAfter"/>. The
-    /// blob service is asked once an hour; what it answered holds until then.
+    /// Whether the last finished copy, or without one the container itself, is older than <see cref="OverdueAfter"/>; never
+    /// where no copies are made. The blob service is asked once an hour, and an overdue copy is logged then.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
     public async Task<bool> IsOverdueAsync(CancellationToken cancellationToken)
@@ -32,26 +33,28 @@ internal sealed class BackupMonitor(BackupContainer? container, TimeProvider tim
         if (_last is { } last && now - last.At < s_lookEvery && now >= last.At)
         {
             // A copy that is finished within the hour ends it at once only in the process that made it.
-            return last.IsOverdue;
+            return IsOverdue(last);
         }
 
-        // Also when this fails: the next look is in an hour.
-        _last = (now, _last?.IsOverdue ?? false);
-        await container.InitializeAsync(cancellationToken);
-        var newest = await container.ListAsync(cancellationToken) is [.., var name] ? name : null;
-        var since = newest is null ? await container.ReadAgeAsync(cancellationToken) : TimeOf(newest);
-        var isOverdue = now - since > OverdueAfter;
-        if (isOverdue)
+        // Also when this fails: the next look is in an hour, and meanwhile the copy that was found last grows older.
+        _last = (_last ?? new Look(now, "unknown", now)) with { At = now };
+        try
         {
-            logger.BackupOverdue(newest ?? "none", OverdueAfter.TotalHours);
+            _last = await LookAsync(container, now, cancellationToken);
+        }
+        finally
+        {
+            if (IsOverdue(_last))
+            {
+                logger.BackupOverdue(_last.Newest, OverdueAfter.TotalHours);
+            }
         }
 
-        _last = (now, isOverdue);
-        return isOverdue;
+        return IsOverdue(_last);
     }
 
     /// <summary>A copy was just finished.</summary>
-    internal void Finished() => _last = (time.GetUtcNow(), false);
+    internal void Finished() => _last = new Look(time.GetUtcNow(), "just finished", time.GetUtcNow());
 
     /// <summary>When a copy was begun, by its name; the earliest time for a name that is not a copy's.</summary>
     public static DateTimeOffset TimeOf(string name)
@@ -61,4 +64,25 @@ internal sealed class BackupMonitor(BackupContainer? container, TimeProvider tim
                 ? at
                 : DateTimeOffset.MinValue;
     }
+
+    private bool IsOverdue(Look last) => time.GetUtcNow() - last.MadeAt > OverdueAfter;
+
+    private async Task<Look> LookAsync(BackupContainer copies, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        using var inTime = new CancellationTokenSource(s_longestLook, time);
+        using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
+        try
+        {
+            await copies.InitializeAsync(until.Token);
+            return await copies.ListAsync(until.Token) is [.., var name]
+                ? new Look(now, name, TimeOf(name))
+                : new Look(now, "none", await copies.ReadAgeAsync(until.Token));
+        }
+        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new StorageUnavailableException("The blob service did not answer in time.", exception);
+        }
+    }
+
+    private sealed record Look(DateTimeOffset At, string Newest, DateTimeOffset MadeAt);
 }

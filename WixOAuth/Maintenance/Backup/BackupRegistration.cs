@@ -4,7 +4,6 @@ using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
-using WixOAuth.Storage;
 
 namespace WixOAuth.Maintenance.Backup;
 
@@ -15,8 +14,7 @@ internal static class BackupRegistration
     {
         services.AddSingleton<BackupMetrics>();
         services.AddSingleton<BackupTimer>();
-        services.AddSingleton(provider => new BackupMonitor(
-            provider.GetService<BackupContainer>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<BackupMonitor>>()));
+        services.AddSingleton<BackupMonitor>();
         if (!settings.Backup.IsConfigured)
         {
             services.AddSingleton<IForgottenInstances, NoForgottenInstances>();
@@ -30,17 +28,13 @@ internal static class BackupRegistration
 
         services.AddSingleton(provider => BackupContainer.Open(settings.Backup, provider.GetService<TokenCredential>()));
         services.AddSingleton<IForgottenInstances>(provider => provider.GetRequiredService<BackupContainer>());
-        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<BackupRun>(
-            provider, TableConnection.Open(settings.Tables, provider.GetService<TokenCredential>())));
+        services.AddSingleton<BackupRun>();
         return services;
     }
 }
 
 /// <summary>What the timer <c>Backup</c> does.</summary>
-/// <param name="services">Where the copies come from, if they are configured.</param>
-/// <param name="monitor">Told of a finished copy.</param>
-/// <param name="logger">Told, once, that no copies are made.</param>
-internal sealed class BackupTimer(IServiceProvider services, BackupMonitor monitor, ILogger<BackupTimer> logger)
+internal sealed class BackupTimer(BackupMonitor monitor, ILogger<BackupTimer> logger, BackupRun? run = null)
 {
     private int _told;
 
@@ -48,7 +42,7 @@ internal sealed class BackupTimer(IServiceProvider services, BackupMonitor monit
     /// <exception cref="StorageUnavailableException">The table or the blob service fails; the next run tries again.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        if (services.GetService<BackupRun>() is not { } run)
+        if (run is null)
         {
             if (Interlocked.Exchange(ref _told, 1) == 0)
             {

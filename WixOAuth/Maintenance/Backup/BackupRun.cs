@@ -14,15 +14,13 @@ namespace WixOAuth.Maintenance.Backup;
 /// Copies the table into the backup container: every row as it is, tokens encrypted as they are. Streamed, so that the
 /// memory it needs does not grow with the table.
 /// </summary>
-/// <param name="table">The table.</param>
-/// <param name="container">Where the copy goes.</param>
-/// <param name="metrics">What counts the copies.</param>
-/// <param name="time">The clock.</param>
-/// <param name="logger">Told of each copy.</param>
 internal sealed class BackupRun(TableClient table, BackupContainer container, BackupMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
 {
     private const int ShardsAtOnce = 4;
     private const int WriteAtOnce = 64 * 1024;
+
+    // A few sites come and go without meaning anything.
+    private const int FewestLost = 10;
 
     /// <summary>
     /// Makes one copy. It may run beside traffic: each row is copied as it is at one moment, and every instance that
@@ -33,6 +31,7 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ba
     /// <param name="cancellationToken">Ends it without a manifest.</param>
     /// <returns>The copy's name and its manifest.</returns>
     /// <exception cref="StorageUnavailableException">The table or the blob service fails.</exception>
+    /// <exception cref="InvalidDataException">A row has a property of an unknown type.</exception>
     public async Task<(string Name, BackupManifest Manifest)> RunAsync(IProgress<long>? progress, CancellationToken cancellationToken)
     {
         var (startedAt, startedOn) = (time.GetTimestamp(), time.GetUtcNow());
@@ -46,9 +45,16 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ba
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
             metrics.BackedUp(succeeded: false, time.GetElapsedTime(startedAt));
-            var unavailable = exception as StorageUnavailableException ?? BackupContainer.Unavailable(exception);
-            logger.BackupFailed(unavailable.Message);
-            throw unavailable;
+
+            // A row that RowJson cannot write is no outage.
+            var failure = exception is StorageUnavailableException or InvalidDataException ? exception : BackupContainer.Unavailable(exception);
+            logger.BackupFailed(failure.Message);
+            if (failure == exception)
+            {
+                throw;
+            }
+
+            throw failure;
         }
     }
 
@@ -82,8 +88,27 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ba
             time.GetUtcNow(),
             keys.ToDictionary(),
             [.. parts.OrderBy(part => part.Name, StringComparer.Ordinal)]);
+        var before = await CountBeforeAsync(cancellationToken);
         await container.WriteManifestAsync(name, manifest, cancellationToken);
+        if (before - manifest.Instances >= FewestLost && manifest.Instances * 2 < before)
+        {
+            logger.BackupShrunk(name, manifest.Instances, before.Value);
+        }
+
         return (name, manifest);
+    }
+
+    // A damaged table makes whole copies too, and after 35 days no other ones are left. But no copy may fail for this.
+    private async Task<long?> CountBeforeAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await container.CountNewestAsync(cancellationToken);
+        }
+        catch (StorageUnavailableException)
+        {
+            return null;
+        }
     }
 
     private async Task<BackupPart> CopyShardAsync(string shard, string blobName, Action<TableEntity> copiedInstance, CancellationToken cancellationToken)
