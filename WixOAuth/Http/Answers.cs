@@ -31,9 +31,9 @@ internal abstract class Answer(int statusCode) : IResult
     {
         response.ContentType = contentType;
         response.ContentLength = body.Length;
-        return HttpMethods.IsHead(response.HttpContext.Request.Method)
-            ? Task.CompletedTask
-            : response.Body.WriteAsync(body, response.HttpContext.RequestAborted).AsTask();
+
+        // Not cancelled when the caller disconnects: that would be an exception outside the guard, and the server ignores such a write.
+        return HttpMethods.IsHead(response.HttpContext.Request.Method) ? Task.CompletedTask : response.Body.WriteAsync(body, CancellationToken.None).AsTask();
     }
 }
 
