@@ -138,7 +138,6 @@ public static class ServiceRegistration
 
     private static void AddEndpoints(this IServiceCollection services)
     {
-        services.AddSingleton(provider => new Endpoints(provider));
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
@@ -13,6 +14,10 @@ internal static partial class EndpointFailure
 {
     /// <summary>The caller has disconnected.</summary>
     public const int ClientClosedRequest = StatusCodes.Status499ClientClosedRequest;
+
+    /// <summary>An endpoint's answer; a problem where the endpoint cannot be put together.</summary>
+    public static Task<IResult> AnswerAsync<T>(this IServiceProvider services, Func<T, Task<IResult>> answer)
+        where T : notnull => services.GetRequiredService<ILogger<T>>().GuardUnexpectedAsync(() => answer(services.GetRequiredService<T>()));
 
     /// <summary>For an answer that comes of storage or secrets.</summary>
     public static async Task<IResult> GuardAsync(this ILogger logger, Func<Task<IResult>> answer)
