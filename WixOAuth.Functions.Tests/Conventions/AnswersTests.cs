@@ -39,7 +39,7 @@ public sealed class AnswersTests : IAsyncLifetime
 
         foreach (var problem in Enum.GetValues<InstallProblem>())
         {
-            _pages[problem] = $"{await HttpApiTests.StatusOfPageAsync(problem)} page {SnakeCaseEnum.Of(problem)}";
+            _pages[problem] = $"{InstallEndpoints.StatusOf(problem)} page {SnakeCaseEnum.Of(problem)}";
         }
     }
 

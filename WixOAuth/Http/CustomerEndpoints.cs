@@ -32,8 +32,8 @@ internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkServi
 
         var (start, expiresOn) = await links.IssueAsync(customer, asked.DisplayName, cancellationToken);
 
-        // The App URL lies beside the Redirect URL; the Host header of a request can be forged.
-        var url = new Uri(settings.Wix.RedirectUrl, $"install?start={start}");
+        // From the settings: the Host header of a request can be forged.
+        var url = new Uri(settings.Wix.AppUrl, $"?start={start}");
         return new JsonAnswer<LinkBody>(new LinkBody(url.AbsoluteUri, expiresOn), Json.Default.LinkBody, StatusCodes.Status201Created);
     });
 

@@ -19,6 +19,7 @@ namespace WixOAuth.Http;
 internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
     private readonly LogThrottle _unavailable = new(time);
+    private readonly string _appUrl = settings.Wix.AppUrl.AbsolutePath;
     private readonly string _confirmPolicy = Page.ConfirmPolicy(settings.Wix.InstallerUrl);
 
     /// <summary><c>GET</c> and <c>HEAD /api/install</c>: see the contract's <c>AppUrl</c>.</summary>
@@ -114,7 +115,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     private async Task<IResult> AnswerAsync(InstallResult result) => result switch
     {
         InstallResult.Confirm confirm => new HandshakePage(200, await InstallPages.ConfirmAsync(confirm), _confirmPolicy),
-        InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, await InstallPages.UsedHereAsync()),
+        InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, await InstallPages.UsedHereAsync(_appUrl)),
         InstallResult.Consent consent => new RedirectAnswer(consent.Url, [consent.Set], consent.Removed),
         InstallResult.CloseWindow close => new RedirectAnswer(close.Url, close.Finished),
         InstallResult.Stopped stopped => await StoppedAsync(stopped.Problem),
@@ -126,14 +127,14 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
 
     private static async Task<IResult> ConnectedAsync() => new HandshakePage(200, await InstallPages.ConnectedAsync());
 
-    private static async Task<IResult> StoppedAsync(InstallProblem problem) => new HandshakePage(
-        problem switch
-        {
-            InstallProblem.WixUnavailable => StatusCodes.Status502BadGateway,
-            InstallProblem.StorageUnavailable or InstallProblem.Busy => StatusCodes.Status503ServiceUnavailable,
-            InstallProblem.CrossSite => StatusCodes.Status403Forbidden,
-            InstallProblem.Unexpected => StatusCodes.Status500InternalServerError,
-            _ => StatusCodes.Status400BadRequest,
-        },
-        await InstallPages.ProblemAsync(problem));
+    private async Task<IResult> StoppedAsync(InstallProblem problem) => new HandshakePage(StatusOf(problem), await InstallPages.ProblemAsync(problem, _appUrl));
+
+    internal static int StatusOf(InstallProblem problem) => problem switch
+    {
+        InstallProblem.WixUnavailable => StatusCodes.Status502BadGateway,
+        InstallProblem.StorageUnavailable or InstallProblem.Busy => StatusCodes.Status503ServiceUnavailable,
+        InstallProblem.CrossSite => StatusCodes.Status403Forbidden,
+        InstallProblem.Unexpected => StatusCodes.Status500InternalServerError,
+        _ => StatusCodes.Status400BadRequest,
+    };
 }

@@ -39,6 +39,9 @@ internal sealed class WixOptions
     /// <summary>The Redirect URL exactly as registered with Wix, in <see cref="Uri.OriginalString"/>.</summary>
     public Uri RedirectUrl { get; set; } = null!;
 
+    /// <summary>The App URL: beside the Redirect URL, whose slash at the end does not count.</summary>
+    public Uri AppUrl => new(new Uri(RedirectUrl.GetLeftPart(UriPartial.Path).TrimEnd('/')), "install");
+
     /// <summary>The name of the app secret in Key Vault.</summary>
     public string AppSecretName { get; set; } = "wix-app-secret";
 
