@@ -68,7 +68,7 @@ internal sealed class StatusEndpoint(
             return Problems.InvalidRequest("status and cursor should be ones that this page made.");
         }
 
-        var search = values["search"] is { Length: <= 200 } text ? text.Trim() : null;
+        var search = values["search"]?.Trim();
         var isAnew = values["recount"] is not null;
         var seen = await overview.GetAsync(isAnew, cancellationToken);
         var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, values["cursor"] is null ? null : after, cancellationToken);
