@@ -68,5 +68,7 @@ internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkServi
     public static bool IsName(string text) =>
         text is { Length: > 0 and <= MaxNameLength } && !text.Any(char.IsControl) && !text.EnumerateRunes().All(IsInvisible);
 
-    private static bool IsInvisible(Rune rune) => Rune.IsWhiteSpace(rune) || Rune.GetUnicodeCategory(rune) == UnicodeCategory.Format;
+    // The last are letters and a symbol that fonts draw as blanks: the Hangul fillers and the empty Braille pattern.
+    private static bool IsInvisible(Rune rune) =>
+        Rune.IsWhiteSpace(rune) || Rune.GetUnicodeCategory(rune) == UnicodeCategory.Format || rune.Value is 0x115F or 0x1160 or 0x2800 or 0x3164 or 0xFFA0;
 }

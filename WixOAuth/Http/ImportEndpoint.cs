@@ -30,7 +30,7 @@ internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, I
         if (await ReadAsync(request, cancellationToken) is not { } body)
         {
             return Problems.InvalidRequest(
-                $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339, from 1970 to now), all optional.");
+                $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339 with its offset, from 1970 to now), all optional.");
         }
 
         var site = new ImportedSite(body.Customer, body.ConsentedAt, values["revive"] == "true", Site: null, AppVersion: null);
