@@ -57,7 +57,7 @@ internal sealed partial class ServiceSettings
 
     private void ReadWix(SettingsReader reader)
     {
-        Wix.AppId = reader.Text("Wix__AppId", "");
+        Wix.AppId = reader.Text("Wix__AppId") ?? "";
         if (Wix.AppId.Length == 0 || Wix.AppId.Length > 100 || Wix.AppId.Any(c => !char.IsAsciiLetterOrDigit(c) && c != '-'))
         {
             reader.Problem("Wix__AppId", "should be the app's id from Wix's dashboard: letters, digits and hyphens");
@@ -69,7 +69,7 @@ internal sealed partial class ServiceSettings
         }
         else
         {
-            Wix.RedirectUrl = reader.ExactUrl("Wix__RedirectUrl", Wix.RedirectUrl)!;
+            Wix.RedirectUrl = reader.ExactUrl("Wix__RedirectUrl")!;
         }
 
         Wix.AppSecretName = SecretName(reader, "Wix__AppSecretName", Wix.AppSecretName);
@@ -134,21 +134,14 @@ internal sealed partial class ServiceSettings
 
     private void ReadEvents(SettingsReader reader)
     {
-        Events.Url = reader.ExactUrl("Events__Url", null);
+        Events.Url = reader.ExactUrl("Events__Url");
         Events.SecretName = SecretName(reader, "Events__SecretName", Events.SecretName);
-        Events.Secret = reader.Parse(
+        Events.Secret = Secret(
+            reader,
             "Events__Secret",
-            null,
+            reader.Text("Events__Url") is null ? null : "should be given together with Events__Url, or KeyVault__VaultUri with the vault that holds it",
             "should be whsec_ and base64 of 24 to 64 bytes, or two of these separated by a space",
             text => (EventSecrets.IsValid(text), new EventSecrets(text)));
-        if (KeyVault.VaultUri is not null)
-        {
-            Refuse(reader, "Events__Secret", "Events__SecretName");
-        }
-        else if (reader.Text("Events__Url") is not null && reader.Text("Events__Secret") is null)
-        {
-            reader.Problem("Events__Secret", "should be given together with Events__Url, or KeyVault__VaultUri with the vault that holds it");
-        }
     }
 
     private void ReadSweep(SettingsReader reader)
@@ -185,44 +178,45 @@ internal sealed partial class ServiceSettings
             reader.Problem("KeyVault__VaultUri", "should be the vault's URL without a path, as https://name.vault.azure.net");
         }
 
-        if (reader.Text("KeyVault__VaultUri") is not null)
+        const string Required = "should be given, or KeyVault__VaultUri with the vault that holds it";
+        Wix.AppSecret = Secret(reader, "Wix__AppSecret", Required, "", text => (true, new AppSecret(text)));
+        Tokens.ProtectionKey = Secret(reader, "Tokens__ProtectionKey", Required, "should be base64 of 32 random bytes", text => (TryKey(text, out var key), key));
+        if (Wix.WebhookPublicKeyName.Length == 0)
         {
-            Refuse(reader, "Wix__AppSecret", "Wix__AppSecretName");
-            Refuse(reader, "Tokens__ProtectionKey", "Tokens__ProtectionKeyName");
-            if (Wix.WebhookPublicKeyName.Length > 0 && reader.Text("Wix__WebhookPublicKey") is not null)
-            {
-                reader.Problem("Wix__WebhookPublicKey", "should not be given together with Wix__WebhookPublicKeyName");
-            }
-        }
-        else
-        {
-            Require(reader, "Wix__AppSecret");
-            Require(reader, "Tokens__ProtectionKey");
-            if (Wix.WebhookPublicKeyName.Length > 0)
-            {
-                reader.Problem("Wix__WebhookPublicKeyName", "should be given only together with KeyVault__VaultUri");
-            }
-
-            Wix.AppSecret = reader.Text("Wix__AppSecret") is { } secret ? new AppSecret(secret) : null;
-            Tokens.ProtectionKey = reader.Parse(
-                "Tokens__ProtectionKey", null, "should be base64 of 32 random bytes", text => (TryKey(text, out var key), key));
+            return;
         }
 
-        static void Require(SettingsReader reader, string name)
+        if (reader.Text("KeyVault__VaultUri") is null)
         {
-            if (reader.Text(name) is null)
-            {
-                reader.Problem(name, "should be given, or KeyVault__VaultUri with the vault that holds it");
-            }
+            reader.Problem("Wix__WebhookPublicKeyName", "should be given only together with KeyVault__VaultUri");
+        }
+        else if (reader.Text("Wix__WebhookPublicKey") is not null)
+        {
+            reader.Problem("Wix__WebhookPublicKey", "should not be given together with Wix__WebhookPublicKeyName");
         }
     }
 
-    private static void Refuse(SettingsReader reader, string name, string inVault)
+    /// <summary>A secret, which is given either here or in the vault.</summary>
+    private static T? Secret<T>(SettingsReader reader, string name, string? whenMissing, string shouldBe, Func<string, (bool Good, T? Value)> parse)
+        where T : class
     {
-        if (reader.Text(name) is not null)
+        var isGiven = reader.Text(name) is not null;
+        if (reader.Text("KeyVault__VaultUri") is not null)
         {
-            reader.Problem(name, $"should not be given together with KeyVault__VaultUri: put it into the vault under the name of {inVault}");
+            if (isGiven)
+            {
+                reader.Problem(name, $"should not be given together with KeyVault__VaultUri: put it into the vault under the name of {name}Name");
+            }
+
+            return null;
         }
+
+        if (!isGiven && whenMissing is not null)
+        {
+            reader.Problem(name, whenMissing);
+        }
+
+        return reader.Parse(name, null, shouldBe, parse);
     }
 
     private static string SecretName(SettingsReader reader, string name, string otherwise) =>
