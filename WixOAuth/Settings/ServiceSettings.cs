@@ -1,4 +1,7 @@
 using System.Text.RegularExpressions;
+using Azure.Data.Tables;
+using Azure.Storage.Blobs;
+using Azure.Storage.Queues;
 using Microsoft.Extensions.Configuration;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
@@ -90,11 +93,7 @@ internal sealed partial class ServiceSettings
     private void ReadTables(SettingsReader reader)
     {
         Tables.ServiceUri = reader.Url("Tables__ServiceUri", null);
-        Tables.ConnectionString = reader.Parse(
-            "Tables__ConnectionString",
-            null,
-            "should be a storage connection string, or UseDevelopmentStorage=true",
-            text => (IsConnectionString(text, "TableEndpoint"), new ConnectionString(text)));
+        Tables.ConnectionString = Connection(reader, "Tables__ConnectionString", text => new TableClient(text, "name"));
         if ((reader.Text("Tables__ServiceUri") is null) == (reader.Text("Tables__ConnectionString") is null))
         {
             reader.Problem("Tables__ServiceUri or Tables__ConnectionString", "should be given, and only one of the two");
@@ -107,11 +106,7 @@ internal sealed partial class ServiceSettings
     private void ReadBackup(SettingsReader reader)
     {
         Backup.ServiceUri = reader.Url("Backup__ServiceUri", null);
-        Backup.ConnectionString = reader.Parse(
-            "Backup__ConnectionString",
-            null,
-            "should be a storage connection string, or UseDevelopmentStorage=true",
-            text => (IsConnectionString(text, "BlobEndpoint"), new ConnectionString(text)));
+        Backup.ConnectionString = Connection(reader, "Backup__ConnectionString", text => new BlobServiceClient(text));
         if (reader.Text("Backup__ServiceUri") is not null && reader.Text("Backup__ConnectionString") is not null)
         {
             reader.Problem("Backup__ServiceUri and Backup__ConnectionString", "should not both be given");
@@ -148,11 +143,7 @@ internal sealed partial class ServiceSettings
     {
         Tokens.SweepBy = reader.OneOf("Tokens__SweepBy", Tokens.SweepBy);
         Sweep.QueueServiceUri = reader.Url("Sweep__queueServiceUri", null);
-        Sweep.ConnectionString = reader.Parse(
-            "Sweep",
-            null,
-            "should be a storage connection string, or UseDevelopmentStorage=true",
-            text => (IsConnectionString(text, "QueueEndpoint"), new ConnectionString(text)));
+        Sweep.ConnectionString = Connection(reader, "Sweep", text => new QueueServiceClient(text));
         var isDisabled = reader.Flag("AzureWebJobs.RefreshShard.Disabled", false);
         if (Tokens.SweepBy == SweepBy.Timer)
         {
@@ -222,26 +213,28 @@ internal sealed partial class ServiceSettings
     private static string SecretName(SettingsReader reader, string name, string otherwise) =>
         reader.Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 
-    // As Azure's own parser sees it, which makes a whole client of it: that alone would take a tenth of the start.
-    private static bool IsConnectionString(string text, string endpointName)
+    // A text that the SDK refuses would fail at the first use, in every function that depends on it.
+    private static ConnectionString? Connection(SettingsReader reader, string name, Func<string, object> openClient)
     {
-        var parts = text.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(part => part.Split('=', 2)).ToList();
-        if (parts.Any(part => part is not [{ Length: > 0 }, { Length: > 0 }]))
+        return reader.Parse<ConnectionString?>(
+            name,
+            null,
+            "should be a storage connection string, or UseDevelopmentStorage=true",
+            text => (Credential().IsMatch(text) && CanOpen(text), new ConnectionString(text)));
+
+        bool CanOpen(string text)
         {
-            return false;
+            try
+            {
+                openClient(text);
+                return true;
+            }
+            catch (Exception)
+            {
+                // Of several types, and not told: the message may quote the text.
+                return false;
+            }
         }
-
-        if (Value("UseDevelopmentStorage") is { } development)
-        {
-            return development.Equals("true", StringComparison.OrdinalIgnoreCase);
-        }
-
-        var (account, endpoint) = (Value("AccountName"), Value(endpointName));
-        var isKeyed = account is not null && Value("AccountKey") is { } key && Convert.TryFromBase64String(key, new byte[key.Length], out _);
-        return (endpoint is null ? account is not null : Uri.TryCreate(endpoint, UriKind.Absolute, out _))
-            && (isKeyed || Value("SharedAccessSignature") is not null);
-
-        string? Value(string name) => parts.LastOrDefault(part => part[0].Equals(name, StringComparison.OrdinalIgnoreCase))?[1];
     }
 
     private static bool TryKey(string text, out ProtectionKey? key)
@@ -258,6 +251,10 @@ internal sealed partial class ServiceSettings
 
     [GeneratedRegex(@"\A[a-z0-9]+(-[a-z0-9]+)*\z")]
     private static partial Regex ContainerName();
+
+    // The SDK takes a text without a credential for anonymous access.
+    [GeneratedRegex(@"(\A|;)(UseDevelopmentStorage=true|(AccountKey|SharedAccessSignature)=[^;])", RegexOptions.IgnoreCase)]
+    private static partial Regex Credential();
 
     [GeneratedRegex(@"\A[A-Za-z0-9-]{1,127}\z")]
     private static partial Regex VaultName();
