@@ -9,13 +9,11 @@ using WixOAuth.Settings;
 
 namespace WixOAuth.Http;
 
-/// <summary>Whom sites belong to, as HTTP, for our own apps. Nothing is ever thrown to the host.</summary>
 internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkService links, ServiceSettings settings, ILogger<CustomerEndpoints> logger)
 {
     /// <summary>The longest customer and the longest display name, in characters.</summary>
     public const int MaxNameLength = 200;
 
-    /// <summary><c>POST /api/install-links</c>: see the contract's <c>CreateInstallLink</c>.</summary>
     public Task<IResult> CreateInstallLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         if (Parameters.RefuseUnknown(request) is { } refusal)
@@ -37,32 +35,22 @@ internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkServi
         return new JsonAnswer<LinkBody>(new LinkBody(url.AbsoluteUri, expiresOn), Json.Default.LinkBody, StatusCodes.Status201Created);
     });
 
-    /// <summary><c>PUT /api/instances/{instanceId}/customer</c>: see the contract's <c>SetCustomer</c>.</summary>
-    public Task<IResult> SetCustomer(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
-    {
-        if (Parameters.RefuseUnknown(request) is { } refusal)
+    public Task<IResult> SetCustomer(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
+        logger.GuardInstanceAsync(request, instanceId, async id =>
         {
-            return refusal;
-        }
+            if (await BodyReader.ReadJsonAsync(request, Json.Default.CustomerBody, cancellationToken) is not { } body
+                || !(body.Customer is null || IsName(body.Customer)))
+            {
+                return Problems.InvalidRequest($"The body should be JSON with a customer: null, or 1 to {MaxNameLength} characters.");
+            }
 
-        if (!InstanceId.TryParse(instanceId, out var id))
-        {
-            return Problems.InvalidInstanceId();
-        }
-
-        if (await BodyReader.ReadJsonAsync(request, Json.Default.CustomerBody, cancellationToken) is not { } body
-            || !(body.Customer is null || IsName(body.Customer)))
-        {
-            return Problems.InvalidRequest($"The body should be JSON with a customer: null, or 1 to {MaxNameLength} characters.");
-        }
-
-        return await life.SetCustomerAsync(id, body.Customer, cancellationToken) switch
-        {
-            null => Problems.UnknownInstance(),
-            { Status: InstanceStatus.Removed } => Problems.AppRemoved(),
-            _ => new EmptyAnswer(StatusCodes.Status204NoContent),
-        };
-    });
+            return await life.SetCustomerAsync(id, body.Customer, cancellationToken) switch
+            {
+                null => Problems.UnknownInstance(),
+                { Status: InstanceStatus.Removed } => Problems.AppRemoved(),
+                _ => new EmptyAnswer(StatusCodes.Status204NoContent),
+            };
+        });
 
     /// <summary>Whether a text can name a customer: something of it can be seen.</summary>
     public static bool IsName(string text) =>

@@ -96,7 +96,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         {
             return await work();
         }
-        catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
+        catch (Exception exception) when (EndpointFailure.IsUnavailable(exception))
         {
             if (_unavailable.TryPass(out _))
             {
