@@ -83,7 +83,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
             return inAddress;
         }
 
-        return await BodyReader.ReadAsync(request, cancellationToken) is { } body
+        return await BodyReader.ReadAsync(request, BodyReader.MaxLength, cancellationToken) is ({ } body, _)
             && QueryHelpers.ParseQuery(Encoding.UTF8.GetString(body.Span)).TryGetValue("start", out var inForm)
             && inForm is [{ Length: > 0 and <= Parameters.MaxLength } text]
                 ? text
