@@ -7,6 +7,20 @@ namespace WixOAuth.Functions;
 /// <summary>Installations, for our own apps and operators.</summary>
 public sealed class InstanceFunctions(IServiceProvider services)
 {
+    [Function(nameof(GetToken))]
+    public Task<IResult> GetToken(
+        [HttpTrigger(AuthorizationLevel.Function, "get", Route = "instances/{instanceId}/token")] HttpRequest request,
+        string instanceId,
+        CancellationToken cancellationToken) =>
+        services.AnswerAsync<TokenEndpoints>(endpoint => endpoint.GetToken(request, instanceId, cancellationToken));
+
+    [Function(nameof(RefreshInstance))]
+    public Task<IResult> RefreshInstance(
+        [HttpTrigger(AuthorizationLevel.Function, "post", Route = "instances/{instanceId}/refresh")] HttpRequest request,
+        string instanceId,
+        CancellationToken cancellationToken) =>
+        services.AnswerAsync<TokenEndpoints>(endpoint => endpoint.RefreshInstance(request, instanceId, cancellationToken));
+
     [Function(nameof(GetInstance))]
     public Task<IResult> GetInstance(
         [HttpTrigger(AuthorizationLevel.Function, "get", Route = "instances/{instanceId}")] HttpRequest request,
@@ -45,18 +59,10 @@ public sealed class InstanceFunctions(IServiceProvider services)
         CancellationToken cancellationToken) =>
         services.AnswerAsync<CustomerEndpoints>(endpoint => endpoint.SetCustomer(request, instanceId, cancellationToken));
 
-    [Function(nameof(Status))]
-    public Task<IResult> Status(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "status")] HttpRequest request, CancellationToken cancellationToken) =>
-        services.AnswerAsync<StatusEndpoint>(endpoint => endpoint.Status(request));
-
-    [Function(nameof(StatusView))]
-    public Task<IResult> StatusView(
-        [HttpTrigger(AuthorizationLevel.Function, "get", Route = "status/view")] HttpRequest request, CancellationToken cancellationToken) =>
-        services.AnswerAsync<StatusEndpoint>(endpoint => endpoint.StatusView(request, cancellationToken));
-
-    [Function(nameof(Health))]
-    public Task<IResult> Health(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "health")] HttpRequest request, CancellationToken cancellationToken) =>
-        services.AnswerAsync<HealthEndpoint>(endpoint => endpoint.Health(cancellationToken));
+    [Function(nameof(ImportInstance))]
+    public Task<IResult> ImportInstance(
+        [HttpTrigger(AuthorizationLevel.Admin, "put", Route = "instances/{instanceId}")] HttpRequest request,
+        string instanceId,
+        CancellationToken cancellationToken) =>
+        services.AnswerAsync<ImportEndpoint>(endpoint => endpoint.ImportInstance(request, instanceId, cancellationToken));
 }

@@ -144,12 +144,10 @@ public static class ServiceRegistration
         services.AddSingleton<CustomerEndpoints>();
         services.AddSingleton<ImportEndpoint>();
         services.AddSingleton<WebhookEndpoint>();
-        services.AddSingleton<EventEndpoints>();
         services.AddSingleton<StatusEndpoint>();
-        services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<ServiceEndpoints>();
         services.AddSingleton<HealthChecks>();
         services.AddSingleton<ServiceTroubles>();
-        services.AddSingleton<OpenApiEndpoint>();
         services.AddSingleton<TimerEndpoints>();
     }
 
