@@ -33,7 +33,8 @@ internal abstract class Answer(int statusCode) : IResult
         response.ContentLength = body.Length;
 
         // Not cancelled when the caller disconnects: that would be an exception outside the guard, and the server ignores such a write.
-        return HttpMethods.IsHead(response.HttpContext.Request.Method) ? Task.CompletedTask : response.Body.WriteAsync(body, CancellationToken.None).AsTask();
+        // For HEAD the server leaves the body out.
+        return response.Body.WriteAsync(body, CancellationToken.None).AsTask();
     }
 }
 

@@ -37,7 +37,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     /// <summary><c>POST /api/install</c>: see the contract's <c>ConfirmLink</c>.</summary>
     public Task<IResult> ConfirmLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
-        var result = await TryAsync(async () => RequestOrigin.IsOurs(request, settings.Wix.RedirectUrl)
+        var result = await TryAsync(async () => IsFromOurPage(request)
             ? await start.ConfirmLinkAsync(
                 new AppUrlRequest(Token: null, await ReadStartAsync(request, cancellationToken), InstallCookies.Read(request)), cancellationToken)
             : new InstallResult.Stopped(InstallProblem.CrossSite));
@@ -75,10 +75,19 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : await AnswerAsync(result);
     });
 
+    // By Sec-Fetch-Site, which no page can forge; by Origin where a browser from before 2023 does not send it. Our pages send
+    // no referrer, which makes theirs "null". Ours is known from the settings: the Host header can be forged.
+    private bool IsFromOurPage(HttpRequest request)
+    {
+        var site = request.Headers["Sec-Fetch-Site"];
+        var origin = request.Headers.Origin;
+        return site.Count > 0 ? site is ["same-origin"] : origin is ["null"] || origin == settings.Wix.RedirectUrl.GetLeftPart(UriPartial.Authority);
+    }
+
     // The form of the button contains it, and so does its URL.
     private static async Task<string?> ReadStartAsync(HttpRequest request, CancellationToken cancellationToken)
     {
-        if (Parameters.TryRead(request, "start", out var inAddress) && inAddress is not null)
+        if (Parameters.TryRead(request, ["start"], out var values) && values["start"] is { } inAddress)
         {
             return inAddress;
         }

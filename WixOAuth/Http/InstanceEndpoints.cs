@@ -47,13 +47,11 @@ internal sealed class InstanceEndpoints(IInstanceStore store, InstanceLifecycle 
 
         // The name of the list in its cursors. Without a customer it is the same as in earlier versions.
         var list = customer is null ? values["status"] : $"{values["status"]} of {customer}";
-        var last = default(InstanceId);
-        if (values["cursor"] is { } cursor && !ListCursor.TryRead(cursor, list, out last))
+        if (!ListCursor.TryRead(values["cursor"], list, out var after))
         {
             return Problems.InvalidRequest("cursor should be one that was answered for the same status and customer.");
         }
 
-        InstanceId? after = values["cursor"] is null ? null : last;
         var page = customer is null
             ? await store.ListAsync(status, after, limit, cancellationToken)
             : await store.ListByCustomerAsync(customer, status, after, limit, cancellationToken);

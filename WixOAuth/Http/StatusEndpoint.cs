@@ -62,8 +62,7 @@ internal sealed class StatusEndpoint(
             return refusal;
         }
 
-        var after = default(InstanceId);
-        if (!StatusPage.Lists.Contains(values["status"] ?? "") || (values["cursor"] is { } cursor && !ListCursor.TryRead(cursor, values["status"], out after)))
+        if (!StatusPage.Lists.Contains(values["status"] ?? "") || !ListCursor.TryRead(values["cursor"], values["status"], out var after))
         {
             return Problems.InvalidRequest("status and cursor should be ones that this page made.");
         }
@@ -71,7 +70,7 @@ internal sealed class StatusEndpoint(
         var search = values["search"]?.Trim();
         var isAnew = values["recount"] is not null;
         var seen = await overview.GetAsync(isAnew, cancellationToken);
-        var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, values["cursor"] is null ? null : after, cancellationToken);
+        var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, after, cancellationToken);
         var (now, sendsSetup) = (time.GetUtcNow(), settings.Wix.SetupCompletion != SetupCompletion.Never);
         var stored = await events.GetAsync(isAnew, cancellationToken);
         var model = new StatusModel(

@@ -135,14 +135,11 @@ internal sealed partial class TimerEndpoints(
         return new TimerFailedException($"{function} failed: {exception.GetType().Name}.");
     }
 
-    private static void ThrowIfAny(params ReadOnlySpan<TimerFailedException?> failures)
+    private static void ThrowIfAny(params IEnumerable<TimerFailedException?> failures)
     {
-        foreach (var failure in failures)
+        if (failures.FirstOrDefault(failure => failure is not null) is { } first)
         {
-            if (failure is not null)
-            {
-                throw failure;
-            }
+            throw first;
         }
     }
 

@@ -3,7 +3,6 @@ using WixOAuth.Hosting;
 namespace WixOAuth.Instances;
 
 /// <summary>Counts over all instances.</summary>
-/// <param name="At">When they were counted.</param>
 /// <param name="ByStatus">How many there are of each status.</param>
 /// <param name="Failing">How many active ones failed at their last refresh.</param>
 /// <param name="FailingIds">Which those are, by id; the first <see cref="InstanceOverview.MostNamed"/> that were met.</param>
@@ -12,7 +11,6 @@ namespace WixOAuth.Instances;
 /// <param name="ByLife">How many active ones have a token that lives on for up to each of <see cref="InstanceOverview.Lives"/>, and for longer than the one before; the last is for all others.</param>
 /// <param name="IsPartial">Whether there are more instances than were looked at.</param>
 internal sealed record Overview(
-    DateTimeOffset At,
     IReadOnlyDictionary<InstanceStatus, int> ByStatus,
     int Failing,
     IReadOnlyList<InstanceId> FailingIds,
@@ -104,7 +102,7 @@ internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
         }
 
         failingIds.Sort((one, other) => string.CompareOrdinal(one.ToString(), other.ToString()));
-        return new Overview(now, byStatus, failing, failingIds, overdue, resting, byLife, seen > Limit)
+        return new Overview(byStatus, failing, failingIds, overdue, resting, byLife, seen > Limit)
         {
             OnFallback = onFallback,
             Unreadable = unreadable,
