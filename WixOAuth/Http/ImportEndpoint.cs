@@ -6,10 +6,8 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Http;
 
-/// <summary>Imports as HTTP. Nothing is ever thrown to the host.</summary>
 internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILogger<ImportEndpoint> logger)
 {
-    /// <summary><c>PUT /api/instances/{instanceId}</c>: see the contract's <c>ImportInstance</c>.</summary>
     public Task<IResult> ImportInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         if (!Parameters.TryReadAll(request, ["revive"], out var values, out var refusal))

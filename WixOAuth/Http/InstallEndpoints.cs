@@ -11,18 +11,13 @@ using WixOAuth.Settings;
 
 namespace WixOAuth.Http;
 
-/// <summary>
-/// The handshake's URLs as HTTP: a request goes to <see cref="InstallStart"/> or <see cref="InstallFlow"/>, and the result
-/// becomes a response. Nothing is ever thrown to the host, which would answer an empty 200: an install that fails answers a
-/// page, and a page that cannot be rendered <c>internal_error</c>.
-/// </summary>
+/// <summary>An install that fails answers a page, and a page that cannot be rendered <c>internal_error</c>.</summary>
 internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
     private readonly LogThrottle _unavailable = new(time);
     private readonly string _appUrl = settings.Wix.AppUrl.AbsolutePath;
     private readonly string _confirmPolicy = Page.ConfirmPolicy(settings.Wix.InstallerUrl);
 
-    /// <summary><c>GET</c> and <c>HEAD /api/install</c>: see the contract's <c>AppUrl</c>.</summary>
     public Task<IResult> AppUrl(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
         var result = await TryAsync(async () => Parameters.TryRead(request, ["token", "start"], out var values)
@@ -34,7 +29,6 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         return await AnswerAsync(result);
     });
 
-    /// <summary><c>POST /api/install</c>: see the contract's <c>ConfirmLink</c>.</summary>
     public Task<IResult> ConfirmLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
         var result = await TryAsync(async () => IsFromOurPage(request)
@@ -44,7 +38,6 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         return await AnswerAsync(result);
     });
 
-    /// <summary><c>GET</c> and <c>HEAD /api/redirect</c>: see the contract's <c>Redirect</c>.</summary>
     public Task<IResult> Redirect(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
         if (!Parameters.TryRead(request, ["code", "state", "instanceId", "error", "problem"], out var values))

@@ -53,7 +53,7 @@ internal sealed record InstanceBody(
     DateTimeOffset UpdatedAt,
     TokenStateBody Token)
 {
-    // One of its words is named like a secret.
+    // RefreshToken is a state here, not a token; SecrecyTests goes by the member's name.
     public override string ToString() => InstanceId;
 }
 

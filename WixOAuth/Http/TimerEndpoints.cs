@@ -22,7 +22,7 @@ internal sealed partial class TimerEndpoints(
     TimeProvider time,
     ILogger<TimerEndpoints> logger,
 
-    // Eleven: the timers' work is in these classes, and here is only what runs together. The last two are registered by settings.
+    // Eleven: nine do the work of the timers, then the clock and the log. The last two are registered by settings.
     ShardMessages? shards = null,
     EventDelivery? events = null)
 {

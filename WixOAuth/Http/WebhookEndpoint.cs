@@ -8,7 +8,6 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Http;
 
-/// <summary>Wix's webhooks as HTTP. Nothing is ever thrown to the host.</summary>
 internal sealed class WebhookEndpoint(
     WebhookReader reader, InstanceLifecycle life, BackgroundWork background, WebhookMetrics metrics, TimeProvider time, ILogger<WebhookEndpoint> logger)
 {
@@ -20,7 +19,6 @@ internal sealed class WebhookEndpoint(
     private readonly LogThrottle _refusals = new(time);
     private readonly LogThrottle _unavailable = new(time);
 
-    /// <summary><c>POST /api/webhooks</c>: see the contract's <c>WixWebhook</c>.</summary>
     public Task<IResult> WixWebhook(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         var startedAt = time.GetTimestamp();

@@ -16,25 +16,12 @@ internal sealed partial class ServiceSettings
 {
     private ServiceSettings(SettingsReader reader) => (Problems, Names) = (reader.Problems, reader.Names);
 
-    /// <summary><c>Wix__…</c></summary>
     public WixOptions Wix { get; } = new();
-
-    /// <summary><c>KeyVault__…</c></summary>
     public KeyVaultOptions KeyVault { get; } = new();
-
-    /// <summary><c>Tables__…</c></summary>
     public TablesOptions Tables { get; } = new();
-
-    /// <summary><c>Backup__…</c></summary>
     public BackupOptions Backup { get; } = new();
-
-    /// <summary><c>Sweep</c> and <c>Sweep__…</c></summary>
     public SweepOptions Sweep { get; } = new();
-
-    /// <summary><c>Tokens__…</c></summary>
     public TokensOptions Tokens { get; } = new();
-
-    /// <summary><c>Events__…</c></summary>
     public EventsOptions Events { get; } = new();
 
     /// <summary>What is wrong, a line for each bad setting: its name and what it should be, never its value.</summary>
@@ -43,7 +30,6 @@ internal sealed partial class ServiceSettings
     /// <summary>The names of all settings of the service, with <c>__</c>, in any case.</summary>
     public IReadOnlySet<string> Names { get; }
 
-    /// <summary>Reads every setting; what is wrong is in <see cref="Problems"/>.</summary>
     public static ServiceSettings Read(IConfiguration configuration)
     {
         var reader = new SettingsReader(configuration);
