@@ -120,7 +120,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
         await AssertHeadingAsync(Page, "Not with the key in the address");
         await Axe.AssertAccessibleAsync(Page, "status-key-in-the-address");
         await Page.GetByRole(AriaRole.Link, new() { Name = "Open the page" }).ClickAsync();
-        await Assertions.Expect(Page).ToHaveURLAsync($"{Bed.Api}status");
+        await Assertions.Expect(Page).ToHaveURLAsync($"{Bed.Api}status?");
         await Assertions.Expect(Page.GetByLabel("Function key")).ToBeVisibleAsync();
     }
 

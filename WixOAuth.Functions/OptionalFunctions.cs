@@ -1,7 +1,5 @@
-using System.Collections.Immutable;
 using Microsoft.Azure.Functions.Worker.Core.FunctionMetadata;
 using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Functions;
@@ -10,39 +8,25 @@ namespace WixOAuth.Functions;
 /// Keeps functions from the Functions host that these settings do not ask for. To the host they do not exist, so that a
 /// trigger without its setting is no error there.
 /// </summary>
-internal static class OptionalFunctions
+internal sealed class OptionalFunctions(IConfiguration configuration) : IFunctionMetadataTransformer
 {
+    public string Name => nameof(OptionalFunctions);
+
     /// <summary>Drops <c>Backup</c> where no <c>BackupSchedule</c> is given, and <c>RefreshShard</c> where no queue is swept by.</summary>
-    public static IServiceCollection AddOptionalFunctions(this IServiceCollection services, IConfiguration configuration)
+    public void Transform(IList<IFunctionMetadata> original)
     {
-        HashSet<string> dropped = [];
-        if (!Schedules.IsSet(configuration, "BackupSchedule"))
+        foreach (var function in original.Where(function => !IsAskedFor(function.Name)).ToList())
         {
-            dropped.Add(nameof(Timers.Backup));
+            original.Remove(function);
         }
+    }
+
+    private bool IsAskedFor(string? function) => function switch
+    {
+        nameof(Timers.Backup) => Schedules.IsSet(configuration, "BackupSchedule"),
 
         // Its listener would look for a connection.
-        if (!string.Equals(configuration["Tokens:SweepBy"]?.Trim(), nameof(SweepBy.Queue), StringComparison.OrdinalIgnoreCase))
-        {
-            dropped.Add(nameof(Timers.RefreshShard));
-        }
-
-        return dropped.Count == 0 ? services : services.Decorate(dropped);
-    }
-
-    private static IServiceCollection Decorate(this IServiceCollection services, IReadOnlySet<string> dropped)
-    {
-        var all = services.Last(service => service.ServiceType == typeof(IFunctionMetadataProvider));
-        return services.AddSingleton<IFunctionMetadataProvider>(provider => new Provider(
-            (IFunctionMetadataProvider)(all.ImplementationInstance
-                ?? all.ImplementationFactory?.Invoke(provider)
-                ?? ActivatorUtilities.CreateInstance(provider, all.ImplementationType!)),
-            dropped));
-    }
-
-    private sealed class Provider(IFunctionMetadataProvider all, IReadOnlySet<string> dropped) : IFunctionMetadataProvider
-    {
-        public async Task<ImmutableArray<IFunctionMetadata>> GetFunctionMetadataAsync(string directory) =>
-            [.. (await all.GetFunctionMetadataAsync(directory)).Where(function => !dropped.Contains(function.Name!))];
-    }
+        nameof(Timers.RefreshShard) => string.Equals(configuration["Tokens:SweepBy"]?.Trim(), nameof(SweepBy.Queue), StringComparison.OrdinalIgnoreCase),
+        _ => true,
+    };
 }

@@ -1,5 +1,7 @@
 using Microsoft.Azure.Functions.Worker.Builder;
+using Microsoft.Azure.Functions.Worker.Core.FunctionMetadata;
 using Microsoft.Azure.Functions.Worker.OpenTelemetry;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using WixOAuth.Functions;
@@ -11,7 +13,7 @@ try
     builder.Logging.KeepQueryStringsOut();
 
     // The Functions host traces the requests; the worker adds which function it ran for each.
-    builder.Services.AddOptionalFunctions(builder.Configuration);
+    builder.Services.AddSingleton<IFunctionMetadataTransformer, OptionalFunctions>();
     builder.Services.AddWixOAuthHost(builder.Configuration)?.UseFunctionsWorkerDefaults();
 
     await builder.Build().RunAsync();

@@ -5,21 +5,21 @@ using WixOAuth.Maintenance;
 namespace WixOAuth.Functions;
 
 /// <summary>Functions that run on a schedule, and what one of them hands to a queue.</summary>
-public sealed class Timers(Endpoints endpoints)
+public sealed class Timers(IServiceProvider services)
 {
     [Function(nameof(RefreshTokens))]
     public Task RefreshTokens([TimerTrigger("%RefreshSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
-        endpoints.Get<TimerEndpoints>().RefreshTokens(cancellationToken);
+        TimerEndpoints.RunAsync(services, nameof(RefreshTokens), timers => timers.RefreshTokens(cancellationToken));
 
     [Function(nameof(RefreshShard))]
     public Task RefreshShard([QueueTrigger(ShardMessages.Name, Connection = "Sweep")] string shard, CancellationToken cancellationToken) =>
-        endpoints.Get<TimerEndpoints>().RefreshShard(shard, cancellationToken);
+        TimerEndpoints.RunAsync(services, nameof(RefreshShard), timers => timers.RefreshShard(shard, cancellationToken));
 
     [Function(nameof(Housekeeping))]
     public Task Housekeeping([TimerTrigger("%HousekeepingSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
-        endpoints.Get<TimerEndpoints>().Housekeeping(cancellationToken);
+        TimerEndpoints.RunAsync(services, nameof(Housekeeping), timers => timers.Housekeeping(cancellationToken));
 
     [Function(nameof(Backup))]
     public Task Backup([TimerTrigger("%BackupSchedule%")] TimerInfo timer, CancellationToken cancellationToken) =>
-        endpoints.Get<TimerEndpoints>().Backup(cancellationToken);
+        TimerEndpoints.RunAsync(services, nameof(Backup), timers => timers.Backup(cancellationToken));
 }

@@ -5,10 +5,10 @@ using WixOAuth.Http;
 namespace WixOAuth.Functions;
 
 /// <summary>Called by Wix's servers.</summary>
-public sealed class WebhookFunctions(Endpoints endpoints)
+public sealed class WebhookFunctions(IServiceProvider services)
 {
     [Function(nameof(WixWebhook))]
     public Task<IResult> WixWebhook(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks")] HttpRequest request, CancellationToken cancellationToken) =>
-        endpoints.Get<WebhookEndpoint>().WixWebhook(request, cancellationToken);
+        services.AnswerAsync<WebhookEndpoint>(endpoint => endpoint.WixWebhook(request, cancellationToken));
 }

@@ -137,19 +137,16 @@ public static class ServiceRegistration
 
     private static void AddEndpoints(this IServiceCollection services)
     {
-        services.AddSingleton(provider => new Endpoints(provider));
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
         services.AddSingleton<CustomerEndpoints>();
         services.AddSingleton<ImportEndpoint>();
         services.AddSingleton<WebhookEndpoint>();
-        services.AddSingleton<EventEndpoints>();
         services.AddSingleton<StatusEndpoint>();
-        services.AddSingleton<HealthEndpoint>();
+        services.AddSingleton<ServiceEndpoints>();
         services.AddSingleton<HealthChecks>();
         services.AddSingleton<ServiceTroubles>();
-        services.AddSingleton<OpenApiEndpoint>();
         services.AddSingleton<TimerEndpoints>();
     }
 

@@ -39,7 +39,7 @@ public sealed class AnswersTests : IAsyncLifetime
 
         foreach (var problem in Enum.GetValues<InstallProblem>())
         {
-            _pages[problem] = $"{await HttpApiTests.StatusOfPageAsync(problem)} page {SnakeCaseEnum.Of(problem)}";
+            _pages[problem] = $"{InstallEndpoints.StatusOf(problem)} page {SnakeCaseEnum.Of(problem)}";
         }
     }
 
@@ -83,7 +83,8 @@ public sealed class AnswersTests : IAsyncLifetime
             .Single(method => method.GetCustomAttribute<FunctionAttribute>()?.Name == function);
         using var host = ModuleDefinition.ReadModule(trigger.Module.Assembly.Location);
         var endpoint = host.GetType(trigger.DeclaringType!.FullName).Methods.Single(method => method.Name == trigger.Name)
-            .Body.Instructions.Select(each => each.Operand).OfType<MethodReference>().Single(called => called is not GenericInstanceMethod && called.DeclaringType.Namespace == "WixOAuth.Http");
+            .Body.Instructions.Select(each => each.Operand).OfType<MethodDefinition>().SelectMany(lambda => lambda.Body.Instructions)
+            .Select(each => each.Operand).OfType<MethodReference>().Single(called => called.DeclaringType.Namespace == "WixOAuth.Http");
         return _core.Reachable(endpoint.DeclaringType.FullName, endpoint.Name, isLeaf: IsProblem);
     }
 

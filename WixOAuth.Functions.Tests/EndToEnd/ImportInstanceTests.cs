@@ -117,6 +117,12 @@ public sealed class ImportInstanceTests(AzuriteFixture azurite)
     [InlineData("{\"customer\":\"\"}")]
     [InlineData("{\"customer\":\"a\\u0007\"}")]
     [InlineData("{\"consented_at\":\"yesterday\"}")]
+    [InlineData("{\"consented_at\":\"2026-01-01T00:00:00\"}")]
+    [InlineData("{\"consented_at\":\"2026-01-01T00:00:00.123\"}")]
+    [InlineData("{\"consented_at\":\"2026-01-01\"}")]
+    [InlineData("{\"consented_at\":\"2026-01-01Z\"}")]
+    [InlineData("{\"consented_at\":1767225600}")]
+    [InlineData("{\"consented_at\":\"\\ud800Z\"}")]
     [InlineData("{\"consented_at\":\"2999-01-01T00:00:00Z\"}")]
     [InlineData("{\"consented_at\":\"0001-01-01T00:00:00Z\"}")]
     public async Task A_body_that_is_not_as_described_is_400(string body)

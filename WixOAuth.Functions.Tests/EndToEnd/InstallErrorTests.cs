@@ -442,7 +442,7 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
         TestBed.AssertCommonHeaders(response);
         Assert.Contains("<html lang=\"en\">", page, StringComparison.Ordinal);
         Assert.DoesNotContain("<script", page, StringComparison.OrdinalIgnoreCase);
-        Assert.Equal(startsAgain, page.Contains("""<a class="go" href="install" target="_blank" rel="noopener">""", StringComparison.Ordinal));
+        Assert.Equal(startsAgain, page.Contains("""<a class="go" href="/api/install" target="_blank" rel="noopener">""", StringComparison.Ordinal));
         Assert.DoesNotContain("Ann", page, StringComparison.Ordinal);
     }
 

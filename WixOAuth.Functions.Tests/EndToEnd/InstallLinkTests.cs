@@ -290,6 +290,8 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("""{"display_name":"c"}""")]
     [InlineData("""{"customer":"c","displayName":"d"}""")]
     [InlineData("""{"customer":"\u200b"}""")]
+    [InlineData("""{"customer":"\u2800"}""")]
+    [InlineData("""{"customer":"\u3164 \u115f\u1160\uffa0"}""")]
     [InlineData("""{"customer":"c","customer":"d"}""")]
     public async Task A_bad_body_is_an_invalid_request(string body) =>
         await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Post, "install-links", new StringContent(body)), 400, "invalid_request");
@@ -314,7 +316,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
 
     private async Task StartAgainAsync(HttpResponseMessage page, string customer)
     {
-        Assert.Contains("""<a class="go" href="install" """, await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains("""<a class="go" href="/api/install" """, await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         var consent = TestBrowser.LocationOf(await _browser.GetAsync(new Uri(_bed.Api, "install")));
         var site = _bed.Wix.CreateSite("Again");
         TestBrowser.LocationOf(await _browser.GetAsync(RedirectOf(consent, site.InstanceId)));

@@ -247,6 +247,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         var id = Regex.Match(found, "data-id=\"([^\"]+)\"").Groups[1].Value;
         Assert.Contains("Site number 13", await PageAsync($"status/view?search={id}"), StringComparison.Ordinal);
         Assert.Contains("No instance found", await PageAsync("status/view?search=nowhere"), StringComparison.Ordinal);
+        Assert.Contains("No instance found", await PageAsync($"status/view?search={new string('x', 201)}"), StringComparison.Ordinal);
         Assert.Contains("No instance found", await PageAsync("status/view?status=removed"), StringComparison.Ordinal);
     }
 

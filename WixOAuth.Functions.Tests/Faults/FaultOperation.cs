@@ -138,7 +138,7 @@ internal sealed record FaultOperation(string Name, string Success, Func<FaultSce
         FaultScene.AnswerAsync(request => scene.Core.Get<StatusEndpoint>().StatusView(request, CancellationToken.None));
 
     private static Task<string> RedeliverAsync(FaultScene scene) =>
-        FaultScene.AnswerAsync(request => scene.Core.Get<EventEndpoints>().RedeliverEvents(request, CancellationToken.None));
+        FaultScene.AnswerAsync(request => scene.Core.Get<ServiceEndpoints>().RedeliverEvents(request, CancellationToken.None));
 
     private static async Task<string> DeliverAsync(FaultScene scene)
     {

@@ -52,7 +52,9 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
                 .Replace(ServiceDescriptor.Singleton(provider => (IConsumedStateStore)provider.GetRequiredService<IInstanceStore>())),
             ("Wix__WebhookPublicKey", s_wixKey.ExportSubjectPublicKeyInfoPem()));
         Assert.NotNull(_store);
-        _pages.UnionWith(await Task.WhenAll([.. Enum.GetValues<InstallProblem>().Select(InstallPages.ProblemAsync), InstallPages.ConnectedAsync(), InstallPages.UsedHereAsync()]));
+        const string AppUrl = "/api/install";
+        _pages.UnionWith(await Task.WhenAll(
+            [.. Enum.GetValues<InstallProblem>().Select(problem => InstallPages.ProblemAsync(problem, AppUrl)), InstallPages.ConnectedAsync(), InstallPages.UsedHereAsync(AppUrl)]));
     }
 
     public async Task DisposeAsync() => await _bed.DisposeAsync();

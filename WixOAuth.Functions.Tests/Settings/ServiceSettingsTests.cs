@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
 using Azure.Data.Tables;
+using Azure.Storage.Blobs;
+using Azure.Storage.Queues;
 using Microsoft.Extensions.Configuration;
 using WixOAuth.Protection;
 using WixOAuth.Settings;
@@ -208,6 +210,13 @@ public sealed class ServiceSettingsTests
             problems);
     }
 
+    [Fact]
+    public void A_malformed_vault_is_the_only_problem_of_what_is_in_it() =>
+        Assert.StartsWith(
+            "KeyVault__VaultUri should ",
+            Assert.Single(Read([.. Azure, ("KeyVault__VaultUri", "name.vault.azure.example"), ("Events__Url", "https://app.example/events")]).Problems),
+            StringComparison.Ordinal);
+
     [Theory]
     [InlineData("https://name.table.core.windows.net", "UseDevelopmentStorage=true")]
     [InlineData(null, null)]
@@ -244,10 +253,41 @@ public sealed class ServiceSettingsTests
     [InlineData("TableEndpoint=here;SharedAccessSignature=sv=2019-02-02&sig=AAAA", false)]
     [InlineData("SharedAccessSignature=sv=2019-02-02&sig=AAAA", false)]
     [InlineData(";", false)]
+    [InlineData("UseDevelopmentStorage=True", false)]
+    [InlineData("UseDevelopmentStorage=true;UseDevelopmentStorage=true", false)]
+    [InlineData("AccountName=some;AccountKey=AAAA;AccountKey=AAAA", false)]
+    [InlineData("AccountName=some;AccountKey=AAAA;EndpointSuffix=no host", false)]
+    [InlineData("accountname=some;ACCOUNTKEY=AAAA", true)]
     public void Connection_strings_are_taken_that_Azures_own_client_takes(string text, bool taken)
     {
         Assert.Equal(taken, Record.Exception(() => new TableServiceClient(text)) is null);
         Assert.Equal(taken, Read(("Tables__ConnectionString", text)).Problems.Count == 0);
+    }
+
+    // What is taken here and refused by the client would fail at the first use, function by function.
+    [Theory]
+    [InlineData("UseDevelopmentStorage=true", true)]
+    [InlineData("DefaultEndpointsProtocol=https;AccountName=some;AccountKey=AAAA;EndpointSuffix=core.windows.net", true)]
+    [InlineData("AccountName=some;AccountKey=AAAA;AccountKey=AAAA", false)]
+    [InlineData("DefaultEndpointsProtocol=https; AccountName=some;AccountKey=AAAA", false)]
+    [InlineData("DefaultEndpointsProtocol=ftp;AccountName=some;AccountKey=AAAA", false)]
+    [InlineData("AccountName=some;AccountKey=AAAA;SharedAccessSignature=sv=2019-02-02&sig=AAAA", false)]
+    [InlineData("AccountName=some;AccountKey=AAAA;EndpointSuffix=no host", false)]
+    [InlineData("AccountName=some;AccountKey=AAA", false)]
+    [InlineData("BlobEndpoint=https://some.blob.core.windows.net;QueueEndpoint=https://some.queue.core.windows.net", false)]
+    [InlineData("AccountName=some", false)]
+    [InlineData("AccountName=some;AccountKey=", false)]
+    [InlineData("TableEndpoint=https://some.table.core.windows.net;SharedAccessSignature=sv=2019-02-02&sig=AAAA", false)]
+    public void A_connection_string_of_copies_or_of_the_sweep_is_taken_only_if_Azures_own_client_takes_it(string text, bool taken)
+    {
+        (string Name, Action Open)[] settings = [("Backup__ConnectionString", () => _ = new BlobServiceClient(text)), ("Sweep", () => _ = new QueueServiceClient(text))];
+        Assert.All(settings, setting =>
+        {
+            var problems = Read((setting.Name, text)).Problems;
+
+            Assert.Equal(taken ? [] : [$"{setting.Name} should be a storage connection string, or UseDevelopmentStorage=true."], problems);
+            Assert.True(problems.Count > 0 || Record.Exception(setting.Open) is null);
+        });
     }
 
     [Fact]

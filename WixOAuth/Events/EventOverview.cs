@@ -1,3 +1,4 @@
+using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
 
@@ -24,9 +25,7 @@ internal sealed class EventOverview(IOutbox outbox, ServiceSettings settings, Ti
     /// <summary>The most parked events that are named.</summary>
     public const int MostNamed = 5;
 
-    private readonly TimeSpan _keptFor = settings.Events.Url is null ? TimeSpan.FromHours(1) : TimeSpan.FromSeconds(30);
-    private readonly Lock _lock = new();
-    private (DateTimeOffset At, Task<StoredEvents> Counting)? _last;
+    private readonly SharedResult<StoredEvents> _counts = new(time, keptFor: settings.Events.Url is null ? TimeSpan.FromHours(1) : TimeSpan.FromSeconds(30));
 
     /// <summary>The stored events; null where there are none and <c>Events__Url</c> is not set.</summary>
     /// <param name="isAnew">Whether they are counted now, though it was done lately.</param>
@@ -34,28 +33,12 @@ internal sealed class EventOverview(IOutbox outbox, ServiceSettings settings, Ti
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task<StoredEvents?> GetAsync(bool isAnew, CancellationToken cancellationToken)
     {
-        var stored = await CountOnceAsync(isAnew && settings.Events.Url is not null).WaitAsync(cancellationToken);
+        var stored = await _counts.GetAsync(CountAsync, isAnew && settings.Events.Url is not null, cancellationToken);
         return settings.Events.Url is null && stored is { Waiting: 0, Parked: 0 } ? null : stored;
     }
 
-    private Task<StoredEvents> CountOnceAsync(bool isAnew)
-    {
-        lock (_lock)
-        {
-            var now = time.GetUtcNow();
-            if (isAnew || _last is not { } last || now - last.At >= _keptFor || now < last.At || last.Counting.IsFaulted)
-            {
-                _last = last = (now, CountAsync());
-            }
-
-            return last.Counting;
-        }
-    }
-
-    // No caller's cancellation reaches this: others wait for it too.
     private async Task<StoredEvents> CountAsync()
     {
-        await Task.Yield();
         var (waiting, parked) = (0, 0);
         DateTimeOffset? waitingSince = null;
         var some = new List<OutboxEvent>();

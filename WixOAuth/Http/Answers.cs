@@ -31,9 +31,10 @@ internal abstract class Answer(int statusCode) : IResult
     {
         response.ContentType = contentType;
         response.ContentLength = body.Length;
-        return HttpMethods.IsHead(response.HttpContext.Request.Method)
-            ? Task.CompletedTask
-            : response.Body.WriteAsync(body, response.HttpContext.RequestAborted).AsTask();
+
+        // Not cancelled when the caller disconnects: that would be an exception outside the guard, and the server ignores such a write.
+        // For HEAD the server leaves the body out.
+        return response.Body.WriteAsync(body, CancellationToken.None).AsTask();
     }
 }
 
@@ -72,7 +73,6 @@ internal abstract class HandshakeAnswer(int statusCode) : Answer(statusCode)
     }
 }
 
-/// <summary>Sends the browser on.</summary>
 internal sealed class RedirectAnswer(BrowserUrl url, IReadOnlyList<InstallCookie>? set = null, IReadOnlyList<string>? removed = null) : HandshakeAnswer(302)
 {
     protected override Task WriteAsync(HttpResponse response)
@@ -104,8 +104,7 @@ internal sealed class RedirectAnswer(BrowserUrl url, IReadOnlyList<InstallCookie
     };
 }
 
-/// <summary>Sends the browser to another address of the handshake, which takes what was in this one out of its address bar.</summary>
-/// <param name="path">A path of this service; contains no secret.</param>
+/// <summary>Redirects to an address without code and state, so that these leave the address bar.</summary>
 internal sealed class SeeOtherAnswer(string path) : HandshakeAnswer(303)
 {
     protected override Task WriteAsync(HttpResponse response)
@@ -115,10 +114,7 @@ internal sealed class SeeOtherAnswer(string path) : HandshakeAnswer(303)
     }
 }
 
-/// <summary>A page of the handshake.</summary>
-/// <param name="statusCode">Its status.</param>
-/// <param name="html">The page.</param>
-/// <param name="policy">Its policy. By default it may be framed, because Wix frames the handshake (wix-protocol §2).</param>
+/// <summary>A page of the handshake. By default it may be framed, because Wix frames the handshake (wix-protocol §2).</summary>
 internal sealed class HandshakePage(int statusCode, string html, string? policy = null) : HandshakeAnswer(statusCode)
 {
     protected override async Task WriteAsync(HttpResponse response)

@@ -4,29 +4,30 @@ using Microsoft.AspNetCore.Http;
 
 namespace WixOAuth.Http;
 
-/// <summary>Reads the small bodies that are taken.</summary>
 internal static class BodyReader
 {
     /// <summary>The longest body taken, in bytes.</summary>
     public const int MaxLength = 16_384;
 
-    /// <summary>Null for a body that is longer, breaks off or breaks the rules of HTTP.</summary>
-    public static async Task<ReadOnlyMemory<byte>?> ReadAsync(HttpRequest request, CancellationToken cancellationToken)
+    /// <summary>Reads a body; null for one that is too long, breaks off or breaks the rules of HTTP.</summary>
+    public static async Task<(ReadOnlyMemory<byte>? Body, bool IsTooLong)> ReadAsync(HttpRequest request, int maxLength, CancellationToken cancellationToken)
     {
-        if (request.ContentLength > MaxLength)
+        // A body whose Content-Length is over the limit is not read.
+        if (request.ContentLength > maxLength)
         {
-            return null;
+            return (null, true);
         }
 
-        var buffer = new byte[(request.ContentLength ?? MaxLength) + 1];
+        // One byte more, to detect a longer body.
+        var buffer = new byte[(request.ContentLength ?? maxLength) + 1];
         try
         {
             var length = await request.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
-            return length <= MaxLength ? buffer.AsMemory(0, length) : null;
+            return length > maxLength ? (null, true) : (buffer.AsMemory(0, length), false);
         }
         catch (IOException)
         {
-            return null;
+            return (null, false);
         }
     }
 
@@ -36,7 +37,7 @@ internal static class BodyReader
     {
         try
         {
-            return await ReadAsync(request, cancellationToken) is { } body ? JsonSerializer.Deserialize(body.Span, type) : null;
+            return await ReadAsync(request, MaxLength, cancellationToken) is ({ } body, _) ? JsonSerializer.Deserialize(body.Span, type) : null;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {

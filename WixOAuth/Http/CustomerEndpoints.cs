@@ -9,13 +9,11 @@ using WixOAuth.Settings;
 
 namespace WixOAuth.Http;
 
-/// <summary>Whom sites belong to, as HTTP, for our own apps. Nothing is ever thrown to the host.</summary>
 internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkService links, ServiceSettings settings, ILogger<CustomerEndpoints> logger)
 {
     /// <summary>The longest customer and the longest display name, in characters.</summary>
     public const int MaxNameLength = 200;
 
-    /// <summary><c>POST /api/install-links</c>: see the contract's <c>CreateInstallLink</c>.</summary>
     public Task<IResult> CreateInstallLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         if (Parameters.RefuseUnknown(request) is { } refusal)
@@ -32,41 +30,33 @@ internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkServi
 
         var (start, expiresOn) = await links.IssueAsync(customer, asked.DisplayName, cancellationToken);
 
-        // The App URL lies beside the Redirect URL; the Host header of a request can be forged.
-        var url = new Uri(settings.Wix.RedirectUrl, $"install?start={start}");
+        // From the settings: the Host header of a request can be forged.
+        var url = new Uri(settings.Wix.AppUrl, $"?start={start}");
         return new JsonAnswer<LinkBody>(new LinkBody(url.AbsoluteUri, expiresOn), Json.Default.LinkBody, StatusCodes.Status201Created);
     });
 
-    /// <summary><c>PUT /api/instances/{instanceId}/customer</c>: see the contract's <c>SetCustomer</c>.</summary>
-    public Task<IResult> SetCustomer(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
-    {
-        if (Parameters.RefuseUnknown(request) is { } refusal)
+    public Task<IResult> SetCustomer(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
+        logger.GuardInstanceAsync(request, instanceId, async id =>
         {
-            return refusal;
-        }
+            if (await BodyReader.ReadJsonAsync(request, Json.Default.CustomerBody, cancellationToken) is not { } body
+                || !(body.Customer is null || IsName(body.Customer)))
+            {
+                return Problems.InvalidRequest($"The body should be JSON with a customer: null, or 1 to {MaxNameLength} characters.");
+            }
 
-        if (!InstanceId.TryParse(instanceId, out var id))
-        {
-            return Problems.InvalidInstanceId();
-        }
-
-        if (await BodyReader.ReadJsonAsync(request, Json.Default.CustomerBody, cancellationToken) is not { } body
-            || !(body.Customer is null || IsName(body.Customer)))
-        {
-            return Problems.InvalidRequest($"The body should be JSON with a customer: null, or 1 to {MaxNameLength} characters.");
-        }
-
-        return await life.SetCustomerAsync(id, body.Customer, cancellationToken) switch
-        {
-            null => Problems.UnknownInstance(),
-            { Status: InstanceStatus.Removed } => Problems.AppRemoved(),
-            _ => new EmptyAnswer(StatusCodes.Status204NoContent),
-        };
-    });
+            return await life.SetCustomerAsync(id, body.Customer, cancellationToken) switch
+            {
+                null => Problems.UnknownInstance(),
+                { Status: InstanceStatus.Removed } => Problems.AppRemoved(),
+                _ => new EmptyAnswer(StatusCodes.Status204NoContent),
+            };
+        });
 
     /// <summary>Whether a text can name a customer: something of it can be seen.</summary>
     public static bool IsName(string text) =>
         text is { Length: > 0 and <= MaxNameLength } && !text.Any(char.IsControl) && !text.EnumerateRunes().All(IsInvisible);
 
-    private static bool IsInvisible(Rune rune) => Rune.IsWhiteSpace(rune) || Rune.GetUnicodeCategory(rune) == UnicodeCategory.Format;
+    // The last are letters and a symbol that fonts draw as blanks: the Hangul fillers and the empty Braille pattern.
+    private static bool IsInvisible(Rune rune) =>
+        Rune.IsWhiteSpace(rune) || Rune.GetUnicodeCategory(rune) == UnicodeCategory.Format || rune.Value is 0x115F or 0x1160 or 0x2800 or 0x3164 or 0xFFA0;
 }

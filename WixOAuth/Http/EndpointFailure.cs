@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
@@ -14,27 +15,28 @@ internal static partial class EndpointFailure
     /// <summary>The caller has disconnected.</summary>
     public const int ClientClosedRequest = StatusCodes.Status499ClientClosedRequest;
 
+    /// <summary>An endpoint's answer; a problem where the endpoint cannot be put together.</summary>
+    public static Task<IResult> AnswerAsync<T>(this IServiceProvider services, Func<T, Task<IResult>> answer)
+        where T : notnull => services.GetRequiredService<ILogger<T>>().GuardUnexpectedAsync(() => answer(services.GetRequiredService<T>()));
+
+    /// <summary>For an endpoint of an instance that has no parameters.</summary>
+    public static Task<IResult> GuardInstanceAsync(this ILogger logger, HttpRequest request, string instanceId, Func<InstanceId, Task<IResult>> answer) =>
+        logger.GuardAsync(async () => Parameters.RefuseUnknown(request)
+            ?? (InstanceId.TryParse(instanceId, out var id) ? await answer(id) : Problems.InvalidInstanceId()));
+
     /// <summary>For an answer that comes of storage or secrets.</summary>
-    public static async Task<IResult> GuardAsync(this ILogger logger, Func<Task<IResult>> answer)
+    public static Task<IResult> GuardAsync(this ILogger logger, Func<Task<IResult>> answer) => logger.GuardUnexpectedAsync(async () =>
     {
         try
         {
             return await answer();
         }
-        catch (OperationCanceledException)
-        {
-            return new EmptyAnswer(ClientClosedRequest);
-        }
-        catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
+        catch (Exception exception) when (IsUnavailable(exception))
         {
             logger.Unavailable(exception.GetType().Name);
             return Problems.StorageUnavailable(TimeSpan.FromSeconds(5));
         }
-        catch (Exception exception)
-        {
-            return logger.Failed(exception);
-        }
-    }
+    });
 
     /// <summary>For an answer that needs neither storage nor secrets, or says itself what is wrong with them.</summary>
     public static async Task<IResult> GuardUnexpectedAsync(this ILogger logger, Func<Task<IResult>> answer)
@@ -49,15 +51,13 @@ internal static partial class EndpointFailure
         }
         catch (Exception exception)
         {
-            return logger.Failed(exception);
+            logger.Unexpected(exception.GetType().Name, exception.StackTrace);
+            return Problems.Unexpected();
         }
     }
 
-    private static IResult Failed(this ILogger logger, Exception exception)
-    {
-        logger.Unexpected(exception.GetType().Name, exception.StackTrace);
-        return Problems.Unexpected();
-    }
+    /// <summary>Whether the storage or the secrets fail.</summary>
+    public static bool IsUnavailable(Exception exception) => exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException;
 
     [LoggerMessage(301, LogLevel.Error, "A request could not be served: {Error}")]
     public static partial void Unavailable(this ILogger logger, string error);

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
 using WixOAuth.Secrets;
@@ -18,27 +19,12 @@ internal sealed class HealthChecks(
     internal const string Healthy = "healthy";
     private const string Unhealthy = "unhealthy";
 
-    private static readonly TimeSpan s_keptFor = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_longestCheck = TimeSpan.FromSeconds(5);
-    private readonly Lock _lock = new();
-    private (DateTimeOffset At, Task<HealthBody> Finding)? _last;
+    private readonly SharedResult<HealthBody> _finding = new(time, keptFor: TimeSpan.FromSeconds(10));
 
     /// <summary>The last finding, or a new one when that is older than 10 seconds.</summary>
-    internal Task<HealthBody> FindAsync(CancellationToken cancellationToken)
-    {
-        lock (_lock)
-        {
-            var now = time.GetUtcNow();
-            if (_last is not { } last || now - last.At >= s_keptFor || now < last.At)
-            {
-                _last = last = (now, CheckAsync());
-            }
+    internal Task<HealthBody> FindAsync(CancellationToken cancellationToken) => _finding.GetAsync(CheckAsync, isAnew: false, cancellationToken);
 
-            return last.Finding.WaitAsync(cancellationToken);
-        }
-    }
-
-    // No caller's cancellation reaches this: others wait for it too.
     private async Task<HealthBody> CheckAsync()
     {
         // No instance has the empty id: reading it is the cheapest request.
@@ -49,7 +35,6 @@ internal sealed class HealthChecks(
             await protectionKeys.GetCurrentAsync(cancellationToken);
             await CheckKeysAsync(cancellationToken);
         });
-        await Task.Yield();
         var degraded = troubles.FindAsync(CancellationToken.None);
         var (storageStatus, secretsStatus) = (await storage, await secrets);
         return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus, await degraded);

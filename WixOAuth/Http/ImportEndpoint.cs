@@ -6,10 +6,8 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Http;
 
-/// <summary>Imports as HTTP. Nothing is ever thrown to the host.</summary>
 internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILogger<ImportEndpoint> logger)
 {
-    /// <summary><c>PUT /api/instances/{instanceId}</c>: see the contract's <c>ImportInstance</c>.</summary>
     public Task<IResult> ImportInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         if (!Parameters.TryReadAll(request, ["revive"], out var values, out var refusal))
@@ -30,7 +28,7 @@ internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, I
         if (await ReadAsync(request, cancellationToken) is not { } body)
         {
             return Problems.InvalidRequest(
-                $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339, from 1970 to now), all optional.");
+                $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339 with its offset, from 1970 to now), all optional.");
         }
 
         var site = new ImportedSite(body.Customer, body.ConsentedAt, values["revive"] == "true", Site: null, AppVersion: null);

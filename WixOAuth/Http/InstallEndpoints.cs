@@ -11,17 +11,13 @@ using WixOAuth.Settings;
 
 namespace WixOAuth.Http;
 
-/// <summary>
-/// The handshake's URLs as HTTP: a request goes to <see cref="InstallStart"/> or <see cref="InstallFlow"/>, and the result
-/// becomes a response. Nothing is ever thrown to the host, which would answer an empty 200: an install that fails answers a
-/// page, and a page that cannot be rendered <c>internal_error</c>.
-/// </summary>
+/// <summary>An install that fails answers a page, and a page that cannot be rendered <c>internal_error</c>.</summary>
 internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
     private readonly LogThrottle _unavailable = new(time);
+    private readonly string _appUrl = settings.Wix.AppUrl.AbsolutePath;
     private readonly string _confirmPolicy = Page.ConfirmPolicy(settings.Wix.InstallerUrl);
 
-    /// <summary><c>GET</c> and <c>HEAD /api/install</c>: see the contract's <c>AppUrl</c>.</summary>
     public Task<IResult> AppUrl(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
         var result = await TryAsync(async () => Parameters.TryRead(request, ["token", "start"], out var values)
@@ -33,17 +29,15 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         return await AnswerAsync(result);
     });
 
-    /// <summary><c>POST /api/install</c>: see the contract's <c>ConfirmLink</c>.</summary>
     public Task<IResult> ConfirmLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
-        var result = await TryAsync(async () => RequestOrigin.IsOurs(request, settings.Wix.RedirectUrl)
+        var result = await TryAsync(async () => IsFromOurPage(request)
             ? await start.ConfirmLinkAsync(
                 new AppUrlRequest(Token: null, await ReadStartAsync(request, cancellationToken), InstallCookies.Read(request)), cancellationToken)
             : new InstallResult.Stopped(InstallProblem.CrossSite));
         return await AnswerAsync(result);
     });
 
-    /// <summary><c>GET</c> and <c>HEAD /api/redirect</c>: see the contract's <c>Redirect</c>.</summary>
     public Task<IResult> Redirect(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
         if (!Parameters.TryRead(request, ["code", "state", "instanceId", "error", "problem"], out var values))
@@ -74,15 +68,24 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : await AnswerAsync(result);
     });
 
+    // By Sec-Fetch-Site, which no page can forge; by Origin where a browser from before 2023 does not send it. Our pages send
+    // no referrer, which makes theirs "null". Ours is known from the settings: the Host header can be forged.
+    private bool IsFromOurPage(HttpRequest request)
+    {
+        var site = request.Headers["Sec-Fetch-Site"];
+        var origin = request.Headers.Origin;
+        return site.Count > 0 ? site is ["same-origin"] : origin is ["null"] || origin == settings.Wix.RedirectUrl.GetLeftPart(UriPartial.Authority);
+    }
+
     // The form of the button contains it, and so does its URL.
     private static async Task<string?> ReadStartAsync(HttpRequest request, CancellationToken cancellationToken)
     {
-        if (Parameters.TryRead(request, "start", out var inAddress) && inAddress is not null)
+        if (Parameters.TryRead(request, ["start"], out var values) && values["start"] is { } inAddress)
         {
             return inAddress;
         }
 
-        return await BodyReader.ReadAsync(request, cancellationToken) is { } body
+        return await BodyReader.ReadAsync(request, BodyReader.MaxLength, cancellationToken) is ({ } body, _)
             && QueryHelpers.ParseQuery(Encoding.UTF8.GetString(body.Span)).TryGetValue("start", out var inForm)
             && inForm is [{ Length: > 0 and <= Parameters.MaxLength } text]
                 ? text
@@ -95,7 +98,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         {
             return await work();
         }
-        catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
+        catch (Exception exception) when (EndpointFailure.IsUnavailable(exception))
         {
             if (_unavailable.TryPass(out _))
             {
@@ -114,7 +117,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     private async Task<IResult> AnswerAsync(InstallResult result) => result switch
     {
         InstallResult.Confirm confirm => new HandshakePage(200, await InstallPages.ConfirmAsync(confirm), _confirmPolicy),
-        InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, await InstallPages.UsedHereAsync()),
+        InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, await InstallPages.UsedHereAsync(_appUrl)),
         InstallResult.Consent consent => new RedirectAnswer(consent.Url, [consent.Set], consent.Removed),
         InstallResult.CloseWindow close => new RedirectAnswer(close.Url, close.Finished),
         InstallResult.Stopped stopped => await StoppedAsync(stopped.Problem),
@@ -126,14 +129,14 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
 
     private static async Task<IResult> ConnectedAsync() => new HandshakePage(200, await InstallPages.ConnectedAsync());
 
-    private static async Task<IResult> StoppedAsync(InstallProblem problem) => new HandshakePage(
-        problem switch
-        {
-            InstallProblem.WixUnavailable => StatusCodes.Status502BadGateway,
-            InstallProblem.StorageUnavailable or InstallProblem.Busy => StatusCodes.Status503ServiceUnavailable,
-            InstallProblem.CrossSite => StatusCodes.Status403Forbidden,
-            InstallProblem.Unexpected => StatusCodes.Status500InternalServerError,
-            _ => StatusCodes.Status400BadRequest,
-        },
-        await InstallPages.ProblemAsync(problem));
+    private async Task<IResult> StoppedAsync(InstallProblem problem) => new HandshakePage(StatusOf(problem), await InstallPages.ProblemAsync(problem, _appUrl));
+
+    internal static int StatusOf(InstallProblem problem) => problem switch
+    {
+        InstallProblem.WixUnavailable => StatusCodes.Status502BadGateway,
+        InstallProblem.StorageUnavailable or InstallProblem.Busy => StatusCodes.Status503ServiceUnavailable,
+        InstallProblem.CrossSite => StatusCodes.Status403Forbidden,
+        InstallProblem.Unexpected => StatusCodes.Status500InternalServerError,
+        _ => StatusCodes.Status400BadRequest,
+    };
 }

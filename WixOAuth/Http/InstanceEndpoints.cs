@@ -9,31 +9,15 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Http;
 
-/// <summary>Installations as HTTP, for our own apps and operators. Nothing is ever thrown to the host.</summary>
-internal sealed class InstanceEndpoints(
-    IInstanceStore store, InstanceLifecycle life, SetupCompleter setup, ILogger<InstanceEndpoints> logger)
+internal sealed class InstanceEndpoints(IInstanceStore store, InstanceLifecycle life, SetupCompleter setup, ILogger<InstanceEndpoints> logger)
 {
     private const int DefaultPage = 50;
 
-    /// <summary><c>GET /api/instances/{instanceId}</c>: see the contract's <c>GetInstance</c>.</summary>
-    public Task<IResult> GetInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
-    {
-        if (Parameters.RefuseUnknown(request) is { } refusal)
-        {
-            return refusal;
-        }
-
-        if (!InstanceId.TryParse(instanceId, out var id))
-        {
-            return Problems.InvalidInstanceId();
-        }
-
-        return await store.FindAsync(id, cancellationToken) is { } stored
+    public Task<IResult> GetInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
+        logger.GuardInstanceAsync(request, instanceId, async id => await store.FindAsync(id, cancellationToken) is { } stored
             ? new JsonAnswer<InstanceBody>(BodyOf(stored.Instance), Json.Default.InstanceBody)
-            : Problems.UnknownInstance();
-    });
+            : Problems.UnknownInstance());
 
-    /// <summary><c>GET /api/instances</c>: see the contract's <c>ListInstances</c>.</summary>
     public Task<IResult> ListInstances(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         if (!Parameters.TryReadAll(request, ["status", "limit", "cursor", "customer"], out var values, out var refusal))
@@ -63,13 +47,11 @@ internal sealed class InstanceEndpoints(
 
         // The name of the list in its cursors. Without a customer it is the same as in earlier versions.
         var list = customer is null ? values["status"] : $"{values["status"]} of {customer}";
-        var last = default(InstanceId);
-        if (values["cursor"] is { } cursor && !ListCursor.TryRead(cursor, list, out last))
+        if (!ListCursor.TryRead(values["cursor"], list, out var after))
         {
             return Problems.InvalidRequest("cursor should be one that was answered for the same status and customer.");
         }
 
-        InstanceId? after = values["cursor"] is null ? null : last;
         var page = customer is null
             ? await store.ListAsync(status, after, limit, cancellationToken)
             : await store.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
@@ -78,43 +60,20 @@ internal sealed class InstanceEndpoints(
             Json.Default.InstanceListBody);
     });
 
-    /// <summary><c>DELETE /api/instances/{instanceId}</c>: see the contract's <c>ForgetInstance</c>.</summary>
-    public Task<IResult> ForgetInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
-    {
-        if (Parameters.RefuseUnknown(request) is { } refusal)
+    public Task<IResult> ForgetInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
+        logger.GuardInstanceAsync(request, instanceId, async id =>
         {
-            return refusal;
-        }
+            await life.ForgetAsync(id, cancellationToken);
+            return new EmptyAnswer(StatusCodes.Status204NoContent);
+        });
 
-        if (!InstanceId.TryParse(instanceId, out var id))
-        {
-            return Problems.InvalidInstanceId();
-        }
-
-        await life.ForgetAsync(id, cancellationToken);
-        return new EmptyAnswer(StatusCodes.Status204NoContent);
-    });
-
-    /// <summary><c>POST /api/instances/{instanceId}/setup</c>: see the contract's <c>CompleteSetup</c>.</summary>
-    public Task<IResult> CompleteSetup(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
-    {
-        if (Parameters.RefuseUnknown(request) is { } refusal)
-        {
-            return refusal;
-        }
-
-        if (!InstanceId.TryParse(instanceId, out var id))
-        {
-            return Problems.InvalidInstanceId();
-        }
-
-        return await setup.CompleteAsync(id, cancellationToken) switch
+    public Task<IResult> CompleteSetup(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
+        logger.GuardInstanceAsync(request, instanceId, async id => await setup.CompleteAsync(id, cancellationToken) switch
         {
             (TokenResult.Token, Delivery.Accepted) => new EmptyAnswer(StatusCodes.Status204NoContent),
             (TokenResult.Token, _) => Problems.WixUnavailable(TimeSpan.FromMinutes(1)),
             var (result, _) => Problems.Of(result),
-        };
-    });
+        });
 
     private static InstanceBody BodyOf(Instance instance) => new(
         instance.Id.ToString(),

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace WixOAuth.Http;
@@ -24,7 +25,8 @@ internal sealed record LinkBody(string Url, DateTimeOffset ExpiresOn)
 
 internal sealed record RedeliveryBody(int Events);
 
-internal sealed record ImportRequestBody(string? RefreshToken, string? Customer, DateTimeOffset? ConsentedAt)
+internal sealed record ImportRequestBody(
+    string? RefreshToken, string? Customer, [property: JsonConverter(typeof(Rfc3339Converter))] DateTimeOffset? ConsentedAt)
 {
     // Holds a token.
     public override string ToString() => "[redacted]";
@@ -51,11 +53,20 @@ internal sealed record InstanceBody(
     DateTimeOffset UpdatedAt,
     TokenStateBody Token)
 {
-    // One of its words is named like a secret.
+    // RefreshToken is a state here, not a token; SecrecyTests goes by the member's name.
     public override string ToString() => InstanceId;
 }
 
 internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, string? Cursor);
+
+/// <summary>Refuses a time without the offset that RFC 3339 demands: it would be read in the time zone of this process.</summary>
+internal sealed class Rfc3339Converter : JsonConverter<DateTimeOffset>
+{
+    public override DateTimeOffset Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        reader.GetString() is [.., 'Z'] or [.., '+' or '-', _, _, ':', _, _] ? reader.GetDateTimeOffset() : throw new JsonException();
+
+    public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options) => writer.WriteStringValue(value);
+}
 
 // A misspelt member is refused: an import whose token is overlooked would lose it.
 [JsonSourceGenerationOptions(

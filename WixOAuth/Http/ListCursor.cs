@@ -24,9 +24,15 @@ internal static class ListCursor
         return Base64Url.EncodeToString([.. bytes, .. SumOf(list, bytes)]);
     }
 
-    public static bool TryRead(string text, string? list, out InstanceId last)
+    /// <summary>Reads a cursor of a list; without one the list begins at its start.</summary>
+    public static bool TryRead(string? text, string? list, out InstanceId? last)
     {
-        last = default;
+        last = null;
+        if (text is null)
+        {
+            return true;
+        }
+
         Span<byte> bytes = stackalloc byte[1 + IdLength + SumLength];
         if (text.Length != Base64Url.GetEncodedLength(bytes.Length)
             || Base64Url.DecodeFromChars(text, bytes, out _, out var length) != OperationStatus.Done // TryDecodeFromChars raises exceptions.

@@ -15,27 +15,20 @@ internal static class Parameters
 
     private const int LongestNameShown = 100;
 
-    /// <summary>False when a parameter came twice or is too long. One that is missing or empty is null.</summary>
-    public static bool TryRead(HttpRequest request, string name, out string? value)
-    {
-        var values = request.Query[name];
-        value = values.Count == 0 || string.IsNullOrEmpty(values[0]) ? null : values[0];
-        return values.Count <= 1 && !(value?.Length > MaxLength);
-    }
-
-    /// <summary>Reads several, by name; false when any of them came twice or is too long. Others are ignored.</summary>
+    /// <summary>Reads parameters by name; null for one that is missing or empty. False when any of them came twice or is too long. Others are ignored.</summary>
     public static bool TryRead(HttpRequest request, ReadOnlySpan<string> names, [NotNullWhen(true)] out Dictionary<string, string?>? values)
     {
         values = new Dictionary<string, string?>(names.Length, StringComparer.Ordinal);
         foreach (var name in names)
         {
-            if (!TryRead(request, name, out var value))
+            var found = request.Query[name];
+            if (found.Count > 1 || found is [{ Length: > MaxLength }])
             {
                 values = null;
                 return false;
             }
 
-            values.Add(name, value);
+            values.Add(name, found is [{ Length: > 0 } value] ? value : null);
         }
 
         return true;
@@ -82,25 +75,12 @@ internal static class Parameters
     {
         foreach (var (name, _) in request.Query)
         {
-            if (!name.Equals(Key, StringComparison.OrdinalIgnoreCase) && !Contains(names, name))
+            if (!name.Equals(Key, StringComparison.OrdinalIgnoreCase) && !names.Contains(name, StringComparer.OrdinalIgnoreCase))
             {
                 return name.Length <= LongestNameShown ? name : name[..LongestNameShown];
             }
         }
 
         return null;
-    }
-
-    private static bool Contains(ReadOnlySpan<string> names, string name)
-    {
-        foreach (var known in names)
-        {
-            if (known.Equals(name, StringComparison.OrdinalIgnoreCase))
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 }

@@ -20,7 +20,7 @@ internal sealed partial class ServiceTroubles(
     ParkedEvents parked,
     ServiceSettings settings,
 
-    // Eight: one for each trouble that is looked for.
+    // Eight: the five sources of six troubles, the settings, the clock and the log.
     TimeProvider time,
     ILogger<ServiceTroubles> logger)
 {

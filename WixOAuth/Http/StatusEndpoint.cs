@@ -10,7 +10,6 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
-/// <summary>The operators' page as HTTP. Nothing is ever thrown to the host.</summary>
 internal sealed class StatusEndpoint(
     IInstanceStore store,
     InstanceOverview overview,
@@ -21,7 +20,7 @@ internal sealed class StatusEndpoint(
     ServiceSettings settings,
     TimeProvider time,
 
-    // Nine: one for each part of the page.
+    // Nine: four parts of the page, the two checks of the service, the settings, the clock and the log.
     ILogger<StatusEndpoint> logger)
 {
     private const int PageSize = 25;
@@ -33,7 +32,6 @@ internal sealed class StatusEndpoint(
 
     private const string KeyInAddress = "A key does not belong in an address: send it in the header x-functions-key.";
 
-    /// <summary><c>GET /api/status</c>: see the contract's <c>Status</c>.</summary>
     public Task<IResult> Status(HttpRequest request) => logger.GuardUnexpectedAsync(async () =>
     {
         if (!HasKeyInAddress(request))
@@ -49,7 +47,6 @@ internal sealed class StatusEndpoint(
             : Problems.InvalidRequest(KeyInAddress);
     });
 
-    /// <summary><c>GET /api/status/view</c>: see the contract's <c>StatusView</c>.</summary>
     public Task<IResult> StatusView(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         if (HasKeyInAddress(request))
@@ -62,16 +59,15 @@ internal sealed class StatusEndpoint(
             return refusal;
         }
 
-        var after = default(InstanceId);
-        if (!StatusPage.Lists.Contains(values["status"] ?? "") || (values["cursor"] is { } cursor && !ListCursor.TryRead(cursor, values["status"], out after)))
+        if (!StatusPage.Lists.Contains(values["status"] ?? "") || !ListCursor.TryRead(values["cursor"], values["status"], out var after))
         {
             return Problems.InvalidRequest("status and cursor should be ones that this page made.");
         }
 
-        var search = values["search"] is { Length: <= 200 } text ? text.Trim() : null;
+        var search = values["search"]?.Trim();
         var isAnew = values["recount"] is not null;
         var seen = await overview.GetAsync(isAnew, cancellationToken);
-        var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, values["cursor"] is null ? null : after, cancellationToken);
+        var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, after, cancellationToken);
         var (now, sendsSetup) = (time.GetUtcNow(), settings.Wix.SetupCompletion != SetupCompletion.Never);
         var stored = await events.GetAsync(isAnew, cancellationToken);
         var model = new StatusModel(
@@ -124,7 +120,7 @@ internal sealed class StatusEndpoint(
             return (await ReadAsync(id, cancellationToken) is { } instance && list.Has(instance) ? [instance] : [], null);
         }
 
-        // Tables have no index of names, so a search walks the list; it stops at times to say how far it came.
+        // Tables have no index of names, so a search scans the list. It stops after 5,000 instances and offers to continue.
         List<Instance> found = [];
         for (var looked = 0; looked < SearchedAtOnce && found.Count < PageSize; looked += IInstanceStore.MaxPage)
         {
@@ -140,7 +136,7 @@ internal sealed class StatusEndpoint(
         return found.Count > PageSize ? (found[..PageSize], found[PageSize - 1].Id) : (found, after);
     }
 
-    /// <summary>Of those that failed when all were looked at last, the ones that still do. The table has no index of them.</summary>
+    /// <summary>The instances that failed at the last count and still fail. The table has no index of them.</summary>
     private async Task<InstancePage> ListFailingAsync(
         IReadOnlyList<InstanceId> failing, InstanceId? after, int limit, CancellationToken cancellationToken)
     {

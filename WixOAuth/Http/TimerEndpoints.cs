@@ -1,3 +1,4 @@
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Events;
 using WixOAuth.Instances;
@@ -21,12 +22,29 @@ internal sealed partial class TimerEndpoints(
     TimeProvider time,
     ILogger<TimerEndpoints> logger,
 
-    // Eleven: the timers' work is in these classes, and here is only what runs together. The last two are registered by settings.
+    // Eleven: nine do the work of the timers, then the clock and the log. The last two are registered by settings.
     ShardMessages? shards = null,
     EventDelivery? events = null)
 {
     /// <summary>Maintenance takes up nothing new after this time: hosts end a function after five minutes.</summary>
     public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
+
+    /// <summary>Runs a function; fails where what it needs cannot be put together.</summary>
+    /// <exception cref="TimerFailedException">That, or the run failed.</exception>
+    public static async Task RunAsync(IServiceProvider services, string function, Func<TimerEndpoints, Task> run)
+    {
+        TimerEndpoints timers;
+        try
+        {
+            timers = services.GetRequiredService<TimerEndpoints>();
+        }
+        catch (Exception exception)
+        {
+            throw Failed(services.GetRequiredService<ILogger<TimerEndpoints>>(), function, exception);
+        }
+
+        await run(timers);
+    }
 
     /// <summary>
     /// The timer <c>RefreshTokens</c>: sweeps, or queues one message for each shard. Once an hour consumed
@@ -107,22 +125,24 @@ internal sealed partial class TimerEndpoints(
         }
         catch (Exception exception)
         {
-            LogFailed(function, exception.GetType().Name, exception.StackTrace);
-            return new TimerFailedException($"{function} failed: {exception.GetType().Name}.");
+            return Failed(logger, function, exception);
         }
     }
 
-    private static void ThrowIfAny(params ReadOnlySpan<TimerFailedException?> failures)
+    private static TimerFailedException Failed(ILogger logger, string function, Exception exception)
     {
-        foreach (var failure in failures)
+        LogFailed(logger, function, exception.GetType().Name, exception.StackTrace);
+        return new TimerFailedException($"{function} failed: {exception.GetType().Name}.");
+    }
+
+    private static void ThrowIfAny(params IEnumerable<TimerFailedException?> failures)
+    {
+        if (failures.FirstOrDefault(failure => failure is not null) is { } first)
         {
-            if (failure is not null)
-            {
-                throw failure;
-            }
+            throw first;
         }
     }
 
     [LoggerMessage(303, LogLevel.Error, "The timer function {Function} failed: {Error} {Stack}")]
-    private partial void LogFailed(string function, string error, string? stack);
+    private static partial void LogFailed(ILogger logger, string function, string error, string? stack);
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -9,7 +8,6 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Http;
 
-/// <summary>Wix's webhooks as HTTP. Nothing is ever thrown to the host.</summary>
 internal sealed class WebhookEndpoint(
     WebhookReader reader, InstanceLifecycle life, BackgroundWork background, WebhookMetrics metrics, TimeProvider time, ILogger<WebhookEndpoint> logger)
 {
@@ -21,7 +19,6 @@ internal sealed class WebhookEndpoint(
     private readonly LogThrottle _refusals = new(time);
     private readonly LogThrottle _unavailable = new(time);
 
-    /// <summary><c>POST /api/webhooks</c>: see the contract's <c>WixWebhook</c>.</summary>
     public Task<IResult> WixWebhook(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         var startedAt = time.GetTimestamp();
@@ -43,47 +40,13 @@ internal sealed class WebhookEndpoint(
         }
     });
 
-    private async Task<(WebhookOutcome Outcome, IResult Answer)> AnswerAsync(HttpRequest request, Activity? activity, CancellationToken cancellationToken)
-    {
-        // One more than is taken tells whether there is more; what says that it is longer is not even read.
-        const int Most = WebhookReader.MaxLength + 1;
-        if (request.ContentLength >= Most)
+    private async Task<(WebhookOutcome Outcome, IResult Answer)> AnswerAsync(HttpRequest request, Activity? activity, CancellationToken cancellationToken) =>
+        await BodyReader.ReadAsync(request, WebhookReader.MaxLength, cancellationToken) switch
         {
-            return TooLarge();
-        }
-
-        var buffer = ArrayPool<byte>.Shared.Rent(request.ContentLength is { } said ? (int)said + 1 : Most);
-        try
-        {
-            var room = buffer.AsMemory(0, Math.Min(buffer.Length, Most));
-            return await TryReadAsync(request.Body, room, cancellationToken) switch
-            {
-                null => (WebhookOutcome.Malformed, Problems.InvalidRequest("The body could not be read.")),
-                Most => TooLarge(),
-                { } length => await AnswerAsync(room[..length], activity),
-            };
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-
-        static (WebhookOutcome, IResult) TooLarge() =>
-            (WebhookOutcome.Malformed, Problems.TooLarge($"The body should have at most {WebhookReader.MaxLength} bytes."));
-    }
-
-    private static async Task<int?> TryReadAsync(Stream body, Memory<byte> room, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await body.ReadAtLeastAsync(room, room.Length, throwOnEndOfStream: false, cancellationToken);
-        }
-        catch (IOException)
-        {
-            // The body ends early or is not valid HTTP.
-            return null;
-        }
-    }
+            ({ } body, _) => await AnswerAsync(body, activity),
+            (_, IsTooLong: true) => (WebhookOutcome.Malformed, Problems.TooLarge($"The body should have at most {WebhookReader.MaxLength} bytes.")),
+            _ => (WebhookOutcome.Malformed, Problems.InvalidRequest("The body could not be read.")),
+        };
 
     private async Task<(WebhookOutcome Outcome, IResult Answer)> AnswerAsync(ReadOnlyMemory<byte> body, Activity? activity)
     {

@@ -1,3 +1,5 @@
+using WixOAuth.Hosting;
+
 namespace WixOAuth.Instances;
 
 /// <summary>
@@ -9,7 +11,6 @@ namespace WixOAuth.Instances;
 /// <see cref="InstanceOverview.MostNamed"/> ids, in order.
 /// </summary>
 internal sealed record Overview(
-    DateTimeOffset At,
     IReadOnlyDictionary<InstanceStatus, int> ByStatus,
     int Failing,
     IReadOnlyList<InstanceId> FailingIds,
@@ -48,32 +49,16 @@ internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
     /// <summary>How long after it was due one is overdue: longer than the sweep takes to come round, as in the alert for it.</summary>
     public static readonly TimeSpan OverdueAfter = TimeSpan.FromMinutes(2);
 
-    private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(30);
-    private readonly Lock _lock = new();
-    private (DateTimeOffset At, Task<Overview> Looking)? _last;
+    private readonly SharedResult<Overview> _counts = new(time, keptFor: TimeSpan.FromSeconds(30));
 
     /// <summary>The counts, at most half a minute old.</summary>
     /// <param name="isAnew">Whether to count again although the last counts are recent.</param>
     /// <param name="cancellationToken">Ends the wait; the count continues for others.</param>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
-    public Task<Overview> GetAsync(bool isAnew, CancellationToken cancellationToken)
-    {
-        lock (_lock)
-        {
-            var now = time.GetUtcNow();
-            if (isAnew || _last is not { } last || now - last.At >= KeptFor || now < last.At || last.Looking.IsFaulted)
-            {
-                _last = last = (now, LookAsync());
-            }
+    public Task<Overview> GetAsync(bool isAnew, CancellationToken cancellationToken) => _counts.GetAsync(CountAsync, isAnew, cancellationToken);
 
-            return last.Looking.WaitAsync(cancellationToken);
-        }
-    }
-
-    // No caller's cancellation reaches this: others wait for it too.
-    private async Task<Overview> LookAsync()
+    private async Task<Overview> CountAsync()
     {
-        await Task.Yield();
         var now = time.GetUtcNow();
         var byStatus = Enum.GetValues<InstanceStatus>().ToDictionary(status => status, _ => 0);
         var byLife = new int[Lives.Count + 1];
@@ -117,7 +102,7 @@ internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
         }
 
         failingIds.Sort((one, other) => string.CompareOrdinal(one.ToString(), other.ToString()));
-        return new Overview(now, byStatus, failing, failingIds, overdue, resting, byLife, seen > Limit)
+        return new Overview(byStatus, failing, failingIds, overdue, resting, byLife, seen > Limit)
         {
             OnFallback = onFallback,
             Unreadable = unreadable,

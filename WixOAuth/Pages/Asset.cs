@@ -7,7 +7,6 @@ namespace WixOAuth.Pages;
 /// <summary>A style sheet or script in this folder, embedded in the assembly.</summary>
 internal sealed class Asset
 {
-    /// <summary>Reads one by its file name.</summary>
     public Asset(string name)
     {
         using var stream = typeof(Asset).Assembly.GetManifestResourceStream(name) ?? throw new FileNotFoundException("Not embedded in the assembly.", name);
@@ -22,6 +21,6 @@ internal sealed class Asset
     /// <summary>The text to put into its element: part of the program, and the only text that a page does not encode.</summary>
     public HtmlString Text { get; }
 
-    /// <summary>What a Content-Security-Policy calls it.</summary>
+    /// <summary>Its hash, as a Content-Security-Policy names it.</summary>
     public string Source { get; }
 }

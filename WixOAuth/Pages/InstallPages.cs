@@ -63,21 +63,22 @@ internal static class InstallPages
         "You have confirmed this link already",
         ["A link works once. If your site is not connected yet, start again here, and it will be connected as you confirmed."]);
 
-    /// <summary>The install was finished before.</summary>
     public static Task<string> ConnectedAsync() => Page.RenderAsync("You are connected", new ConnectedPage());
 
     /// <summary>The link was confirmed in this browser, whose owner pressed twice or went back.</summary>
-    public static Task<string> UsedHereAsync() => RenderAsync(s_usedHere);
+    public static Task<string> UsedHereAsync(string appUrl) => RenderAsync(s_usedHere, appUrl);
 
-    /// <summary>Asks the bearer of a link whether to go on.</summary>
     public static Task<string> ConfirmAsync(InstallResult.Confirm confirm) =>
         Page.RenderAsync("Connect a Wix site", new ConfirmPage { Model = confirm });
 
-    /// <summary>The page of a problem.</summary>
-    public static Task<string> ProblemAsync(InstallProblem problem) => RenderAsync(s_problems[problem]);
+    public static Task<string> ProblemAsync(InstallProblem problem, string appUrl) => RenderAsync(s_problems[problem], appUrl);
 
-    private static Task<string> RenderAsync(ProblemModel problem) => Page.RenderAsync(problem.Title, new ProblemPage { Model = problem });
+    private static Task<string> RenderAsync(ProblemModel problem, string appUrl) =>
+        Page.RenderAsync(problem.Title, new ProblemPage { Model = problem with { AppUrl = appUrl } });
 }
 
-/// <summary>What the page of a problem says, and whether the install can be started again from there.</summary>
-internal sealed record ProblemModel(string Title, IReadOnlyList<string> Paragraphs, bool CanStartAgain = true);
+internal sealed record ProblemModel(string Title, IReadOnlyList<string> Paragraphs, bool CanStartAgain = true)
+{
+    /// <summary>The path where an install starts. Not relative: the address of the page may end in a slash.</summary>
+    public string AppUrl { get; init; } = "";
+}

@@ -2,12 +2,6 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Pages;
 
-/// <summary>The instances that the operators' page lists.</summary>
-/// <param name="Title">The number of instances, in words.</param>
-/// <param name="Rows">The instances.</param>
-/// <param name="IsFirstPage">Whether the list begins here.</param>
-/// <param name="Next">The cursor of the next page; null on the last page.</param>
-/// <param name="NextWords">The label of the button that opens the next page.</param>
 internal sealed record InstancesFound(string Title, IReadOnlyList<InstanceRow> Rows, bool IsFirstPage, string? Next, string NextWords)
 {
     public static InstancesFound Of(IReadOnlyList<InstanceRow> rows, string? search, string? cursor, string? next)
@@ -26,17 +20,7 @@ internal sealed record InstancesFound(string Title, IReadOnlyList<InstanceRow> R
     };
 }
 
-/// <summary>An instance in the list.</summary>
-/// <param name="Name">The site's name, or "Site without a name".</param>
-/// <param name="Url">The site's address; null unless it is http or https.</param>
-/// <param name="Id">The instance id.</param>
-/// <param name="Customer">The user's customer, or null.</param>
-/// <param name="IsFailing">Whether its last refresh failed.</param>
-/// <param name="Status">The status as in the API.</param>
-/// <param name="StatusWords">The status for people.</param>
-/// <param name="Story">Its last refresh, failures, removal and set-up, a line for each.</param>
-/// <param name="CanAct">Whether it can be refreshed and forgotten.</param>
-/// <param name="CanCompleteSetup">Whether its set-up can be reported to Wix.</param>
+/// <remarks><c>Url</c> is null unless it is http or https. <c>Story</c> is its last refresh, failures, removal and set-up, a line for each.</remarks>
 internal sealed record InstanceRow(
     string Name,
     string? Url,

@@ -8,7 +8,6 @@ namespace WixOAuth.Pages;
 /// </summary>
 internal static class Page
 {
-    /// <summary>The style sheet of all of them.</summary>
     public static Asset Style { get; } = new("page.css");
 
     /// <summary>The script of a link's page, without which its button works too.</summary>
@@ -30,11 +29,8 @@ internal static class Page
             + $"form-action 'self' {origin}{neighbours}; frame-ancestors 'none'";
     }
 
-    /// <summary>A whole page.</summary>
-    /// <param name="title">The title of the browser's window.</param>
-    /// <param name="content">The content of <c>main</c>, with its own heading.</param>
+    /// <summary>A whole page; the content of <c>main</c> has its own heading.</summary>
     public static async Task<string> RenderAsync(string title, RazorSlice content) => await new Layout { Model = new(title, content) }.RenderAsync();
 }
 
-/// <summary>What the frame shows.</summary>
 internal sealed record PageModel(string Title, RazorSlice Content);

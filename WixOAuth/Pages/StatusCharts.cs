@@ -3,13 +3,7 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Pages;
 
-/// <summary>A segment of the bar of active instances.</summary>
-/// <param name="Css">The class of its colour.</param>
-/// <param name="X">Its left edge, in units of the SVG.</param>
-/// <param name="Width">Its width.</param>
-/// <param name="Words">The remaining lifetime of its tokens.</param>
-/// <param name="Count">The number of instances.</param>
-/// <param name="IsBad">Whether it needs attention.</param>
+/// <summary>A segment of the bar of active instances, by the remaining lifetime of their tokens.</summary>
 internal sealed record LifePart(string Css, string X, string Width, string Words, string Count, bool IsBad)
 {
     private const double ChartWidth = 600;
@@ -43,7 +37,6 @@ internal sealed record LifePart(string Css, string X, string Width, string Words
 /// <summary>A bar of the chart: failed refreshes above successful ones.</summary>
 internal sealed record HourBar(int X, string GoodY, string GoodHeight, string BadY, string BadHeight);
 
-/// <summary>The refreshes of the last hour.</summary>
 internal sealed record HourChart(IReadOnlyList<HourBar> Bars, string Succeeded, string Failed)
 {
     private const double ChartHeight = 80;

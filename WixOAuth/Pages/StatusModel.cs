@@ -4,14 +4,8 @@ namespace WixOAuth.Pages;
 
 /// <summary>
 /// What the operators' page shows, as words and figures. Everything is computed beforehand; rendering only copies text.
+/// <c>Troubles</c> without a banner are not shown; <c>Events</c> is null when events are not in use.
 /// </summary>
-/// <param name="At">The time.</param>
-/// <param name="Troubles">The codes of the service's troubles. Those without a banner are not shown.</param>
-/// <param name="Totals">The numbers of instances by status.</param>
-/// <param name="Life">The remaining lifetimes of the active instances' tokens.</param>
-/// <param name="Hour">The refreshes of the last hour.</param>
-/// <param name="Events">The events to the user's apps; null when events are not in use.</param>
-/// <param name="Found">The listed instances.</param>
 internal sealed record StatusModel(
     string At, IReadOnlyCollection<string> Troubles, StatusTotals Totals, IReadOnlyList<LifePart> Life, HourChart Hour, EventsSummary? Events, InstancesFound Found)
 {
@@ -31,7 +25,4 @@ internal sealed record StatusModel(
     ];
 }
 
-/// <summary>A line of text.</summary>
-/// <param name="Css">The class of its paragraph; null without one.</param>
-/// <param name="Words">The text.</param>
 internal sealed record StatusLine(string? Css, string Words);

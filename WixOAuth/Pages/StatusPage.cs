@@ -6,10 +6,8 @@ namespace WixOAuth.Pages;
 /// </summary>
 internal static class StatusPage
 {
-    /// <summary>Its style sheet.</summary>
     public static Asset Style { get; } = new("status.css");
 
-    /// <summary>Its script.</summary>
     public static Asset Script { get; } = new("status.js");
 
     /// <summary>The policy of the shell and of what it shows: never framed, one style sheet and one script, both its own.</summary>

@@ -2,14 +2,9 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Pages;
 
-/// <summary>A count of instances, and the button that lists them.</summary>
-/// <param name="List">One of <see cref="StatusPage.Lists"/>.</param>
-/// <param name="Words">Its label.</param>
-/// <param name="Count">The number of instances.</param>
-/// <param name="Trouble">The CSS class of a count that needs attention; null otherwise.</param>
+/// <summary>A count of instances, and the button that lists them; <c>Trouble</c> is the CSS class of one that needs attention.</summary>
 internal sealed record StatusTile(string List, string Words, string Count, string? Trouble);
 
-/// <summary>The numbers of instances by status.</summary>
 internal sealed record StatusTotals(IReadOnlyList<StatusTile> Tiles, IReadOnlyList<StatusLine> Lines)
 {
     public static StatusTotals Of(Overview overview) => new(

@@ -1,4 +1,7 @@
 using System.Text.RegularExpressions;
+using Azure.Data.Tables;
+using Azure.Storage.Blobs;
+using Azure.Storage.Queues;
 using Microsoft.Extensions.Configuration;
 using WixOAuth.Instances;
 using WixOAuth.Protection;
@@ -13,25 +16,12 @@ internal sealed partial class ServiceSettings
 {
     private ServiceSettings(SettingsReader reader) => (Problems, Names) = (reader.Problems, reader.Names);
 
-    /// <summary><c>Wix__…</c></summary>
     public WixOptions Wix { get; } = new();
-
-    /// <summary><c>KeyVault__…</c></summary>
     public KeyVaultOptions KeyVault { get; } = new();
-
-    /// <summary><c>Tables__…</c></summary>
     public TablesOptions Tables { get; } = new();
-
-    /// <summary><c>Backup__…</c></summary>
     public BackupOptions Backup { get; } = new();
-
-    /// <summary><c>Sweep</c> and <c>Sweep__…</c></summary>
     public SweepOptions Sweep { get; } = new();
-
-    /// <summary><c>Tokens__…</c></summary>
     public TokensOptions Tokens { get; } = new();
-
-    /// <summary><c>Events__…</c></summary>
     public EventsOptions Events { get; } = new();
 
     /// <summary>What is wrong, a line for each bad setting: its name and what it should be, never its value.</summary>
@@ -40,7 +30,6 @@ internal sealed partial class ServiceSettings
     /// <summary>The names of all settings of the service, with <c>__</c>, in any case.</summary>
     public IReadOnlySet<string> Names { get; }
 
-    /// <summary>Reads every setting; what is wrong is in <see cref="Problems"/>.</summary>
     public static ServiceSettings Read(IConfiguration configuration)
     {
         var reader = new SettingsReader(configuration);
@@ -57,7 +46,7 @@ internal sealed partial class ServiceSettings
 
     private void ReadWix(SettingsReader reader)
     {
-        Wix.AppId = reader.Text("Wix__AppId", "");
+        Wix.AppId = reader.Text("Wix__AppId") ?? "";
         if (Wix.AppId.Length == 0 || Wix.AppId.Length > 100 || Wix.AppId.Any(c => !char.IsAsciiLetterOrDigit(c) && c != '-'))
         {
             reader.Problem("Wix__AppId", "should be the app's id from Wix's dashboard: letters, digits and hyphens");
@@ -69,7 +58,7 @@ internal sealed partial class ServiceSettings
         }
         else
         {
-            Wix.RedirectUrl = reader.ExactUrl("Wix__RedirectUrl", Wix.RedirectUrl)!;
+            Wix.RedirectUrl = reader.ExactUrl("Wix__RedirectUrl")!;
         }
 
         Wix.AppSecretName = SecretName(reader, "Wix__AppSecretName", Wix.AppSecretName);
@@ -90,11 +79,7 @@ internal sealed partial class ServiceSettings
     private void ReadTables(SettingsReader reader)
     {
         Tables.ServiceUri = reader.Url("Tables__ServiceUri", null);
-        Tables.ConnectionString = reader.Parse(
-            "Tables__ConnectionString",
-            null,
-            "should be a storage connection string, or UseDevelopmentStorage=true",
-            text => (IsConnectionString(text, "TableEndpoint"), new ConnectionString(text)));
+        Tables.ConnectionString = Connection(reader, "Tables__ConnectionString", text => new TableClient(text, "name"));
         if ((reader.Text("Tables__ServiceUri") is null) == (reader.Text("Tables__ConnectionString") is null))
         {
             reader.Problem("Tables__ServiceUri or Tables__ConnectionString", "should be given, and only one of the two");
@@ -107,11 +92,7 @@ internal sealed partial class ServiceSettings
     private void ReadBackup(SettingsReader reader)
     {
         Backup.ServiceUri = reader.Url("Backup__ServiceUri", null);
-        Backup.ConnectionString = reader.Parse(
-            "Backup__ConnectionString",
-            null,
-            "should be a storage connection string, or UseDevelopmentStorage=true",
-            text => (IsConnectionString(text, "BlobEndpoint"), new ConnectionString(text)));
+        Backup.ConnectionString = Connection(reader, "Backup__ConnectionString", text => new BlobServiceClient(text));
         if (reader.Text("Backup__ServiceUri") is not null && reader.Text("Backup__ConnectionString") is not null)
         {
             reader.Problem("Backup__ServiceUri and Backup__ConnectionString", "should not both be given");
@@ -134,32 +115,21 @@ internal sealed partial class ServiceSettings
 
     private void ReadEvents(SettingsReader reader)
     {
-        Events.Url = reader.ExactUrl("Events__Url", null);
+        Events.Url = reader.ExactUrl("Events__Url");
         Events.SecretName = SecretName(reader, "Events__SecretName", Events.SecretName);
-        Events.Secret = reader.Parse(
+        Events.Secret = Secret(
+            reader,
             "Events__Secret",
-            null,
+            reader.Text("Events__Url") is null ? null : "should be given together with Events__Url, or KeyVault__VaultUri with the vault that holds it",
             "should be whsec_ and base64 of 24 to 64 bytes, or two of these separated by a space",
             text => (EventSecrets.IsValid(text), new EventSecrets(text)));
-        if (KeyVault.VaultUri is not null)
-        {
-            Refuse(reader, "Events__Secret", "Events__SecretName");
-        }
-        else if (reader.Text("Events__Url") is not null && reader.Text("Events__Secret") is null)
-        {
-            reader.Problem("Events__Secret", "should be given together with Events__Url, or KeyVault__VaultUri with the vault that holds it");
-        }
     }
 
     private void ReadSweep(SettingsReader reader)
     {
         Tokens.SweepBy = reader.OneOf("Tokens__SweepBy", Tokens.SweepBy);
         Sweep.QueueServiceUri = reader.Url("Sweep__queueServiceUri", null);
-        Sweep.ConnectionString = reader.Parse(
-            "Sweep",
-            null,
-            "should be a storage connection string, or UseDevelopmentStorage=true",
-            text => (IsConnectionString(text, "QueueEndpoint"), new ConnectionString(text)));
+        Sweep.ConnectionString = Connection(reader, "Sweep", text => new QueueServiceClient(text));
         var isDisabled = reader.Flag("AzureWebJobs.RefreshShard.Disabled", false);
         if (Tokens.SweepBy == SweepBy.Timer)
         {
@@ -185,69 +155,72 @@ internal sealed partial class ServiceSettings
             reader.Problem("KeyVault__VaultUri", "should be the vault's URL without a path, as https://name.vault.azure.net");
         }
 
-        if (reader.Text("KeyVault__VaultUri") is not null)
+        const string Required = "should be given, or KeyVault__VaultUri with the vault that holds it";
+        Wix.AppSecret = Secret(reader, "Wix__AppSecret", Required, "", text => (true, new AppSecret(text)));
+        Tokens.ProtectionKey = Secret(reader, "Tokens__ProtectionKey", Required, "should be base64 of 32 random bytes", text => (TryKey(text, out var key), key));
+        if (Wix.WebhookPublicKeyName.Length == 0)
         {
-            Refuse(reader, "Wix__AppSecret", "Wix__AppSecretName");
-            Refuse(reader, "Tokens__ProtectionKey", "Tokens__ProtectionKeyName");
-            if (Wix.WebhookPublicKeyName.Length > 0 && reader.Text("Wix__WebhookPublicKey") is not null)
-            {
-                reader.Problem("Wix__WebhookPublicKey", "should not be given together with Wix__WebhookPublicKeyName");
-            }
-        }
-        else
-        {
-            Require(reader, "Wix__AppSecret");
-            Require(reader, "Tokens__ProtectionKey");
-            if (Wix.WebhookPublicKeyName.Length > 0)
-            {
-                reader.Problem("Wix__WebhookPublicKeyName", "should be given only together with KeyVault__VaultUri");
-            }
-
-            Wix.AppSecret = reader.Text("Wix__AppSecret") is { } secret ? new AppSecret(secret) : null;
-            Tokens.ProtectionKey = reader.Parse(
-                "Tokens__ProtectionKey", null, "should be base64 of 32 random bytes", text => (TryKey(text, out var key), key));
+            return;
         }
 
-        static void Require(SettingsReader reader, string name)
+        if (reader.Text("KeyVault__VaultUri") is null)
         {
-            if (reader.Text(name) is null)
-            {
-                reader.Problem(name, "should be given, or KeyVault__VaultUri with the vault that holds it");
-            }
+            reader.Problem("Wix__WebhookPublicKeyName", "should be given only together with KeyVault__VaultUri");
+        }
+        else if (reader.Text("Wix__WebhookPublicKey") is not null)
+        {
+            reader.Problem("Wix__WebhookPublicKey", "should not be given together with Wix__WebhookPublicKeyName");
         }
     }
 
-    private static void Refuse(SettingsReader reader, string name, string inVault)
+    /// <summary>A secret, which is given either here or in the vault.</summary>
+    private static T? Secret<T>(SettingsReader reader, string name, string? whenMissing, string shouldBe, Func<string, (bool Good, T? Value)> parse)
+        where T : class
     {
-        if (reader.Text(name) is not null)
+        var isGiven = reader.Text(name) is not null;
+        if (reader.Text("KeyVault__VaultUri") is not null)
         {
-            reader.Problem(name, $"should not be given together with KeyVault__VaultUri: put it into the vault under the name of {inVault}");
+            if (isGiven)
+            {
+                reader.Problem(name, $"should not be given together with KeyVault__VaultUri: put it into the vault under the name of {name}Name");
+            }
+
+            return null;
         }
+
+        if (!isGiven && whenMissing is not null)
+        {
+            reader.Problem(name, whenMissing);
+        }
+
+        return reader.Parse(name, null, shouldBe, parse);
     }
 
     private static string SecretName(SettingsReader reader, string name, string otherwise) =>
         reader.Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 
-    // As Azure's own parser sees it, which makes a whole client of it: that alone would take a tenth of the start.
-    private static bool IsConnectionString(string text, string endpointName)
+    // A text that the SDK refuses would fail at the first use, in every function that depends on it.
+    private static ConnectionString? Connection(SettingsReader reader, string name, Func<string, object> openClient)
     {
-        var parts = text.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(part => part.Split('=', 2)).ToList();
-        if (parts.Any(part => part is not [{ Length: > 0 }, { Length: > 0 }]))
+        return reader.Parse<ConnectionString?>(
+            name,
+            null,
+            "should be a storage connection string, or UseDevelopmentStorage=true",
+            text => (Credential().IsMatch(text) && CanOpen(text), new ConnectionString(text)));
+
+        bool CanOpen(string text)
         {
-            return false;
+            try
+            {
+                openClient(text);
+                return true;
+            }
+            catch (Exception)
+            {
+                // Of several types, and not told: the message may quote the text.
+                return false;
+            }
         }
-
-        if (Value("UseDevelopmentStorage") is { } development)
-        {
-            return development.Equals("true", StringComparison.OrdinalIgnoreCase);
-        }
-
-        var (account, endpoint) = (Value("AccountName"), Value(endpointName));
-        var isKeyed = account is not null && Value("AccountKey") is { } key && Convert.TryFromBase64String(key, new byte[key.Length], out _);
-        return (endpoint is null ? account is not null : Uri.TryCreate(endpoint, UriKind.Absolute, out _))
-            && (isKeyed || Value("SharedAccessSignature") is not null);
-
-        string? Value(string name) => parts.LastOrDefault(part => part[0].Equals(name, StringComparison.OrdinalIgnoreCase))?[1];
     }
 
     private static bool TryKey(string text, out ProtectionKey? key)
@@ -264,6 +237,10 @@ internal sealed partial class ServiceSettings
 
     [GeneratedRegex(@"\A[a-z0-9]+(-[a-z0-9]+)*\z")]
     private static partial Regex ContainerName();
+
+    // The SDK takes a text without a credential for anonymous access.
+    [GeneratedRegex(@"(\A|;)(UseDevelopmentStorage=true|(AccountKey|SharedAccessSignature)=[^;])", RegexOptions.IgnoreCase)]
+    private static partial Regex Credential();
 
     [GeneratedRegex(@"\A[A-Za-z0-9-]{1,127}\z")]
     private static partial Regex VaultName();

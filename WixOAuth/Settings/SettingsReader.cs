@@ -26,8 +26,6 @@ internal sealed class SettingsReader(IConfiguration configuration)
         return value is "" ? null : value;
     }
 
-    public string Text(string name, string otherwise) => Text(name) ?? otherwise;
-
     public T Parse<T>(string name, T otherwise, string shouldBe, Func<string, (bool Good, T Value)> parse)
     {
         if (Text(name) is not { } text)
@@ -77,34 +75,19 @@ internal sealed class SettingsReader(IConfiguration configuration)
                 : (false, otherwise));
 
     /// <summary>An absolute https URL without query or fragment; http only on this machine. A slash at its end is taken off.</summary>
-    public Uri? Url(string name, Uri? otherwise) =>
-        Parse(
-            name,
-            otherwise,
-            "should be an absolute https URL without query or fragment (http only for localhost)",
-            text => (TryUrl(text.TrimEnd('/'), out var url), url));
+    public Uri? Url(string name, Uri? otherwise) => ParseUrl(name, otherwise, text => text.TrimEnd('/'));
 
     /// <summary>As <see cref="Url"/>, but exactly as it was given, for URLs that others compare.</summary>
-    public Uri? ExactUrl(string name, Uri? otherwise) =>
-        Parse(
-            name,
-            otherwise,
-            "should be an absolute https URL without query or fragment (http only for localhost)",
-            text => (TryUrl(text, out var url), url));
+    public Uri? ExactUrl(string name) => ParseUrl(name, otherwise: null, text => text);
 
-    private static bool TryUrl(string text, out Uri? url)
-    {
-        if (Uri.TryCreate(text, UriKind.Absolute, out url)
+    private Uri? ParseUrl(string name, Uri? otherwise, Func<string, string> normalize) => Parse(
+        name,
+        otherwise,
+        "should be an absolute https URL without query or fragment (http only for localhost)",
+        text => (Uri.TryCreate(normalize(text), UriKind.Absolute, out var url)
             && (url.Scheme == Uri.UriSchemeHttps || (url.Scheme == Uri.UriSchemeHttp && url.IsLoopback))
             && url.Host.Length > 0
             && url.UserInfo.Length == 0
             && url.Query.Length == 0
-            && url.Fragment.Length == 0)
-        {
-            return true;
-        }
-
-        url = null;
-        return false;
-    }
+            && url.Fragment.Length == 0, url));
 }

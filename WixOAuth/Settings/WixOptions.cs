@@ -30,19 +30,18 @@ internal enum SetupCompletion
     Never,
 }
 
-/// <summary>The settings <c>Wix__…</c>.</summary>
 internal sealed class WixOptions
 {
-    /// <summary>The app's id: the <c>client_id</c> of RFC 6749.</summary>
     public string AppId { get; set; } = "";
 
     /// <summary>The Redirect URL exactly as registered with Wix, in <see cref="Uri.OriginalString"/>.</summary>
     public Uri RedirectUrl { get; set; } = null!;
 
-    /// <summary>The name of the app secret in Key Vault.</summary>
+    /// <summary>The App URL: beside the Redirect URL, whose slash at the end does not count.</summary>
+    public Uri AppUrl => new(new Uri(RedirectUrl.GetLeftPart(UriPartial.Path).TrimEnd('/')), "install");
+
     public string AppSecretName { get; set; } = "wix-app-secret";
 
-    /// <summary>The app secret itself, for a laptop without Key Vault.</summary>
     public AppSecret? AppSecret { get; set; }
 
     /// <summary>The keys that webhooks are checked with, each a PEM.</summary>
@@ -73,47 +72,40 @@ internal sealed class WixOptions
     public bool ClientCredentialsFallback { get; set; } = true;
 }
 
-/// <summary>The settings <c>KeyVault__…</c>.</summary>
 internal sealed class KeyVaultOptions
 {
-    /// <summary>Where the vault is; none on a laptop.</summary>
     public Uri? VaultUri { get; set; }
 }
 
 /// <summary>The settings <c>Tables__…</c>: exactly one of the first two is given.</summary>
 internal sealed class TablesOptions
 {
-    /// <summary>Where the table service is; signed in to with the app's identity.</summary>
+    /// <summary>Where the table service is; authenticated with the app's identity.</summary>
     public Uri? ServiceUri { get; set; }
 
     /// <summary>How to reach the table service, with its key: printed nowhere.</summary>
     public ConnectionString? ConnectionString { get; set; }
 
-    /// <summary>The table's name: 3 to 63 letters and digits, a letter first.</summary>
     public string Name { get; set; } = "WixInstances";
 }
 
 /// <summary>The settings <c>Backup__…</c>: at most one of the first two is given; without either no copies are made.</summary>
 internal sealed class BackupOptions
 {
-    /// <summary>Where the blob service of the copies is; signed in to with the app's identity.</summary>
+    /// <summary>Where the blob service of the copies is; authenticated with the app's identity.</summary>
     public Uri? ServiceUri { get; set; }
 
     /// <summary>How to reach that blob service, with its key: printed nowhere.</summary>
     public ConnectionString? ConnectionString { get; set; }
 
-    /// <summary>The container's name: 3 to 63 lower-case letters, digits and single hyphens.</summary>
     public string Container { get; set; } = "token-backups";
 
-    /// <summary>Whether copies are made at all.</summary>
     public bool IsConfigured => ServiceUri is not null || ConnectionString is not null;
 }
 
 /// <summary>A storage connection string; holds the account's key.</summary>
-/// <param name="text">The connection string.</param>
 internal sealed class ConnectionString(string text) : SecretText(text);
 
-/// <summary>What starts the refresh of the sites that are due.</summary>
 internal enum SweepBy
 {
     /// <summary>The timer, in one process.</summary>
@@ -126,14 +118,13 @@ internal enum SweepBy
 /// <summary>The settings <c>Sweep</c> and <c>Sweep__…</c>: exactly one of these two is given where <see cref="TokensOptions.SweepBy"/> is <see cref="SweepBy.Queue"/>.</summary>
 internal sealed class SweepOptions
 {
-    /// <summary>Where the queue service is; signed in to with the app's identity.</summary>
+    /// <summary>Where the queue service is; authenticated with the app's identity.</summary>
     public Uri? QueueServiceUri { get; set; }
 
     /// <summary>How to reach the queue service, with its key: printed nowhere.</summary>
     public ConnectionString? ConnectionString { get; set; }
 }
 
-/// <summary>The settings <c>Tokens__…</c>.</summary>
 internal sealed class TokensOptions
 {
     /// <summary>How long an access token lives where Wix does not say (wix-protocol §5); a second at least.</summary>
@@ -145,25 +136,19 @@ internal sealed class TokensOptions
     /// <summary>How many tokens the sweeps of a process refresh at a time; 1 to 1024.</summary>
     public int RefreshConcurrency { get; set; } = 64;
 
-    /// <summary>What starts the refresh of the sites that are due.</summary>
     public SweepBy SweepBy { get; set; }
 
-    /// <summary>The name of the protection key in Key Vault.</summary>
     public string ProtectionKeyName { get; set; } = "token-protection-key";
 
-    /// <summary>The protection key itself, for a laptop without Key Vault.</summary>
     public ProtectionKey? ProtectionKey { get; set; }
 }
 
-/// <summary>The settings <c>Events__…</c>.</summary>
 internal sealed class EventsOptions
 {
     /// <summary>Where events are sent: https, or http on this machine. Null where none are sent.</summary>
     public Uri? Url { get; set; }
 
-    /// <summary>The name of the signing secret in Key Vault.</summary>
     public string SecretName { get; set; } = "events-secret";
 
-    /// <summary>The signing secret itself, for a laptop without Key Vault.</summary>
     public EventSecrets? Secret { get; set; }
 }

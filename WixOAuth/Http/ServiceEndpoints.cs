@@ -1,0 +1,31 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using WixOAuth.Events;
+
+namespace WixOAuth.Http;
+
+internal sealed class ServiceEndpoints(HealthChecks checks, ParkedEvents parked, ILogger<ServiceEndpoints> logger)
+{
+    // docs/openapi.json, built into the assembly.
+    private static readonly BinaryData s_document = BinaryData.FromStream(typeof(ServiceEndpoints).Assembly.GetManifestResourceStream("openapi.json")!);
+
+    public Task<IResult> Health(CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
+    {
+        var finding = await checks.FindAsync(cancellationToken);
+        return finding.Status == HealthChecks.Healthy
+            ? new JsonAnswer<HealthBody>(finding, Json.Default.HealthBody)
+            : new JsonAnswer<HealthBody>(finding, Json.Default.HealthBody, StatusCodes.Status503ServiceUnavailable);
+    });
+
+    public Task<IResult> OpenApi() => logger.GuardUnexpectedAsync(() => Task.FromResult<IResult>(new OpenApiAnswer(s_document)));
+
+    public Task<IResult> RedeliverEvents(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+        Parameters.RefuseUnknown(request)
+        ?? new JsonAnswer<RedeliveryBody>(
+            new RedeliveryBody(await parked.RedeliverAsync(cancellationToken)), Json.Default.RedeliveryBody, StatusCodes.Status202Accepted));
+}
+
+internal sealed class OpenApiAnswer(ReadOnlyMemory<byte> document) : Answer(200)
+{
+    protected override Task WriteAsync(HttpResponse response) => WriteAsync(response, "application/json; charset=utf-8", document);
+}
