@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Spectre.Console;
 using WixOAuth.Cli.Output;
+using WixOAuth.Cli.Restoring;
 using WixOAuth.Maintenance.Backup;
 
 namespace WixOAuth.Cli.Commands;
@@ -39,7 +40,7 @@ internal static class RestoreCommand
         using var deployment = Deployment.Read(environment, settings, "Tables", "Backup", "KeyVault", "Tokens");
         var copies = deployment.OpenCopies();
         var name = await FindAsync(copies, parsed.GetRequiredValue(s_manifest), cancellationToken);
-        var manifest = await copies.ReadManifestAsync(name, cancellationToken);
+        var manifest = await BackupReader.ReadManifestAsync(copies, name, cancellationToken);
         var table = deployment.OpenTable(parsed.GetValue(s_table));
         environment.Say(Describe(name, manifest, environment.Time.GetUtcNow()));
 
@@ -67,7 +68,7 @@ internal static class RestoreCommand
 
         return await copies.ListAsync(cancellationToken) is [.., var newest]
             ? newest
-            : throw new CommandFailedException($"There is no finished copy in the container '{copies.Name}'.");
+            : throw new CommandFailedException($"There is no finished copy in the container '{copies.Blobs.Name}'.");
     }
 
     private static string Describe(string name, BackupManifest manifest, DateTimeOffset now)

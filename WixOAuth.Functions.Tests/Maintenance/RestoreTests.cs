@@ -1,4 +1,5 @@
 using Azure.Data.Tables;
+using WixOAuth.Cli.Restoring;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Install;
 using WixOAuth.Instances;
@@ -78,7 +79,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
             await _world.LoseAsync(id);
         }
 
-        foreach (var row in await CopyWorld.RowsAsync(_world.Table).Where(row => InstanceRows.IsIndex(row.RowKey) && ids[10..15].Any(id => row.RowKey.EndsWith(id.ToString(), StringComparison.Ordinal))).ToListAsync())
+        foreach (var row in await CopyWorld.RowsAsync(_world.Table).Where(row => RowKinds.IsIndex(row.RowKey) && ids[10..15].Any(id => row.RowKey.EndsWith(id.ToString(), StringComparison.Ordinal))).ToListAsync())
         {
             await _world.Table.DeleteEntityAsync(row);
         }

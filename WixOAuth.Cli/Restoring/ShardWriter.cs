@@ -2,7 +2,7 @@ using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
 
-namespace WixOAuth.Maintenance.Backup;
+namespace WixOAuth.Cli.Restoring;
 
 /// <summary>
 /// Writes the rows of one shard in batches of a hundred, each instance together with its index rows. Where another process has
@@ -77,7 +77,7 @@ internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
         current is null
             ? new(TableTransactionActionType.Add, copied)
             : new(TableTransactionActionType.UpdateReplace, copied, current.ETag),
-        .. InstanceRows.IndexKeys(copied).Select(key =>
+        .. RowKinds.IndexKeys(copied).Select(key =>
             new TableTransactionAction(TableTransactionActionType.UpsertReplace, new TableEntity(copied.PartitionKey, key))),
     ];
 
@@ -88,7 +88,7 @@ internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
             var current = await gateway.FindRowAsync(copied.PartitionKey, copied.RowKey, cancellationToken);
             if (current is not null && !RestoredRow.Read(copied).Replaces(RestoredRow.Read(current)))
             {
-                IndexKeysKept.UnionWith(InstanceRows.IndexKeys(current));
+                IndexKeysKept.UnionWith(RowKinds.IndexKeys(current));
                 counts.Kept();
                 return;
             }
@@ -120,7 +120,7 @@ internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
 
     private void Written(TableEntity instance)
     {
-        IndexKeysWritten.UnionWith(InstanceRows.IndexKeys(instance));
+        IndexKeysWritten.UnionWith(RowKinds.IndexKeys(instance));
         counts.Written();
     }
 }

@@ -1,7 +1,7 @@
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 
-namespace WixOAuth.Storage;
+namespace WixOAuth.Cli.Restoring;
 
 /// <summary>
 /// What a restore has to know of an instance's row, read leniently: a row of another version, or a damaged one, still

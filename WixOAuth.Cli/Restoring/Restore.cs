@@ -1,9 +1,11 @@
 using Azure;
 using Azure.Data.Tables;
+using Azure.Storage.Blobs.Models;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Storage;
 
-namespace WixOAuth.Maintenance.Backup;
+namespace WixOAuth.Cli.Restoring;
 
 /// <summary>What a restore did.</summary>
 /// <param name="Written">Instances of the copy that were written.</param>
@@ -40,7 +42,7 @@ internal sealed class Restore(BackupContainer container, TableClient table)
         try
         {
             await _gateway.CreateAsync(cancellationToken);
-            var forgotten = await container.ReadForgottenAsync(cancellationToken);
+            var forgotten = await ReadForgottenAsync(cancellationToken);
             var counts = new RestoreCounts(progress);
             await Parallel.ForEachAsync(
                 manifest.Parts,
@@ -59,6 +61,23 @@ internal sealed class Restore(BackupContainer container, TableClient table)
             throw BackupContainer.Unavailable(exception);
         }
     }
+
+    // Which instances were forgotten, and when.
+    private Task<Dictionary<InstanceId, DateTimeOffset>> ReadForgottenAsync(CancellationToken cancellationToken) => BackupContainer.AskAsync(
+        async () =>
+        {
+            var forgotten = new Dictionary<InstanceId, DateTimeOffset>();
+            await foreach (var blob in container.Blobs.GetBlobsAsync(BlobTraits.None, BlobStates.None, BackupContainer.Forgotten, cancellationToken))
+            {
+                if (InstanceId.TryParse(blob.Name[BackupContainer.Forgotten.Length..], out var id))
+                {
+                    forgotten[id] = blob.Properties.LastModified ?? DateTimeOffset.MaxValue;
+                }
+            }
+
+            return forgotten;
+        },
+        cancellationToken);
 
     // A service that met the empty table has written a row there with its own key, which need not open the tokens of the copy.
     private async Task ResetKeyCheckAsync(bool acceptsNextKey, CancellationToken cancellationToken)

@@ -3,7 +3,7 @@ using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
 
-namespace WixOAuth.Maintenance.Backup;
+namespace WixOAuth.Cli.Restoring;
 
 /// <summary>
 /// Restores one shard: goes through the rows of the copy and of the table side by side, both in the order of their
@@ -36,14 +36,14 @@ internal sealed class ShardRestore(
             {
                 await DecideAsync(copied, current, cancellationToken);
             }
-            else if (InstanceRows.IsIndex(key))
+            else if (RowKinds.IsIndex(key))
             {
                 if (current is not null)
                 {
                     _found[key] = current.ETag;
                 }
             }
-            else if (current is null && InstanceRows.IsRestored(key) && !IsOfEnded(key))
+            else if (current is null && RowKinds.IsRestored(key) && !IsOfEnded(key))
             {
                 // An event may be delivered a second time for this; a lost one would never be.
                 await _writer.AddAsync(WithoutLease(copied!), cancellationToken);
@@ -102,7 +102,7 @@ internal sealed class ShardRestore(
 
     // Rows of instances come before those of their events and last uses.
     private bool IsOfEnded(string rowKey) =>
-        InstanceRows.ReadOwner(rowKey) is { } id && (_ended.Contains(id) || (!_seen.Contains(id) && forgotten.ContainsKey(id)));
+        RowKinds.ReadOwner(rowKey) is { } id && (_ended.Contains(id) || (!_seen.Contains(id) && forgotten.ContainsKey(id)));
 
     private static bool IsRemoved(TableEntity row) => RestoredRow.Read(row).Status == InstanceStatus.Removed;
 
@@ -140,7 +140,7 @@ internal sealed class ShardRestore(
         }
     }
 
-    private void Want(TableEntity row) => _wanted.UnionWith(InstanceRows.IndexKeys(row));
+    private void Want(TableEntity row) => _wanted.UnionWith(RowKinds.IndexKeys(row));
 
     // Others write meanwhile: each row that seems wrong is looked at again before it is changed.
     private async Task MendIndexesAsync(CancellationToken cancellationToken)
@@ -166,7 +166,7 @@ internal sealed class ShardRestore(
     private async Task<bool> IsWantedAsync(string key, CancellationToken cancellationToken) =>
         InstanceRows.ReadId(key) is { } id
         && await gateway.FindRowAsync(shard, InstanceRows.InstanceKey(id), cancellationToken) is { } current
-        && InstanceRows.IndexKeys(current).Contains(key);
+        && RowKinds.IndexKeys(current).Contains(key);
 
     private async Task AddAsync(string key, CancellationToken cancellationToken)
     {
