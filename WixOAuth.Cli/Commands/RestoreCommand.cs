@@ -13,7 +13,7 @@ internal static class RestoreCommand
     private static readonly Argument<string> s_manifest = new("MANIFEST") { Description = "The copy's name, or latest." };
     private static readonly Option<string?> s_table = new("--table") { Description = "The table to write into; without it the service's own (Tables__Name)." };
     private static readonly Option<bool> s_yes = new("--yes") { Description = "Do not ask." };
-    private static readonly Option<bool> s_withoutKeys = new("--without-keys") { Description = "Go on although some refresh tokens cannot be opened with any key that is to be had." };
+    private static readonly Option<bool> s_withoutKeys = new("--without-keys") { Description = "Continue although no available key opens some of the refresh tokens." };
 
     public static Command Create(CliEnvironment environment)
     {
