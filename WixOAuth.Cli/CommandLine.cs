@@ -1,7 +1,7 @@
 using System.CommandLine;
 using WixOAuth.Cli.Commands;
+using WixOAuth.Cli.Restoring;
 using WixOAuth.Instances;
-using WixOAuth.Maintenance.Backup;
 using WixOAuth.Secrets;
 
 namespace WixOAuth.Cli;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
+using Azure.Data.Tables;
 using WixOAuth.Cli.Output;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
@@ -34,41 +35,91 @@ internal static class ExportCommand
     private static async Task<int> RunAsync(CliEnvironment environment, string path, string? settings, Results results, CancellationToken cancellationToken)
     {
         using var deployment = Deployment.Read(environment, settings, "Tables", "KeyVault", "Tokens");
-        await using var file = Create(path);
-        var (exported, withoutToken) = await ProgressDisplay.RunAsync(environment, "Exporting", total: 0, meter => ExportAsync(deployment, file, meter, cancellationToken));
+        var summary = await WriteFileAsync(
+            path, file => ProgressDisplay.RunAsync(environment, "Exporting", total: 0, meter => ExportAsync(deployment, file, meter, cancellationToken)));
         environment.Say(Worth);
+        foreach (var problem in summary.Unreadable)
+        {
+            environment.Say(problem);
+        }
+
+        if (summary.Unreadable.Count > 0)
+        {
+            environment.Say("Export again with the version of this command that the service has.");
+        }
+
         results.Write(
-            string.Create(CultureInfo.InvariantCulture, $"{exported:N0} sites written to {path}; {withoutToken:N0} have no refresh token that can be opened"),
-            new { Exported = exported, WithoutRefreshToken = withoutToken, File = path });
-        return withoutToken == 0 ? ExitCode.Ok : ExitCode.Failed;
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{summary.Exported:N0} sites written to {path}; {summary.WithoutToken:N0} have no refresh token that can be opened; {summary.Unreadable.Count:N0} rows could not be read and are not in it"),
+            new { summary.Exported, WithoutRefreshToken = summary.WithoutToken, Unreadable = summary.Unreadable.Count, File = path });
+        return summary is { WithoutToken: 0, Unreadable.Count: 0 } ? ExitCode.Ok : ExitCode.Failed;
     }
 
-    private static async Task<(long Exported, long WithoutToken)> ExportAsync(Deployment deployment, Stream file, ProgressMeter meter, CancellationToken cancellationToken)
+    // Until the file is complete it has another name.
+    private static async Task<ExportSummary> WriteFileAsync(string path, Func<Stream, Task<ExportSummary>> write)
     {
-        var (exported, withoutToken) = (0L, 0L);
-        var store = new TableInstanceStore(new TableGateway(deployment.OpenTable()));
-        for (InstanceId? after = null; ;)
+        if (File.Exists(path))
         {
-            var page = await store.ListAsync(null, after, IInstanceStore.MaxPage, cancellationToken);
-            foreach (var instance in page.Instances.Where(instance => instance.Status != InstanceStatus.Removed))
+            throw new BadUseException($"{path} exists. Name a file that does not.");
+        }
+
+        var partial = $"{path}.part";
+        var file = Create(partial);
+        try
+        {
+            ExportSummary summary;
+            await using (file)
             {
-                withoutToken += await WriteAsync(deployment, file, instance, cancellationToken) ? 0 : 1;
-                meter.Report(++exported);
+                summary = await write(file);
             }
 
-            if ((after = page.Last) is null)
+            File.Move(partial, path);
+            return summary;
+        }
+        finally
+        {
+            File.Delete(partial);
+        }
+    }
+
+    // Row by row: the lists of the service leave out what they cannot read.
+    private static async Task<ExportSummary> ExportAsync(Deployment deployment, Stream file, ProgressMeter meter, CancellationToken cancellationToken)
+    {
+        var (exported, withoutToken, unreadable, gateway) = (0L, 0L, new List<string>(), new TableGateway(deployment.OpenTable()));
+        foreach (var shard in InstanceRows.Shards)
+        {
+            await using var rows = gateway.Table.QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), cancellationToken: cancellationToken).GetAsyncEnumerator(cancellationToken);
+            while (await gateway.AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
             {
-                return (exported, withoutToken);
+                if (Read(rows.Current, unreadable) is { Status: not InstanceStatus.Removed } instance)
+                {
+                    withoutToken += await WriteAsync(deployment, file, instance, cancellationToken) ? 0 : 1;
+                    meter.Report(++exported);
+                }
             }
+        }
+
+        return new ExportSummary(exported, withoutToken, unreadable);
+    }
+
+    private static Instance? Read(TableEntity row, List<string> unreadable)
+    {
+        try
+        {
+            return InstanceRows.ReadId(row.RowKey) is { } id ? InstanceRow.Read(id, row) : throw new InvalidDataException($"The row '{row.RowKey}' of partition '{row.PartitionKey}' names no site.");
+        }
+        catch (InvalidDataException exception)
+        {
+            unreadable.Add(exception.Message);
+            return null;
         }
     }
 
     /// <summary>False when the site has no refresh token that can be opened; the rest of it is written anyway.</summary>
     private static async Task<bool> WriteAsync(Deployment deployment, Stream file, Instance instance, CancellationToken cancellationToken)
     {
-        var token = instance.RefreshToken is { } text
-            ? await deployment.Protector.UnprotectRefreshTokenAsync(instance.Id, instance.RefreshTokenGeneration ?? instance.Generation, text, cancellationToken)
-            : null;
+        var token = await deployment.Protector.OpenRefreshTokenAsync(instance, cancellationToken);
         await using (var json = new Utf8JsonWriter(file))
         {
             json.WriteStartObject();
@@ -95,7 +146,7 @@ internal static class ExportCommand
     {
         if (File.Exists(path))
         {
-            throw new BadUseException($"{path} exists. Name a file that does not.");
+            throw new BadUseException($"{path} exists: another export is running, or one was killed. In that case delete it.");
         }
 
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.None };
@@ -106,4 +157,9 @@ internal static class ExportCommand
 
         return new FileStream(path, options);
     }
+
+    /// <param name="Exported">Sites in the file.</param>
+    /// <param name="WithoutToken">How many of them have no refresh token that can be opened.</param>
+    /// <param name="Unreadable">What is wrong with each row that could not be read.</param>
+    private sealed record ExportSummary(long Exported, long WithoutToken, IReadOnlyList<string> Unreadable);
 }

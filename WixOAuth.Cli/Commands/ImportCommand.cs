@@ -8,7 +8,7 @@ namespace WixOAuth.Cli.Commands;
 /// <summary><c>wixoauth import FILE</c></summary>
 internal static class ImportCommand
 {
-    private static readonly Argument<string> s_file = new("FILE") { Description = "CSV with a header line, or NDJSON: instanceId, refreshToken, and if there are customer and consentedAt." };
+    private static readonly Argument<string> s_file = new("FILE") { Description = "CSV with a header line, or NDJSON: instanceId and refreshToken; customer and consentedAt are optional." };
     private static readonly Option<string> s_url = new("--url") { Description = "The service's address.", DefaultValueFactory = _ => "http://localhost:7071" };
     private static readonly Option<int> s_concurrency = new("--concurrency") { Description = "How many sites at a time, 1 to 256.", DefaultValueFactory = _ => 16 };
     private static readonly Option<bool> s_dryRun = new("--dry-run") { Description = "Check the file and say what would happen; no token is used." };

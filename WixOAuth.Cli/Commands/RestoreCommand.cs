@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Spectre.Console;
 using WixOAuth.Cli.Output;
+using WixOAuth.Cli.Restoring;
 using WixOAuth.Maintenance.Backup;
 
 namespace WixOAuth.Cli.Commands;
@@ -12,7 +13,7 @@ internal static class RestoreCommand
     private static readonly Argument<string> s_manifest = new("MANIFEST") { Description = "The copy's name, or latest." };
     private static readonly Option<string?> s_table = new("--table") { Description = "The table to write into; without it the service's own (Tables__Name)." };
     private static readonly Option<bool> s_yes = new("--yes") { Description = "Do not ask." };
-    private static readonly Option<bool> s_withoutKeys = new("--without-keys") { Description = "Go on although some refresh tokens cannot be opened with any key that is to be had." };
+    private static readonly Option<bool> s_withoutKeys = new("--without-keys") { Description = "Continue although no available key opens some of the refresh tokens." };
 
     public static Command Create(CliEnvironment environment)
     {
@@ -39,7 +40,7 @@ internal static class RestoreCommand
         using var deployment = Deployment.Read(environment, settings, "Tables", "Backup", "KeyVault", "Tokens");
         var copies = deployment.OpenCopies();
         var name = await FindAsync(copies, parsed.GetRequiredValue(s_manifest), cancellationToken);
-        var manifest = await copies.ReadManifestAsync(name, cancellationToken);
+        var manifest = await BackupReader.ReadManifestAsync(copies, name, cancellationToken);
         var table = deployment.OpenTable(parsed.GetValue(s_table));
         environment.Say(Describe(name, manifest, environment.Time.GetUtcNow()));
 
@@ -67,7 +68,7 @@ internal static class RestoreCommand
 
         return await copies.ListAsync(cancellationToken) is [.., var newest]
             ? newest
-            : throw new CommandFailedException($"There is no finished copy in the container '{copies.Name}'.");
+            : throw new CommandFailedException($"There is no finished copy in the container '{copies.Blobs.Name}'.");
     }
 
     private static string Describe(string name, BackupManifest manifest, DateTimeOffset now)

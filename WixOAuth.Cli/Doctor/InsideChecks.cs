@@ -107,7 +107,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
         {
             if (instance.RefreshToken is { } text)
             {
-                return await protector.UnprotectRefreshTokenAsync(instance.Id, instance.RefreshTokenGeneration ?? instance.Generation, text, cancellationToken) is not null
+                return await protector.OpenRefreshTokenAsync(instance, cancellationToken) is not null
                     ? Finding.Ok(check, "opens a stored refresh token")
                     : WrongKey(check, "a stored refresh token", text.KeyId);
             }

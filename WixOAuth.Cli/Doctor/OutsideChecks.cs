@@ -114,7 +114,7 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
         var off = (ours - wix).Duration();
         return off <= s_clockTolerance
             ? Finding.Ok(check, $"the {whose}'s clock is within {s_clockTolerance.TotalSeconds:F0} s of Wix's")
-            : Finding.Failed(check, $"the {whose}'s clock is {off.TotalSeconds:F0} s away from Wix's: set it by NTP; tokens are taken for living longer or shorter than they do");
+            : Finding.Failed(check, $"the {whose}'s clock is {off.TotalSeconds:F0} s away from Wix's: set it by NTP; otherwise token lifetimes are misjudged");
     }
 
     private static bool IsOurPage(HttpResponseMessage response) =>

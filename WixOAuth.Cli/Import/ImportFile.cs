@@ -6,7 +6,7 @@ using CsvHelper;
 
 namespace WixOAuth.Cli.Import;
 
-/// <summary>Reads sites from a CSV or NDJSON file, line by line: what it needs of memory does not grow with the file.</summary>
+/// <summary>Reads sites from a CSV or NDJSON file, line by line: memory use does not grow with the number of sites.</summary>
 internal sealed class ImportFile : IDisposable
 {
     // No valid line is longer; an unclosed quote would make the whole file one field.

@@ -1,6 +1,7 @@
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using Microsoft.Extensions.Logging.Abstractions;
+using WixOAuth.Cli.Restoring;
 using WixOAuth.Functions.Tests.Maintenance;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance.Backup;
@@ -174,7 +175,7 @@ public sealed class CopyFaultTests(AzuriteFixture azurite)
 
             foreach (var name in await _world.Container.ListAsync(CancellationToken.None))
             {
-                var contents = await _world.CheckAsync(await _world.Container.ReadManifestAsync(name, CancellationToken.None));
+                var contents = await _world.CheckAsync(await BackupReader.ReadManifestAsync(_world.Container, name, CancellationToken.None));
                 Assert.True(contents.Instances == Sites, $"{what}: {contents}");
             }
         }
@@ -201,7 +202,7 @@ public sealed class CopyFaultTests(AzuriteFixture azurite)
             var rows = await CopyWorld.RowsAsync(_world.Table).ToListAsync();
             var instances = rows.Where(row => InstanceRows.IsInstance(row.RowKey)).ToList();
             return _ids.Select(InstanceRows.InstanceKey).ToHashSet().SetEquals(instances.Select(row => row.RowKey))
-                && instances.SelectMany(InstanceRows.IndexKeys).ToHashSet().SetEquals(rows.Select(row => row.RowKey).Where(InstanceRows.IsIndex));
+                && instances.SelectMany(RowKinds.IndexKeys).ToHashSet().SetEquals(rows.Select(row => row.RowKey).Where(RowKinds.IsIndex));
         }
     }
 }

@@ -3,6 +3,7 @@ using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using Azure.Storage.Blobs.Specialized;
 using Moq;
+using WixOAuth.Cli.Restoring;
 using WixOAuth.Functions.Tests.Faults;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
@@ -152,11 +153,11 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         await CopyOneAsync();
         var name = Assert.Single(await _world.Container.ListAsync(None));
-        await _world.Container.ReadManifestAsync(name, None);
+        await BackupReader.ReadManifestAsync(_world.Container, name, None);
         await _world.Blobs.DeleteBlobAsync($"manifests/{name}.json");
 
         Assert.Empty(await _world.Container.ListAsync(None));
-        var refused = await Assert.ThrowsAsync<BackupUnusableException>(() => _world.Container.ReadManifestAsync(name, None));
+        var refused = await Assert.ThrowsAsync<BackupUnusableException>(() => BackupReader.ReadManifestAsync(_world.Container, name, None));
         Assert.Contains(name, refused.Message, StringComparison.Ordinal);
     }
 
@@ -168,7 +169,7 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         await _world.Container.InitializeAsync(None);
         await _world.Blobs.UploadBlobAsync("manifests/bad.json", new BinaryData(text));
-        await Assert.ThrowsAsync<BackupUnusableException>(() => _world.Container.ReadManifestAsync("bad", None));
+        await Assert.ThrowsAsync<BackupUnusableException>(() => BackupReader.ReadManifestAsync(_world.Container, "bad", None));
     }
 
     [Fact]
@@ -312,9 +313,9 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
     internal static async Task AssertIndexesAgreeAsync(TableClient table, int instances)
     {
         var rows = await CopyWorld.RowsAsync(table).ToListAsync();
-        var wanted = rows.Where(row => InstanceRows.IsInstance(row.RowKey)).SelectMany(InstanceRows.IndexKeys).Order(StringComparer.Ordinal).ToList();
+        var wanted = rows.Where(row => InstanceRows.IsInstance(row.RowKey)).SelectMany(RowKinds.IndexKeys).Order(StringComparer.Ordinal).ToList();
         Assert.Equal(instances, rows.Count(row => InstanceRows.IsInstance(row.RowKey)));
-        Assert.Equal(wanted, rows.Select(row => row.RowKey).Where(InstanceRows.IsIndex).Order(StringComparer.Ordinal));
+        Assert.Equal(wanted, rows.Select(row => row.RowKey).Where(RowKinds.IsIndex).Order(StringComparer.Ordinal));
     }
 
     private async Task<(BackupManifest Manifest, BackupPart Part)> CopyOneAsync()

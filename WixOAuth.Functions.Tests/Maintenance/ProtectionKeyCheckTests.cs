@@ -335,7 +335,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
         _store,
         keys,
         protector,
-        new InstanceTokens(protector, keys, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>()),
+        new InstanceTokens(protector, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>()),
         _core.Get<MaintenanceMetrics>(),
         _core.Clock,
         _core.Logs.For<TokenReencryption>());

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
+using WixOAuth.Cli.Restoring;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance.Backup;
@@ -87,7 +88,7 @@ public sealed class RestoreFailureTests(AzuriteFixture azurite) : IAsyncLifetime
         var name = Assert.Single(await _world.Container.ListAsync(CancellationToken.None));
         _proxy.Answer = _ => Proxy.Page(HttpStatusCode.NotFound);
 
-        await AssertUnavailableAsync(cancellationToken => _container.ReadManifestAsync(name, cancellationToken));
+        await AssertUnavailableAsync(cancellationToken => BackupReader.ReadManifestAsync(_container, name, cancellationToken));
         await AssertUnavailableAsync(CheckAsync);
     }
 

@@ -1,8 +1,10 @@
 using Azure.Data.Tables;
+using WixOAuth.Cli.Restoring;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
+using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Maintenance;
 
@@ -38,6 +40,16 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         { "a site installed without consent after a removal stays", false, "removed removed 6 generation 9", "active installed 7 generation 10" },
         { "of two tombstones of one consent the forgotten one wins", true, "removed consent 5 removed 6 forgotten generation 1", "removed consent 5 removed 6 generation 9" },
         { "a forgotten one is not lost to a plain tombstone", false, "removed consent 5 removed 6 generation 9", "removed consent 5 removed 6 forgotten generation 1" },
+        { "a later consent wins over an import", true, "active consent 5 generation 1", "active imported 3 generation 7" },
+        { "an import without a consent's time is not lost to an older consent", false, "active consent 1 generation 5", "active imported 3 generation 7" },
+        { "an import without a consent's time wins over an older consent", true, "active imported 5 generation 1", "active consent 3 generation 9" },
+        { "of two imports without a consent's time the later one wins", true, "active imported 5 generation 1", "active imported 3 generation 9" },
+        { "an import of a token of an older consent keeps the removal before it", false, "active consent 2 generation 5", "active consent 1 imported 4 wix_removed 3 generation 7" },
+        { "a site installed again keeps the removal before it", false, "active consent 1 installed 1 generation 5", "active installed 3 wix_removed 2 generation 7" },
+        { "a removal before a later consent of the copy does not count", true, "active consent 5 generation 1", "active installed 3 wix_removed 2 generation 7" },
+        { "a refuted removal does not count within one consent", true, "active consent 1 wix_removed 2 generation 9", "active consent 1 wix_removed 2 generation 3" },
+        { "a removal that was in doubt in the copy counts after the site was installed again", false, "active consent 1 wix_removed 2 generation 5", "active installed 3 wix_removed 2 generation 7" },
+        { "a removal by a clock of Wix that is ahead stays", false, "active consent 5 installed 7 generation 1", "removed consent 5 installed 7 removed 6 wix_removed 8 generation 2" },
         { "a row that cannot be read gives way", true, "active consent 5 generation 1", "purple consent 9 generation 9" },
         { "a row that cannot be read replaces nothing", false, "purple consent 9 generation 9", "active consent 5 generation 1" },
     };
@@ -67,7 +79,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
             await _world.LoseAsync(id);
         }
 
-        foreach (var row in await CopyWorld.RowsAsync(_world.Table).Where(row => InstanceRows.IsIndex(row.RowKey) && ids[10..15].Any(id => row.RowKey.EndsWith(id.ToString(), StringComparison.Ordinal))).ToListAsync())
+        foreach (var row in await CopyWorld.RowsAsync(_world.Table).Where(row => RowKinds.IsIndex(row.RowKey) && ids[10..15].Any(id => row.RowKey.EndsWith(id.ToString(), StringComparison.Ordinal))).ToListAsync())
         {
             await _world.Table.DeleteEntityAsync(row);
         }
@@ -103,6 +115,39 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         var before = await CopyWorld.DumpAsync(_world.Table);
         Assert.Equal((0, 30), ((await _world.RestoreAsync(manifest)).Written, (await _world.RestoreAsync(manifest)).Kept));
         Assert.Equal(before, await CopyWorld.DumpAsync(_world.Table));
+    }
+
+    [Theory]
+    [InlineData("removed and installed again")]
+    [InlineData("removed and revived by an import")]
+    [InlineData("forgotten and revived by an import")]
+    public async Task A_site_that_came_back_without_a_consent_keeps_neither_tokens_nor_customer_of_before(string what)
+    {
+        var id = Core.NewId();
+        await _world.Core.InstallAsync(id, refresh: "before the removal");
+        await _world.ChangeAsync(id, before => before! with { Customer = "customer of before" });
+        var manifest = await _world.BackUpAsync();
+
+        _world.Clock.Advance(TimeSpan.FromDays(1));
+        await _world.ChangeAsync(id, before => what.StartsWith("forgotten", StringComparison.Ordinal) ? Instance.Forget(before, id, Now) : Instance.AppRemoved(before, id, Now, false, Now));
+        _world.Clock.Advance(TimeSpan.FromDays(1));
+        if (what.EndsWith("import", StringComparison.Ordinal))
+        {
+            var granted = new WixOAuth.Wix.TokenAnswer.Granted(new("access"), new("imported"), Now, Now.AddMinutes(5));
+            var tokens = await _world.Core.Protector.ProtectAsync(id, 7, granted, granted.RefreshToken);
+            await _world.ChangeAsync(id, before => Instance.Imported(before, id, new ImportedSite(null, null, Revive: true, null, null), tokens, "import", Now));
+        }
+        else
+        {
+            await _world.ChangeAsync(id, before => Instance.AppInstalled(before, id, Now, mayUseClientCredentials: true, sendSetupCompleted: false, Now));
+        }
+
+        var came = await _world.Core.ReadAsync(id);
+        var summary = await _world.RestoreAsync(manifest);
+
+        Assert.Equal((0, 1), (summary.Written, summary.Kept));
+        Assert.Equal((InstanceStatus.Active, null), (came.Status, came.Customer));
+        Assert.Equal(came, await _world.Core.ReadAsync(id));
     }
 
     [Fact]
@@ -214,9 +259,11 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         }
     }
 
+    private DateTimeOffset Now => _world.Clock.GetUtcNow();
+
     private async Task SaveConsentAsync(InstanceId id)
     {
-        var now = _world.Clock.GetUtcNow();
+        var now = Now;
         var granted = new WixOAuth.Wix.TokenAnswer.Granted(new WixOAuth.Secrets.AccessToken("access"), new WixOAuth.Secrets.RefreshToken("new consent"), now, now.AddMinutes(5));
         await _world.Core.Get<ConsentSaver>().SaveAsync(id, new Consent(null, null, null, null, false), granted, granted.RefreshToken!);
     }
@@ -236,7 +283,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
                     row["Generation"] = long.Parse(parts[++i], System.Globalization.CultureInfo.InvariantCulture);
                     break;
                 default:
-                    var name = parts[i] switch { "consent" => "ConsentedAt", "removed" => "RemovedAt", _ => "WixInstalledAt" };
+                    var name = parts[i] switch { "consent" => "ConsentedAt", "imported" => "ImportedAt", "removed" => "RemovedAt", "wix_removed" => "WixRemovedAt", _ => "WixInstalledAt" };
                     row[name] = s_noon.AddHours(int.Parse(parts[++i], System.Globalization.CultureInfo.InvariantCulture));
                     break;
             }

@@ -185,7 +185,7 @@ public sealed class TokenReencryptionTests : IDisposable
     {
         var source = new FixedKeys(keys);
         var protector = new TokenProtector(source);
-        var tokens = new InstanceTokens(protector, source, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>());
+        var tokens = new InstanceTokens(protector, _core.Memory, _core.Clock, _core.Logs.For<InstanceTokens>());
         return new TokenReencryption(_store, source, protector, tokens, _core.Get<MaintenanceMetrics>(), _core.Clock, _core.Logs.For<TokenReencryption>())
             .RunAsync(cancellationToken);
     }

@@ -65,6 +65,16 @@ public sealed class DoctorInsideTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task A_stored_token_that_the_service_opens_after_a_downgrade_proves_the_key()
+    {
+        await using var bed = await StartAsync();
+        await ExportCommandTests.DowngradeAsync(bed, await bed.InstallAsync());
+        await bed.Table.DeleteEntityAsync("00", "k|protection");
+
+        AssertSays("ok      protection key: opens a stored refresh token", await RunAsync(bed));
+    }
+
+    [Fact]
     public async Task A_backup_is_overdue_when_there_is_none_or_the_last_is_too_old()
     {
         await using var bed = await StartAsync();

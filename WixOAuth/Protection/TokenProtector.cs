@@ -26,6 +26,12 @@ internal enum TokenField
 /// </remarks>
 internal sealed class TokenProtector
 {
+    /// <summary>
+    /// How far back the generation of an unreadable refresh token is searched where a version that does not know
+    /// <see cref="Instance.RefreshTokenGeneration"/> has dropped it from the row.
+    /// </summary>
+    private const int GenerationsBack = 256;
+
     // Replacing invalid characters would store another token than the one that Wix sent.
     private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
@@ -110,6 +116,31 @@ internal sealed class TokenProtector
         await UnprotectAsync(instance, TokenField.RefreshToken, generation, text, cancellationToken) is { } token
             ? new RefreshToken(token)
             : null;
+
+    /// <summary>
+    /// The refresh token of a row, whichever version wrote the row last; null when there is none, and as for
+    /// <see cref="UnprotectAccessTokenAsync"/>.
+    /// </summary>
+    /// <exception cref="SecretUnavailableException">The key cannot be had now.</exception>
+    public async ValueTask<RefreshToken?> OpenRefreshTokenAsync(Instance instance, CancellationToken cancellationToken)
+    {
+        if (instance.RefreshToken is not { } text)
+        {
+            return null;
+        }
+
+        var sealedFor = instance.RefreshTokenGeneration ?? instance.Generation;
+        var refreshToken = await UnprotectRefreshTokenAsync(instance.Id, sealedFor, text, cancellationToken);
+        if (refreshToken is null && instance.RefreshTokenGeneration is null && await _keys.FindAsync(text.KeyId, cancellationToken) is not null)
+        {
+            for (var generation = sealedFor - 1; refreshToken is null && generation >= Math.Max(1, sealedFor - GenerationsBack); generation--)
+            {
+                refreshToken = await UnprotectRefreshTokenAsync(instance.Id, generation, text, cancellationToken);
+            }
+        }
+
+        return refreshToken;
+    }
 
     /// <summary>Opens a stored token with one key; null when it does not open.</summary>
     internal static byte[]? Open(ProtectionKey key, InstanceId instance, TokenField field, long generation, ProtectedText text) =>

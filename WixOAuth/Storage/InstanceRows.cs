@@ -5,7 +5,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Storage;
 
 /// <summary>
-/// The layout of the table: the only place that knows which rows there are and what they are made of.
+/// The layout of the table: the only place in the core that knows which rows there are and what they are made of.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -46,35 +46,6 @@ internal static class InstanceRows
 
     /// <summary>Whether a row is an instance.</summary>
     public static bool IsInstance(string rowKey) => rowKey.StartsWith("i|", StringComparison.Ordinal);
-
-    /// <summary>Whether a row is one of the due or the status index.</summary>
-    public static bool IsIndex(string rowKey) => rowKey.StartsWith("d|", StringComparison.Ordinal) || rowKey.StartsWith("s|", StringComparison.Ordinal);
-
-    /// <summary>
-    /// Whether a row comes back from a copy. Counts of refreshes and the state of the last sweep are about a time that is over.
-    /// The key-check row tells which keys open the table's tokens, which only the service can find out.
-    /// </summary>
-    public static bool IsRestored(string rowKey) =>
-        !rowKey.StartsWith("h|", StringComparison.Ordinal) && rowKey != SweepStateKey && rowKey != KeyCheckKey;
-
-    /// <summary>The instance that an event or a last use is of; null for other rows.</summary>
-    public static InstanceId? ReadOwner(string rowKey) =>
-        rowKey.Split('|') is ["o" or "p" or "u", var id, ..] && InstanceId.TryParse(id, out var owner) ? owner : null;
-
-    /// <summary>The keys of the index rows that an instance's row asks for; none for a row that is not of this layout.</summary>
-    public static IEnumerable<string> IndexKeys(TableEntity row)
-    {
-        if (ReadId(row.RowKey) is not { } id || RestoredRow.Read(row) is not { Status: { } status } state)
-        {
-            yield break;
-        }
-
-        yield return StatusKey(status, id);
-        if (state.DueAt is { } due)
-        {
-            yield return DueKey(due, id);
-        }
-    }
 
     /// <summary>A range of the due index: all that was due at <paramref name="now"/>.</summary>
     public static string DueFilter(string shard, DateTimeOffset now) => Range(shard, "d|", $"d|{Ticks(now, 1)}");

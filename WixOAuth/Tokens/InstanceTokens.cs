@@ -7,15 +7,8 @@ using WixOAuth.Wix;
 namespace WixOAuth.Tokens;
 
 /// <summary>The tokens of a stored instance: opens and seals them, and keeps the memory of this process in step.</summary>
-internal sealed class InstanceTokens(
-    TokenProtector protector, IKeyRing keys, TokenMemory memory, TimeProvider time, ILogger<InstanceTokens> logger)
+internal sealed class InstanceTokens(TokenProtector protector, TokenMemory memory, TimeProvider time, ILogger<InstanceTokens> logger)
 {
-    /// <summary>
-    /// How far back the generation of an unreadable refresh token is searched where a version that does not know
-    /// <see cref="Instance.RefreshTokenGeneration"/> has dropped it from the row.
-    /// </summary>
-    private const int GenerationsBack = 256;
-
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
 
     /// <summary>The access token of a row, which is remembered; null when there is none or it cannot be read.</summary>
@@ -35,22 +28,8 @@ internal sealed class InstanceTokens(
     /// <exception cref="SecretUnavailableException">Whether a key opens it cannot be known now.</exception>
     public async Task<RefreshToken?> OpenRefreshTokenAsync(Instance instance)
     {
-        if (instance.RefreshToken is not { } text)
-        {
-            return null;
-        }
-
-        var sealedFor = instance.RefreshTokenGeneration ?? instance.Generation;
-        var refreshToken = await protector.UnprotectRefreshTokenAsync(instance.Id, sealedFor, text, CancellationToken.None);
-        if (refreshToken is null && instance.RefreshTokenGeneration is null && await keys.FindAsync(text.KeyId, CancellationToken.None) is not null)
-        {
-            for (var generation = sealedFor - 1; refreshToken is null && generation >= Math.Max(1, sealedFor - GenerationsBack); generation--)
-            {
-                refreshToken = await protector.UnprotectRefreshTokenAsync(instance.Id, generation, text, CancellationToken.None);
-            }
-        }
-
-        if (refreshToken is null)
+        var refreshToken = await protector.OpenRefreshTokenAsync(instance, CancellationToken.None);
+        if (refreshToken is null && instance.RefreshToken is { } text)
         {
             logger.Undecryptable(instance.Id, text.KeyId);
         }

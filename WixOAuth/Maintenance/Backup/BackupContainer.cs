@@ -25,18 +25,23 @@ namespace WixOAuth.Maintenance.Backup;
 /// </remarks>
 internal sealed class BackupContainer : IForgottenInstances
 {
-    private const string Manifests = "manifests/";
-    private const string Forgotten = "forgotten/";
-    private const int BlockSize = 1024 * 1024;
+    /// <summary>What the names of manifests' blobs begin with.</summary>
+    public const string Manifests = "manifests/";
+
+    /// <summary>What the names of the blobs begin with that tell of forgotten instances.</summary>
+    public const string Forgotten = "forgotten/";
+
+    /// <summary>How many bytes of a blob are read or written at once.</summary>
+    public const int BlockSize = 1024 * 1024;
+
     private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(10);
 
-    private readonly BlobContainerClient _container;
     private readonly bool _creates;
 
-    private BackupContainer(BlobContainerClient container, bool creates) => (_container, _creates) = (container, creates);
+    private BackupContainer(BlobContainerClient blobs, bool creates) => (Blobs, _creates) = (blobs, creates);
 
-    /// <summary>The container's name.</summary>
-    public string Name => _container.Name;
+    /// <summary>The container itself; ask it by way of <see cref="AskAsync"/>.</summary>
+    public BlobContainerClient Blobs { get; }
 
     /// <summary>Reaches the container that the settings name. No request is sent yet.</summary>
     /// <param name="options">Where it is.</param>
@@ -72,12 +77,12 @@ internal sealed class BackupContainer : IForgottenInstances
     /// <summary>Makes the container where it is ours to make.</summary>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
     public Task InitializeAsync(CancellationToken cancellationToken) =>
-        _creates ? AskAsync(() => _container.CreateIfNotExistsAsync(cancellationToken: cancellationToken), cancellationToken) : Task.CompletedTask;
+        _creates ? AskAsync(() => Blobs.CreateIfNotExistsAsync(cancellationToken: cancellationToken), cancellationToken) : Task.CompletedTask;
 
     /// <summary>The names of the whole copies, oldest first.</summary>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
     public Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken) => AskAsync<IReadOnlyList<string>>(
-        async () => await _container
+        async () => await Blobs
             .GetBlobsAsync(BlobTraits.None, BlobStates.None, Manifests, cancellationToken)
             .Select(blob => blob.Name[Manifests.Length..^".json".Length])
             .ToListAsync(cancellationToken),
@@ -92,7 +97,7 @@ internal sealed class BackupContainer : IForgottenInstances
             return null;
         }
 
-        var blob = _container.GetBlobClient($"{Manifests}{newest}.json");
+        var blob = Blobs.GetBlobClient($"{Manifests}{newest}.json");
         var content = (await AskAsync(() => blob.DownloadContentAsync(cancellationToken), cancellationToken)).Value.Content;
         try
         {
@@ -104,86 +109,40 @@ internal sealed class BackupContainer : IForgottenInstances
         }
     }
 
-    /// <summary>Reads the manifest of a copy.</summary>
-    /// <param name="name">The copy's name, or the name of its manifest's blob.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
-    /// <exception cref="BackupUnusableException">There is none, or it is not one of this version.</exception>
-    /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
-    public async Task<BackupManifest> ReadManifestAsync(string name, CancellationToken cancellationToken)
-    {
-        var blob = _container.GetBlobClient(name.StartsWith(Manifests, StringComparison.Ordinal) ? name : $"{Manifests}{name}.json");
-        try
-        {
-            var content = (await AskAsync(() => blob.DownloadContentAsync(cancellationToken), cancellationToken)).Value.Content;
-            var manifest = JsonSerializer.Deserialize(content.ToMemory().Span, BackupJson.Default.BackupManifest);
-            return manifest switch
-            {
-                { Format: BackupManifest.CurrentFormat } => manifest,
-                { Format: var format } => throw new BackupUnusableException($"The copy '{name}' has the format {format}; this version reads {BackupManifest.CurrentFormat}. Use a newer version."),
-                null => throw new BackupUnusableException($"The manifest of the copy '{name}' is empty."),
-            };
-        }
-        catch (JsonException)
-        {
-            throw new BackupUnusableException($"The manifest of the copy '{name}' is not JSON of this format: it was cut off or changed. Use another copy.");
-        }
-        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
-        {
-            throw new BackupUnusableException($"There is no finished copy '{name}' in the container '{Name}'.", exception);
-        }
-    }
-
     public async Task AddAsync(InstanceId id, CancellationToken cancellationToken)
     {
         await InitializeAsync(cancellationToken);
-        await AskAsync(() => _container.GetBlobClient($"{Forgotten}{id}").UploadAsync(BinaryData.Empty, overwrite: true, cancellationToken), cancellationToken);
+        await AskAsync(() => Blobs.GetBlobClient($"{Forgotten}{id}").UploadAsync(BinaryData.Empty, overwrite: true, cancellationToken), cancellationToken);
     }
 
     public Task RemoveAsync(InstanceId id, CancellationToken cancellationToken) =>
-        AskAsync(() => _container.GetBlobClient($"{Forgotten}{id}").DeleteIfExistsAsync(cancellationToken: cancellationToken), cancellationToken);
-
-    /// <summary>Which instances were forgotten, and when.</summary>
-    internal Task<Dictionary<InstanceId, DateTimeOffset>> ReadForgottenAsync(CancellationToken cancellationToken) => AskAsync(
-        async () =>
-        {
-            var forgotten = new Dictionary<InstanceId, DateTimeOffset>();
-            await foreach (var blob in _container.GetBlobsAsync(BlobTraits.None, BlobStates.None, Forgotten, cancellationToken))
-            {
-                if (InstanceId.TryParse(blob.Name[Forgotten.Length..], out var id))
-                {
-                    forgotten[id] = blob.Properties.LastModified ?? DateTimeOffset.MaxValue;
-                }
-            }
-
-            return forgotten;
-        },
-        cancellationToken);
+        AskAsync(() => Blobs.GetBlobClient($"{Forgotten}{id}").DeleteIfExistsAsync(cancellationToken: cancellationToken), cancellationToken);
 
     internal Task WriteManifestAsync(string name, BackupManifest manifest, CancellationToken cancellationToken) => AskAsync(
-        () => _container.GetBlobClient($"{Manifests}{name}.json").UploadAsync(
+        () => Blobs.GetBlobClient($"{Manifests}{name}.json").UploadAsync(
             new BinaryData(JsonSerializer.SerializeToUtf8Bytes(manifest, BackupJson.Default.BackupManifest)), overwrite: true, cancellationToken),
         cancellationToken);
 
     internal Task<Stream> OpenWriteAsync(string name, CancellationToken cancellationToken) => AskAsync(
-        () => _container.GetBlockBlobClient(name).OpenWriteAsync(overwrite: true, new BlockBlobOpenWriteOptions { BufferSize = BlockSize }, cancellationToken),
-        cancellationToken);
-
-    internal Task<Stream> OpenReadAsync(string name, CancellationToken cancellationToken) => AskAsync(
-        () => _container.GetBlobClient(name).OpenReadAsync(new BlobOpenReadOptions(allowModifications: false) { BufferSize = BlockSize }, cancellationToken),
+        () => Blobs.GetBlockBlobClient(name).OpenWriteAsync(overwrite: true, new BlockBlobOpenWriteOptions { BufferSize = BlockSize }, cancellationToken),
         cancellationToken);
 
     /// <summary>When the container was made or last configured.</summary>
     internal async Task<DateTimeOffset> ReadAgeAsync(CancellationToken cancellationToken) =>
-        (await AskAsync(() => _container.GetPropertiesAsync(cancellationToken: cancellationToken), cancellationToken)).Value.LastModified;
+        (await AskAsync(() => Blobs.GetPropertiesAsync(cancellationToken: cancellationToken), cancellationToken)).Value.LastModified;
 
-    // The SDK ends a call with whatever it met last: its own exception, several in one, the network's or the credential's.
-    private static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
+    /// <summary>
+    /// Asks, and turns whatever goes wrong into one exception. The SDK ends a call with whatever it met last: its own
+    /// exception, several in one, the network's or the credential's.
+    /// </summary>
+    /// <exception cref="StorageUnavailableException">It failed.</exception>
+    public static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
     {
         try
         {
             return await ask();
         }
-        catch (Exception exception) when (exception is not (BackupUnusableException or StorageUnavailableException))
+        catch (Exception exception) when (exception is not StorageUnavailableException)
         {
             cancellationToken.ThrowIfCancellationRequested();
             throw Unavailable(exception);

@@ -41,9 +41,6 @@ internal sealed record BackupManifest(
     public long Rows => Parts.Sum(part => part.Rows);
 }
 
-/// <summary>A copy that cannot be used: unfinished, cut off, changed, or of a later version. Holds no secret.</summary>
-internal sealed class BackupUnusableException(string message, Exception? innerException = null) : Exception(message, innerException);
-
 [JsonSourceGenerationOptions(
     JsonSerializerDefaults.Strict, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip)]

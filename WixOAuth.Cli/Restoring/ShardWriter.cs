@@ -1,14 +1,14 @@
-using Azure;
 using Azure.Data.Tables;
+using WixOAuth.Instances;
 using WixOAuth.Storage;
 
-namespace WixOAuth.Maintenance.Backup;
+namespace WixOAuth.Cli.Restoring;
 
 /// <summary>
 /// Writes the rows of one shard in batches of a hundred, each instance together with its index rows. Where another process has
 /// written one of them meanwhile, the instances of that transaction are decided again one by one.
 /// </summary>
-internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
+internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
 {
     // Azure's limits are 100 rows and 4 MB; an instance is 3 rows, and each row stays below 40 kB.
     private const int MostActions = 97;
@@ -16,8 +16,11 @@ internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
     private readonly List<TableTransactionAction> _actions = [];
     private readonly List<TableEntity> _instances = [];
 
-    /// <summary>The keys of all index rows written so far.</summary>
+    /// <summary>The keys of the index rows that were written together with their instances.</summary>
     public HashSet<string> IndexKeysWritten { get; } = [];
+
+    /// <summary>The keys of the index rows of instances that stay, because another process has written them meanwhile.</summary>
+    public HashSet<string> IndexKeysKept { get; } = [];
 
     /// <summary>Writes an instance of the copy in place of <paramref name="current"/>, or where there was none.</summary>
     public async Task WriteInstanceAsync(TableEntity copied, TableEntity? current, CancellationToken cancellationToken)
@@ -49,10 +52,10 @@ internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
 
         try
         {
-            await table.SubmitTransactionAsync(_actions, cancellationToken);
-            _instances.ForEach(_ => counts.Written());
+            await gateway.SubmitAsync(_actions, cancellationToken);
+            _instances.ForEach(Written);
         }
-        catch (RequestFailedException exception) when (IsConflict(exception))
+        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
         {
             foreach (var action in _actions.Where(action => action.ActionType == TableTransactionActionType.Add && !InstanceRows.IsInstance(action.Entity.RowKey)))
             {
@@ -69,45 +72,34 @@ internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
         _instances.Clear();
     }
 
-    /// <summary>Reads a row; null when there is none.</summary>
-    public async Task<TableEntity?> FindAsync(string shard, string rowKey, CancellationToken cancellationToken) =>
-        (await new TableGateway(table).FindRowAsync(shard, rowKey, cancellationToken))?.Value;
-
-    private List<TableTransactionAction> Actions(TableEntity copied, TableEntity? current)
-    {
-        List<TableTransactionAction> actions =
-        [
-            current is null
-                ? new(TableTransactionActionType.Add, copied)
-                : new(TableTransactionActionType.UpdateReplace, copied, current.ETag),
-        ];
-        foreach (var key in InstanceRows.IndexKeys(copied))
-        {
-            actions.Add(new(TableTransactionActionType.UpsertReplace, new TableEntity(copied.PartitionKey, key)));
-            IndexKeysWritten.Add(key);
-        }
-
-        return actions;
-    }
+    private static List<TableTransactionAction> Actions(TableEntity copied, TableEntity? current) =>
+    [
+        current is null
+            ? new(TableTransactionActionType.Add, copied)
+            : new(TableTransactionActionType.UpdateReplace, copied, current.ETag),
+        .. RowKinds.IndexKeys(copied).Select(key =>
+            new TableTransactionAction(TableTransactionActionType.UpsertReplace, new TableEntity(copied.PartitionKey, key))),
+    ];
 
     private async Task WriteAloneAsync(TableEntity copied, CancellationToken cancellationToken)
     {
         while (true)
         {
-            var current = await FindAsync(copied.PartitionKey, copied.RowKey, cancellationToken);
+            var current = (await gateway.FindRowAsync(copied.PartitionKey, copied.RowKey, cancellationToken))?.Value;
             if (current is not null && !RestoredRow.Read(copied).Replaces(RestoredRow.Read(current)))
             {
+                IndexKeysKept.UnionWith(RowKinds.IndexKeys(current));
                 counts.Kept();
                 return;
             }
 
             try
             {
-                await table.SubmitTransactionAsync(Actions(copied, current), cancellationToken);
-                counts.Written();
+                await gateway.SubmitAsync(Actions(copied, current), cancellationToken);
+                Written(copied);
                 return;
             }
-            catch (RequestFailedException exception) when (IsConflict(exception))
+            catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
             {
                 // Written again meanwhile: look once more.
             }
@@ -118,13 +110,17 @@ internal sealed class ShardWriter(TableClient table, RestoreCounts counts)
     {
         try
         {
-            await table.AddEntityAsync(row, cancellationToken);
+            await gateway.AskAsync(() => gateway.Table.AddEntityAsync(row, cancellationToken), cancellationToken);
         }
-        catch (RequestFailedException exception) when (IsConflict(exception))
+        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
         {
             // What is there is newer.
         }
     }
 
-    private static bool IsConflict(RequestFailedException exception) => exception is { ErrorCode: not "TableBeingDeleted", Status: 409 or 412 };
+    private void Written(TableEntity instance)
+    {
+        IndexKeysWritten.UnionWith(RowKinds.IndexKeys(instance));
+        counts.Written();
+    }
 }

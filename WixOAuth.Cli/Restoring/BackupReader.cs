@@ -1,17 +1,51 @@
 using System.IO.Compression;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
+using System.Text.Json;
+using Azure;
 using Azure.Data.Tables;
+using Azure.Storage.Blobs.Models;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Storage;
 
-namespace WixOAuth.Maintenance.Backup;
+namespace WixOAuth.Cli.Restoring;
 
-/// <summary>Reads the rows of one part of a copy, and raises an exception when they are not the rows that were written.</summary>
+/// <summary>Reads a copy: its manifest, and the rows of one part, which have to be the rows that were written.</summary>
 internal static class BackupReader
 {
     // A row has at most 1 MB in a table; as JSON with base64 somewhat more.
     private const int LongestLine = 4 * 1024 * 1024;
+
+    /// <summary>Reads the manifest of a copy.</summary>
+    /// <param name="container">Where the copies are.</param>
+    /// <param name="name">The copy's name, or the name of its manifest's blob.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="BackupUnusableException">There is none, or it is not one of this version.</exception>
+    /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
+    public static async Task<BackupManifest> ReadManifestAsync(BackupContainer container, string name, CancellationToken cancellationToken)
+    {
+        var blob = container.Blobs.GetBlobClient(name.StartsWith(BackupContainer.Manifests, StringComparison.Ordinal) ? name : $"{BackupContainer.Manifests}{name}.json");
+        try
+        {
+            var content = (await BackupContainer.AskAsync(() => blob.DownloadContentAsync(cancellationToken), cancellationToken)).Value.Content;
+            var manifest = JsonSerializer.Deserialize(content.ToMemory().Span, BackupJson.Default.BackupManifest);
+            return manifest switch
+            {
+                { Format: BackupManifest.CurrentFormat } => manifest,
+                { Format: var format } => throw new BackupUnusableException($"The copy '{name}' has the format {format}; this version reads {BackupManifest.CurrentFormat}. Use a newer version."),
+                null => throw new BackupUnusableException($"The manifest of the copy '{name}' is empty."),
+            };
+        }
+        catch (JsonException)
+        {
+            throw new BackupUnusableException($"The manifest of the copy '{name}' is not JSON of this format: it was cut off or changed. Use another copy.");
+        }
+        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
+        {
+            throw new BackupUnusableException($"There is no finished copy '{name}' in the container '{container.Blobs.Name}'.", exception);
+        }
+    }
 
     /// <summary>The rows in their order. At the end the blob is compared with the manifest.</summary>
     /// <exception cref="BackupUnusableException">The blob is missing, cut off, changed or not in order.</exception>
@@ -53,9 +87,12 @@ internal static class BackupReader
     {
         try
         {
-            return await container.OpenReadAsync(part.Name, cancellationToken);
+            return await BackupContainer.AskAsync(
+                () => container.Blobs.GetBlobClient(part.Name).OpenReadAsync(
+                    new BlobOpenReadOptions(allowModifications: false) { BufferSize = BackupContainer.BlockSize }, cancellationToken),
+                cancellationToken);
         }
-        catch (StorageUnavailableException exception) when (exception.InnerException is Azure.RequestFailedException { Status: 404 })
+        catch (StorageUnavailableException exception) when (exception.InnerException is RequestFailedException { Status: 404 })
         {
             throw new BackupUnusableException($"The blob '{part.Name}' of this copy is missing.", exception);
         }
@@ -140,3 +177,6 @@ internal static class BackupReader
         }
     }
 }
+
+/// <summary>A copy that cannot be used: unfinished, cut off, changed, or of a later version. Holds no secret.</summary>
+internal sealed class BackupUnusableException(string message, Exception? innerException = null) : Exception(message, innerException);

@@ -1,17 +1,26 @@
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 
-namespace WixOAuth.Storage;
+namespace WixOAuth.Cli.Restoring;
 
 /// <summary>
 /// What a restore has to know of an instance's row, read leniently: a row of another version, or a damaged one, still
 /// has a place in the order.
 /// </summary>
+/// <param name="Status">Its status; null for a row that cannot be read.</param>
+/// <param name="ConsentedAt">When its owner consented, or where that is not known, when its tokens were imported.</param>
+/// <param name="ConnectedAt">The last of its consent, its first save and, by Wix's clock, its installation.</param>
+/// <param name="RemovedAt">When it was removed or forgotten, by our clock.</param>
+/// <param name="WixRemovedAt">By Wix's clock: its last removal, also where it was installed again since.</param>
+/// <param name="Generation">Its generation.</param>
+/// <param name="Forgotten">Whether it was forgotten.</param>
+/// <param name="DueAt">When it is due.</param>
 internal readonly record struct RestoredRow(
     InstanceStatus? Status,
     DateTimeOffset? ConsentedAt,
     DateTimeOffset? ConnectedAt,
     DateTimeOffset? RemovedAt,
+    DateTimeOffset? WixRemovedAt,
     long Generation,
     bool Forgotten,
     DateTimeOffset? DueAt)
@@ -21,9 +30,10 @@ internal readonly record struct RestoredRow(
         var consentedAt = Time("ConsentedAt");
         return new RestoredRow(
             row.TryGetValue("Status", out var word) && word is string text ? SnakeCaseEnum.Parse<InstanceStatus>(text) : null,
-            consentedAt,
+            consentedAt ?? Time("ImportedAt"),
             Latest(consentedAt, Time("InstalledAt"), Time("WixInstalledAt")),
             Time("RemovedAt"),
+            Time("WixRemovedAt"),
             row.TryGetValue("Generation", out var generation) && generation is long number ? number : 0,
             row.TryGetValue("Forgotten", out var forgotten) && forgotten is true,
             Time("DueAt"));
@@ -33,7 +43,8 @@ internal readonly record struct RestoredRow(
 
     /// <summary>
     /// Whether this row, of a copy, takes the place of the one that is there: the later consent wins, within one consent
-    /// the higher generation. A tombstone beats only consents that are older than it.
+    /// the higher generation. A removal beats only consents that are older than it, also where the site was installed again
+    /// since: the tokens and the customer of before must not come back.
     /// </summary>
     public bool Replaces(RestoredRow current)
     {
@@ -45,7 +56,10 @@ internal readonly record struct RestoredRow(
         return (Status == InstanceStatus.Removed, current.Status == InstanceStatus.Removed) switch
         {
             (true, false) => RemovedAt >= current.ConnectedAt,
-            (false, true) => !(current.RemovedAt >= ConnectedAt),
+            (false, true) => !(Latest(current.RemovedAt, current.WixRemovedAt) >= ConnectedAt),
+
+            // Within one consent a removal was refuted, or is still in doubt.
+            (false, false) when current.ConsentedAt != ConsentedAt && current.WixRemovedAt >= ConnectedAt => false,
             _ => Compare(this, current) > 0,
         };
     }

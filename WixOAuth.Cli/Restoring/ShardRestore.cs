@@ -1,8 +1,9 @@
+using Azure;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
 
-namespace WixOAuth.Maintenance.Backup;
+namespace WixOAuth.Cli.Restoring;
 
 /// <summary>
 /// Restores one shard: goes through the rows of the copy and of the table side by side, both in the order of their
@@ -12,13 +13,13 @@ internal sealed class ShardRestore(
     string shard,
     IAsyncEnumerable<TableEntity> copy,
     IReadOnlyDictionary<InstanceId, DateTimeOffset> forgotten,
-    TableClient table,
+    TableGateway gateway,
     RestoreCounts counts)
 {
-    private readonly ShardWriter _writer = new(table, counts);
+    private readonly ShardWriter _writer = new(gateway, counts);
 
-    // The keys of index rows: those that the table has, and those that its instances ask for.
-    private readonly HashSet<string> _found = [];
+    // The index rows that the table has, and the keys of those that its instances ask for.
+    private readonly Dictionary<string, ETag> _found = [];
     private readonly HashSet<string> _wanted = [];
     private readonly HashSet<InstanceId> _seen = [];
 
@@ -27,7 +28,7 @@ internal sealed class ShardRestore(
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        var rows = table.QueryAsync<TableEntity>(InstanceRows.ShardFilter(shard), cancellationToken: cancellationToken);
+        var rows = gateway.Table.QueryAsync<TableEntity>(InstanceRows.ShardFilter(shard), cancellationToken: cancellationToken);
         await foreach (var (copied, current) in SideBySide.ReadAsync(copy, rows, cancellationToken))
         {
             var key = (copied ?? current)!.RowKey;
@@ -35,14 +36,14 @@ internal sealed class ShardRestore(
             {
                 await DecideAsync(copied, current, cancellationToken);
             }
-            else if (InstanceRows.IsIndex(key))
+            else if (RowKinds.IsIndex(key))
             {
                 if (current is not null)
                 {
-                    _found.Add(key);
+                    _found[key] = current.ETag;
                 }
             }
-            else if (current is null && InstanceRows.IsRestored(key) && !IsOfEnded(key))
+            else if (current is null && RowKinds.IsRestored(key) && !IsOfEnded(key))
             {
                 // An event may be delivered a second time for this; a lost one would never be.
                 await _writer.AddAsync(WithoutLease(copied!), cancellationToken);
@@ -101,7 +102,7 @@ internal sealed class ShardRestore(
 
     // Rows of instances come before those of their events and last uses.
     private bool IsOfEnded(string rowKey) =>
-        InstanceRows.ReadOwner(rowKey) is { } id && (_ended.Contains(id) || (!_seen.Contains(id) && forgotten.ContainsKey(id)));
+        RowKinds.ReadOwner(rowKey) is { } id && (_ended.Contains(id) || (!_seen.Contains(id) && forgotten.ContainsKey(id)));
 
     private static bool IsRemoved(TableEntity row) => RestoredRow.Read(row).Status == InstanceStatus.Removed;
 
@@ -139,31 +140,57 @@ internal sealed class ShardRestore(
         }
     }
 
-    private void Want(TableEntity row) => _wanted.UnionWith(InstanceRows.IndexKeys(row));
+    private void Want(TableEntity row) => _wanted.UnionWith(RowKinds.IndexKeys(row));
 
     // Others write meanwhile: each row that seems wrong is looked at again before it is changed.
     private async Task MendIndexesAsync(CancellationToken cancellationToken)
     {
-        _found.UnionWith(_writer.IndexKeysWritten);
-        foreach (var key in _wanted.Except(_found).Concat(_found.Except(_wanted)))
+        _wanted.UnionWith(_writer.IndexKeysKept);
+        foreach (var key in _wanted.Except(_found.Keys).Except(_writer.IndexKeysWritten))
         {
-            await MendAsync(key, isThere: _found.Contains(key), cancellationToken);
+            if (await IsWantedAsync(key, cancellationToken))
+            {
+                await AddAsync(key, cancellationToken);
+            }
+        }
+
+        foreach (var (key, etag) in _found.Where(row => !_wanted.Contains(row.Key)))
+        {
+            if (!await IsWantedAsync(key, cancellationToken))
+            {
+                await RemoveAsync(key, etag, cancellationToken);
+            }
         }
     }
 
-    private async Task MendAsync(string key, bool isThere, CancellationToken cancellationToken)
+    private async Task<bool> IsWantedAsync(string key, CancellationToken cancellationToken) =>
+        InstanceRows.ReadId(key) is { } id
+        && await gateway.FindRowAsync(shard, InstanceRows.InstanceKey(id), cancellationToken) is { Value: var current }
+        && RowKinds.IndexKeys(current).Contains(key);
+
+    private async Task AddAsync(string key, CancellationToken cancellationToken)
     {
-        var current = InstanceRows.ReadId(key) is { } id ? await _writer.FindAsync(shard, InstanceRows.InstanceKey(id), cancellationToken) : null;
-        var isWanted = current is not null && InstanceRows.IndexKeys(current).Contains(key);
-        if (isWanted && !isThere)
+        var answer = await gateway.AskAsync(
+            () => gateway.Table.UpsertEntityAsync(new TableEntity(shard, key), TableUpdateMode.Replace, cancellationToken), cancellationToken);
+        counts.Mended();
+
+        // A writer that changed the instance just before has found no row to remove.
+        if (answer.Headers.ETag is { } etag && !await IsWantedAsync(key, cancellationToken))
         {
-            await table.UpsertEntityAsync(new TableEntity(shard, key), TableUpdateMode.Replace, cancellationToken);
+            await RemoveAsync(key, etag, cancellationToken);
+        }
+    }
+
+    private async Task RemoveAsync(string key, ETag etag, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await gateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, key, etag, cancellationToken), cancellationToken);
             counts.Mended();
         }
-        else if (isThere && !isWanted)
+        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
         {
-            await table.DeleteEntityAsync(shard, key, Azure.ETag.All, cancellationToken);
-            counts.Mended();
+            // An instance has come to need it meanwhile, and has written it again.
         }
     }
 }

@@ -1,10 +1,11 @@
 using System.Collections.Concurrent;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Storage;
 
-namespace WixOAuth.Maintenance.Backup;
+namespace WixOAuth.Cli.Restoring;
 
 /// <summary>What was found in a copy that was read from end to end.</summary>
 /// <param name="Instances">How many instances it has, removed ones included.</param>

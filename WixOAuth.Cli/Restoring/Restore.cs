@@ -1,9 +1,11 @@
 using Azure;
 using Azure.Data.Tables;
+using Azure.Storage.Blobs.Models;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance.Backup;
 using WixOAuth.Storage;
 
-namespace WixOAuth.Maintenance.Backup;
+namespace WixOAuth.Cli.Restoring;
 
 /// <summary>What a restore did.</summary>
 /// <param name="Written">Instances of the copy that were written.</param>
@@ -21,6 +23,9 @@ internal sealed record RestoreSummary(long Written, long Kept, long Forgotten, l
 internal sealed class Restore(BackupContainer container, TableClient table)
 {
     private const int ShardsAtOnce = 4;
+    private const string BeingDeleted = "TableBeingDeleted";
+
+    private readonly TableGateway _gateway = new(table);
 
     /// <summary>Writes what <see cref="BackupCheck"/> has found to be whole.</summary>
     /// <param name="manifest">The copy's manifest.</param>
@@ -36,20 +41,20 @@ internal sealed class Restore(BackupContainer container, TableClient table)
     {
         try
         {
-            await table.CreateIfNotExistsAsync(cancellationToken);
-            var forgotten = await container.ReadForgottenAsync(cancellationToken);
+            await _gateway.CreateAsync(cancellationToken);
+            var forgotten = await ReadForgottenAsync(cancellationToken);
             var counts = new RestoreCounts(progress);
             await Parallel.ForEachAsync(
                 manifest.Parts,
                 new ParallelOptions { MaxDegreeOfParallelism = ShardsAtOnce, CancellationToken = cancellationToken },
                 async (part, token) => await new ShardRestore(
-                    BackupCheck.ShardOf(part), BackupReader.ReadAsync(container, part, token), forgotten, table, counts).RunAsync(token));
+                    BackupCheck.ShardOf(part), BackupReader.ReadAsync(container, part, token), forgotten, _gateway, counts).RunAsync(token));
             await ResetKeyCheckAsync(acceptsNextKey, cancellationToken);
             return counts.ToSummary();
         }
-        catch (RequestFailedException exception) when (exception.ErrorCode == "TableBeingDeleted")
+        catch (Exception exception) when (exception is RequestFailedException { ErrorCode: BeingDeleted } or { InnerException: RequestFailedException { ErrorCode: BeingDeleted } })
         {
-            throw new StorageUnavailableException($"The table '{table.Name}' is still being deleted. Run the restore again in a minute.", exception);
+            throw new StorageUnavailableException($"The table '{_gateway.Table.Name}' is still being deleted. Run the restore again in a minute.", exception);
         }
         catch (Exception exception) when (exception is not (BackupUnusableException or StorageUnavailableException) && !cancellationToken.IsCancellationRequested)
         {
@@ -57,18 +62,32 @@ internal sealed class Restore(BackupContainer container, TableClient table)
         }
     }
 
+    // Which instances were forgotten, and when.
+    private Task<Dictionary<InstanceId, DateTimeOffset>> ReadForgottenAsync(CancellationToken cancellationToken) => BackupContainer.AskAsync(
+        async () =>
+        {
+            var forgotten = new Dictionary<InstanceId, DateTimeOffset>();
+            await foreach (var blob in container.Blobs.GetBlobsAsync(BlobTraits.None, BlobStates.None, BackupContainer.Forgotten, cancellationToken))
+            {
+                if (InstanceId.TryParse(blob.Name[BackupContainer.Forgotten.Length..], out var id))
+                {
+                    forgotten[id] = blob.Properties.LastModified ?? DateTimeOffset.MaxValue;
+                }
+            }
+
+            return forgotten;
+        },
+        cancellationToken);
+
     // A service that met the empty table has written a row there with its own key, which need not open the tokens of the copy.
     private async Task ResetKeyCheckAsync(bool acceptsNextKey, CancellationToken cancellationToken)
     {
         var (shard, key) = (InstanceRows.ServiceShard, InstanceRows.KeyCheckKey);
-        if (acceptsNextKey)
-        {
-            await table.UpsertEntityAsync(new TableEntity(shard, key), TableUpdateMode.Replace, cancellationToken);
-        }
-        else
-        {
-            await table.DeleteEntityAsync(shard, key, ETag.All, cancellationToken);
-        }
+        await _gateway.AskAsync(
+            () => acceptsNextKey
+                ? _gateway.Table.UpsertEntityAsync(new TableEntity(shard, key), TableUpdateMode.Replace, cancellationToken)
+                : _gateway.Table.DeleteEntityAsync(shard, key, ETag.All, cancellationToken),
+            cancellationToken);
     }
 }
 

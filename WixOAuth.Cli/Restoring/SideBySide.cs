@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using Azure.Data.Tables;
 
-namespace WixOAuth.Maintenance.Backup;
+namespace WixOAuth.Cli.Restoring;
 
 internal static class SideBySide
 {

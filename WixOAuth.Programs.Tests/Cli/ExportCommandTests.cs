@@ -1,0 +1,72 @@
+using System.Text.Json;
+using Azure.Data.Tables;
+using WixOAuth.Functions.Tests.EndToEnd;
+using WixOAuth.Functions.Tests.Worker;
+
+namespace WixOAuth.Programs.Tests.Cli;
+
+/// <summary>What an export writes, and that it tells what is not in the file.</summary>
+[Collection(AzuriteFixture.Name)]
+public sealed class ExportCommandTests(AzuriteFixture azurite) : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    private string FileName => Path.Combine(_folder.Path, "sites.ndjson");
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task A_refresh_token_that_the_service_opens_after_a_downgrade_is_exported()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var id = await bed.InstallAsync();
+        await DowngradeAsync(bed, id);
+
+        var run = await CliRun.RunAsync(bed.Settings, "export", FileName);
+
+        Assert.True(run.ExitCode == 0, run.Everything);
+        var line = JsonDocument.Parse(Assert.Single(await File.ReadAllLinesAsync(FileName))).RootElement;
+        Assert.Equal(id, line.GetProperty("instance_id").GetGuid());
+        Assert.NotEmpty(line.GetProperty("refresh_token").GetString()!);
+    }
+
+    [Fact]
+    public async Task A_row_that_this_version_cannot_read_is_named_and_fails_the_command()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var (good, unreadable) = (await bed.InstallAsync(), await bed.InstallAsync());
+        await ChangeAsync(bed, unreadable, row => row["Status"] = "purple");
+
+        var run = await CliRun.RunAsync(bed.Settings, "export", FileName, "--json");
+
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains($"i|{unreadable}", run.Error, StringComparison.Ordinal);
+        var result = JsonDocument.Parse(run.Out).RootElement;
+        Assert.Equal((1, 0, 1), (result.GetProperty("exported").GetInt32(), result.GetProperty("without_refresh_token").GetInt32(), result.GetProperty("unreadable").GetInt32()));
+        Assert.Contains($"{good}", Assert.Single(await File.ReadAllLinesAsync(FileName)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_export_that_fails_leaves_no_file()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var settings = new Dictionary<string, string?>(bed.Settings) { ["Tables__ConnectionString"] = WorkerBed.Nowhere() };
+
+        Assert.Equal(1, (await CliRun.RunAsync(settings, "export", FileName)).ExitCode);
+
+        Assert.Empty(Directory.GetFiles(_folder.Path));
+    }
+
+    /// <summary>
+    /// Leaves the row as an earlier version does that obtained access tokens meanwhile and drops the generation that the refresh
+    /// token is sealed for.
+    /// </summary>
+    internal static Task DowngradeAsync(TestBed bed, Guid id) => ChangeAsync(bed, id, row => row["Generation"] = (long)row["Generation"] + 3);
+
+    private static async Task ChangeAsync(TestBed bed, Guid id, Action<TableEntity> change)
+    {
+        var row = await bed.Table.QueryAsync<TableEntity>($"RowKey eq 'i|{id}'").SingleAsync();
+        change(row);
+        await bed.Table.UpdateEntityAsync(row, row.ETag, TableUpdateMode.Replace);
+    }
+}
