@@ -52,12 +52,19 @@ internal sealed partial class ProtectionKeyCheck(
             return null;
         }
 
-        return check.KeyId != newest.Id
-            && await FindKeyAsync(check.KeyId) is { } key
-            && KeyCheck.Opens(key, check)
-            && await checks.TryWriteKeyCheckAsync(stored, KeyCheck.Seal(newest), cancellationToken)
-                ? newest.Id
-                : check.KeyId;
+        try
+        {
+            return check.KeyId != newest.Id
+                && await FindKeyAsync(check.KeyId) is { } key
+                && KeyCheck.Opens(key, check)
+                && await checks.TryWriteKeyCheckAsync(stored, KeyCheck.Seal(newest), cancellationToken)
+                    ? newest.Id
+                    : check.KeyId;
+        }
+        catch (SecretUnavailableException)
+        {
+            return check.KeyId;
+        }
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -126,7 +133,7 @@ internal sealed partial class ProtectionKeyCheck(
         }
     }
 
-    /// <summary>The ids of the keys that are stored tokens' and not ours; empty when the check is passed.</summary>
+    /// <summary>Ids of the keys that stored tokens need and this process lacks; empty when the check passes.</summary>
     private async Task<IReadOnlyCollection<string>> FindWantedKeysAsync()
     {
         var current = await keys.GetCurrentAsync(CancellationToken.None);
@@ -206,15 +213,15 @@ internal sealed partial class ProtectionKeyCheck(
         }
     }
 
+    /// <summary>The key of that id; null when there is none that can be used. While Key Vault fails, which it is cannot be told.</summary>
     private async Task<ProtectionKey?> FindKeyAsync(string id)
     {
         try
         {
             return await keys.FindAsync(id, CancellationToken.None);
         }
-        catch (SecretUnavailableException)
+        catch (SecretUnusableException)
         {
-            // Disabled, malformed, or Key Vault fails: it opens nothing now.
             return null;
         }
     }

@@ -10,7 +10,7 @@ internal interface IKeyCheck
     /// Whether tokens may be sealed for storage. Completes synchronously once that is known, except that a no is checked
     /// again after a minute.
     /// </summary>
-    /// <exception cref="Secrets.SecretUnavailableException">No protection key is known.</exception>
+    /// <exception cref="Secrets.SecretUnavailableException">No protection key is known, or Key Vault fails when the stored tokens' one is looked for.</exception>
     /// <exception cref="Instances.StorageUnavailableException">The key-check row cannot be read or written.</exception>
     ValueTask<bool> IsPassedAsync(CancellationToken cancellationToken);
 

@@ -76,8 +76,8 @@ internal sealed class TokenProtector
 
     /// <summary>Seals a token with the current key; 28 bytes are added to its UTF-8 form.</summary>
     /// <remarks>
-    /// A check that fails only now comes too late for a code or refresh token that was spent: its result is sealed with the
-    /// key that passed before, which the stored tokens are sealed with too.
+    /// If the check fails after a code or refresh token was spent, the new tokens are sealed with the key that last passed
+    /// it. Refusing would lose them.
     /// </remarks>
     /// <exception cref="ArgumentException">The token is of another kind than the field, or no well-formed Unicode.</exception>
     /// <exception cref="SecretUnavailableException">The key cannot be had, or no key has passed the check (<see cref="CanSealAsync"/>).</exception>
