@@ -70,7 +70,7 @@ internal sealed class Azurite : IAsyncDisposable
         string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken, bool withQueues = false, string? accountKey = null)
     {
         var script = FindScript();
-        var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
+        var @lock = Lock(dataFolder);
         var key = accountKey ?? Convert.ToBase64String(RandomNumberGenerator.GetBytes(64));
         Process? process = null;
         try
@@ -119,9 +119,10 @@ internal sealed class Azurite : IAsyncDisposable
     {
         try
         {
+            Directory.CreateDirectory(dataFolder);
             return new FileStream(Path.Combine(dataFolder, "azurite.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException exception)
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             throw new AzuriteMissingException("Azurite's data folder is in use by another run of this program, or cannot be written to.", exception);
         }
@@ -160,9 +161,11 @@ internal sealed class Azurite : IAsyncDisposable
     private static async Task<AzuritePorts> ReadPortsAsync(Process process, CancellationToken cancellationToken)
     {
         var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(s_startsWithin);
         try
         {
-            while (await process.StandardOutput.ReadLineAsync(cancellationToken).AsTask().WaitAsync(s_startsWithin, cancellationToken) is { } line)
+            while (await process.StandardOutput.ReadLineAsync(limit.Token).AsTask().WaitAsync(limit.Token) is { } line)
             {
                 if (line.StartsWith("listening ", StringComparison.Ordinal))
                 {
@@ -172,7 +175,7 @@ internal sealed class Azurite : IAsyncDisposable
                 }
             }
         }
-        catch (TimeoutException exception)
+        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
         {
             throw new AzuriteMissingException("Azurite did not start within a minute.", exception);
         }

@@ -61,6 +61,27 @@ public sealed class AzuriteTests : IDisposable
         Assert.NotNull(again.ConnectionString);
     }
 
+    [Theory]
+    [InlineData("azurite.lock")]
+    [InlineData("")]
+    public async Task A_data_folder_that_cannot_be_written_is_one_line(string inTheWay)
+    {
+        // Not by its mode, which does not stop root.
+        var folder = Path.Combine(_folder.FullName, "data");
+        if (inTheWay.Length > 0)
+        {
+            Directory.CreateDirectory(Path.Combine(folder, inTheWay));
+        }
+        else
+        {
+            await File.WriteAllTextAsync(folder, "", None);
+        }
+
+        var raised = await Record.ExceptionAsync(() => Azurite.StartAsync(folder, None));
+
+        Assert.Contains("cannot be written", Assert.Single(StartFailure.Explain(raised!)!), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task The_output_of_an_Azurite_that_fails_to_start_is_reported()
     {
