@@ -7,13 +7,9 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Protection;
 
 /// <summary>
-/// Loads all protection keys from Key Vault: each enabled version of the secret is one key, its value base64 of 32
-/// bytes. A key that was read stays for as long as the process runs.
+/// Loads all protection keys from Key Vault: each enabled version of the secret <c>Tokens__ProtectionKeyName</c> is one
+/// key, its value base64 of 32 bytes. A key that was read stays for as long as the process runs.
 /// </summary>
-/// <param name="vault">The vault.</param>
-/// <param name="name"><c>Tokens__ProtectionKeyName</c></param>
-/// <param name="time">The clock.</param>
-/// <param name="logger">Logs versions that cannot be read.</param>
 internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProvider time, ILogger logger)
 {
     /// <summary>

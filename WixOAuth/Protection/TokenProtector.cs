@@ -24,22 +24,15 @@ internal enum TokenField
 /// nonces (NIST SP 800-38D, 8.3) so holds for each instance: at two tokens every five minutes it is reached in 20,000
 /// years, however many instances there are.
 /// </remarks>
-internal sealed class TokenProtector
+/// <param name="keys">The keys.</param>
+/// <param name="check">Whether they are the right ones; null to seal without a check.</param>
+internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = null)
 {
     // Replacing invalid characters would store another token than the one that Wix sent.
     private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    private static readonly DerivedKeys s_tokenKeys = new("tokens");
-
-    private readonly IKeyRing _keys;
-    private readonly IKeyCheck? _check;
-
     // The key that sealed when the check was passed last.
     private volatile ProtectionKey? _passed;
-
-    /// <param name="keys">The keys.</param>
-    /// <param name="check">Whether they are the right ones; null to seal without a check.</param>
-    internal TokenProtector(IKeyRing keys, IKeyCheck? check = null) => (_keys, _check) = (keys, check);
 
     /// <summary>
     /// Whether tokens may be sealed for storage: false while this process does not have the protection keys that the
@@ -50,12 +43,12 @@ internal sealed class TokenProtector
     /// <exception cref="StorageUnavailableException">The stored key check cannot be read.</exception>
     public async ValueTask<bool> CanSealAsync(CancellationToken cancellationToken)
     {
-        if (_check is not null && !await _check.IsPassedAsync(cancellationToken))
+        if (check is not null && !await check.IsPassedAsync(cancellationToken))
         {
             return false;
         }
 
-        _passed = await _keys.GetCurrentAsync(cancellationToken);
+        _passed = await keys.GetCurrentAsync(cancellationToken);
         return true;
     }
 
@@ -70,9 +63,9 @@ internal sealed class TokenProtector
         }
     }
 
-    /// <inheritdoc cref="IKeyCheck.ResealAsync" />
+    /// <inheritdoc cref="ProtectionKeyCheck.ResealAsync" />
     internal Task<string?> ResealKeyCheckAsync(ProtectionKey newest, CancellationToken cancellationToken) =>
-        _check?.ResealAsync(newest, cancellationToken) ?? Task.FromResult<string?>(null);
+        check?.ResealAsync(newest, cancellationToken) ?? Task.FromResult<string?>(null);
 
     /// <summary>Seals a token with the current key; 28 bytes are added to its UTF-8 form.</summary>
     /// <remarks>
@@ -86,10 +79,8 @@ internal sealed class TokenProtector
         InstanceId instance, TokenField field, long generation, SecretText token, CancellationToken cancellationToken)
     {
         var plaintext = Encode(field, token);
-        var key = await CanSealAsync(cancellationToken) ? await _keys.GetCurrentAsync(cancellationToken) : _passed ?? throw NotTheKeys();
-        var data = new byte[plaintext.Length + SealedBytes.Overhead];
-        SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedData.OfToken(instance, field, generation), data);
-        return new ProtectedText(key.Id, data);
+        var key = await CanSealAsync(cancellationToken) ? await keys.GetCurrentAsync(cancellationToken) : _passed ?? throw NotTheKeys();
+        return new ProtectedText(key.Id, SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedData.OfToken(instance, field, generation)));
     }
 
     /// <summary>
@@ -120,17 +111,17 @@ internal sealed class TokenProtector
     private async ValueTask<string?> UnprotectAsync(
         InstanceId instance, TokenField field, long generation, ProtectedText text, CancellationToken cancellationToken)
     {
-        if (await _keys.FindAsync(text.KeyId, cancellationToken) is not { } key || Open(key, instance, field, generation, text) is not { } plaintext)
+        if (await keys.FindAsync(text.KeyId, cancellationToken) is not { } key || Open(key, instance, field, generation, text) is not { } plaintext)
         {
             return null;
         }
 
-        _check?.OnTokenOpened();
+        check?.OnTokenOpened();
         return Decode(plaintext);
     }
 
     private static byte[] KeyOf(ProtectionKey key, InstanceId instance) =>
-        HMACSHA256.HashData(s_tokenKeys.Of(key), instance.ToByteArray());
+        HMACSHA256.HashData(key.Derive("tokens"), instance.ToByteArray());
 
     private static byte[] Encode(TokenField field, SecretText token)
     {

@@ -8,16 +8,10 @@ using WixOAuth.Hosting;
 namespace WixOAuth.Secrets;
 
 /// <summary>Reads secrets from one Key Vault. Each call takes <see cref="Patience"/> at most.</summary>
-/// <param name="client">The vault's client; see <see cref="CreateClient"/>.</param>
-/// <param name="time">The clock.</param>
-/// <param name="logger">Logs new versions and failures of the sources.</param>
 internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogger<VaultReader> logger)
 {
     /// <summary>How long one call may take, sign-in and retries included.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
-
-    /// <summary>The client of a vault. Signs in only when it is first used.</summary>
-    public static SecretClient CreateClient(Uri vault, TokenCredential credential) => new(vault, credential, ClientOptions());
 
     /// <summary>Two retries, five seconds for each try, and no bodies in the SDK's logs.</summary>
     internal static SecretClientOptions ClientOptions()

@@ -1,5 +1,4 @@
 using Moq;
-using WixOAuth.Functions.Tests.Protection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
@@ -7,7 +6,7 @@ using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 
-namespace WixOAuth.Functions.Tests.Maintenance;
+namespace WixOAuth.Functions.Tests.Protection;
 
 /// <summary>Whether this process has the keys of the stored tokens, and what it must not do while it has others.</summary>
 public sealed class ProtectionKeyCheckTests : IDisposable
