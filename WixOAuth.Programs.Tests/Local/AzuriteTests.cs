@@ -53,7 +53,7 @@ public sealed class AzuriteTests : IDisposable
     {
         await using (await Azurite.StartAsync(_folder.FullName, None))
         {
-            var raised = await Assert.ThrowsAsync<AzuriteMissingException>(() => Azurite.StartAsync(_folder.FullName, None));
+            var raised = await Assert.ThrowsAsync<StartFailedException>(() => Azurite.StartAsync(_folder.FullName, None));
             Assert.Contains("in use", raised.Message, StringComparison.Ordinal);
         }
 
@@ -87,7 +87,7 @@ public sealed class AzuriteTests : IDisposable
     {
         await File.WriteAllTextAsync(Path.Combine(_folder.FullName, "__azurite_db_table__.json"), "this is no database", None);
 
-        var raised = await Assert.ThrowsAsync<AzuriteMissingException>(() => Azurite.StartAsync(_folder.FullName, None));
+        var raised = await Assert.ThrowsAsync<StartFailedException>(() => Azurite.StartAsync(_folder.FullName, None));
 
         Assert.Contains("JSON", raised.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', raised.Message);

@@ -198,7 +198,7 @@ public sealed class LocalSettingsTests : IDisposable
         Assert.Equal(["Wix__AppId should be …", "Tables__Name should be …"], StartFailure.Explain(bad));
         Assert.Equal(
             ["Wix__AppId should be …", "Tables__Name should be …", "no Node"],
-            StartFailure.Explain(new AggregateException(bad, new AggregateException(new AzuriteMissingException("no Node")))));
+            StartFailure.Explain(new AggregateException(bad, new AggregateException(new StartFailedException("no Node")))));
         Assert.Null(StartFailure.Explain(new AggregateException(bad, new InvalidOperationException())));
         Assert.Null(StartFailure.Explain(new IOException("disk")));
     }
