@@ -17,8 +17,8 @@ namespace WixOAuth.Cli;
 /// </summary>
 internal sealed class Deployment : IDisposable
 {
-    /// <summary>What WixOAuth.Local leaves in its data folder while it runs: with the pretend Wix, and with a real one.</summary>
-    private static readonly string[] s_laptopFiles = [".data/settings.json", ".data/wix/settings.json"];
+    /// <summary>What WixOAuth.Local leaves in its data folder while it runs: see its <c>LocalSettings.DataFolder</c>.</summary>
+    private static readonly string[] s_laptopFiles = [".data/settings.json", ".data/wix/settings.json", ".data/pretend/settings.json"];
 
     private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
     private readonly Lazy<ServiceProvider> _services;

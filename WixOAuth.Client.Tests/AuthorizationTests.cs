@@ -97,6 +97,17 @@ public sealed class AuthorizationTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_form_with_a_part_of_unknown_length_is_sent_once_and_never_buffered()
+    {
+        _wix.Refused = "token-1";
+        using var stream = new MemoryStream(Encoding.UTF8.GetBytes("one way"));
+        using var form = new MultipartFormDataContent { { new StreamContent(new OneWay(stream)), "file", "video.mp4" } };
+        Assert.Equal(HttpStatusCode.Unauthorized, (await SendAsync(form)).StatusCode);
+        Assert.Contains("one way", Assert.Single(_wix.Bodies), StringComparison.Ordinal);
+        Assert.Equal("token-2", await _client.GetAsync());
+    }
+
+    [Fact]
     public async Task A_request_without_an_instance_and_one_over_plain_http_are_mistakes()
     {
         var thrown = await Assert.ThrowsAsync<InvalidOperationException>(() => _http.GetAsync(new Uri("/x", UriKind.Relative)));

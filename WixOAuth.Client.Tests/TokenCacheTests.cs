@@ -1,6 +1,9 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Security.Cryptography;
 using System.Text;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Client.Tests.Support;
 
 namespace WixOAuth.Client.Tests;
@@ -188,6 +191,39 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
+    public async Task A_caller_that_is_held_back_is_told_the_rest_of_Retry_After()
+    {
+        await using var client = new TestClient();
+        client.Service.Answer = _ => StubService.Problem(503, "wix_unavailable", 30);
+        var first = await Assert.ThrowsAsync<WixOAuthUnavailableException>(client.GetAsync);
+        await TestClient.UntilAsync(() => client.GetAsync().IsFaulted);
+        client.Time.Advance(TimeSpan.FromSeconds(10));
+
+        var second = await Assert.ThrowsAsync<WixOAuthUnavailableException>(client.GetAsync);
+
+        Assert.NotSame(first, second);
+        Assert.Equal((TimeSpan.FromSeconds(20), first.Message, first.Code, first.Status), (second.RetryAfter!.Value, second.Message, second.Code, second.Status));
+    }
+
+    [Fact]
+    public async Task A_living_token_is_returned_when_its_report_by_another_caller_finds_the_service_down()
+    {
+        await using var client = new TestClient();
+        var token = await client.GetAsync();
+        var gate = new TaskCompletionSource();
+        client.Service.Gate = () => gate.Task;
+        client.Service.Answer = _ => StubService.Problem(503, "storage_unavailable", 60);
+
+        var replacement = client.Tokens.ReplaceTokenAsync(client.Instance, token).AsTask();
+        await client.AskedAsync(2);
+        var other = client.GetAsync();
+        gate.SetResult();
+
+        await Assert.ThrowsAsync<WixOAuthUnavailableException>(() => replacement);
+        Assert.Equal(token, await other);
+    }
+
+    [Fact]
     public async Task No_caller_fails_while_its_token_lives_though_the_service_is_down_for_a_minute()
     {
         await using var client = new TestClient();
@@ -221,6 +257,27 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
+    public async Task A_token_that_died_while_the_machine_slept_is_never_returned()
+    {
+        var clock = new SuspendedClock();
+        await using var client = new TestClient(add: services => services.AddSingleton<TimeProvider>(clock));
+        await client.GetAsync();
+        clock.Suspend(TimeSpan.FromSeconds(300));
+        Assert.Equal("token-2", await client.GetAsync());
+    }
+
+    [Fact]
+    public async Task A_clock_that_is_set_back_does_not_keep_a_dead_token()
+    {
+        var clock = new SuspendedClock();
+        await using var client = new TestClient(add: services => services.AddSingleton<TimeProvider>(clock));
+        await client.GetAsync();
+        clock.Advance(TimeSpan.FromSeconds(300));
+        clock.SetBack(TimeSpan.FromSeconds(300));
+        Assert.Equal("token-2", await client.GetAsync());
+    }
+
+    [Fact]
     public async Task A_service_that_does_not_answer_is_given_up_after_15_seconds()
     {
         await using var client = new TestClient();
@@ -237,6 +294,32 @@ public sealed class TokenCacheTests
     {
         await using var client = new TestClient();
         client.Service.Answer = _ => StubService.Json(HttpStatusCode.OK, "text/html", "<html>");
+        await Assert.ThrowsAsync<WixOAuthUnavailableException>(() => client.WithTimeAsync(client.GetAsync()));
+    }
+
+    [Fact]
+    public async Task An_answer_that_cannot_be_read_is_an_outage_and_leaves_a_living_token_in_use()
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        client.Service.Answer = _ =>
+        {
+            var response = client.Service.NewToken();
+            response.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json", "bogus");
+            return response;
+        };
+        client.Time.Advance(TimeSpan.FromSeconds(200));
+        Assert.Equal("token-1", await client.GetAsync());
+        await client.AskedAsync(2);
+
+        // Paused, as after any failure.
+        for (var i = 0; i < 20; i++)
+        {
+            Assert.Equal("token-1", await client.GetAsync());
+        }
+
+        Assert.Equal(2, client.Service.Requests.Count);
+        client.Time.Advance(TimeSpan.FromSeconds(101));
         await Assert.ThrowsAsync<WixOAuthUnavailableException>(() => client.WithTimeAsync(client.GetAsync()));
     }
 
@@ -305,5 +388,24 @@ public sealed class TokenCacheTests
         }
 
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    /// <summary>A clock whose monotonic part stands still while the machine sleeps, and whose other part can be set back.</summary>
+    private sealed class SuspendedClock : FakeTimeProvider
+    {
+        private TimeSpan _suspended;
+        private TimeSpan _setBack;
+
+        public override long GetTimestamp() => (base.GetUtcNow() - _suspended).Ticks;
+
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() - _setBack;
+
+        public void Suspend(TimeSpan span)
+        {
+            _suspended += span;
+            Advance(span);
+        }
+
+        public void SetBack(TimeSpan span) => _setBack += span;
     }
 }

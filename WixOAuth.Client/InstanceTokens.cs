@@ -1,10 +1,23 @@
 namespace WixOAuth.Client;
 
-/// <summary>A token with the timestamps (<see cref="TimeProvider.GetTimestamp"/>) that decide about it.</summary>
-internal sealed record HeldToken(WixAccessToken Token, long RefreshOn, long DeadOn);
+/// <summary>
+/// A moment by two clocks: the monotonic one stands still while the machine sleeps, and the other one may be set back.
+/// Whichever reaches it first counts.
+/// </summary>
+internal readonly record struct Moment(long Timestamp, DateTimeOffset Utc)
+{
+    public static Moment Now(TimeProvider time) => new(time.GetTimestamp(), time.GetUtcNow());
+
+    public Moment After(TimeSpan span, TimeProvider time) => new(Timestamp + (long)(span.TotalSeconds * time.TimestampFrequency), Utc + span);
+
+    public bool IsReached(Moment now) => now.Timestamp >= Timestamp || now.Utc >= Utc;
+}
+
+/// <summary>A token with the moments that decide about it.</summary>
+internal sealed record HeldToken(WixAccessToken Token, Moment RefreshOn, Moment DeadOn);
 
 /// <summary>What is cached for one instance. Every transition is one method under the lock; the hot path reads one field.</summary>
-internal sealed class InstanceTokens
+internal sealed class InstanceTokens(TimeProvider time)
 {
     private readonly object _lock = new();
     private HeldToken? _held;
@@ -16,17 +29,20 @@ internal sealed class InstanceTokens
     private long _askNotBefore = long.MinValue;
 
     /// <summary>The cached token when it needs no refresh, else null.</summary>
-    public WixAccessToken? Fresh(long now) => Volatile.Read(ref _held) is { } held && now < held.RefreshOn ? held.Token : null;
+    public WixAccessToken? Fresh => Volatile.Read(ref _held) is { } held && !held.RefreshOn.IsReached(Moment.Now(time)) ? held.Token : null;
 
     /// <summary>The cached token when it is alive, else null.</summary>
-    public WixAccessToken? Alive(long now) => Volatile.Read(ref _held) is { } held && now < held.DeadOn ? held.Token : null;
+    public WixAccessToken? Alive => Volatile.Read(ref _held) is { } held && !held.DeadOn.IsReached(Moment.Now(time)) ? held.Token : null;
 
     /// <summary>Whether nothing here is of use any more.</summary>
-    public bool IsIdle(long now)
+    public bool IsIdle
     {
-        lock (_lock)
+        get
         {
-            return _pending is null && Alive(now) is null && now >= _askNotBefore;
+            lock (_lock)
+            {
+                return _pending is null && Alive is null && time.GetTimestamp() >= _askNotBefore;
+            }
         }
     }
 
@@ -34,17 +50,16 @@ internal sealed class InstanceTokens
     /// Decides for one caller: returns a token, or the request to wait for. A request is started when one is needed, none is
     /// under way, and no pause after a failure holds it back.
     /// </summary>
-    /// <param name="now">The timestamp.</param>
     /// <param name="request">Starts a request; the argument is a request to wait for first.</param>
-    /// <exception cref="WixOAuthException">The service asked to be left alone and there is no living token.</exception>
-    public (WixAccessToken? Token, Task<WixAccessToken>? Pending) Get(long now, Func<Task?, Task<WixAccessToken>> request)
+    /// <exception cref="WixOAuthUnavailableException">The service asked to be left alone and there is no living token.</exception>
+    public (WixAccessToken? Token, Task<WixAccessToken>? Pending) Get(Func<Task?, Task<WixAccessToken>> request)
     {
         lock (_lock)
         {
-            var alive = _held is { } held && _pendingReplaces != held.Token.Token ? Alive(now) : null;
+            var alive = _held is { } held && _pendingReplaces != held.Token.Token ? Alive : null;
             if (alive is not null)
             {
-                if (_pending is null && Fresh(now) is null && now >= _refreshNotBefore)
+                if (_pending is null && Fresh is null && time.GetTimestamp() >= _refreshNotBefore)
                 {
                     Start(request, replaces: null);
                 }
@@ -52,21 +67,17 @@ internal sealed class InstanceTokens
                 return (alive, null);
             }
 
-            if (_pending is null && now < _askNotBefore)
-            {
-                throw _lastFailure!;
-            }
-
+            ThrowIfHeldBack();
             return (null, _pending ?? Start(request, replaces: null));
         }
     }
 
     /// <summary>Decides for a caller whose token Wix refused: one request reports it, after any request that does not.</summary>
-    public (WixAccessToken? Token, Task<WixAccessToken>? Pending) Replace(string rejected, long now, Func<Task?, Task<WixAccessToken>> request)
+    public (WixAccessToken? Token, Task<WixAccessToken>? Pending) Replace(string rejected, Func<Task?, Task<WixAccessToken>> request)
     {
         lock (_lock)
         {
-            if (Alive(now) is { } other && other.Token != rejected)
+            if (Alive is { } other && other.Token != rejected)
             {
                 return (other, null);
             }
@@ -76,15 +87,11 @@ internal sealed class InstanceTokens
                 return (null, _pending);
             }
 
-            if (_pending is null && now < _askNotBefore)
-            {
-                throw _lastFailure!;
-            }
-
+            ThrowIfHeldBack();
             if (_held is { } held && held.Token.Token == rejected)
             {
                 // Other callers wait for the replacement too; if there is none, the token is better than nothing.
-                Volatile.Write(ref _held, held with { RefreshOn = long.MinValue });
+                Volatile.Write(ref _held, held with { RefreshOn = default });
             }
 
             return (null, Start(request, rejected));
@@ -103,21 +110,22 @@ internal sealed class InstanceTokens
 
     /// <summary>No token came. A living token stays, unless the service says that the installation is at its end.</summary>
     /// <param name="failure">Why.</param>
-    /// <param name="now">The timestamp.</param>
-    /// <param name="pauses">Given the number of failures in a row: until when the background and callers without a token wait.</param>
-    public void Failed(WixOAuthException failure, long now, Func<int, (long Refresh, long Ask)> pauses)
+    /// <param name="pauses">Given the number of failures in a row: how long the background and callers without a token wait.</param>
+    public void Failed(WixOAuthException failure, Func<int, (TimeSpan Refresh, TimeSpan Ask)> pauses)
     {
         lock (_lock)
         {
             _lastFailure = failure;
+            var now = Moment.Now(time);
             if (failure is ReinstallRequiredException or AppRemovedException or UnknownInstanceException)
             {
                 Volatile.Write(ref _held, null);
-                (_failures, _refreshNotBefore, _askNotBefore) = (0, now, now);
+                (_failures, _refreshNotBefore, _askNotBefore) = (0, now.Timestamp, now.Timestamp);
                 return;
             }
 
-            (_refreshNotBefore, _askNotBefore) = pauses(_failures++);
+            var (refresh, ask) = pauses(_failures++);
+            (_refreshNotBefore, _askNotBefore) = (now.After(refresh, time).Timestamp, now.After(ask, time).Timestamp);
         }
     }
 
@@ -130,6 +138,18 @@ internal sealed class InstanceTokens
             {
                 (_pending, _pendingReplaces) = (null, null);
             }
+        }
+    }
+
+    // A new exception for each caller: throwing one instance on several threads corrupts its stack trace. It tells what is
+    // left of Retry-After.
+    private void ThrowIfHeldBack()
+    {
+        var now = time.GetTimestamp();
+        if (_pending is null && now < _askNotBefore)
+        {
+            var left = time.GetElapsedTime(now, _askNotBefore);
+            throw new WixOAuthUnavailableException(_lastFailure!.Message, left, _lastFailure.Code, _lastFailure.Status, _lastFailure);
         }
     }
 

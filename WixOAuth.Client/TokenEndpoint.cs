@@ -24,11 +24,12 @@ internal sealed class TokenEndpoint(IHttpClientFactory clients, IOptions<WixOAut
     /// <exception cref="WixOAuthException">No token came.</exception>
     public async Task<TokenBody> GetAsync(Guid instanceId, string? rejected, CancellationToken cancellationToken)
     {
+        var settings = options.Value;
         using var timeout = new CancellationTokenSource(s_timeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
-            using var request = await RequestAsync(instanceId, rejected, either.Token).ConfigureAwait(false);
+            using var request = await RequestAsync(settings, instanceId, rejected, either.Token).ConfigureAwait(false);
             using var client = clients.CreateClient(HttpClientName);
             using var response = await client.SendAsync(request, either.Token).ConfigureAwait(false);
             return response.StatusCode == HttpStatusCode.OK
@@ -37,16 +38,17 @@ internal sealed class TokenEndpoint(IHttpClientFactory clients, IOptions<WixOAut
                     : throw new WixOAuthUnavailableException("The WixOAuth service's answer is not a token.", status: response.StatusCode)
                 : throw await FailureAsync(response, either.Token).ConfigureAwait(false);
         }
-        catch (Exception exception) when (exception is HttpRequestException or IOException
-            || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (Exception exception) when (exception is not WixOAuthException
+            && !(exception is OperationCanceledException && cancellationToken.IsCancellationRequested))
         {
+            // Whatever it is, such as what a handler of the application throws: a living token is still good.
             throw new WixOAuthUnavailableException("The WixOAuth service cannot be reached.", innerException: exception);
         }
     }
 
-    private async Task<HttpRequestMessage> RequestAsync(Guid instanceId, string? rejected, CancellationToken cancellationToken)
+    private static async Task<HttpRequestMessage> RequestAsync(
+        WixOAuthClientOptions settings, Guid instanceId, string? rejected, CancellationToken cancellationToken)
     {
-        var settings = options.Value;
         var entraToken = settings.GetEntraToken is { } get ? await EntraTokenAsync(get, cancellationToken).ConfigureAwait(false) : null;
         var query = rejected is null ? "" : $"?rejected={Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(rejected)))}";
         var request = new HttpRequestMessage(HttpMethod.Get, new Uri(settings.ApiUrl, $"instances/{instanceId}/token{query}"));
@@ -71,7 +73,7 @@ internal sealed class TokenEndpoint(IHttpClientFactory clients, IOptions<WixOAut
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
-            throw new WixOAuthUnavailableException("The Entra token for the WixOAuth service cannot be had.", innerException: exception);
+            throw new WixOAuthUnavailableException("The Entra token for the WixOAuth service could not be obtained.", innerException: exception);
         }
     }
 
@@ -110,8 +112,9 @@ internal sealed class TokenEndpoint(IHttpClientFactory clients, IOptions<WixOAut
         {
             return await response.Content.ReadFromJsonAsync(type, cancellationToken).ConfigureAwait(false);
         }
-        catch (JsonException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
+            // No JSON, or in an encoding that is not known.
             return null;
         }
     }

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Json;
 
 namespace WixOAuth.Client;
 
@@ -71,7 +72,8 @@ internal sealed class WixAuthorizationHandler(IWixTokenClient tokens) : Delegati
             return true;
         }
 
-        if (content is StreamContent ? content.Headers.ContentLength is not <= LongestKept : content.Headers.ContentLength > LongestKept)
+        // JSON has no length before it is written, and is in memory anyway.
+        if (content is JsonContent ? content.Headers.ContentLength > LongestKept : content.Headers.ContentLength is not <= LongestKept)
         {
             return false;
         }

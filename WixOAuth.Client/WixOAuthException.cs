@@ -34,6 +34,6 @@ public sealed class WixOAuthUnavailableException(
     string message, TimeSpan? retryAfter = null, string? code = null, HttpStatusCode? status = null, Exception? innerException = null)
     : WixOAuthException(message, code, status, innerException)
 {
-    /// <summary>The service's <c>Retry-After</c>; null when it sent none.</summary>
+    /// <summary>The service's <c>Retry-After</c>, or what is left of it; null when it sent none.</summary>
     public TimeSpan? RetryAfter { get; } = retryAfter;
 }

@@ -23,7 +23,7 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
     internal int Count => _instances.Count;
 
     public ValueTask<WixAccessToken> GetTokenAsync(Guid instanceId, CancellationToken cancellationToken = default) =>
-        _instances.TryGetValue(instanceId, out var tokens) && tokens.Fresh(time.GetTimestamp()) is { } token
+        _instances.TryGetValue(instanceId, out var tokens) && tokens.Fresh is { } token
             ? new ValueTask<WixAccessToken>(token)
             : GetSlowlyAsync(instanceId, cancellationToken);
 
@@ -31,8 +31,7 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
     {
         ArgumentException.ThrowIfNullOrEmpty(rejectedToken);
         var tokens = TokensOf(instanceId);
-        var (token, pending) = tokens.Replace(
-            rejectedToken, time.GetTimestamp(), previous => Begin(instanceId, tokens, rejectedToken, previous));
+        var (token, pending) = tokens.Replace(rejectedToken, previous => Begin(instanceId, tokens, rejectedToken, previous));
         return token ?? await pending!.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
@@ -47,8 +46,21 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
         cancellationToken.ThrowIfCancellationRequested();
         ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
         var tokens = TokensOf(instanceId);
-        var (token, pending) = tokens.Get(time.GetTimestamp(), previous => Begin(instanceId, tokens, rejected: null, previous));
-        return token ?? await pending!.WaitAsync(cancellationToken).ConfigureAwait(false);
+        var (token, pending) = tokens.Get(previous => Begin(instanceId, tokens, rejected: null, previous));
+        try
+        {
+            return token ?? await pending!.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (WixOAuthUnavailableException)
+        {
+            // The request may be another caller's report of the token, which is better than nothing.
+            if (tokens.Alive is not { } alive)
+            {
+                throw;
+            }
+
+            return alive;
+        }
     }
 
     // Not on the caller's thread, and with no caller's cancellation: others share it.
@@ -65,7 +77,7 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
         // Yields: the caller still holds the lock, and has not stored the request yet.
         await ((Task)request).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
         tokens.Completed(request);
-        if (request.Exception?.InnerException is WixOAuthException failure && tokens.Alive(time.GetTimestamp()) is not null)
+        if (request.Exception?.InnerException is WixOAuthException failure && tokens.Alive is not null)
         {
             logger.RefreshFailed(instanceId, failure.Code, (int?)failure.Status, failure.Message);
         }
@@ -79,7 +91,7 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
         if (previous is not null)
         {
             await previous.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (tokens.Alive(time.GetTimestamp()) is { } replaced && replaced.Token != rejected)
+            if (tokens.Alive is { } replaced && replaced.Token != rejected)
             {
                 return replaced;
             }
@@ -87,22 +99,21 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
 
         for (var attempt = 0; ; attempt++)
         {
-            var startedAt = time.GetTimestamp();
+            var startedAt = Moment.Now(time);
             try
             {
                 var body = await endpoint.GetAsync(instanceId, rejected, cancellationToken).ConfigureAwait(false);
                 var token = new WixAccessToken(instanceId, body.AccessToken!, body.ExpiresOn);
 
-                // Counted from before the request, by this process's own clock: the service's may differ.
+                // Counted from before the request, by this machine's own clocks: the service's may differ.
                 var life = TimeSpan.FromSeconds(Math.Clamp(body.ExpiresIn, 0, 86_400));
-                tokens.Succeeded(new HeldToken(token, startedAt + Timestamps(life * (1 - RefreshAt)), startedAt + Timestamps(life)));
+                tokens.Succeeded(new HeldToken(token, startedAt.After(life * (1 - RefreshAt), time), startedAt.After(life, time)));
                 return token;
             }
             catch (WixOAuthException failure)
             {
-                var now = time.GetTimestamp();
-                tokens.Failed(failure, now, failures => Pauses(failure, now, failures));
-                if (!IsWorthWaiting(failure, attempt, out var pause) || tokens.Alive(now) is not null)
+                tokens.Failed(failure, failures => Pauses(failure, failures));
+                if (!IsWorthWaiting(failure, attempt, out var pause) || tokens.Alive is not null)
                 {
                     throw;
                 }
@@ -129,12 +140,12 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
         return pause <= TimeSpan.FromSeconds(2);
     }
 
-    private (long Refresh, long Ask) Pauses(WixOAuthException failure, long now, int failures)
+    private static (TimeSpan Refresh, TimeSpan Ask) Pauses(WixOAuthException failure, int failures)
     {
         var retryAfter = (failure as WixOAuthUnavailableException)?.RetryAfter ?? TimeSpan.Zero;
         var asked = retryAfter < s_longestRetryAfter ? retryAfter : s_longestRetryAfter;
         var pause = Pause(failures);
-        return (now + Timestamps(pause > asked ? pause : asked), now + Timestamps(asked));
+        return (pause > asked ? pause : asked, asked);
     }
 
     private static TimeSpan Pause(int failures)
@@ -143,23 +154,21 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
         return (pause < s_longestPause ? pause : s_longestPause) * (0.75 + (0.5 * Random.Shared.NextDouble()));
     }
 
-    private long Timestamps(TimeSpan span) => (long)(span.TotalSeconds * time.TimestampFrequency);
-
-    private InstanceTokens TokensOf(Guid instanceId) => _instances.GetOrAdd(instanceId, static _ => new InstanceTokens());
+    private InstanceTokens TokensOf(Guid instanceId) => _instances.GetOrAdd(instanceId, static (_, time) => new InstanceTokens(time), time);
 
     // Memory follows the instances in use. A caller that holds a removed entry costs at most one more request.
     private void EvictIdle()
     {
         var now = time.GetTimestamp();
         var last = Volatile.Read(ref _evictedAt);
-        if (now - last < Timestamps(s_evictEvery) || Interlocked.CompareExchange(ref _evictedAt, now, last) != last)
+        if (time.GetElapsedTime(last, now) < s_evictEvery || Interlocked.CompareExchange(ref _evictedAt, now, last) != last)
         {
             return;
         }
 
         foreach (var (id, tokens) in _instances)
         {
-            if (tokens.IsIdle(now))
+            if (tokens.IsIdle)
             {
                 _instances.TryRemove(KeyValuePair.Create(id, tokens));
             }

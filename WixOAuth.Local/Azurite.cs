@@ -58,7 +58,7 @@ internal sealed class Azurite : IAsyncDisposable
     /// <summary>Starts Azurite and waits until it answers.</summary>
     /// <param name="dataFolder">Where its data is kept; made if missing. One Azurite at a time can use it.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
-    /// <exception cref="AzuriteMissingException">Node or Azurite is not installed, or it ended or did not answer within a minute.</exception>
+    /// <exception cref="StartFailedException">Node or Azurite is not installed, or it ended or did not answer within a minute.</exception>
     public static Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken) =>
         StartAsync(dataFolder, savesMeanwhile: true, cancellationToken);
 
@@ -70,7 +70,7 @@ internal sealed class Azurite : IAsyncDisposable
         string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken, bool withQueues = false, string? accountKey = null)
     {
         var script = FindScript();
-        var @lock = Lock(Directory.CreateDirectory(dataFolder).FullName);
+        var @lock = Lock(dataFolder);
         var key = accountKey ?? Convert.ToBase64String(RandomNumberGenerator.GetBytes(64));
         Process? process = null;
         try
@@ -107,11 +107,11 @@ internal sealed class Azurite : IAsyncDisposable
             {
                 return File.Exists(Path.Combine(Path.GetDirectoryName(script)!, "node_modules", "azurite", "package.json"))
                     ? script
-                    : throw new AzuriteMissingException("Azurite is not installed: install Node 20 or newer and run 'npm ci' in tools/azurite.");
+                    : throw new StartFailedException("Azurite is not installed: install Node 20 or newer and run 'npm ci' in tools/azurite.");
             }
         }
 
-        throw new AzuriteMissingException("Azurite is not here: this program looks for tools/azurite in the folders above its own.");
+        throw new StartFailedException("Azurite is not here: this program looks for tools/azurite in the folders above its own.");
     }
 
     // Two of them on one folder would overwrite each other's data without a word.
@@ -119,11 +119,12 @@ internal sealed class Azurite : IAsyncDisposable
     {
         try
         {
+            Directory.CreateDirectory(dataFolder);
             return new FileStream(Path.Combine(dataFolder, "azurite.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException exception)
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new AzuriteMissingException("Azurite's data folder is in use by another run of this program, or cannot be written to.", exception);
+            throw new StartFailedException("Azurite's data folder is in use by another run of this program, or cannot be written to.", exception);
         }
     }
 
@@ -153,16 +154,18 @@ internal sealed class Azurite : IAsyncDisposable
         }
         catch (Win32Exception exception)
         {
-            throw new AzuriteMissingException("Node is not installed, which Azurite runs on: install Node 20 or newer.", exception);
+            throw new StartFailedException("Node is not installed, which Azurite runs on: install Node 20 or newer.", exception);
         }
     }
 
     private static async Task<AzuritePorts> ReadPortsAsync(Process process, CancellationToken cancellationToken)
     {
         var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(s_startsWithin);
         try
         {
-            while (await process.StandardOutput.ReadLineAsync(cancellationToken).AsTask().WaitAsync(s_startsWithin, cancellationToken) is { } line)
+            while (await process.StandardOutput.ReadLineAsync(limit.Token).AsTask().WaitAsync(limit.Token) is { } line)
             {
                 if (line.StartsWith("listening ", StringComparison.Ordinal))
                 {
@@ -172,13 +175,13 @@ internal sealed class Azurite : IAsyncDisposable
                 }
             }
         }
-        catch (TimeoutException exception)
+        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new AzuriteMissingException("Azurite did not start within a minute.", exception);
+            throw new StartFailedException("Azurite did not start within a minute.", exception);
         }
 
         var words = string.Join(' ', (await errors).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
-        throw new AzuriteMissingException($"Azurite ended as soon as it was started: {words}");
+        throw new StartFailedException($"Azurite ended as soon as it was started: {words}");
     }
 
     private static async Task StopAsync(Process process)

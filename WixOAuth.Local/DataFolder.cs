@@ -1,10 +1,8 @@
 namespace WixOAuth.Local;
 
 /// <summary>
-/// Where what has to outlive a restart is kept: keys, Azurite's data, the pretend Wix's state. Nothing is made before
-/// it is asked for, so a program that was given all its settings leaves no folder behind.
+/// The folder for what survives a restart: keys, Azurite's data, the pretend Wix's state. It is created on first use.
 /// </summary>
-/// <param name="path">Where it is, or is to be.</param>
 internal sealed class DataFolder(string path)
 {
     private const UnixFileMode FolderMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;

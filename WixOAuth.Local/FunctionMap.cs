@@ -4,32 +4,33 @@ using Microsoft.Azure.Functions.Worker;
 
 namespace WixOAuth.Local;
 
-/// <summary>A function that answers HTTP requests.</summary>
-/// <param name="Name">Its name.</param>
-/// <param name="Method">What runs.</param>
-/// <param name="Trigger">Its route, methods and level.</param>
-internal sealed record HttpFunction(string Name, MethodInfo Method, HttpTriggerAttribute Trigger);
-
-/// <summary>A function that runs by a schedule.</summary>
-/// <param name="Name">Its name.</param>
-/// <param name="Method">What runs.</param>
-/// <param name="Trigger">Its schedule.</param>
-internal sealed record TimerFunction(string Name, MethodInfo Method, TimerTriggerAttribute Trigger);
-
-/// <summary>A function that handles the messages of a queue.</summary>
-/// <param name="Name">Its name.</param>
-/// <param name="Method">What runs.</param>
-/// <param name="Trigger">Its queue.</param>
-internal sealed record QueueFunction(string Name, MethodInfo Method, QueueTriggerAttribute Trigger);
+/// <summary>A function and the attribute that says what it runs for.</summary>
+internal sealed record Function<TTrigger>(string Name, MethodInfo Method, TTrigger Trigger)
+{
+    /// <summary>
+    /// Runs it on a new instance of its class, as the real worker does. A parameter gets the one of
+    /// <paramref name="given"/> that has its type, otherwise a service.
+    /// </summary>
+    public async Task InvokeAsync(IServiceProvider services, params object[] given)
+    {
+        await using var scope = services.CreateAsyncScope();
+        var instance = Method.IsStatic ? null : ActivatorUtilities.CreateInstance(scope.ServiceProvider, Method.ReflectedType!);
+        var arguments = Method.GetParameters().Select(parameter =>
+            Array.Find(given, value => value.GetType() == parameter.ParameterType) ?? scope.ServiceProvider.GetRequiredService(parameter.ParameterType)).ToArray();
+        if (Method.Invoke(instance, BindingFlags.DoNotWrapExceptions, binder: null, arguments, culture: null) is Task running)
+        {
+            await running;
+        }
+    }
+}
 
 /// <summary>The functions of some classes, found as the real worker finds them: by their attributes.</summary>
 internal sealed class FunctionMap
 {
-    private readonly List<HttpFunction> _http = [];
-    private readonly List<TimerFunction> _timers = [];
-    private readonly List<QueueFunction> _queues = [];
+    private readonly List<Function<HttpTriggerAttribute>> _http = [];
+    private readonly List<Function<TimerTriggerAttribute>> _timers = [];
+    private readonly List<Function<QueueTriggerAttribute>> _queues = [];
 
-    /// <summary>Finds the functions of <paramref name="classes"/>.</summary>
     /// <exception cref="InvalidOperationException">Two have the same name, or one has no trigger that this host knows or states no level.</exception>
     public FunctionMap(IEnumerable<Type> classes)
     {
@@ -49,13 +50,13 @@ internal sealed class FunctionMap
     }
 
     /// <summary>The functions that answer HTTP requests.</summary>
-    public IReadOnlyList<HttpFunction> Http => _http;
+    public IReadOnlyList<Function<HttpTriggerAttribute>> Http => _http;
 
     /// <summary>The functions that run by a schedule.</summary>
-    public IReadOnlyList<TimerFunction> Timers => _timers;
+    public IReadOnlyList<Function<TimerTriggerAttribute>> Timers => _timers;
 
     /// <summary>The functions that handle messages.</summary>
-    public IReadOnlyList<QueueFunction> Queues => _queues;
+    public IReadOnlyList<Function<QueueTriggerAttribute>> Queues => _queues;
 
     /// <summary>The functions of <paramref name="assembly"/>'s public classes.</summary>
     public static FunctionMap Of(Assembly assembly) => new(assembly.GetExportedTypes().Where(type => type.IsClass && (!type.IsAbstract || type.IsSealed)));
@@ -70,15 +71,15 @@ internal sealed class FunctionMap
                 throw new InvalidOperationException($"The function {name} does not state its authorization level.");
             }
 
-            _http.Add(new HttpFunction(name, method, http));
+            _http.Add(new(name, method, http));
         }
         else if (Trigger<TimerTriggerAttribute>(method) is { } timer)
         {
-            _timers.Add(new TimerFunction(name, method, timer));
+            _timers.Add(new(name, method, timer));
         }
         else if (Trigger<QueueTriggerAttribute>(method) is { } queue)
         {
-            _queues.Add(new QueueFunction(name, method, queue));
+            _queues.Add(new(name, method, queue));
         }
         else
         {
@@ -103,7 +104,7 @@ internal sealed class FunctionMap
 internal sealed record FunctionEndpoint(string Name, AuthorizationLevel Level, Lazy<RequestDelegate> Run)
 {
     /// <summary>What runs <paramref name="function"/>: a new instance of its class for each request, as in the real worker.</summary>
-    public static FunctionEndpoint Of(HttpFunction function, RoutePattern route, IServiceProvider services) =>
+    public static FunctionEndpoint Of(Function<HttpTriggerAttribute> function, RoutePattern route, IServiceProvider services) =>
         new(function.Name, function.Trigger.AuthLevel, new Lazy<RequestDelegate>(() =>
         {
             var options = new RequestDelegateFactoryOptions

@@ -33,8 +33,7 @@ internal sealed class LocalServices : IAsyncDisposable
     public Uri? InstallPage => _wix?.Url;
 
     /// <summary>Starts what is missing.</summary>
-    /// <exception cref="StartFailedException">Another program uses the same data folder, or it cannot be used.</exception>
-    /// <exception cref="AzuriteMissingException">Azurite cannot be started.</exception>
+    /// <exception cref="StartFailedException">Another program uses the same data folder, or it cannot be used, or Azurite cannot be started.</exception>
     public static async Task<LocalServices> StartAsync(LocalSettings settings, string apiUrl, CancellationToken cancellationToken)
     {
         var folder = settings.DataFolder;

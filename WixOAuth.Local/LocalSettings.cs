@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Microsoft.Extensions.Configuration.EnvironmentVariables;
 
 namespace WixOAuth.Local;
@@ -47,8 +46,8 @@ internal sealed class LocalSettings
     internal bool UsesPretendWix => Text("Wix__ApiUrl") is null && Text("Wix__AppId") is null && Text("KeyVault__VaultUri") is null;
 
     /// <summary>
-    /// Where keys and data are kept. A real Wix has a separate folder: it must never be asked for the sites of the
-    /// pretend one. A folder that an earlier version has used for a real Wix alone stays in use.
+    /// Where keys and data are kept. A real Wix has a separate folder: neither Wix must ever be asked for the sites of the
+    /// other. A folder that an earlier version has used for a real Wix alone stays that one's.
     /// </summary>
     internal DataFolder DataFolder => new(DataFolderIn(Root));
 
@@ -59,8 +58,8 @@ internal sealed class LocalSettings
         var shared = Path.Combine(root, ".data");
         var isReal = Directory.Exists(Path.Combine(shared, "azurite")) && !System.IO.File.Exists(Path.Combine(shared, "pretend-wix.json"));
         return Text("Local__DataFolder") is { } given ? Path.GetFullPath(given, root)
-            : UsesPretendWix || isReal ? shared
-            : Path.Combine(shared, "wix");
+            : UsesPretendWix != isReal ? shared
+            : Path.Combine(shared, isReal ? "pretend" : "wix");
     }
 
     /// <summary>Reads the command line, the environment and local.settings.json.</summary>
@@ -75,9 +74,10 @@ internal sealed class LocalSettings
         {
             outside = given.AddCommandLine([.. args.Select(WithColons)]).Build();
         }
-        catch (FormatException exception)
+        catch (FormatException)
         {
-            throw new StartFailedException($"The command line cannot be read: {exception.Message}", exception);
+            // Its message holds the whole argument, which may be a secret.
+            throw new StartFailedException("The command line cannot be read: write settings as --Name=value.");
         }
 
         var file = SettingsFile.Read(Path.GetFullPath(outside["Local:SettingsFile"] ?? "local.settings.json", Root));
@@ -117,21 +117,11 @@ internal sealed class LocalSettings
     /// <summary>The prefix of every route, from host.json.</summary>
     internal static string ReadRoutePrefix(string hostJson)
     {
-        if (!System.IO.File.Exists(hostJson))
-        {
-            return "api";
-        }
-
         try
         {
-            using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(hostJson), SettingsFile.Lenient);
-            return document.RootElement.TryGetProperty("extensions", out var extensions)
-                && extensions.TryGetProperty("http", out var http)
-                && http.TryGetProperty("routePrefix", out var prefix)
-                ? prefix.GetString()!.Trim('/')
-                : "api";
+            return (new ConfigurationBuilder().AddJsonFile(hostJson, optional: true).Build()["extensions:http:routePrefix"] ?? "api").Trim('/');
         }
-        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        catch (InvalidDataException exception)
         {
             throw new StartFailedException($"{hostJson} is not what a host.json should be.", exception);
         }

@@ -1,6 +1,6 @@
-using System.Reflection;
 using Azure.Storage.Queues;
 using Azure.Storage.Queues.Models;
+using Microsoft.Azure.Functions.Worker;
 
 namespace WixOAuth.Local;
 
@@ -27,7 +27,7 @@ internal sealed partial class QueueService(FunctionMap map, IServiceProvider ser
             ? Task.WhenAll(map.Queues.Select(function => FollowAsync(function, service, stoppingToken)))
             : Task.CompletedTask;
 
-    private async Task FollowAsync(QueueFunction function, QueueServiceClient service, CancellationToken stoppingToken)
+    private async Task FollowAsync(Function<QueueTriggerAttribute> function, QueueServiceClient service, CancellationToken stoppingToken)
     {
         var (queue, poison) = (service.GetQueueClient(function.Trigger.QueueName), service.GetQueueClient($"{function.Trigger.QueueName}-poison"));
         while (!stoppingToken.IsCancellationRequested)
@@ -58,7 +58,7 @@ internal sealed partial class QueueService(FunctionMap map, IServiceProvider ser
         }
     }
 
-    private async Task HandleAsync(QueueFunction function, QueueClient queue, QueueClient poison, QueueMessage message, CancellationToken stoppingToken)
+    private async Task HandleAsync(Function<QueueTriggerAttribute> function, QueueClient queue, QueueClient poison, QueueMessage message, CancellationToken stoppingToken)
     {
         if (message.DequeueCount > MaxDequeueCount)
         {
@@ -73,22 +73,11 @@ internal sealed partial class QueueService(FunctionMap map, IServiceProvider ser
         await queue.DeleteMessageAsync(message.MessageId, message.PopReceipt, CancellationToken.None);
     }
 
-    private async Task<bool> TryRunAsync(QueueFunction function, string message, CancellationToken stoppingToken)
+    private async Task<bool> TryRunAsync(Function<QueueTriggerAttribute> function, string message, CancellationToken stoppingToken)
     {
         try
         {
-            await using var scope = services.CreateAsyncScope();
-            var method = function.Method;
-            var instance = method.IsStatic ? null : ActivatorUtilities.CreateInstance(scope.ServiceProvider, method.ReflectedType!);
-            var arguments = method.GetParameters().Select(parameter =>
-                parameter.ParameterType == typeof(string) ? message
-                : parameter.ParameterType == typeof(CancellationToken) ? (object)stoppingToken
-                : scope.ServiceProvider.GetRequiredService(parameter.ParameterType)).ToArray();
-            if (method.Invoke(instance, BindingFlags.DoNotWrapExceptions, binder: null, arguments, culture: null) is Task running)
-            {
-                await running;
-            }
-
+            await function.InvokeAsync(services, message, stoppingToken);
             return true;
         }
         catch (Exception exception)

@@ -7,8 +7,7 @@ namespace WixOAuth.Local;
 /// </summary>
 internal sealed class SettingsFile
 {
-    /// <summary>JSON with comments and trailing commas.</summary>
-    public static readonly JsonDocumentOptions Lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+    private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
     // What the Functions host, .NET, Azure's SDKs and OpenTelemetry read.
     private static readonly string[] s_othersPrefixes =
@@ -39,7 +38,7 @@ internal sealed class SettingsFile
                 return null;
             }
 
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path), Lenient);
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path), s_lenient);
             var file = new SettingsFile(path);
             if (document.RootElement.ValueKind == JsonValueKind.Object
                 && document.RootElement.TryGetProperty(nameof(Values), out var found)

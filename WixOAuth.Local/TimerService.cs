@@ -1,4 +1,4 @@
-using System.Reflection;
+using System.Threading.Channels;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Options;
 using NCrontab;
@@ -10,25 +10,22 @@ namespace WixOAuth.Local;
 /// Runs timer functions by their schedules and when asked to. A function never overlaps itself: a run that is asked
 /// for while another is under way follows it, and a scheduled one that would fall into it is left out.
 /// </summary>
-internal sealed partial class TimerService : IHostedService, IDisposable
+internal sealed partial class TimerService : BackgroundService
 {
     // A computer that slept, or whose clock was set, is noticed within this time.
     private static readonly TimeSpan s_longestWait = TimeSpan.FromMinutes(1);
 
     private readonly Dictionary<string, Timer> _timers;
     private readonly bool _disabled;
-    private readonly IServiceScopeFactory _scopes;
+    private readonly IServiceProvider _services;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly CancellationTokenSource _stopping = new();
-    private readonly Lock _gate = new();
-    private Task _underWay = Task.CompletedTask;
 
     /// <summary>Reads the schedules.</summary>
     /// <exception cref="OptionsValidationException">A schedule is invalid.</exception>
-    public TimerService(FunctionMap map, IConfiguration configuration, IServiceScopeFactory scopes, TimeProvider time, ILogger<TimerService> logger)
+    public TimerService(FunctionMap map, IConfiguration configuration, IServiceProvider services, TimeProvider time, ILogger<TimerService> logger)
     {
-        (_scopes, _time, _logger) = (scopes, time, logger);
+        (_services, _time, _logger) = (services, time, logger);
         var problems = new List<string>();
         _timers = map.Timers.ToDictionary(
             function => function.Name, function => new Timer(function, ReadSchedule(function, configuration, problems)), StringComparer.OrdinalIgnoreCase);
@@ -39,111 +36,47 @@ internal sealed partial class TimerService : IHostedService, IDisposable
         }
     }
 
-    public Task StartAsync(CancellationToken cancellationToken)
-    {
-        if (!_disabled)
-        {
-            Track(() => Task.WhenAll(_timers.Values.Select(FollowAsync)));
-        }
-
-        return Task.CompletedTask;
-    }
-
-    public async Task StopAsync(CancellationToken cancellationToken)
-    {
-        Task underWay;
-        lock (_gate)
-        {
-            _stopping.Cancel();
-            underWay = _underWay;
-        }
-
-        try
-        {
-            await underWay.WaitAsync(cancellationToken);
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // It had its time to end.
-        }
-    }
-
     /// <summary>Has a timer function run now; does not wait for it.</summary>
     /// <returns>False when there is none of this name.</returns>
-    public bool TryFire(string? name)
-    {
-        if (name is null || !_timers.TryGetValue(name, out var timer))
-        {
-            return false;
-        }
+    public bool TryFire(string? name) => name is not null && _timers.TryGetValue(name, out var timer) && timer.Asked.Writer.TryWrite(true);
 
-        Track(() => Task.Run(() => RunAsync(timer, isPastDue: false), CancellationToken.None));
-        return true;
-    }
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(_timers.Values.Select(timer => FollowAsync(timer, stoppingToken)));
 
-    public void Dispose()
+    private async Task FollowAsync(Timer timer, CancellationToken stoppingToken)
     {
-        _stopping.Dispose();
-        foreach (var timer in _timers.Values)
+        var asked = timer.Asked.Reader.ReadAsync(stoppingToken).AsTask();
+        while (true)
         {
-            timer.Turn.Dispose();
-        }
-    }
-
-    private void Track(Func<Task> start)
-    {
-        lock (_gate)
-        {
-            if (!_stopping.IsCancellationRequested)
+            var due = _disabled ? DateTimeOffset.MaxValue : new DateTimeOffset(timer.Schedule.GetNextOccurrence(_time.GetUtcNow().UtcDateTime), TimeSpan.Zero);
+            var now = _time.GetUtcNow();
+            for (; now < due && !asked.IsCompleted; now = _time.GetUtcNow())
             {
-                _underWay = Task.WhenAll(_underWay, start());
+                var left = due - now + TimeSpan.FromMilliseconds(1);
+                await Task.WhenAny(asked, Task.Delay(_disabled ? Timeout.InfiniteTimeSpan : left < s_longestWait ? left : s_longestWait, _time, stoppingToken));
             }
+
+            if (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+
+            var isAsked = asked.IsCompleted;
+            if (isAsked)
+            {
+                asked = timer.Asked.Reader.ReadAsync(stoppingToken).AsTask();
+            }
+
+            await RunAsync(timer.Function, isPastDue: !isAsked && now - due > s_longestWait, stoppingToken);
         }
     }
 
-    private async Task FollowAsync(Timer timer)
+    private async Task RunAsync(Function<TimerTriggerAttribute> function, bool isPastDue, CancellationToken stoppingToken)
     {
         try
         {
-            if (timer.Function.Trigger.RunOnStartup)
-            {
-                await Task.Run(() => RunAsync(timer, isPastDue: false), _stopping.Token);
-            }
-
-            while (true)
-            {
-                var due = new DateTimeOffset(timer.Schedule.GetNextOccurrence(_time.GetUtcNow().UtcDateTime), TimeSpan.Zero);
-                for (var left = due - _time.GetUtcNow(); left > TimeSpan.Zero; left = due - _time.GetUtcNow())
-                {
-                    await Task.Delay(left < s_longestWait ? left + TimeSpan.FromMilliseconds(1) : s_longestWait, _time, _stopping.Token);
-                }
-
-                await RunAsync(timer, isPastDue: _time.GetUtcNow() - due > s_longestWait);
-            }
+            await function.InvokeAsync(_services, new TimerInfo { IsPastDue = isPastDue }, stoppingToken);
         }
-        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
-        {
-            // The host stops.
-        }
-    }
-
-    private async Task RunAsync(Timer timer, bool isPastDue)
-    {
-        var function = timer.Function;
-        try
-        {
-            await timer.Turn.WaitAsync(_stopping.Token);
-            try
-            {
-                await using var scope = _scopes.CreateAsyncScope();
-                await InvokeAsync(function, scope.ServiceProvider, new TimerInfo { IsPastDue = isPastDue }, _stopping.Token);
-            }
-            finally
-            {
-                timer.Turn.Release();
-            }
-        }
-        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
             // The host stops.
         }
@@ -153,21 +86,7 @@ internal sealed partial class TimerService : IHostedService, IDisposable
         }
     }
 
-    private static async Task InvokeAsync(TimerFunction function, IServiceProvider services, TimerInfo info, CancellationToken cancellationToken)
-    {
-        var method = function.Method;
-        var instance = method.IsStatic ? null : ActivatorUtilities.CreateInstance(services, method.ReflectedType!);
-        var arguments = method.GetParameters().Select(parameter =>
-            parameter.ParameterType == typeof(TimerInfo) ? info
-            : parameter.ParameterType == typeof(CancellationToken) ? (object)cancellationToken
-            : services.GetRequiredService(parameter.ParameterType)).ToArray();
-        if (method.Invoke(instance, BindingFlags.DoNotWrapExceptions, binder: null, arguments, culture: null) is Task running)
-        {
-            await running;
-        }
-    }
-
-    private static CrontabSchedule ReadSchedule(TimerFunction function, IConfiguration configuration, List<string> problems)
+    private static CrontabSchedule ReadSchedule(Function<TimerTriggerAttribute> function, IConfiguration configuration, List<string> problems)
     {
         var text = function.Trigger.Schedule;
         var name = $"The schedule of {function.Name}";
@@ -200,9 +119,9 @@ internal sealed partial class TimerService : IHostedService, IDisposable
     [LoggerMessage(EventId = 2, Level = LogLevel.Error, Message = "The timer function {Function} threw; it runs again when it is due.")]
     private partial void LogThrown(Exception exception, string function);
 
-    private sealed record Timer(TimerFunction Function, CrontabSchedule Schedule)
+    private sealed record Timer(Function<TimerTriggerAttribute> Function, CrontabSchedule Schedule)
     {
-        /// <summary>Whose turn it is to run.</summary>
-        public SemaphoreSlim Turn { get; } = new(1, 1);
+        /// <summary>An entry for each run that was asked for.</summary>
+        public Channel<bool> Asked { get; } = Channel.CreateUnbounded<bool>();
     }
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using Azure.Core;
+using Azure.Security.KeyVault.Secrets;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -66,11 +67,29 @@ public static class ServiceRegistration
     /// <exception cref="ArgumentException">The settings have neither a vault nor the secrets themselves; their problems say so.</exception>
     internal static IServiceCollection AddSecrets(this IServiceCollection services, ServiceSettings settings)
     {
-        services.AddKeyVault(settings.KeyVault.VaultUri);
+        services.TryAddSingleton(TimeProvider.System);
+        if (settings.KeyVault.VaultUri is { } vaultUri)
+        {
+            // Nobody signs in until the first secret is asked for.
+            services.AddAzureIdentity();
+            services.TryAddSingleton(provider => new SecretClient(vaultUri, provider.GetRequiredService<TokenCredential>(), VaultReader.ClientOptions()));
+            services.AddSingleton<VaultReader>();
+        }
+
         services.AddSecret(
             settings.Wix.AppSecret is { } appSecret ? new AppSecretVersion("configured", appSecret) : null,
             provider => provider.GetRequiredService<VaultReader>().SourceOf(settings.Wix.AppSecretName, AppSecretVersion.Parse));
-        return services.AddProtection(settings.Tokens.ProtectionKey, settings.Tokens.ProtectionKeyName);
+        services.AddSecret(
+            settings.Tokens.ProtectionKey is { } key ? new ProtectionKeys(key) : null,
+            provider =>
+            {
+                var (vault, name) = (provider.GetRequiredService<VaultReader>(), settings.Tokens.ProtectionKeyName);
+                var loader = new KeyVaultKeyLoader(vault, name, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<KeyRing>>());
+                return vault.SourceOf(name, loader.LoadAsync);
+            });
+        services.AddSingleton<IKeyRing, KeyRing>();
+        services.AddSingleton<TokenProtector>();
+        return services.AddSingleton<StateProtector>();
     }
 
     private static void AddTokens(this IServiceCollection services)
@@ -120,7 +139,6 @@ public static class ServiceRegistration
         services.AddSingleton<Housekeeping>();
         services.AddSingleton<TokenReencryption>();
         services.AddSingleton<ProtectionKeyCheck>();
-        services.AddSingleton<IKeyCheck>(provider => provider.GetRequiredService<ProtectionKeyCheck>());
         services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
     }
 

@@ -109,10 +109,10 @@ const settings = func && readSettings();
 if (!func) {
   end(1, 'Azure Functions Core Tools 4 are missing: npm install puts them here, or see https://learn.microsoft.com/azure/azure-functions/functions-run-local (dotnet run --project WixOAuth.Local needs neither).');
 } else if (settings) {
-  // A real Wix must never be asked for the sites of the pretend one. A folder that held a real one alone stays in use.
+  // Neither Wix must ever be asked for the sites of the other. A folder that held a real one alone stays that one's.
   const isReal = existsSync(join(dataFolder, 'azurite')) && !existsSync(join(dataFolder, 'pretend-wix.json'));
-  if (settings.Wix__AppId && !process.env.Local__DataFolder && !isReal) {
-    dataFolder = join(root, '.data', 'wix-functions');
+  if (!process.env.Local__DataFolder && Boolean(settings.Wix__AppId) !== isReal) {
+    dataFolder = join(root, '.data', isReal ? 'pretend-functions' : 'wix-functions');
   }
 
   if (!existsSync(azurite) && spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: azuriteFolder, shell: windows, stdio: 'inherit' }).status !== 0) {

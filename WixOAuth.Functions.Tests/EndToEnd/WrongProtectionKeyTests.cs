@@ -9,7 +9,6 @@ using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Local;
-using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;

@@ -3,7 +3,6 @@ using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Protection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
-using WixOAuth.Maintenance;
 using WixOAuth.Protection;
 using WixOAuth.Storage;
 

@@ -83,6 +83,16 @@ public sealed class KeyRingTests : KeyVaultFixture
     }
 
     [Fact]
+    public async Task Of_versions_that_are_all_young_the_oldest_seals_which_other_processes_know_best()
+    {
+        var first = Vault.Add(KeyName, NewValue(), createdOn: Time.GetUtcNow());
+        Time.Advance(TimeSpan.FromSeconds(30));
+        Vault.Add(KeyName, NewValue(), createdOn: Time.GetUtcNow());
+
+        Assert.Equal(first, (await Keys().GetCurrentAsync(None)).Id);
+    }
+
+    [Fact]
     public async Task A_key_that_another_process_seals_with_is_always_found()
     {
         // The other process may seal as soon as the version is active; ours loaded its keys less than a minute before.
@@ -203,6 +213,37 @@ public sealed class KeyRingTests : KeyVaultFixture
     }
 
     [Fact]
+    public async Task A_malformed_newest_version_does_not_stop_a_process_that_starts_after_it()
+    {
+        var good = AddKey();
+        var malformed = AddKey("not base64 at all");
+        var keys = Keys();
+
+        Assert.Equal(good, (await keys.GetCurrentAsync(None)).Id);
+        Assert.Equal(good, (await keys.FindAsync(good, None))?.Id);
+        Assert.Contains("malformed", Assert.Single(Logs.Lines(LogLevel.Error)), StringComparison.Ordinal);
+        await RefusedAsync(() => keys.FindAsync(malformed, None).AsTask());
+    }
+
+    [Fact]
+    public async Task A_newest_version_that_could_not_be_read_at_the_start_stops_nothing_and_is_read_again_soon()
+    {
+        var old = AddKey();
+        var newest = AddKey();
+        Vault.ThrottledVersion = newest;
+        var keys = Keys();
+
+        Assert.Equal(old, (await keys.GetCurrentAsync(None)).Id);
+        Assert.Contains("HTTP 429", Assert.Single(Logs.Lines(LogLevel.Error)), StringComparison.Ordinal);
+        await RefusedAsync(() => keys.FindAsync(newest, None).AsTask());
+        Vault.ThrottledVersion = null;
+        Time.Advance(KeyVaultSource<ProtectionKeys>.FirstRetryInterval);
+
+        Assert.Equal(newest, (await keys.FindAsync(newest, None))?.Id);
+        Assert.Equal(newest, (await keys.GetCurrentAsync(None)).Id);
+    }
+
+    [Fact]
     public async Task A_disabled_version_is_unavailable_rather_than_missing_until_it_is_enabled_again()
     {
         var old = AddKey();
@@ -270,6 +311,23 @@ public sealed class KeyRingTests : KeyVaultFixture
         Assert.Equal(newest, (await keys.GetCurrentAsync(None)).Id);
         await RefusedAsync(() => keys.FindAsync(old, None).AsTask());
         Assert.Contains("cannot be listed", Assert.Single(Logs.Lines(LogLevel.Error)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Without_the_right_to_list_versions_a_young_version_does_not_seal_while_an_older_one_is_known()
+    {
+        var first = AddKey();
+        Vault.RefusesLists = true;
+        var keys = Keys();
+        await keys.GetCurrentAsync(None);
+        var second = Vault.Add(KeyName, NewValue(), createdOn: Time.GetUtcNow());
+
+        Time.Advance(KeyVaultSource<ProtectionKeys>.NewestInterval);
+
+        Assert.Equal(first, (await keys.GetNewestAsync(None)).Id);
+        Assert.Equal(second, (await keys.FindAsync(second, None))?.Id);
+        Time.Advance(KeyVaultKeyLoader.ActivationDelay);
+        Assert.Equal(second, (await keys.GetNewestAsync(None)).Id);
     }
 
     [Fact]

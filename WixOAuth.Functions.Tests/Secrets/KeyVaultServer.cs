@@ -66,6 +66,9 @@ internal sealed class KeyVaultServer : IAsyncDisposable
     /// <summary>Whether listing the versions of secrets is refused, as where the identity may only read them.</summary>
     public bool RefusesLists { get; set; }
 
+    /// <summary>The version whose value is answered with 429, where set.</summary>
+    public string? ThrottledVersion { get; set; }
+
     /// <summary>Adds a version of a secret, which becomes the newest.</summary>
     /// <param name="name">The secret's name.</param>
     /// <param name="value">The version's value.</param>
@@ -77,7 +80,7 @@ internal sealed class KeyVaultServer : IAsyncDisposable
         var versions = _secrets.GetOrAdd(name, _ => []);
         lock (versions)
         {
-            versions.Add(new Version(version, value, createdOn?.ToUnixTimeSeconds() ?? 1_500_000_000 + versions.Count));
+            versions.Add(new Version(version, value, createdOn?.ToUnixTimeSeconds() ?? 900_000_000 + versions.Count));
         }
 
         return version;
@@ -162,6 +165,7 @@ internal sealed class KeyVaultServer : IAsyncDisposable
     private IResult Read(string name, string? version, List<Version> versions) =>
         (version is null ? versions[^1] : versions.Find(each => each.Id == version)) switch
         {
+            _ when version is not null && version == ThrottledVersion => Error(429, "Throttled", "Too many requests."),
             null => Error(404, "SecretNotFound", $"A secret with (name/id) {name}/{version} was not found in this key vault."),
             { Enabled: false } => Error(403, "Forbidden", "Operation get is not allowed on a disabled secret.", "SecretDisabled"),
             { } found => Results.Json(new { value = found.Value, id = $"{Uri}secrets/{name}/{found.Id}", attributes = found.Attributes }),

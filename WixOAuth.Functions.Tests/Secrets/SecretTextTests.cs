@@ -88,7 +88,7 @@ public sealed class SecretTextTests
         var key = new ProtectionKey(ProtectionKey.IdOf(bytes), bytes);
 
         Assert.Equal(key.Id, $"{key}");
-        Assert.NotEqual(key.Derive("tokens"), key.Derive("install-state"));
+        Assert.NotEqual(key.Derive("tokens").ToArray(), key.Derive("install-state").ToArray());
         Assert.DoesNotContain(key.Id, Convert.ToHexStringLower(bytes), StringComparison.Ordinal);
     }
 

@@ -47,7 +47,7 @@ public sealed class DoctorInsideTests(AzuriteFixture azurite)
     public async Task The_key_check_finds_a_wrong_key_before_any_site_is_installed()
     {
         await using var bed = await StartAsync();
-        Assert.True(await bed.Host.Services.GetRequiredService<IKeyCheck>().IsPassedAsync(CancellationToken.None));
+        Assert.True(await bed.Host.Services.GetRequiredService<ProtectionKeyCheck>().IsPassedAsync(CancellationToken.None));
 
         AssertSays("ok      protection key: opens the table's key check", await RunAsync(bed));
         AssertSays("FAILED  protection key: does not open the table's key check*", await RunAsync(bed, ("Tokens__ProtectionKey", Convert.ToBase64String(new byte[32]))));

@@ -53,7 +53,7 @@ public sealed class AzuriteTests : IDisposable
     {
         await using (await Azurite.StartAsync(_folder.FullName, None))
         {
-            var raised = await Assert.ThrowsAsync<AzuriteMissingException>(() => Azurite.StartAsync(_folder.FullName, None));
+            var raised = await Assert.ThrowsAsync<StartFailedException>(() => Azurite.StartAsync(_folder.FullName, None));
             Assert.Contains("in use", raised.Message, StringComparison.Ordinal);
         }
 
@@ -61,12 +61,33 @@ public sealed class AzuriteTests : IDisposable
         Assert.NotNull(again.ConnectionString);
     }
 
+    [Theory]
+    [InlineData("azurite.lock")]
+    [InlineData("")]
+    public async Task A_data_folder_that_cannot_be_written_is_one_line(string inTheWay)
+    {
+        // Not by its mode, which does not stop root.
+        var folder = Path.Combine(_folder.FullName, "data");
+        if (inTheWay.Length > 0)
+        {
+            Directory.CreateDirectory(Path.Combine(folder, inTheWay));
+        }
+        else
+        {
+            await File.WriteAllTextAsync(folder, "", None);
+        }
+
+        var raised = await Record.ExceptionAsync(() => Azurite.StartAsync(folder, None));
+
+        Assert.Contains("cannot be written", Assert.Single(StartFailure.Explain(raised!)!), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task The_output_of_an_Azurite_that_fails_to_start_is_reported()
     {
         await File.WriteAllTextAsync(Path.Combine(_folder.FullName, "__azurite_db_table__.json"), "this is no database", None);
 
-        var raised = await Assert.ThrowsAsync<AzuriteMissingException>(() => Azurite.StartAsync(_folder.FullName, None));
+        var raised = await Assert.ThrowsAsync<StartFailedException>(() => Azurite.StartAsync(_folder.FullName, None));
 
         Assert.Contains("JSON", raised.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', raised.Message);

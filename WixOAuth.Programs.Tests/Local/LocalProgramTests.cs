@@ -2,6 +2,8 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Text.Json;
+using Azure.Data.Tables;
 using WixOAuth.Local;
 
 namespace WixOAuth.Programs.Tests.Local;
@@ -53,6 +55,7 @@ public sealed class LocalProgramTests : IDisposable
     [SkippableTheory]
     [InlineData("TERM")]
     [InlineData("INT")]
+    [InlineData("HUP")]
     public async Task It_prints_its_addresses_and_ends_on_a_signal(string signal)
     {
         Skip.If(OperatingSystem.IsWindows(), "Windows has no such signals.");
@@ -80,6 +83,35 @@ public sealed class LocalProgramTests : IDisposable
         Assert.Equal(0, process.ExitCode);
         Assert.Equal("", await process.StandardOutput.ReadToEndAsync());
         Assert.Equal("", await process.StandardError.ReadToEndAsync());
+    }
+
+    [SkippableFact]
+    public async Task What_was_just_written_survives_the_closing_of_the_terminal()
+    {
+        Skip.IfNot(OperatingSystem.IsLinux(), "There is no setsid.");
+
+        // A process group of its own, like a terminal's foreground job: the kernel signals all of it.
+        using var process = Start(under: "setsid", ("Tables__ConnectionString", ""));
+        try
+        {
+            while (await process.StandardOutput.ReadLineAsync().WaitAsync(s_patience) is { } line && !line.StartsWith("Wix: ", StringComparison.Ordinal))
+            {
+            }
+
+            using var left = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(_folder.Path, "settings.json")));
+            await new TableServiceClient(left.RootElement.GetProperty("Values").GetProperty("Tables__ConnectionString").GetString()).CreateTableAsync("JustWritten");
+
+            using var kill = Process.Start("kill", ["-s", "HUP", "--", $"-{process.Id}"]);
+            await process.WaitForExitAsync().WaitAsync(s_patience);
+            Assert.Equal(0, process.ExitCode);
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true);
+        }
+
+        await using var azurite = await Azurite.StartAsync(Path.Combine(_folder.Path, "azurite"), CancellationToken.None);
+        Assert.NotEmpty(await new TableServiceClient(azurite.ConnectionString.Reveal()).QueryAsync("TableName eq 'JustWritten'").ToListAsync());
     }
 
     [SkippableFact]
@@ -134,11 +166,13 @@ public sealed class LocalProgramTests : IDisposable
         }
     }
 
-    private Process Start(params (string Name, string Value)[] changes)
+    private Process Start(params (string Name, string Value)[] changes) => Start(under: null, changes);
+
+    private Process Start(string? under, params (string Name, string Value)[] changes)
     {
-        var start = new ProcessStartInfo("dotnet")
+        string[] command = [.. under is null ? [] : new[] { under }, "dotnet", typeof(LocalHost).Assembly.Location];
+        var start = new ProcessStartInfo(command[0], command[1..])
         {
-            ArgumentList = { typeof(LocalHost).Assembly.Location },
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             Environment =

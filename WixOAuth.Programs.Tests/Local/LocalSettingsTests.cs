@@ -92,6 +92,50 @@ public sealed class LocalSettingsTests : IDisposable
     }
 
     [Fact]
+    public void The_pretend_Wix_never_uses_the_data_of_a_real_one()
+    {
+        var pretend = LocalSettings.From([]);
+        var shared = Directory.CreateDirectory(Path.Combine(_folder.Path, ".data")).FullName;
+        Directory.CreateDirectory(Path.Combine(shared, "azurite"));
+
+        Assert.Equal(Path.Combine(shared, "pretend"), pretend.DataFolderIn(_folder.Path));
+    }
+
+    [Theory]
+    [InlineData("-Wix__AppSecret=s3cret")]
+    [InlineData("-Wix:AppSecret=s3cret")]
+    public void A_command_line_that_cannot_be_read_is_not_repeated(string argument)
+    {
+        var exception = Assert.Throws<StartFailedException>(() => LocalSettings.Read([argument]));
+
+        Assert.DoesNotContain("s3cret", exception.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("""{ "extensions": { "http": { "routePrefix": "/v1/" /* why not */, } } }""", "v1")]
+    [InlineData("""{ "extensions": { "http": { "routePrefix": "" } } }""", "")]
+    [InlineData("""{ "extensions": { "http": { "routePrefix": null } } }""", "api")]
+    [InlineData("""{ "extensions": null }""", "api")]
+    [InlineData("""{ "version": "2.0" }""", "api")]
+    public void The_route_prefix_is_that_of_host_json(string json, string expected) =>
+        Assert.Equal(expected, LocalSettings.ReadRoutePrefix(HostJson(json)));
+
+    [Theory]
+    [InlineData("{ s3cret }")]
+    [InlineData("[]")]
+    public void A_host_json_of_another_form_is_refused_without_its_content(string json)
+    {
+        var exception = Assert.Throws<StartFailedException>(() => LocalSettings.ReadRoutePrefix(HostJson(json)));
+
+        Assert.Contains("host.json is not what", exception.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("s3cret", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_a_host_json_the_route_prefix_is_api() =>
+        Assert.Equal("api", LocalSettings.ReadRoutePrefix(Path.Combine(_folder.Path, "host.json")));
+
+    [Fact]
     public void The_sample_lists_every_setting_and_leaves_installation_specific_values_empty()
     {
         var values = SettingsFile.Read(Path.Combine(LocalSettings.Root, "local.settings.sample.json"))!.Values;
@@ -154,9 +198,16 @@ public sealed class LocalSettingsTests : IDisposable
         Assert.Equal(["Wix__AppId should be …", "Tables__Name should be …"], StartFailure.Explain(bad));
         Assert.Equal(
             ["Wix__AppId should be …", "Tables__Name should be …", "no Node"],
-            StartFailure.Explain(new AggregateException(bad, new AggregateException(new AzuriteMissingException("no Node")))));
+            StartFailure.Explain(new AggregateException(bad, new AggregateException(new StartFailedException("no Node")))));
         Assert.Null(StartFailure.Explain(new AggregateException(bad, new InvalidOperationException())));
         Assert.Null(StartFailure.Explain(new IOException("disk")));
+    }
+
+    private string HostJson(string json)
+    {
+        var file = Path.Combine(_folder.Path, "host.json");
+        File.WriteAllText(file, json);
+        return file;
     }
 
     private string FileOf(string json)

@@ -17,9 +17,8 @@ internal interface IKeyRing
     /// The key of that id; null when there is none. An unknown id makes the ring load again, at most once a minute,
     /// however many ids an attacker makes up.
     /// </summary>
-    /// <exception cref="SecretUnavailableException">
-    /// The key is disabled or malformed, or the source fails, so that whether there is such a key cannot be known.
-    /// </exception>
+    /// <exception cref="SecretUnusableException">The key is disabled or malformed, or the keys may not be listed.</exception>
+    /// <exception cref="SecretUnavailableException">The source fails, so that whether there is such a key cannot be known.</exception>
     ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken);
 
     /// <summary>The ids of the keys that are there, for the log.</summary>
@@ -82,11 +81,11 @@ internal sealed class KeyRing(ISecretSource<ProtectionKeys> source, ILogger<KeyR
                 logger.KeyUnusable(id, reason);
             }
 
-            throw new SecretUnavailableException(reason);
+            throw new SecretUnusableException(reason);
         }
 
-        return source.IsFailing || !keys.AreAll
-            ? throw new SecretUnavailableException($"Whether there is a protection key {id} cannot be known now: its source fails.")
+        return source.IsFailing ? throw new SecretUnavailableException($"Cannot tell whether protection key {id} exists: its source is unavailable.")
+            : !keys.AreAll ? throw new SecretUnusableException($"Cannot tell whether protection key {id} exists: the keys in its source may not be listed.")
             : null;
     }
 }

@@ -9,17 +9,13 @@ namespace WixOAuth.Protection;
 /// </summary>
 internal static class KeyCheck
 {
-    private static readonly DerivedKeys s_keys = new("key-check");
+    private const string Purpose = "key-check";
 
-    public static ProtectedText Seal(ProtectionKey key)
-    {
-        var data = new byte[SealedBytes.Overhead + Plaintext.Length];
-        SealedBytes.Seal(s_keys.Of(key), Plaintext, AssociatedData.OfKeyCheck, data);
-        return new ProtectedText(key.Id, data);
-    }
+    public static ProtectedText Seal(ProtectionKey key) =>
+        new(key.Id, SealedBytes.Seal(key.Derive(Purpose), Plaintext, AssociatedData.OfKeyCheck));
 
     public static bool Opens(ProtectionKey key, ProtectedText check) =>
-        SealedBytes.Open(s_keys.Of(key), check.Data.Span, AssociatedData.OfKeyCheck) is { } plaintext
+        SealedBytes.Open(key.Derive(Purpose), check.Data.Span, AssociatedData.OfKeyCheck) is { } plaintext
         && CryptographicOperations.FixedTimeEquals(plaintext, Plaintext);
 
     private static ReadOnlySpan<byte> Plaintext => "WixOAuth key check"u8;

@@ -7,13 +7,9 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Protection;
 
 /// <summary>
-/// Loads all protection keys from Key Vault: each enabled version of the secret is one key, its value base64 of 32
-/// bytes. A key that was read stays for as long as the process runs.
+/// Loads all protection keys from Key Vault: each enabled version of the secret <c>Tokens__ProtectionKeyName</c> is one
+/// key, its value base64 of 32 bytes. A key that was read stays for as long as the process runs.
 /// </summary>
-/// <param name="vault">The vault.</param>
-/// <param name="name"><c>Tokens__ProtectionKeyName</c></param>
-/// <param name="time">The clock.</param>
-/// <param name="logger">Logs versions that cannot be read.</param>
 internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProvider time, ILogger logger)
 {
     /// <summary>
@@ -24,14 +20,18 @@ internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProv
 
     private const int Concurrency = 8;
 
-    private readonly ConcurrentDictionary<string, ProtectionKey> _known = new();
+    private readonly ConcurrentDictionary<string, KnownVersion> _known = new();
 
-    /// <summary>Reads the list of versions, and the values of those not read before. Not called concurrently.</summary>
-    /// <exception cref="SecretUnavailableException">The list or the key that is to seal cannot be read.</exception>
-    public async Task<(ProtectionKeys Value, string? Version)> LoadAsync()
+    /// <summary>
+    /// Reads the list of versions, and the values of those not read before. Not called concurrently. A version that cannot
+    /// be used or read does not keep the others from use.
+    /// </summary>
+    /// <exception cref="SecretUnavailableException">The list cannot be read, or there is no key that can seal.</exception>
+    public async Task<(ProtectionKeys Value, string? Version, SecretUnavailableException? Problem)> LoadAsync()
     {
         var (versions, areAll) = await ListAsync();
         var unusable = new ConcurrentDictionary<string, string>();
+        SecretUnavailableException? unread = null;
         await Parallel.ForEachAsync(
             versions.Where(version => !_known.ContainsKey(version.Version)),
             new ParallelOptions { MaxDegreeOfParallelism = Concurrency },
@@ -41,24 +41,37 @@ internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProv
                 {
                     await ReadAsync(version);
                 }
-                catch (SecretUnavailableException exception)
+                catch (SecretUnusableException exception)
                 {
                     unusable[version.Version] = exception.Message;
+                }
+                catch (SecretUnavailableException exception)
+                {
+                    unread = exception;
                 }
             });
 
         var enabled = versions.Where(version => version.Enabled != false)
             .OrderByDescending(version => version.CreatedOn).ThenBy(version => version.Version, StringComparer.Ordinal).ToList();
+        var usable = enabled.FindAll(version => _known.ContainsKey(version.Version));
         var activeBefore = time.GetUtcNow() - ActivationDelay;
-        var current = enabled.Find(version => version.CreatedOn is not { } created || created <= activeBefore)
-            ?? enabled.FirstOrDefault()
-            ?? throw new SecretUnavailableException($"There is no enabled version of a secret '{name}' in Key Vault: it answered HTTP 404.");
-        return _known.TryGetValue(current.Version, out var key)
-            ? (new ProtectionKeys(key, new Dictionary<string, ProtectionKey>(_known), unusable, areAll), key.Id)
-            : throw new SecretUnavailableException(unusable[current.Version]);
+
+        // Where all are young, the oldest is the one that other processes most probably know.
+        var current = usable.Find(version => version.CreatedOn is not { } created || created <= activeBefore)
+            ?? usable.LastOrDefault()
+            ?? throw (unread ?? new SecretUnavailableException(enabled is [var newest, ..]
+                ? unusable[newest.Version]
+                : $"There is no enabled version of a secret '{name}' in Key Vault: it answered HTTP 404."));
+        foreach (var newer in enabled.TakeWhile(version => version != current).Where(version => unusable.ContainsKey(version.Version)))
+        {
+            logger.KeyUnusable(newer.Version, unusable[newer.Version]);
+        }
+
+        var keys = _known.ToDictionary(known => known.Key, known => known.Value.Key);
+        return (new ProtectionKeys(keys[current.Version], keys, unusable, areAll), current.Version, unread);
     }
 
-    /// <summary>All versions; only the newest one where the identity may read secrets but not list them.</summary>
+    /// <summary>All versions; the newest one and those read before where the identity may read secrets but not list them.</summary>
     private async Task<(IReadOnlyList<SecretProperties> Versions, bool AreAll)> ListAsync()
     {
         try
@@ -69,7 +82,7 @@ internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProv
         {
             var newest = await vault.ReadAsync(name, version: null);
             logger.VersionsNotListed(name);
-            return (newest is null ? [] : [newest.Properties], false);
+            return (newest is null ? [] : [.. _known.Values.Select(known => known.Version).Where(version => version.Version != newest.Properties.Version), newest.Properties], false);
         }
     }
 
@@ -77,12 +90,12 @@ internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProv
     {
         if (version.Enabled == false)
         {
-            throw new SecretUnavailableException($"Version {version.Version} of the secret '{name}' in Key Vault is disabled.");
+            throw new SecretUnusableException($"Version {version.Version} of the secret '{name}' in Key Vault is disabled.");
         }
 
         var secret = await vault.ReadAsync(name, version.Version)
-            ?? throw new SecretUnavailableException($"Version {version.Version} of the secret '{name}' in Key Vault has gone.");
-        _known[version.Version] = Parse(secret);
+            ?? throw new SecretUnusableException($"Version {version.Version} of the secret '{name}' in Key Vault has gone.");
+        _known[version.Version] = new KnownVersion(Parse(secret), version);
     }
 
     private static ProtectionKey Parse(KeyVaultSecret secret)
@@ -93,7 +106,9 @@ internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProv
             && Convert.TryFromBase64String(secret.Value ?? "", key, out var length)
             && length == ProtectionKey.Length
                 ? new ProtectionKey(version, key)
-                : throw new SecretUnavailableException(
+                : throw new SecretUnusableException(
                     $"Version {version} of the secret '{secret.Name}' in Key Vault is malformed: it should be base64 of {ProtectionKey.Length} random bytes.");
     }
+
+    private sealed record KnownVersion(ProtectionKey Key, SecretProperties Version);
 }

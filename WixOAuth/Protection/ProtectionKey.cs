@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 
 namespace WixOAuth.Protection;
@@ -12,6 +13,7 @@ internal sealed class ProtectionKey
     public const int Length = 32;
 
     private readonly byte[] _key;
+    private readonly ConcurrentDictionary<string, byte[]> _derived = new(StringComparer.Ordinal);
 
     /// <param name="id">What tells it from other versions: 32 lower-case hexadecimal digits.</param>
     /// <param name="key">32 random bytes.</param>
@@ -38,9 +40,11 @@ internal sealed class ProtectionKey
     /// <summary>Whether a text can be a key's id: 32 lower-case hexadecimal digits, as Key Vault's versions are.</summary>
     public static bool IsId(string? text) => text is { Length: 32 } && text.All(char.IsAsciiHexDigitLower);
 
-    /// <summary>The key for one purpose, 32 bytes; the same purpose gives the same key.</summary>
-    public byte[] Derive(string purpose) =>
-        HKDF.DeriveKey(HashAlgorithmName.SHA256, _key, Length, info: System.Text.Encoding.UTF8.GetBytes("WixOAuth " + purpose));
+    /// <summary>The key for one purpose, 32 bytes; the same purpose gives the same key. Purposes are constants: each is cached.</summary>
+    public ReadOnlySpan<byte> Derive(string purpose) => _derived.GetOrAdd(
+        purpose,
+        static (purpose, key) => HKDF.DeriveKey(HashAlgorithmName.SHA256, key, Length, info: System.Text.Encoding.UTF8.GetBytes("WixOAuth " + purpose)),
+        _key);
 
     /// <summary>An id for a key without one, derived from the key but revealing nothing about it.</summary>
     public static string IdOf(ReadOnlySpan<byte> key)

@@ -14,15 +14,17 @@ internal static class SealedBytes
     private const int NonceLength = 12;
     private const int TagLength = 16;
 
-    /// <summary>Writes the sealed form, <see cref="Overhead"/> bytes longer than <paramref name="plaintext"/>.</summary>
-    public static void Seal(ReadOnlySpan<byte> key, ReadOnlySpan<byte> plaintext, ReadOnlySpan<byte> associatedData, Span<byte> destination)
+    /// <summary>The sealed form, <see cref="Overhead"/> bytes longer than <paramref name="plaintext"/>.</summary>
+    public static byte[] Seal(ReadOnlySpan<byte> key, ReadOnlySpan<byte> plaintext, ReadOnlySpan<byte> associatedData)
     {
-        var nonce = destination[..NonceLength];
+        var data = new byte[plaintext.Length + Overhead];
+        var nonce = data.AsSpan(0, NonceLength);
         RandomNumberGenerator.Fill(nonce);
 
         // One per call: an AesGcm must not be used by two threads at once.
         using var aes = new AesGcm(key, TagLength);
-        aes.Encrypt(nonce, plaintext, destination[NonceLength..^TagLength], destination[^TagLength..], associatedData);
+        aes.Encrypt(nonce, plaintext, data.AsSpan(NonceLength, plaintext.Length), data.AsSpan(data.Length - TagLength), associatedData);
+        return data;
     }
 
     /// <summary>What was sealed with this key and associated data; null for anything else.</summary>

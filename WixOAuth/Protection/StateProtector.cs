@@ -25,7 +25,7 @@ internal enum StatePurpose
 /// ciphertext, the tag (16 bytes). Random nonces allow 2^32 texts for each purpose and protection key (NIST SP 800-38D,
 /// 8.3): at ten a second that is 13 years.
 /// </remarks>
-internal sealed class StateProtector
+internal sealed class StateProtector(IKeyRing keys)
 {
     /// <summary>The longest text that is opened, in characters.</summary>
     public const int MaxTextLength = 4096;
@@ -37,20 +37,11 @@ internal sealed class StateProtector
     private const int HeaderLength = 1 + KeyIdLength;
     private const int KeyIdLength = 16;
 
-    private static readonly DerivedKeys s_stateKeys = new("install-state");
-    private static readonly DerivedKeys s_cookieKeys = new("install-cookie");
-    private static readonly DerivedKeys s_linkKeys = new("install-link");
-
-    private readonly IKeyRing _keys;
-
-    /// <param name="keys">The keys.</param>
-    internal StateProtector(IKeyRing keys) => _keys = keys;
-
     /// <summary>
     /// Seals a payload with the current key. The text has four characters for every three bytes of
     /// <paramref name="payload"/> and of the 45 that are added: 92 for a payload of 24 bytes.
     /// </summary>
-    /// <param name="purpose">What the text is for.</param>
+    /// <param name="purpose">Has keys of its own.</param>
     /// <param name="payload">At most <see cref="MaxPayloadLength"/> bytes.</param>
     /// <param name="associatedData">Needed again to open the text; not part of it. May be empty.</param>
     /// <param name="cancellationToken">Ends the wait for the key.</param>
@@ -64,13 +55,10 @@ internal sealed class StateProtector
             throw new ArgumentException($"A payload has at most {MaxPayloadLength} bytes.", nameof(payload));
         }
 
-        var key = await _keys.GetCurrentAsync(cancellationToken);
-        var bytes = new byte[HeaderLength + payload.Length + SealedBytes.Overhead];
-        bytes[0] = Version;
-        Convert.FromHexString(key.Id).CopyTo(bytes, 1);
-        var header = bytes.AsSpan(0, HeaderLength);
-        SealedBytes.Seal(KeysOf(purpose).Of(key), payload.Span, AssociatedData.OfState(header, associatedData.Span), bytes.AsSpan(HeaderLength));
-        return Base64Url.EncodeToString(bytes);
+        var key = await keys.GetCurrentAsync(cancellationToken);
+        byte[] header = [Version, .. Convert.FromHexString(key.Id)];
+        var data = SealedBytes.Seal(key.Derive(NameOf(purpose)), payload.Span, AssociatedData.OfState(header, associatedData.Span));
+        return Base64Url.EncodeToString([.. header, .. data]);
     }
 
     /// <summary>
@@ -82,13 +70,13 @@ internal sealed class StateProtector
         StatePurpose purpose, string? text, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)
     {
         if (Decode(text) is not { } bytes
-            || await _keys.FindAsync(Convert.ToHexStringLower(bytes, 1, KeyIdLength), cancellationToken) is not { } key)
+            || await keys.FindAsync(Convert.ToHexStringLower(bytes, 1, KeyIdLength), cancellationToken) is not { } key)
         {
             return null;
         }
 
         var header = bytes.AsSpan(0, HeaderLength);
-        return SealedBytes.Open(KeysOf(purpose).Of(key), bytes.AsSpan(HeaderLength), AssociatedData.OfState(header, associatedData.Span));
+        return SealedBytes.Open(key.Derive(NameOf(purpose)), bytes.AsSpan(HeaderLength), AssociatedData.OfState(header, associatedData.Span));
     }
 
     private static byte[]? Decode(string? text)
@@ -112,11 +100,11 @@ internal sealed class StateProtector
         return Base64Url.EncodeToString(bytes) == text ? bytes : null;
     }
 
-    private static DerivedKeys KeysOf(StatePurpose purpose) => purpose switch
+    private static string NameOf(StatePurpose purpose) => purpose switch
     {
-        StatePurpose.InstallState => s_stateKeys,
-        StatePurpose.InstallCookie => s_cookieKeys,
-        StatePurpose.InstallLink => s_linkKeys,
+        StatePurpose.InstallState => "install-state",
+        StatePurpose.InstallCookie => "install-cookie",
+        StatePurpose.InstallLink => "install-link",
         _ => throw new ArgumentOutOfRangeException(nameof(purpose)),
     };
 }

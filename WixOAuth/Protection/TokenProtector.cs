@@ -24,7 +24,9 @@ internal enum TokenField
 /// nonces (NIST SP 800-38D, 8.3) so holds for each instance: at two tokens every five minutes it is reached in 20,000
 /// years, however many instances there are.
 /// </remarks>
-internal sealed class TokenProtector
+/// <param name="keys">The keys.</param>
+/// <param name="check">Whether they are the right ones; null to seal without a check.</param>
+internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = null)
 {
     /// <summary>
     /// How far back the generation of an unreadable refresh token is searched where a version that does not know
@@ -35,17 +37,8 @@ internal sealed class TokenProtector
     // Replacing invalid characters would store another token than the one that Wix sent.
     private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    private static readonly DerivedKeys s_tokenKeys = new("tokens");
-
-    private readonly IKeyRing _keys;
-    private readonly IKeyCheck? _check;
-
     // The key that sealed when the check was passed last.
     private volatile ProtectionKey? _passed;
-
-    /// <param name="keys">The keys.</param>
-    /// <param name="check">Whether they are the right ones; null to seal without a check.</param>
-    internal TokenProtector(IKeyRing keys, IKeyCheck? check = null) => (_keys, _check) = (keys, check);
 
     /// <summary>
     /// Whether tokens may be sealed for storage: false while this process does not have the protection keys that the
@@ -56,12 +49,12 @@ internal sealed class TokenProtector
     /// <exception cref="StorageUnavailableException">The stored key check cannot be read.</exception>
     public async ValueTask<bool> CanSealAsync(CancellationToken cancellationToken)
     {
-        if (_check is not null && !await _check.IsPassedAsync(cancellationToken))
+        if (check is not null && !await check.IsPassedAsync(cancellationToken))
         {
             return false;
         }
 
-        _passed = await _keys.GetCurrentAsync(cancellationToken);
+        _passed = await keys.GetCurrentAsync(cancellationToken);
         return true;
     }
 
@@ -76,14 +69,14 @@ internal sealed class TokenProtector
         }
     }
 
-    /// <inheritdoc cref="IKeyCheck.ResealAsync" />
+    /// <inheritdoc cref="ProtectionKeyCheck.ResealAsync" />
     internal Task<string?> ResealKeyCheckAsync(ProtectionKey newest, CancellationToken cancellationToken) =>
-        _check?.ResealAsync(newest, cancellationToken) ?? Task.FromResult<string?>(null);
+        check?.ResealAsync(newest, cancellationToken) ?? Task.FromResult<string?>(null);
 
     /// <summary>Seals a token with the current key; 28 bytes are added to its UTF-8 form.</summary>
     /// <remarks>
-    /// A check that fails only now comes too late for a code or refresh token that was spent: its result is sealed with the
-    /// key that passed before, which the stored tokens are sealed with too.
+    /// If the check fails after a code or refresh token was spent, the new tokens are sealed with the key that last passed
+    /// it. Refusing would lose them.
     /// </remarks>
     /// <exception cref="ArgumentException">The token is of another kind than the field, or no well-formed Unicode.</exception>
     /// <exception cref="SecretUnavailableException">The key cannot be had, or no key has passed the check (<see cref="CanSealAsync"/>).</exception>
@@ -92,10 +85,8 @@ internal sealed class TokenProtector
         InstanceId instance, TokenField field, long generation, SecretText token, CancellationToken cancellationToken)
     {
         var plaintext = Encode(field, token);
-        var key = await CanSealAsync(cancellationToken) ? await _keys.GetCurrentAsync(cancellationToken) : _passed ?? throw NotTheKeys();
-        var data = new byte[plaintext.Length + SealedBytes.Overhead];
-        SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedData.OfToken(instance, field, generation), data);
-        return new ProtectedText(key.Id, data);
+        var key = await CanSealAsync(cancellationToken) ? await keys.GetCurrentAsync(cancellationToken) : _passed ?? throw NotTheKeys();
+        return new ProtectedText(key.Id, SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedData.OfToken(instance, field, generation)));
     }
 
     /// <summary>
@@ -151,17 +142,17 @@ internal sealed class TokenProtector
     private async ValueTask<string?> UnprotectAsync(
         InstanceId instance, TokenField field, long generation, ProtectedText text, CancellationToken cancellationToken)
     {
-        if (await _keys.FindAsync(text.KeyId, cancellationToken) is not { } key || Open(key, instance, field, generation, text) is not { } plaintext)
+        if (await keys.FindAsync(text.KeyId, cancellationToken) is not { } key || Open(key, instance, field, generation, text) is not { } plaintext)
         {
             return null;
         }
 
-        _check?.OnTokenOpened();
+        check?.OnTokenOpened();
         return Decode(plaintext);
     }
 
     private static byte[] KeyOf(ProtectionKey key, InstanceId instance) =>
-        HMACSHA256.HashData(s_tokenKeys.Of(key), instance.ToByteArray());
+        HMACSHA256.HashData(key.Derive("tokens"), instance.ToByteArray());
 
     private static byte[] Encode(TokenField field, SecretText token)
     {

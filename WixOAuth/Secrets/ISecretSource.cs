@@ -16,7 +16,7 @@ internal interface ISecretSource<T>
     ValueTask<T> GetAsync(CancellationToken cancellationToken);
 
     /// <summary>
-    /// Reads the source again, at most once a minute: for when what <see cref="GetAsync"/> returned does not fit.
+    /// Reads the source again, at most once a minute. Use it when Wix or a ciphertext rejects the value of <see cref="GetAsync"/>.
     /// Within that minute, and where the source cannot be reached, returns the value that is known.
     /// </summary>
     ValueTask<T> GetNewestAsync(CancellationToken cancellationToken);
@@ -47,4 +47,7 @@ internal sealed record AppSecretVersion(string Version, AppSecret Value)
 }
 
 /// <summary>A secret could not be read from its source, and no earlier value is known. Holds no secret.</summary>
-internal sealed class SecretUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException);
+internal class SecretUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException);
+
+/// <summary>The source answered, and what is asked for cannot be used: it is disabled, malformed or forbidden. Only a person can mend that.</summary>
+internal sealed class SecretUnusableException(string message) : SecretUnavailableException(message);

@@ -13,13 +13,13 @@ namespace WixOAuth.Secrets;
 /// <typeparam name="T">What the secret is read as.</typeparam>
 /// <param name="name">The secret's name, for the log.</param>
 /// <param name="read">
-/// Reads the secret; returns its version too, or null where there is no such secret. Raises
-/// <see cref="SecretUnavailableException"/> where that is a failure.
+/// Reads the secret; returns its version too, or null where there is no such secret, and what of it could not be read, in
+/// which case it is soon asked for again. Raises <see cref="SecretUnavailableException"/> where there is nothing to return.
 /// </param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">Logs new versions and each failure.</param>
 internal sealed class KeyVaultSource<T>(
-    string name, Func<Task<(T Value, string? Version)>> read, TimeProvider time, ILogger logger) : ISecretSource<T>
+    string name, Func<Task<(T Value, string? Version, SecretUnavailableException? Problem)>> read, TimeProvider time, ILogger logger) : ISecretSource<T>
     where T : class
 {
     public static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(15);
@@ -32,20 +32,11 @@ internal sealed class KeyVaultSource<T>(
 
     private readonly Lock _gate = new();
     private volatile Reading? _reading;
-    private Failure? _failure;
+    private volatile Failure? _failure;
     private long _askedAt;
     private Task? _pendingRead;
 
-    public bool IsFailing
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _failure is not null;
-            }
-        }
-    }
+    public bool IsFailing => _failure is not null;
 
     public ValueTask<T> GetAsync(CancellationToken cancellationToken) =>
         _reading is { } reading && time.GetElapsedTime(reading.At) < RefreshAge
@@ -85,9 +76,9 @@ internal sealed class KeyVaultSource<T>(
 
     private bool MayAsk(bool newest)
     {
-        if (_failure is { } failure && time.GetElapsedTime(failure.At) < failure.RetryIn)
+        if (_failure is { } failure && (newest || time.GetElapsedTime(failure.At) < failure.RetryIn))
         {
-            return false;
+            return time.GetElapsedTime(failure.At) >= failure.RetryIn;
         }
 
         return _reading is not { } reading
@@ -100,8 +91,8 @@ internal sealed class KeyVaultSource<T>(
         var sentAt = time.GetTimestamp();
         try
         {
-            var (value, version) = await read();
-            Succeeded(new Reading(value, version, sentAt));
+            var (value, version, problem) = await read();
+            Succeeded(new Reading(value, version, sentAt), problem);
         }
         catch (Exception exception)
         {
@@ -111,14 +102,15 @@ internal sealed class KeyVaultSource<T>(
         }
     }
 
-    private void Succeeded(Reading reading)
+    private void Succeeded(Reading reading, SecretUnavailableException? problem)
     {
         bool isNew;
+        var failure = problem is null ? null : new Failure(problem, time.GetTimestamp(), RetryIn(problem, FirstRetryInterval));
         lock (_gate)
         {
             isNew = _reading is null || _reading.Version != reading.Version;
             _reading = reading;
-            _failure = null;
+            _failure = failure;
             _pendingRead = null;
         }
 
@@ -129,6 +121,11 @@ internal sealed class KeyVaultSource<T>(
         else if (isNew)
         {
             logger.NoSuchSecret(name);
+        }
+
+        if (failure is not null)
+        {
+            logger.KnownVersionServes(failure.Problem, failure.Problem.Message, time.GetElapsedTime(reading.At), failure.RetryIn);
         }
     }
 

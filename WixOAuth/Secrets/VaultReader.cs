@@ -8,16 +8,10 @@ using WixOAuth.Hosting;
 namespace WixOAuth.Secrets;
 
 /// <summary>Reads secrets from one Key Vault. Each call takes <see cref="Patience"/> at most.</summary>
-/// <param name="client">The vault's client; see <see cref="CreateClient"/>.</param>
-/// <param name="time">The clock.</param>
-/// <param name="logger">Logs new versions and failures of the sources.</param>
 internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogger<VaultReader> logger)
 {
     /// <summary>How long one call may take, sign-in and retries included.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
-
-    /// <summary>The client of a vault. Signs in only when it is first used.</summary>
-    public static SecretClient CreateClient(Uri vault, TokenCredential credential) => new(vault, credential, ClientOptions());
 
     /// <summary>Two retries, five seconds for each try, and no bodies in the SDK's logs.</summary>
     internal static SecretClientOptions ClientOptions()
@@ -40,11 +34,11 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogge
     /// <param name="whenMissing">The value where there is no such secret; null where that is a failure.</param>
     public ISecretSource<T> SourceOf<T>(string name, Func<KeyVaultSecret, T> parse, T? whenMissing = null)
         where T : class => SourceOf(name, async () => await ReadAsync(name, version: null) is { } secret
-            ? (parse(secret), secret.Properties.Version)
-            : (whenMissing ?? throw new SecretUnavailableException($"There is no secret '{name}' in Key Vault: it answered HTTP 404."), (string?)null));
+            ? (parse(secret), secret.Properties.Version, null)
+            : (whenMissing ?? throw new SecretUnavailableException($"There is no secret '{name}' in Key Vault: it answered HTTP 404."), (string?)null, (SecretUnavailableException?)null));
 
     /// <summary>A source that reads as <paramref name="read"/> says; see <see cref="KeyVaultSource{T}"/>.</summary>
-    public ISecretSource<T> SourceOf<T>(string name, Func<Task<(T Value, string? Version)>> read)
+    public ISecretSource<T> SourceOf<T>(string name, Func<Task<(T Value, string? Version, SecretUnavailableException? Problem)>> read)
         where T : class => new KeyVaultSource<T>(name, read, time, logger);
 
     /// <summary>
@@ -99,7 +93,7 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogge
     private static string Reason(Exception exception) => exception switch
     {
         RequestFailedException { Status: not 0 } answer => $"it answered HTTP {answer.Status} {answer.ErrorCode}".TrimEnd(),
-        AuthenticationFailedException => "no access token for it was to be had",
+        AuthenticationFailedException => "no access token for it could be obtained",
         OperationCanceledException => "it did not answer in time",
         AggregateException { InnerExceptions: [.., var last] } => Reason(last),
         _ => $"it could not be reached ({exception.GetType().Name})",

@@ -74,8 +74,10 @@ async function startQueue() {
 let closing;
 const close = () => (closing ??= Promise.all(servers.map((server) => server.close())).then(() => process.exit(0)));
 
-// Ctrl+C reaches this process too, but the program that started it may still have something to save.
+// Ctrl+C reaches this process too, and so does the closing of the terminal, but the program that started it may still have
+// something to save.
 process.on('SIGINT', () => process.stdin.isTTY && close());
+process.on('SIGHUP', () => {});
 process.on('SIGTERM', close);
 
 await Promise.all(servers.map((server) => server.start()));

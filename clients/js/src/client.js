@@ -36,9 +36,9 @@ export class WixOAuthClient {
       throw new TypeError('An access token is sent over https only, or to localhost.');
     }
 
-    // A stream can be read once: its request is not sent again.
+    // A stream can be read once: its request is not sent again. Node's own streams are async iterables.
     const body = init?.body ?? (input instanceof Request ? input.body : undefined);
-    const again = body instanceof ReadableStream ? undefined : request.clone();
+    const again = body instanceof ReadableStream || body?.[Symbol.asyncIterator] ? undefined : request.clone();
     const token = await this.getToken(instanceId);
     const response = await this.#send(request, token);
     if (response.status !== 401) {

@@ -1,4 +1,5 @@
 import { isFinal, isTransient } from './endpoint.js';
+import { WixOAuthError } from './errors.js';
 
 /** A token is refreshed when this part of the life that it came with is left. */
 const REFRESH_AT = 0.4;
@@ -53,10 +54,20 @@ export class Instance {
     }
 
     if (!pending && now < this.#askNotBefore) {
-      throw this.#failure;
+      throw this.#heldBack(now);
     }
 
-    return pending?.promise ?? this.#start(now);
+    try {
+      return await (pending?.promise ?? this.#start(now));
+    } catch (error) {
+      // The request may be another caller's report of the token, which is better than nothing.
+      const held = isTransient(error) ? this.#alive(Date.now()) : undefined;
+      if (held === undefined) {
+        throw error;
+      }
+
+      return held;
+    }
   }
 
   async replace(rejected) {
@@ -72,7 +83,7 @@ export class Instance {
     }
 
     if (!pending && now < this.#askNotBefore) {
-      throw this.#failure;
+      throw this.#heldBack(now);
     }
 
     if (this.#held?.token === rejected) {
@@ -81,6 +92,12 @@ export class Instance {
     }
 
     return this.#start(now, rejected, pending?.promise);
+  }
+
+  /** The last failure, with what is left of its Retry-After. */
+  #heldBack(now) {
+    const { message, code, status, cause } = this.#failure;
+    return new WixOAuthError(message, { code, status, retryAfter: Math.ceil((this.#askNotBefore - now) / 1000), cause });
   }
 
   #alive(now) {

@@ -132,6 +132,32 @@ test('Retry-After is told and kept to by every caller', async (t) => {
   assert.equal(await client.getToken(INSTANCE), 'token-1');
 });
 
+test('a caller that is held back is told the rest of Retry-After', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  service.answer = () => problem(503, 'wix_unavailable', 30);
+  await assert.rejects(client.getToken(INSTANCE), { retryAfter: 30 });
+  time.advance(10);
+  const held = { code: 'wix_unavailable', status: 503, retryAfter: 20, message: 'No.' };
+  await assert.rejects(client.getToken(INSTANCE), held);
+  await assert.rejects(client.replaceToken(INSTANCE, 'token'), held);
+});
+
+test('a living token is returned when its report by another caller finds the service down', async (t) => {
+  fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  const token = await client.getToken(INSTANCE);
+  const open = service.close();
+  service.answer = () => problem(503, 'storage_unavailable', 60);
+  const replacement = client.replaceToken(INSTANCE, token);
+  const other = client.getToken(INSTANCE);
+  open();
+  await assert.rejects(replacement, { code: 'storage_unavailable' });
+  assert.equal(await other, token);
+});
+
 test('no caller fails while its token lives, though the service is down for a minute', async (t) => {
   const time = fakeTime(t);
   const service = new StubService();

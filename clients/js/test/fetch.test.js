@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { INSTANCE, problem, StubService } from './support/service.js';
 
@@ -54,14 +55,15 @@ test('a second refusal is the caller\'s', async () => {
   assert.equal(wix.calls.length, 2);
 });
 
-test('a stream is sent once, and its token reported all the same', async () => {
-  const { client, wix } = world();
-  wix.refused.add('token-1');
-  const body = new Blob(['one way']).stream();
-  assert.equal((await client.fetch(INSTANCE, URL_OF_WIX, { method: 'POST', body, duplex: 'half' })).status, 401);
-  assert.deepEqual(wix.calls.map((call) => call.body), ['one way']);
-  assert.equal(await client.getToken(INSTANCE), 'token-2');
-});
+for (const [name, body] of [['stream', new Blob(['one way']).stream()], ['stream of Node', Readable.from([Buffer.from('one way')])]]) {
+  test(`a ${name} is sent once, and its token reported all the same`, async () => {
+    const { client, wix } = world();
+    wix.refused.add('token-1');
+    assert.equal((await client.fetch(INSTANCE, URL_OF_WIX, { method: 'POST', body, duplex: 'half' })).status, 401);
+    assert.deepEqual(wix.calls.map((call) => call.body), ['one way']);
+    assert.equal(await client.getToken(INSTANCE), 'token-2');
+  });
+}
 
 test('Wix\'s 401 is the answer while the service is away; the end of an installation is thrown', async () => {
   const { client, wix, service } = world();

@@ -1,19 +1,19 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 using WixOAuth.Secrets;
 
-namespace WixOAuth.Maintenance;
+namespace WixOAuth.Protection;
 
 /// <summary>
-/// Opens the key-check row at start and hourly. The row is written only where no sealed token is stored, or after a stored
+/// Whether this process has the protection keys that the stored tokens are sealed with; with others it must not write
+/// anything sealed. Opens the key-check row at start and hourly. The row is written only where no sealed token is stored, or after a stored
 /// token was opened with the keys of this process. An operator who has lost a key for good empties the row; then the next
 /// process seals it with the key it has.
 /// </summary>
 internal sealed partial class ProtectionKeyCheck(
     IKeyCheckStore checks, IInstanceStore instances, IKeyRing keys, TimeProvider time, ILogger<ProtectionKeyCheck> logger)
-    : BackgroundService, IKeyCheck
+    : BackgroundService
 {
     /// <summary>How often the row is opened while all is well.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromHours(1);
@@ -32,11 +32,18 @@ internal sealed partial class ProtectionKeyCheck(
     private volatile Result? _last;
     private Task<bool>? _pending;
 
+    /// <summary>
+    /// Whether tokens may be sealed for storage. Completes synchronously once that is known, except that a no is checked
+    /// again after a minute.
+    /// </summary>
+    /// <exception cref="SecretUnavailableException">No protection key is known, or Key Vault fails when the one of the stored tokens is looked for.</exception>
+    /// <exception cref="StorageUnavailableException">The key-check row cannot be read or written.</exception>
     public ValueTask<bool> IsPassedAsync(CancellationToken cancellationToken) =>
         _last is { } last && (last.IsPassed || time.GetElapsedTime(last.At) < RecheckInterval)
             ? new ValueTask<bool>(last.IsPassed)
             : new ValueTask<bool>(CheckAsync().WaitAsync(cancellationToken));
 
+    /// <summary>A stored token was opened: after a no, the keys may be right again.</summary>
     public void OnTokenOpened()
     {
         if (_last is { IsPassed: false } last && time.GetElapsedTime(last.At) >= RecheckInterval)
@@ -45,6 +52,8 @@ internal sealed partial class ProtectionKeyCheck(
         }
     }
 
+    /// <summary>Seals the key-check row with <paramref name="newest"/> if it opens; returns the id of the key that it then needs.</summary>
+    /// <exception cref="StorageUnavailableException">The row cannot be read or written.</exception>
     public async Task<string?> ResealAsync(ProtectionKey newest, CancellationToken cancellationToken)
     {
         if (await checks.FindKeyCheckAsync(cancellationToken) is not { Check: { } check } stored)
@@ -52,12 +61,19 @@ internal sealed partial class ProtectionKeyCheck(
             return null;
         }
 
-        return check.KeyId != newest.Id
-            && await FindKeyAsync(check.KeyId) is { } key
-            && KeyCheck.Opens(key, check)
-            && await checks.TryWriteKeyCheckAsync(stored, KeyCheck.Seal(newest), cancellationToken)
-                ? newest.Id
-                : check.KeyId;
+        try
+        {
+            return check.KeyId != newest.Id
+                && await FindKeyAsync(check.KeyId) is { } key
+                && KeyCheck.Opens(key, check)
+                && await checks.TryWriteKeyCheckAsync(stored, KeyCheck.Seal(newest), cancellationToken)
+                    ? newest.Id
+                    : check.KeyId;
+        }
+        catch (SecretUnavailableException)
+        {
+            return check.KeyId;
+        }
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -126,7 +142,7 @@ internal sealed partial class ProtectionKeyCheck(
         }
     }
 
-    /// <summary>The ids of the keys that are stored tokens' and not ours; empty when the check is passed.</summary>
+    /// <summary>Ids of the keys that stored tokens need and this process lacks; empty when the check passes.</summary>
     private async Task<IReadOnlyCollection<string>> FindWantedKeysAsync()
     {
         var current = await keys.GetCurrentAsync(CancellationToken.None);
@@ -206,15 +222,15 @@ internal sealed partial class ProtectionKeyCheck(
         }
     }
 
+    /// <summary>The key of that id; null when there is none that can be used. While Key Vault fails, which it is cannot be told.</summary>
     private async Task<ProtectionKey?> FindKeyAsync(string id)
     {
         try
         {
             return await keys.FindAsync(id, CancellationToken.None);
         }
-        catch (SecretUnavailableException)
+        catch (SecretUnusableException)
         {
-            // Disabled, malformed, or Key Vault fails: it opens nothing now.
             return null;
         }
     }

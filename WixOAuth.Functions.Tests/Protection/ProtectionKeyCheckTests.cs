@@ -1,5 +1,4 @@
 using Moq;
-using WixOAuth.Functions.Tests.Protection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
@@ -7,7 +6,7 @@ using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 
-namespace WixOAuth.Functions.Tests.Maintenance;
+namespace WixOAuth.Functions.Tests.Protection;
 
 /// <summary>Whether this process has the keys of the stored tokens, and what it must not do while it has others.</summary>
 public sealed class ProtectionKeyCheckTests : IDisposable
@@ -277,6 +276,32 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
+    public async Task A_needed_key_that_cannot_be_read_now_is_not_a_wrong_key()
+    {
+        using var first = New(_right);
+        await first.IsPassedAsync(None);
+        var keys = new ChangingKeys(_wrong) { Failure = new SecretUnavailableException("Key Vault answered HTTP 429.") };
+        using var check = New(_store, keys);
+
+        await Assert.ThrowsAsync<SecretUnavailableException>(() => check.IsPassedAsync(None).AsTask());
+        Assert.Empty(_core.Logs.Of(109));
+        keys.Now = [_wrong, _right];
+
+        Assert.True(await check.IsPassedAsync(None));
+    }
+
+    [Fact]
+    public async Task A_needed_key_that_is_disabled_is_a_wrong_key()
+    {
+        using var first = New(_right);
+        await first.IsPassedAsync(None);
+        using var check = New(_store, new ChangingKeys(_wrong) { Failure = new SecretUnusableException("It is disabled.") });
+
+        Assert.False(await check.IsPassedAsync(None));
+        Assert.Single(_core.Logs.Of(109));
+    }
+
+    [Fact]
     public async Task Reencryption_seals_the_row_with_the_newest_key_and_an_older_process_still_opens_it_never_the_other_way_round()
     {
         using var first = New(_right);
@@ -344,8 +369,12 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     {
         public ProtectionKey[] Now { get; set; } = keys;
 
+        /// <summary>Why a key that is not there cannot be found; null where it does not exist.</summary>
+        public SecretUnavailableException? Failure { get; set; }
+
         public ValueTask<ProtectionKey> GetCurrentAsync(CancellationToken cancellationToken) => new(Now[0]);
 
-        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) => new(Array.Find(Now, key => key.Id == id));
+        public ValueTask<ProtectionKey?> FindAsync(string id, CancellationToken cancellationToken) =>
+            Array.Find(Now, key => key.Id == id) is { } key ? new(key) : Failure is null ? default : throw Failure;
     }
 }
