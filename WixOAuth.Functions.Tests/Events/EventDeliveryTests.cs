@@ -21,17 +21,18 @@ public sealed class EventDeliveryTests : IAsyncLifetime
 
     // The library that verifies signatures looks at the real clock.
     private readonly FakeTimeProvider _clock = new(TimeProvider.System.GetUtcNow());
-    private readonly OutboxSignal _signal = new();
     private readonly LogLines _logs = new();
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private EventReceiver _receiver = null!;
+    private EventRecorder _recorder = null!;
     private MemoryInstanceStore _store = null!;
     private EventDelivery _delivery = null!;
 
     public async Task InitializeAsync()
     {
         _receiver = await EventReceiver.StartAsync();
-        _store = new MemoryInstanceStore(new EventRecorder(_signal, _clock, NullLogger<EventRecorder>.Instance));
+        _recorder = new EventRecorder(_clock, NullLogger<EventRecorder>.Instance);
+        _store = new MemoryInstanceStore(_recorder);
         _delivery = NewDelivery(_receiver.Url);
     }
 
@@ -60,7 +61,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         var data = received.Body.GetProperty("data");
         Assert.Equal((id, "acme <&>", "consent"), (data.GetProperty("instance_id").GetString(), data.GetProperty("customer").GetString(), data.GetProperty("reason").GetString()));
         Assert.Equal(("site", "Café"), (data.GetProperty("site").GetProperty("id").GetString(), data.GetProperty("site").GetProperty("name").GetString()));
-        Assert.Empty(await _store.ReadWaitingAsync(None).ToListAsync());
+        Assert.Empty(await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
 
         string? Text(string name) => received.Body.GetProperty(name).GetString();
     }
@@ -117,7 +118,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         await _delivery.DeliverWaitingAsync(None);
 
         Assert.Equal(["instance.connected", "instance.setup_completed"], _receiver.TypesOf(stored.Instance.Id.ToString()));
-        Assert.Equal(InstanceEventType.Connected, Assert.Single(await _store.ReadParkedAsync(10, None)).Type);
+        Assert.Equal(InstanceEventType.Connected, Assert.Single(await _store.ReadAsync(OutboxPart.Parked, None).ToListAsync()).Type);
         Assert.Single(_logs.Of(902));
     }
 
@@ -139,11 +140,69 @@ public sealed class EventDeliveryTests : IAsyncLifetime
 
         // The fifth attempt goes over the end of the pass at 40 seconds.
         Assert.Equal(5, _receiver.All.Count);
-        var last = await _store.ReadWaitingAsync(None).SingleAsync();
+        var last = await _store.ReadAsync(OutboxPart.Waiting, None).SingleAsync();
         Assert.Equal((0, null), (last.Attempts, last.Lease));
         await _delivery.DeliverWaitingAsync(None);
         Assert.Equal(6, _receiver.All.Select(each => each.Id).Distinct().Count());
         Assert.Equal(6, _receiver.All.Count);
+    }
+
+    [Fact]
+    public async Task A_read_of_the_outbox_that_fails_cancels_no_attempt_under_way()
+    {
+        var id = (await ConnectAsync()).Instance.Id;
+        var (fails, answers) = (new TaskCompletionSource(), new TaskCompletionSource());
+        _receiver.Answer = async (_, context) =>
+        {
+            await answers.Task;
+            await EventReceiver.Status(context, 204);
+        };
+        var outbox = new Moq.Mock<IOutbox>();
+        outbox.Setup(each => each.ReadAsync(OutboxPart.Waiting, Moq.It.IsAny<CancellationToken>())).Returns(() => ReadAsync());
+        outbox.Setup(each => each.TrySaveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
+            .Returns<OutboxEvent, OutboxEvent, CancellationToken>(_store.TrySaveAsync);
+        outbox.Setup(each => each.RemoveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
+            .Returns<OutboxEvent, CancellationToken>(_store.RemoveAsync);
+        using var delivery = NewDelivery(_receiver.Url, outbox: outbox.Object);
+
+        var delivering = delivery.DeliverWaitingAsync(None);
+        await _receiver.WaitForAsync(1);
+        fails.SetResult();
+        answers.SetResult();
+
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => delivering);
+        Assert.Empty(await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
+
+        async IAsyncEnumerable<OutboxEvent> ReadAsync()
+        {
+            yield return await _store.ReadWaitingAsync(id, None).SingleAsync();
+
+            // The next instance's event ends the group of the first one.
+            yield return new OutboxEvent(Samples.NewId(), 1, InstanceEventType.Connected, "consent", _clock.GetUtcNow()) { RetryAt = _clock.GetUtcNow().AddMinutes(1) };
+            await fails.Task;
+            throw new StorageUnavailableException("The storage is down.");
+        }
+    }
+
+    [Fact]
+    public async Task An_event_that_is_written_while_an_earlier_one_of_its_instance_is_sent_is_sent_after_it()
+    {
+        var stored = await ConnectAsync();
+        var answers = new TaskCompletionSource();
+        _receiver.Answer = async (_, context) =>
+        {
+            await answers.Task;
+            await EventReceiver.Status(context, 204);
+        };
+
+        var delivering = _delivery.DeliverWaitingAsync(None);
+        await _receiver.WaitForAsync(1);
+        await CompleteSetupAsync(stored);
+        await _delivery.DeliverWaitingAsync(None);
+        answers.SetResult();
+        await delivering;
+
+        Assert.Equal(["instance.connected", "instance.setup_completed"], _receiver.TypesOf(stored.Instance.Id.ToString()));
     }
 
     [Fact]
@@ -159,7 +218,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         await _delivery.DeliverWaitingAsync(None);
 
         Assert.Single(_receiver.All);
-        Assert.Equal(1, (await _store.ReadWaitingAsync(None).SingleAsync()).Attempts);
+        Assert.Equal(1, (await _store.ReadAsync(OutboxPart.Waiting, None).SingleAsync()).Attempts);
     }
 
     [Fact]
@@ -175,7 +234,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         _clock.Advance(EventSender.Timeout);
         await delivering;
 
-        Assert.Equal(1, (await _store.ReadWaitingAsync(None).SingleAsync()).Attempts);
+        Assert.Equal(1, (await _store.ReadAsync(OutboxPart.Waiting, None).SingleAsync()).Attempts);
     }
 
     [Fact]
@@ -197,7 +256,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         }
 
         // Without the circuit each of the 20 events would have been tried about 30 times.
-        var attempts = (await _store.ReadWaitingAsync(None).ToListAsync()).Sum(each => each.Attempts);
+        var attempts = (await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync()).Sum(each => each.Attempts);
         Assert.InRange(attempts, 20, 24 * 60 + 20);
         Assert.Single(_logs.Of(901));
 
@@ -208,7 +267,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         }
 
         Assert.All(ids, id => Assert.Equal(["instance.connected", "instance.setup_completed"], _receiver.TypesOf(id)));
-        Assert.Empty(await _store.ReadWaitingAsync(None).ToListAsync());
+        Assert.Empty(await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
     }
 
     [Fact]
@@ -230,7 +289,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         _receiver.Answer = (_, context) => EventReceiver.Status(context, 204);
         await _delivery.DeliverWaitingAsync(None);
 
-        Assert.Empty(await _store.ReadWaitingAsync(None).ToListAsync());
+        Assert.Empty(await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
     }
 
     [Fact]
@@ -238,10 +297,14 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     {
         await ConnectAsync();
         using var down = NewDelivery(UnreachableUrl());
-        await down.DeliverWaitingAsync(None);
-        _clock.Advance(DeliveryPolicy.RetriedFor);
-        await down.DeliverWaitingAsync(None);
-        Assert.Single(await _store.ReadParkedAsync(10, None));
+        for (var hour = 0; hour <= 72; hour++)
+        {
+            Assert.Empty(await _store.ReadAsync(OutboxPart.Parked, None).ToListAsync());
+            await down.DeliverWaitingAsync(None);
+            _clock.Advance(TimeSpan.FromHours(1.01));
+        }
+
+        Assert.Single(await _store.ReadAsync(OutboxPart.Parked, None).ToListAsync());
 
         var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
         Assert.Equal(1, await parked.CountAsync(None));
@@ -256,16 +319,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     public async Task All_parked_events_become_due_however_many_they_are()
     {
         const int Count = 10_500;
-        for (var number = 0; number < Count; number++)
-        {
-            await ConnectAsync();
-        }
-
-        foreach (var waiting in await _store.ReadWaitingAsync(None).ToListAsync())
-        {
-            await _store.TrySaveAsync(waiting, waiting with { Attempts = 1, ParkedAt = _clock.GetUtcNow() }, None);
-        }
-
+        await ParkAsync(Count);
         _clock.Advance(TimeSpan.FromMinutes(1));
         var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
         Assert.True(await parked.IsAnyAsync(None));
@@ -273,7 +327,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         Assert.Equal(Count, await parked.RedeliverAsync(None));
 
         Assert.False(await parked.IsAnyAsync(None));
-        Assert.Equal(Count, await _store.ReadWaitingAsync(None).CountAsync(each => each.Attempts == 0));
+        Assert.Equal(Count, await _store.ReadAsync(OutboxPart.Waiting, None).CountAsync(each => each.Attempts == 0));
         Assert.Equal(0, await parked.RedeliverAsync(None));
     }
 
@@ -291,6 +345,20 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         Assert.Equal(1, await parked.RemoveOldAsync(None));
 
         Assert.NotNull(await _store.FindAsync(stored.Instance.Id, None));
+    }
+
+    [Fact]
+    public async Task Old_parked_events_are_removed_however_many_younger_ones_come_first()
+    {
+        await ParkAsync(10_001);
+        var last = await _store.ReadAsync(OutboxPart.Parked, None).LastAsync();
+        await _store.TrySaveAsync(last, last with { ParkedAt = _clock.GetUtcNow() - DeliveryPolicy.ParkedFor - TimeSpan.FromTicks(1) }, None);
+        var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
+
+        Assert.Equal(1, await parked.RemoveOldAsync(None));
+
+        Assert.Equal(10_000, await _store.ReadAsync(OutboxPart.Parked, None).CountAsync());
+        Assert.Equal(10_000, await parked.CountAsync(None));
     }
 
     [Fact]
@@ -312,7 +380,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     public async Task An_event_of_a_process_that_died_while_sending_is_sent_by_another()
     {
         await ConnectAsync();
-        var read = await _store.ReadWaitingAsync(None).SingleAsync();
+        var read = await _store.ReadAsync(OutboxPart.Waiting, None).SingleAsync();
         await _store.TrySaveAsync(read, read with { Lease = new Lease("dead", _clock.GetUtcNow() + DeliveryPolicy.LeaseTime) }, None);
 
         await _delivery.DeliverWaitingAsync(None);
@@ -361,27 +429,40 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         await delivery.DeliverWaitingAsync(None);
 
         Assert.Empty(_receiver.All);
-        Assert.Equal(0, (await _store.ReadWaitingAsync(None).SingleAsync()).Attempts);
+        Assert.Equal(0, (await _store.ReadAsync(OutboxPart.Waiting, None).SingleAsync()).Attempts);
         Assert.Single(_logs.Of(904));
     }
 
     private async Task<StoredInstance> ConnectAsync(Instance? instance = null) =>
         (await _store.TryWriteAsync(null, (instance ?? Samples.NewInstance()) with { ConsentId = "consent", ConsentedAt = Samples.Noon }, None))!;
 
+    private async Task ParkAsync(int count)
+    {
+        for (var number = 0; number < count; number++)
+        {
+            await ConnectAsync();
+        }
+
+        foreach (var waiting in await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync())
+        {
+            await _store.TrySaveAsync(waiting, waiting with { Attempts = 1, ParkedAt = _clock.GetUtcNow() }, None);
+        }
+    }
+
     private async Task CompleteSetupAsync(StoredInstance stored) =>
         Assert.NotNull(await _store.TryWriteAsync(stored, stored.Instance.SetupCompleted(Samples.Noon), None));
 
     private EventMetrics NewMetrics() => new(new Instruments(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()));
 
-    private EventDelivery NewDelivery(Uri url, string secret = EventReceiver.Secret, ISecretSource<EventSecrets>? source = null)
+    private EventDelivery NewDelivery(Uri url, string secret = EventReceiver.Secret, ISecretSource<EventSecrets>? source = null, IOutbox? outbox = null)
     {
         var settings = Core.Read(("Events__Url", url.AbsoluteUri), ("Events__Secret", secret));
         var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
         return new EventDelivery(
-            _store,
+            outbox ?? _store,
             _store,
             new EventSender(http, source ?? new ConfiguredSource<EventSecrets>(settings.Events.Secret!), settings, _clock),
-            _signal,
+            _recorder,
             NewMetrics(),
             _clock,
             _logs.For<EventDelivery>());

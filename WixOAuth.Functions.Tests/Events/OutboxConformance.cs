@@ -42,7 +42,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
         await table.AddEntityAsync(row);
         await table.AddEntityAsync(new TableEntity(row.PartitionKey, $"o|{instance.Id}|not-a-number"));
 
-        Assert.Single(await outbox.ReadWaitingAsync(default).ToListAsync());
+        Assert.Single(await outbox.ReadAsync(OutboxPart.Waiting, default).ToListAsync());
     }
 
     [Fact]
@@ -53,14 +53,14 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
         await table.CreateAsync();
         using var wire = new OutboxRefusals();
         var logs = new LogLines();
-        var recorder = new EventRecorder(new OutboxSignal(), TestClock.New(), logs.For<EventRecorder>());
+        var recorder = new EventRecorder(TestClock.New(), logs.For<EventRecorder>());
         var store = new TableStore(TableConnection.Open(options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero), recorder);
 
         var stored = await ConnectAsync(store);
 
         Assert.Equal(1, wire.Refused);
         Assert.Equal(stored.ETag, (await store.FindAsync(stored.Instance.Id, default))!.ETag);
-        Assert.Empty(await new TableOutbox(new TableGateway(table)).ReadAllAsync(default).ToListAsync());
+        Assert.Empty(await new TableOutbox(new TableGateway(table)).ReadAsync(OutboxPart.All, default).ToListAsync());
         Assert.Single(logs.Of(905));
     }
 
@@ -96,7 +96,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
         // The ETag is no longer the stored one: neither the removal nor its event is written.
         Assert.Null(await store.TryWriteAsync(stored, Instance.Forget(stored.Instance, stored.Instance.Id, Samples.Noon), default));
 
-        Assert.Equal(InstanceEventType.Connected, (await outbox.ReadWaitingAsync(default).SingleAsync()).Type);
+        Assert.Equal(InstanceEventType.Connected, (await outbox.ReadAsync(OutboxPart.Waiting, default).SingleAsync()).Type);
     }
 
     private async Task<TableClient> CreateTableAsync()
@@ -116,7 +116,7 @@ public abstract class OutboxConformance
     private protected abstract Task<(IInstanceStore Store, IOutbox Outbox)> CreateAsync(EventRecorder recorder);
 
     private protected static EventRecorder NewRecorder(TimeProvider? time = null) =>
-        new(new OutboxSignal(), time ?? TestClock.New(), NullLogger<EventRecorder>.Instance);
+        new(time ?? TestClock.New(), NullLogger<EventRecorder>.Instance);
 
     private protected static async Task<StoredInstance> ConnectAsync(IInstanceStore store, InstanceId? id = null) =>
         (await store.TryWriteAsync(null, Samples.NewInstance(id) with { ConsentId = "consent", ConsentedAt = Samples.Noon }, None))!;
@@ -139,6 +139,11 @@ public abstract class OutboxConformance
             events.Select(each => each.Type));
         Assert.Equal(3, events.Select(each => each.Id).Distinct().Count());
         Assert.Equal(events.Select(each => each.Sequence).Order(), events.Select(each => each.Sequence));
+
+        // Receivers compare the times.
+        Assert.Equal(events.Select(each => each.OccurredAt).Order(), events.Select(each => each.OccurredAt));
+        Assert.Equal(3, events.Select(each => each.OccurredAt).Distinct().Count());
+        Assert.All(events, each => Assert.Equal(clock.GetUtcNow(), each.WaitingSince));
     }
 
     [Fact]
@@ -146,7 +151,7 @@ public abstract class OutboxConformance
     {
         var (store, outbox) = await CreateAsync(NewRecorder());
         var stored = await ConnectAsync(store);
-        var read = await outbox.ReadWaitingAsync(None).SingleAsync();
+        var read = await outbox.ReadAsync(OutboxPart.Waiting, None).SingleAsync();
         Assert.Equal((stored.Instance.Id, InstanceEventType.Connected, "consent"), (read.InstanceId, read.Type, read.Reason));
 
         var changed = read with
@@ -159,7 +164,7 @@ public abstract class OutboxConformance
         };
         var saved = await outbox.TrySaveAsync(read, changed, None);
 
-        Assert.Equal(changed with { ETag = saved!.ETag }, await outbox.ReadWaitingAsync(None).SingleAsync());
+        Assert.Equal(changed with { ETag = saved!.ETag }, await outbox.ReadAsync(OutboxPart.Waiting, None).SingleAsync());
     }
 
     [Fact]
@@ -167,12 +172,12 @@ public abstract class OutboxConformance
     {
         var (store, outbox) = await CreateAsync(NewRecorder());
         await ConnectAsync(store);
-        var read = await outbox.ReadWaitingAsync(None).SingleAsync();
+        var read = await outbox.ReadAsync(OutboxPart.Waiting, None).SingleAsync();
 
         Assert.NotNull(await outbox.TrySaveAsync(read, read with { Attempts = 1 }, None));
         Assert.Null(await outbox.TrySaveAsync(read, read with { Attempts = 2 }, None));
         Assert.Null(await outbox.TrySaveAsync(read, read with { ParkedAt = Samples.Noon }, None));
-        Assert.Equal(1, (await outbox.ReadWaitingAsync(None).SingleAsync()).Attempts);
+        Assert.Equal(1, (await outbox.ReadAsync(OutboxPart.Waiting, None).SingleAsync()).Attempts);
     }
 
     [Fact]
@@ -180,16 +185,16 @@ public abstract class OutboxConformance
     {
         var (store, outbox) = await CreateAsync(NewRecorder());
         await ConnectAsync(store);
-        var read = await outbox.ReadWaitingAsync(None).SingleAsync();
+        var read = await outbox.ReadAsync(OutboxPart.Waiting, None).SingleAsync();
 
         var parked = (await outbox.TrySaveAsync(read, read with { ParkedAt = Samples.Noon }, None))!;
-        Assert.Empty(await outbox.ReadWaitingAsync(None).ToListAsync());
-        Assert.Equal([parked], await outbox.ReadParkedAsync(10, None));
+        Assert.Empty(await outbox.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
+        Assert.Equal([parked], await outbox.ReadAsync(OutboxPart.Parked, None).ToListAsync());
         await ConnectAsync(store);
-        Assert.Equal([true, false], (await outbox.ReadAllAsync(None).ToListAsync()).Select(each => each.ParkedAt is null).OrderDescending());
+        Assert.Equal([true, false], (await outbox.ReadAsync(OutboxPart.All, None).ToListAsync()).Select(each => each.ParkedAt is null).OrderDescending());
 
         Assert.NotNull(await outbox.TrySaveAsync(parked, parked with { ParkedAt = null }, None));
-        Assert.Empty(await outbox.ReadParkedAsync(10, None));
+        Assert.Empty(await outbox.ReadAsync(OutboxPart.Parked, None).ToListAsync());
         Assert.Equal(read.Id, (await outbox.ReadWaitingAsync(read.InstanceId, None).SingleAsync()).Id);
     }
 
@@ -198,12 +203,12 @@ public abstract class OutboxConformance
     {
         var (store, outbox) = await CreateAsync(NewRecorder());
         await ConnectAsync(store);
-        var read = await outbox.ReadWaitingAsync(None).SingleAsync();
+        var read = await outbox.ReadAsync(OutboxPart.Waiting, None).SingleAsync();
 
         await outbox.RemoveAsync(read, None);
         await outbox.RemoveAsync(read, None);
 
-        Assert.Empty(await outbox.ReadWaitingAsync(None).ToListAsync());
+        Assert.Empty(await outbox.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
         Assert.Null(await outbox.TrySaveAsync(read, read with { Attempts = 1 }, None));
     }
 
@@ -214,6 +219,6 @@ public abstract class OutboxConformance
         var stored = await ConnectAsync(store);
         await store.TryWriteAsync(stored, stored.Instance with { DueAt = Samples.Noon, LastUsedAt = Samples.Noon }, None);
 
-        Assert.Single(await outbox.ReadWaitingAsync(None).ToListAsync());
+        Assert.Single(await outbox.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
     }
 }

@@ -130,7 +130,7 @@ internal sealed class FaultScene : IDisposable
 
     public async Task<string> ReadEventAsync()
     {
-        var events = await new TableOutbox(new TableGateway(_table)).ReadAllAsync(CancellationToken.None).ToListAsync();
+        var events = await new TableOutbox(new TableGateway(_table)).ReadAsync(OutboxPart.All, CancellationToken.None).ToListAsync();
         return events switch
         {
             [] => "none",

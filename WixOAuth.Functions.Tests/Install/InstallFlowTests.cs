@@ -324,6 +324,21 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
+    public async Task Outcomes_that_cannot_be_noted_are_logged_once_a_minute_without_the_id_that_the_browser_named()
+    {
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
+        _store.FailOutcomes = true;
+
+        for (var each = 0; each < 3; each++)
+        {
+            var request = await BeginAsync();
+            Assert.IsType<InstallResult.Stopped>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+        }
+
+        Assert.DoesNotContain(Id.ToString(), Assert.Single(_core.Logs.Of(202)), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_browser_that_leaves_after_the_state_was_redeemed_does_not_stop_the_install()
     {
         var request = await BeginAsync();
@@ -349,15 +364,36 @@ public sealed class InstallFlowTests : IDisposable
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, leaving.Token));
     }
 
-    [Fact]
-    public async Task An_unreadable_row_ends_the_install_as_unavailable_storage_and_the_outcome_is_recorded()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_row_that_cannot_be_read_ends_the_install_before_its_code_is_spent_and_the_outcome_is_recorded(bool isUnreadable)
     {
         var request = await BeginAsync();
-        _store.Unreadable = true;
+        _store.ReadFailure = isUnreadable ? new InvalidDataException("of the future") : new StorageUnavailableException("The storage is down.");
 
-        Assert.Equal(new InstallResult.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
-        Assert.Equal(new InstallResult.Stopped(InstallProblem.StorageUnavailable), await _core.Flow.CompleteAsync(request, CancellationToken.None));
-        Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
+        for (var load = 0; load < 2; load++)
+        {
+            var result = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None), TimeSpan.FromSeconds(1));
+            Assert.Equal(new InstallResult.Stopped(InstallProblem.StorageUnavailable), result);
+        }
+
+        Assert.Empty(_core.Wix.Calls);
+
+        // No token was granted that could not be saved.
+        Assert.Empty(_core.Logs.Of(206));
+        Assert.Single(_core.Logs.Of(207));
+    }
+
+    [Fact]
+    public async Task The_row_of_a_known_site_is_read_once()
+    {
+        await _core.InstallAsync(Id);
+        var request = await BeginAsync();
+
+        Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
+
+        Assert.Equal(1, _store.Reads);
     }
 
     [Fact]
@@ -455,6 +491,20 @@ public sealed class InstallFlowTests : IDisposable
         Assert.Equal(lines, _core.Logs.Of(208).Count);
     }
 
+    [Fact]
+    public async Task A_consent_that_is_not_saved_is_not_logged_as_a_conflict()
+    {
+        var now = _core.Clock.GetUtcNow();
+        var granted = new TokenAnswer.Granted(new AccessToken("access-1"), null, now, now.AddMinutes(5));
+        var saver = _core.Get<ConsentSaver>();
+        await saver.SaveAsync(Id, new Consent("acme", null, null, now, false), granted, new RefreshToken("refresh-1"));
+
+        await saver.SaveAsync(Id, new Consent("another", null, null, now.AddSeconds(-1), false), granted, new RefreshToken("refresh-2"));
+
+        Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(Id));
+        Assert.Empty(_core.Logs.Of(208));
+    }
+
     private Task<InstallResult> BeginAtAsync(string? token, string? start, params InstallResult.Consent[] inFlight) => _core.Start.BeginAsync(
         new AppUrlRequest(token is null ? null : new InstallToken(token), start, [.. inFlight.Select(consent => KeyValuePair.Create(consent.Set.Name, consent.Set.Value))]),
         CancellationToken.None);
@@ -497,12 +547,17 @@ public sealed class InstallFlowTests : IDisposable
 
         public Func<Task> Redeeming { get; set; } = () => Task.CompletedTask;
 
-        public bool Unreadable { get; set; }
+        public Exception? ReadFailure { get; set; }
+
+        public int Reads { get; private set; }
 
         public Task InitializeAsync(CancellationToken cancellationToken) => _store.InitializeAsync(cancellationToken);
 
-        public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken) =>
-            Unreadable ? throw new InvalidDataException("of the future") : _store.FindAsync(id, cancellationToken);
+        public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
+        {
+            Reads++;
+            return ReadFailure is null ? _store.FindAsync(id, cancellationToken) : throw ReadFailure;
+        }
 
         public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
         {

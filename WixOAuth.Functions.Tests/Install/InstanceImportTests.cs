@@ -60,10 +60,46 @@ public sealed class InstanceImportTests : IDisposable
         await ImportAsync(s_site);
         _forgotten.Verify(forgotten => forgotten.RemoveAsync(It.IsAny<InstanceId>(), It.IsAny<CancellationToken>()), Times.Never);
 
-        var stored = (await _core.Store.FindAsync(s_id, CancellationToken.None))!;
-        Assert.NotNull(await _core.Store.TryWriteAsync(stored, Instance.Forget(stored.Instance, s_id, _core.Clock.GetUtcNow()), CancellationToken.None));
+        await ForgetAsync();
         Assert.Equal(new ImportResult.Done(ImportOutcome.Imported), await ImportAsync(s_site with { Revive = true }));
         _forgotten.Verify(forgotten => forgotten.RemoveAsync(s_id, CancellationToken.None), Times.Once);
+    }
+
+    [Fact]
+    public async Task A_revived_site_is_saved_whether_or_not_the_record_that_it_was_forgotten_can_be_removed()
+    {
+        string? saved = null;
+        _forgotten.Setup(forgotten => forgotten.RemoveAsync(s_id, CancellationToken.None)).Returns(async () =>
+        {
+            saved = await _core.RefreshTokenOfAsync(s_id);
+            throw new StorageUnavailableException("The storage is down.");
+        });
+        await ImportAsync(s_site);
+        await ForgetAsync();
+
+        Assert.Equal(new ImportResult.Done(ImportOutcome.Imported), await ImportAsync(s_site with { Revive = true }));
+
+        Assert.Equal("imported-refresh", saved);
+        Assert.Equal("imported-refresh", await _core.RefreshTokenOfAsync(s_id));
+        Assert.Contains(s_id.ToString(), Assert.Single(_core.Logs.Of(713)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_import_that_revived_nothing_leaves_the_record_that_the_site_was_forgotten()
+    {
+        _core.Wix.Answer = async (path, _, _) =>
+        {
+            if (path == "/oauth/access")
+            {
+                await _core.InstallAsync(s_id);
+            }
+
+            return Accept(path);
+        };
+
+        Assert.Equal(new ImportResult.Done(ImportOutcome.Kept), await ImportAsync(s_site with { Revive = true }));
+
+        _forgotten.VerifyNoOtherCalls();
     }
 
     [Theory]
@@ -139,6 +175,12 @@ public sealed class InstanceImportTests : IDisposable
         Assert.Equal(fallback ? new ImportResult.Done(ImportOutcome.Imported) : new ImportResult.TokenRequired(), result);
         Assert.Equal(fallback, await core.Store.FindAsync(s_id, CancellationToken.None) is { Instance.RefreshToken: null });
         Assert.Equal(new ImportResult.Done(fallback ? ImportOutcome.Refreshed : ImportOutcome.Imported), await ImportAsync(s_site, core: core));
+    }
+
+    private async Task ForgetAsync()
+    {
+        var stored = (await _core.Store.FindAsync(s_id, CancellationToken.None))!;
+        Assert.NotNull(await _core.Store.TryWriteAsync(stored, Instance.Forget(stored.Instance, s_id, _core.Clock.GetUtcNow()), CancellationToken.None));
     }
 
     private static HttpResponseMessage Accept(string path) => path switch

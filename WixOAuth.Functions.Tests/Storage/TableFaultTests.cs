@@ -357,7 +357,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
             store.ReadTalliesAsync(Noon, None),
             store.ReadSweepStateAsync(None),
             ((IKeyCheckStore)store).FindKeyCheckAsync(None),
-            store.ReadWaitingAsync(None).CountAsync().AsTask(),
+            store.ReadAsync(WixOAuth.Events.OutboxPart.Waiting, None).CountAsync().AsTask(),
         ];
 
         Assert.Equal(1, wire.Requests);

@@ -142,17 +142,11 @@ internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsu
         });
 
     // Events never fail here.
-    public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(CancellationToken cancellationToken) =>
-        BusyAsync(((IOutbox)inner).ReadWaitingAsync(cancellationToken), cancellationToken);
+    public IAsyncEnumerable<OutboxEvent> ReadAsync(OutboxPart part, CancellationToken cancellationToken) =>
+        BusyAsync(((IOutbox)inner).ReadAsync(part, cancellationToken), cancellationToken);
 
     public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) =>
         BusyAsync(((IOutbox)inner).ReadWaitingAsync(id, cancellationToken), cancellationToken);
-
-    public IAsyncEnumerable<OutboxEvent> ReadAllAsync(CancellationToken cancellationToken) =>
-        BusyAsync(((IOutbox)inner).ReadAllAsync(cancellationToken), cancellationToken);
-
-    public Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken) =>
-        BusyAsync(() => ((IOutbox)inner).ReadParkedAsync(limit, cancellationToken));
 
     public Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken) =>
         BusyAsync(() => ((IOutbox)inner).TrySaveAsync(read, changed, cancellationToken));

@@ -79,13 +79,9 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
 
     public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => _records.ReadSweepStateAsync(cancellationToken);
 
-    public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(CancellationToken cancellationToken) => _outbox.ReadWaitingAsync(cancellationToken);
+    public IAsyncEnumerable<OutboxEvent> ReadAsync(OutboxPart part, CancellationToken cancellationToken) => _outbox.ReadAsync(part, cancellationToken);
 
     public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) => _outbox.ReadWaitingAsync(id, cancellationToken);
-
-    public IAsyncEnumerable<OutboxEvent> ReadAllAsync(CancellationToken cancellationToken) => _outbox.ReadAllAsync(cancellationToken);
-
-    public Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken) => _outbox.ReadParkedAsync(limit, cancellationToken);
 
     public Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken) =>
         _outbox.TrySaveAsync(read, changed, cancellationToken);

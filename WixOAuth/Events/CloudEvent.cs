@@ -15,13 +15,9 @@ internal sealed record CloudEvent(
     [property: JsonPropertyName("datacontenttype")] string DataContentType,
     CloudEventData Data)
 {
-    /// <summary>The media type of the structured JSON format.</summary>
     public const string MediaType = "application/cloudevents+json";
 
-    /// <summary>Builds the body of an event.</summary>
-    /// <param name="occurred">The event.</param>
-    /// <param name="instance">The instance as it is stored now; null when it is gone.</param>
-    /// <param name="source">The public URL of the service.</param>
+    /// <summary>The body of an event, with the instance as it is stored now: null when it is gone. The source is the public URL of the service.</summary>
     public static string Serialize(OutboxEvent occurred, Instance? instance, Uri source)
     {
         var id = occurred.InstanceId.ToString();

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
@@ -12,46 +11,33 @@ namespace WixOAuth.Events;
 /// instance are sent in order, one at a time; different instances are sent in parallel. An event is removed after the
 /// receiver took it, so it is delivered at least once.
 /// </summary>
-internal sealed class EventDelivery : BackgroundService
+internal sealed class EventDelivery(
+    IOutbox outbox,
+    IInstanceStore store,
+    EventSender sender,
+    EventRecorder recorder,
+    EventMetrics metrics,
+    TimeProvider time,
+    ILogger<EventDelivery> logger) : BackgroundService
 {
     /// <summary>A pass takes up nothing new after this time, so that it ends before the next sweep.</summary>
     public static readonly TimeSpan LongestPass = TimeSpan.FromSeconds(40);
 
     private const int Concurrency = 16;
 
-    private readonly IOutbox _outbox;
-    private readonly IInstanceStore _store;
-    private readonly EventSender _sender;
-    private readonly OutboxSignal _signal;
-    private readonly EventMetrics _metrics;
-    private readonly TimeProvider _time;
-    private readonly ILogger<EventDelivery> _logger;
-    private readonly ReceiverCircuit _receiver;
+    private readonly ReceiverCircuit _receiver = new(time);
     private readonly string _process = Guid.NewGuid().ToString("N");
 
-    // Instances whose events this process is sending now: a pass and a signal must not both send them.
-    private readonly ConcurrentDictionary<InstanceId, byte> _sending = new();
-
-    internal EventDelivery(
-        IOutbox outbox,
-        IInstanceStore store,
-        EventSender sender,
-        OutboxSignal signal,
-        EventMetrics metrics,
-        TimeProvider time,
-        ILogger<EventDelivery> logger)
-    {
-        (_outbox, _store, _sender, _signal) = (outbox, store, sender, signal);
-        (_metrics, _time, _logger) = (metrics, time, logger);
-        _receiver = new ReceiverCircuit(time);
-    }
+    // Instances whose events this process is sending now: a pass and a signal must not both send them. True where another
+    // came meanwhile, whose list may hold a later event.
+    private readonly ConcurrentDictionary<InstanceId, bool> _sending = new();
 
     /// <summary>Delivers everything that waits and may be tried now.</summary>
     /// <exception cref="StorageUnavailableException">The outbox cannot be read.</exception>
     public async Task DeliverWaitingAsync(CancellationToken cancellationToken)
     {
         // The end of the pass cancels no attempt: an event whose delivery is not recorded would be sent twice.
-        using var inTime = new CancellationTokenSource(LongestPass, _time);
+        using var inTime = new CancellationTokenSource(LongestPass, time);
         var recoveredAt = _receiver.RecoveredAt;
         var waiting = await DeliverOnceAsync(inTime.Token, cancellationToken);
         if (_receiver.RecoveredAt != recoveredAt)
@@ -60,7 +46,7 @@ internal sealed class EventDelivery : BackgroundService
             waiting = await DeliverOnceAsync(inTime.Token, cancellationToken);
         }
 
-        _metrics.CountedEvents("waiting", waiting);
+        metrics.CountedEvents("waiting", waiting);
     }
 
     /// <returns>How many events still wait.</returns>
@@ -68,38 +54,44 @@ internal sealed class EventDelivery : BackgroundService
     {
         var waiting = 0;
         await Parallel.ForEachAsync(
-            ByInstanceAsync(_outbox.ReadWaitingAsync(cancellationToken), cancellationToken),
+            outbox.ReadAsync(OutboxPart.Waiting, cancellationToken).ByInstanceAsync(cancellationToken),
             new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
-            async (events, token) => Interlocked.Add(ref waiting, await DeliverGuardedAsync(events, noMore, token)));
+
+            // Not the loop's own token: a read that fails ends it, and must cancel no attempt under way.
+            async (events, _) => Interlocked.Add(ref waiting, await DeliverGuardedAsync(events, noMore, cancellationToken)));
         return waiting;
     }
 
     /// <summary>Delivers the events of instances that this process has just written.</summary>
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Parallel.ForEachAsync(
-        _signal.Written.ReadAllAsync(stoppingToken),
+        recorder.Signals.ReadAllAsync(stoppingToken),
         new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = stoppingToken },
-        async (id, token) =>
+        async (id, _) => await DeliverWrittenAsync(id, CancellationToken.None, stoppingToken));
+
+    private async Task<int> DeliverWrittenAsync(InstanceId id, CancellationToken noMore, CancellationToken cancellationToken)
+    {
+        try
         {
-            try
-            {
-                await DeliverGuardedAsync(await _outbox.ReadWaitingAsync(id, token).ToListAsync(token), CancellationToken.None, token);
-            }
-            catch (StorageUnavailableException)
-            {
-                _logger.OutboxUnavailable();
-            }
-        });
+            var events = await outbox.ReadWaitingAsync(id, cancellationToken).ToListAsync(cancellationToken);
+            return await DeliverGuardedAsync(events, noMore, cancellationToken);
+        }
+        catch (StorageUnavailableException)
+        {
+            logger.OutboxUnavailable();
+            return 0;
+        }
+    }
 
     /// <summary>One instance's failure must not end the delivery for the others.</summary>
     /// <returns>How many events still wait.</returns>
     private async Task<int> DeliverGuardedAsync(IReadOnlyList<OutboxEvent> events, CancellationToken noMore, CancellationToken cancellationToken)
     {
-        if (events.Count == 0 || !_sending.TryAdd(events[0].InstanceId, 0))
+        if (events.Count == 0 || _sending.AddOrUpdate(events[0].InstanceId, false, (_, _) => true))
         {
             return events.Count;
         }
 
-        var delivered = 0;
+        var (id, delivered, isMore) = (events[0].InstanceId, 0, false);
         try
         {
             foreach (var each in events)
@@ -114,37 +106,31 @@ internal sealed class EventDelivery : BackgroundService
         }
         catch (StorageUnavailableException)
         {
-            _logger.OutboxUnavailable();
+            logger.OutboxUnavailable();
         }
         catch (SecretUnavailableException)
         {
-            _logger.EventSecretUnavailable();
+            logger.EventSecretUnavailable();
         }
         finally
         {
-            _sending.TryRemove(events[0].InstanceId, out _);
+            _sending.TryRemove(id, out isMore);
         }
 
-        return events.Count - delivered;
+        return isMore && delivered == events.Count ? await DeliverWrittenAsync(id, noMore, cancellationToken) : events.Count - delivered;
     }
 
     /// <summary>Takes the lease, sends, and records the result.</summary>
     /// <returns>Whether the instance's next event may be sent.</returns>
     private async Task<bool> DeliverAsync(OutboxEvent waiting, CancellationToken cancellationToken)
     {
-        var now = _time.GetUtcNow();
-        var step = DeliveryPolicy.Next(waiting, _receiver.RecoveredAt, now);
-        if (step == DeliveryStep.Park)
-        {
-            return await RecordAsync(waiting, waiting with { ParkedAt = now, RetryAt = null, Lease = null });
-        }
-
-        if (step == DeliveryStep.Wait || cancellationToken.IsCancellationRequested || !_receiver.TryEnter())
+        var now = time.GetUtcNow();
+        if (!DeliveryPolicy.IsDue(waiting, _receiver.RecoveredAt, now) || cancellationToken.IsCancellationRequested || !_receiver.TryEnter())
         {
             return false;
         }
 
-        var leased = await _outbox.TrySaveAsync(
+        var leased = await outbox.TrySaveAsync(
             waiting, waiting with { Lease = new Lease(_process, now + DeliveryPolicy.LeaseTime) }, cancellationToken);
         if (leased is null)
         {
@@ -152,8 +138,8 @@ internal sealed class EventDelivery : BackgroundService
         }
 
         var instance = await FindAsync(leased.InstanceId, cancellationToken);
-        var result = await _sender.SendAsync(leased, instance, cancellationToken);
-        _metrics.SentEvent(result.Outcome);
+        var result = await sender.SendAsync(leased, instance, cancellationToken);
+        metrics.SentEvent(result.Outcome);
         return await RecordAsync(leased, result);
     }
 
@@ -163,7 +149,7 @@ internal sealed class EventDelivery : BackgroundService
         if (result.Outcome == SendOutcome.Delivered)
         {
             _receiver.Succeeded();
-            await _outbox.RemoveAsync(leased, CancellationToken.None);
+            await outbox.RemoveAsync(leased, CancellationToken.None);
             return true;
         }
 
@@ -173,20 +159,16 @@ internal sealed class EventDelivery : BackgroundService
         }
         else if (_receiver.Failed(leased.InstanceId))
         {
-            _logger.ReceiverUnavailable();
+            logger.ReceiverUnavailable();
         }
 
-        return await RecordAsync(leased, DeliveryPolicy.AfterFailure(leased, result, Random.Shared.NextDouble(), _time.GetUtcNow()));
-    }
-
-    private async Task<bool> RecordAsync(OutboxEvent read, OutboxEvent changed)
-    {
-        if (await _outbox.TrySaveAsync(read, changed, CancellationToken.None) is null || changed.ParkedAt is null)
+        var failed = DeliveryPolicy.AfterFailure(leased, result, Random.Shared.NextDouble(), time.GetUtcNow());
+        if (await outbox.TrySaveAsync(leased, failed, CancellationToken.None) is null || failed.ParkedAt is null)
         {
             return false;
         }
 
-        _logger.EventParked(changed.InstanceId, changed.Type, changed.Attempts);
+        logger.EventParked(failed.InstanceId, failed.Type, failed.Attempts);
         return true;
     }
 
@@ -194,33 +176,12 @@ internal sealed class EventDelivery : BackgroundService
     {
         try
         {
-            return (await _store.FindAsync(id, cancellationToken))?.Instance;
+            return (await store.FindAsync(id, cancellationToken))?.Instance;
         }
         catch (InvalidDataException)
         {
             // The event is true although its instance cannot be read; the receiver learns the id.
             return null;
-        }
-    }
-
-    private static async IAsyncEnumerable<IReadOnlyList<OutboxEvent>> ByInstanceAsync(
-        IAsyncEnumerable<OutboxEvent> events, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        var group = new List<OutboxEvent>();
-        await foreach (var each in events.WithCancellation(cancellationToken))
-        {
-            if (group.Count > 0 && group[0].InstanceId != each.InstanceId)
-            {
-                yield return group;
-                group = [];
-            }
-
-            group.Add(each);
-        }
-
-        if (group.Count > 0)
-        {
-            yield return group;
         }
     }
 }

@@ -4,7 +4,6 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Events;
 
-/// <summary>What is measured of events.</summary>
 internal sealed class EventMetrics
 {
     private readonly Counter<long> _attempts;
@@ -16,11 +15,8 @@ internal sealed class EventMetrics
         _stored = instruments.Gauge("wixoauth.event.stored", "{event}", "Events that wait for their delivery, or are parked.");
     }
 
-    /// <summary>An attempt to deliver an event ended.</summary>
     internal void SentEvent(SendOutcome outcome) => _attempts.Add(1, Tags.OfOutcome(SnakeCaseEnum.Of(outcome)));
 
-    /// <summary>Stored events were counted.</summary>
-    /// <param name="state"><c>waiting</c> or <c>parked</c>.</param>
-    /// <param name="count">How many.</param>
+    /// <summary>Stored events were counted: <c>waiting</c> or <c>parked</c>.</summary>
     internal void CountedEvents(string state, int count) => _stored.Record(count, new KeyValuePair<string, object?>("state", state));
 }

@@ -4,12 +4,10 @@ using WixOAuth.Settings;
 
 namespace WixOAuth.Events;
 
-/// <summary>The events that are stored.</summary>
-/// <param name="Waiting">How many wait for their delivery.</param>
-/// <param name="WaitingSince">Since when the first of them waits; null when none does.</param>
-/// <param name="Parked">How many are parked.</param>
-/// <param name="SomeParked">A few of these.</param>
-/// <param name="IsPartial">Whether there are more than were counted.</param>
+/// <summary>
+/// How many events are stored, and since when the first of the waiting ones waits. Partial where there are more than were
+/// counted.
+/// </summary>
 internal sealed record StoredEvents(
     int Waiting, DateTimeOffset? WaitingSince, int Parked, IReadOnlyList<OutboxEvent> SomeParked, bool IsPartial);
 
@@ -19,10 +17,8 @@ internal sealed record StoredEvents(
 /// </summary>
 internal sealed class EventOverview(IOutbox outbox, ServiceSettings settings, TimeProvider time)
 {
-    /// <summary>The most events that are counted.</summary>
     public const int Limit = 50_000;
 
-    /// <summary>The most parked events that are named.</summary>
     public const int MostNamed = 5;
 
     private readonly SharedResult<StoredEvents> _counts = new(time, keptFor: settings.Events.Url is null ? TimeSpan.FromHours(1) : TimeSpan.FromSeconds(30));
@@ -42,7 +38,7 @@ internal sealed class EventOverview(IOutbox outbox, ServiceSettings settings, Ti
         var (waiting, parked) = (0, 0);
         DateTimeOffset? waitingSince = null;
         var some = new List<OutboxEvent>();
-        await foreach (var each in outbox.ReadAllAsync(CancellationToken.None).Take(Limit + 1))
+        await foreach (var each in outbox.ReadAsync(OutboxPart.All, CancellationToken.None).Take(Limit + 1))
         {
             if (waiting + parked == Limit)
             {

@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
 
@@ -7,34 +8,37 @@ namespace WixOAuth.Events;
 /// Makes the outbox events of a write. A store adds them to the transaction that writes the instance, so that neither is
 /// there without the other.
 /// </summary>
-internal sealed class EventRecorder
+internal sealed class EventRecorder(TimeProvider time, ILogger<EventRecorder> logger)
 {
-    private readonly OutboxSignal _signal;
-    private readonly TimeProvider _time;
-    private readonly ILogger<EventRecorder> _logger;
+    // Beyond these the oldest is dropped; the sweep finds its event within a minute.
+    private const int MostWritten = 1_000;
 
-    internal EventRecorder(OutboxSignal signal, TimeProvider time, ILogger<EventRecorder> logger) =>
-        (_signal, _time, _logger) = (signal, time, logger);
+    private readonly Channel<InstanceId> _written = Channel.CreateBounded<InstanceId>(
+        new BoundedChannelOptions(MostWritten) { FullMode = BoundedChannelFullMode.DropOldest });
+
+    /// <summary>Tells the delivery in this process which instances have a new event.</summary>
+    public ChannelReader<InstanceId> Signals => _written.Reader;
 
     /// <summary>The instance to write, and the events to write with it.</summary>
-    /// <param name="before">The stored record; null when the instance was not known.</param>
-    /// <param name="after">The record that replaces it.</param>
     public (Instance Instance, IReadOnlyList<OutboxEvent> Events) Record(Instance? before, Instance after)
     {
-        var now = _time.GetUtcNow();
+        var now = time.GetUtcNow();
         var sequence = after.EventSequence ?? 0;
-        List<OutboxEvent> events =
-        [
-            .. InstanceEvents.Between(before, after).Select(change =>
-                new OutboxEvent(after.Id, sequence = Math.Max(now.UtcTicks, sequence + 1), change.Type, change.Reason, now)),
-        ];
+        List<OutboxEvent> events = [];
+        foreach (var (type, reason) in InstanceEvents.Between(before, after))
+        {
+            sequence = Math.Max(now.UtcTicks, sequence + 1);
+
+            // By the sequence, since receivers compare the times of an instance's events: the clock may have been set back.
+            events.Add(new OutboxEvent(after.Id, sequence, type, reason, new DateTimeOffset(sequence, TimeSpan.Zero)) { WaitingSince = now });
+        }
+
         return events.Count == 0 ? (after, events) : (after with { EventSequence = sequence }, events);
     }
 
     /// <summary>An instance was written with events.</summary>
-    public void Written(InstanceId id) => _signal.Set(id);
+    public void Written(InstanceId id) => _written.Writer.TryWrite(id);
 
     /// <summary>The table does not take the row of an event; the instance is written without it.</summary>
-    /// <param name="rowKey">The row's key, which holds the instance's id.</param>
-    internal void Lost(string rowKey) => _logger.EventLost(rowKey);
+    internal void Lost(string rowKey) => logger.EventLost(rowKey);
 }

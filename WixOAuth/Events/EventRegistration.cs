@@ -1,6 +1,4 @@
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
-using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 
@@ -21,11 +19,7 @@ internal static class EventRegistration
             return services;
         }
 
-        services.AddSingleton<OutboxSignal>();
-        services.AddSingleton(provider => new EventRecorder(
-            provider.GetRequiredService<OutboxSignal>(),
-            provider.GetRequiredService<TimeProvider>(),
-            provider.GetRequiredService<ILogger<EventRecorder>>()));
+        services.AddSingleton<EventRecorder>();
         services.AddSecret(
             settings.Events.Secret,
             provider => provider.GetRequiredService<VaultReader>().SourceOf(settings.Events.SecretName, EventSecrets.Parse));
@@ -47,14 +41,7 @@ internal static class EventRegistration
             .RemoveAllLoggers();
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<EventSender>(
             provider, provider.GetRequiredService<IHttpClientFactory>().CreateClient(Http)));
-        services.AddSingleton(provider => new EventDelivery(
-            provider.GetRequiredService<IOutbox>(),
-            provider.GetRequiredService<IInstanceStore>(),
-            provider.GetRequiredService<EventSender>(),
-            provider.GetRequiredService<OutboxSignal>(),
-            provider.GetRequiredService<EventMetrics>(),
-            provider.GetRequiredService<TimeProvider>(),
-            provider.GetRequiredService<ILogger<EventDelivery>>()));
+        services.AddSingleton<EventDelivery>();
         services.AddHostedService(provider => provider.GetRequiredService<EventDelivery>());
         return services;
     }

@@ -8,9 +8,6 @@ using WixOAuth.Settings;
 
 namespace WixOAuth.Events;
 
-/// <summary>How the receiver answered an attempt.</summary>
-/// <param name="Outcome">What follows.</param>
-/// <param name="RetryAfter">When the receiver asked to be tried again.</param>
 internal readonly record struct SendResult(SendOutcome Outcome, TimeSpan? RetryAfter = null);
 
 internal enum SendOutcome

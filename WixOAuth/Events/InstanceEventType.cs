@@ -1,3 +1,5 @@
+using WixOAuth.Instances;
+
 namespace WixOAuth.Events;
 
 /// <summary>What happened to an instance. The value of the event's <c>type</c> is <see cref="InstanceEventTypes.NameOf"/>.</summary>
@@ -21,12 +23,12 @@ internal enum InstanceEventType
     /// <summary>Wix accepted <c>APP_FINISHED_CONFIGURATION</c> (wix-protocol §6).</summary>
     SetupCompleted,
 
-    /// <summary>A consent or import named another customer than the one that the instance belongs to. The customer was not changed.</summary>
+    /// <summary>A consent named another customer than the instance's own, which was kept.</summary>
     CustomerConflict,
 }
 
 /// <summary>The names of event types on the wire.</summary>
 internal static class InstanceEventTypes
 {
-    public static string NameOf(InstanceEventType type) => "instance." + Instances.SnakeCaseEnum.Of(type);
+    public static string NameOf(InstanceEventType type) => "instance." + SnakeCaseEnum.Of(type);
 }

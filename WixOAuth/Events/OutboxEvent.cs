@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Events;
@@ -10,7 +11,7 @@ namespace WixOAuth.Events;
 /// <param name="Sequence">Orders the events of an instance: UTC ticks, greater than those of the event before.</param>
 /// <param name="Type">What happened.</param>
 /// <param name="Reason">Why, as a word of the contract.</param>
-/// <param name="OccurredAt">When, by the clock of the process that wrote it.</param>
+/// <param name="OccurredAt">The time of the sequence: by the clock of the process that wrote it, unless that was set back.</param>
 internal sealed record OutboxEvent(InstanceId InstanceId, long Sequence, InstanceEventType Type, string Reason, DateTimeOffset OccurredAt)
 {
     /// <summary>The CloudEvents <c>id</c> and the <c>webhook-id</c>: the same in every delivery of this event.</summary>
@@ -22,7 +23,6 @@ internal sealed record OutboxEvent(InstanceId InstanceId, long Sequence, Instanc
     /// <summary>How often delivery was tried since then.</summary>
     public int Attempts { get; init; }
 
-    /// <summary>When delivery was last tried.</summary>
     public DateTimeOffset? LastAttemptAt { get; init; }
 
     /// <summary>When delivery is tried again; null means now.</summary>
@@ -34,6 +34,30 @@ internal sealed record OutboxEvent(InstanceId InstanceId, long Sequence, Instanc
     /// <summary>When delivery was given up. A parked event holds back no later one.</summary>
     public DateTimeOffset? ParkedAt { get; init; }
 
-    /// <summary>The version of the row that was read.</summary>
     public string ETag { get; init; } = "";
+}
+
+internal static class OutboxEvents
+{
+    /// <summary>Events that come instance by instance, as one list for each instance.</summary>
+    public static async IAsyncEnumerable<IReadOnlyList<OutboxEvent>> ByInstanceAsync(
+        this IAsyncEnumerable<OutboxEvent> events, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var group = new List<OutboxEvent>();
+        await foreach (var each in events.WithCancellation(cancellationToken))
+        {
+            if (group.Count > 0 && group[0].InstanceId != each.InstanceId)
+            {
+                yield return group;
+                group = [];
+            }
+
+            group.Add(each);
+        }
+
+        if (group.Count > 0)
+        {
+            yield return group;
+        }
+    }
 }

@@ -9,39 +9,36 @@ namespace WixOAuth.Events;
 /// </summary>
 internal sealed class ReceiverCircuit(TimeProvider time)
 {
-    private const int FailuresToOpen = 5;
     private const int InstancesToOpen = 3;
 
-    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
+    // Shorter than the minute between two sweeps, so that each sweep can try.
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(45);
 
     private readonly Lock _gate = new();
     private readonly HashSet<InstanceId> _failed = [];
-    private int _failures;
-    private TimeSpan _pause;
-    private DateTimeOffset _probeAt;
-    private bool _isOpen;
+    private long _pausedAt;
 
     /// <summary>When the receiver answered again after the circuit was open; null if it never was.</summary>
     public DateTimeOffset? RecoveredAt { get; private set; }
+
+    private bool IsOpen => _failed.Count >= InstancesToOpen;
 
     /// <summary>Whether an attempt may be made now. While the circuit is open, true is answered once in each pause.</summary>
     public bool TryEnter()
     {
         lock (_gate)
         {
-            var now = time.GetUtcNow();
-            if (!_isOpen)
+            if (!IsOpen)
             {
                 return true;
             }
 
-            if (now < _probeAt)
+            if (time.GetElapsedTime(_pausedAt) < Pause)
             {
                 return false;
             }
 
-            _probeAt = now + _pause;
+            _pausedAt = time.GetTimestamp();
             return true;
         }
     }
@@ -51,13 +48,11 @@ internal sealed class ReceiverCircuit(TimeProvider time)
     {
         lock (_gate)
         {
-            if (_isOpen)
+            if (IsOpen)
             {
                 RecoveredAt = time.GetUtcNow();
             }
 
-            _isOpen = false;
-            _failures = 0;
             _failed.Clear();
         }
     }
@@ -68,26 +63,12 @@ internal sealed class ReceiverCircuit(TimeProvider time)
     {
         lock (_gate)
         {
-            _failures++;
-            if (_failed.Count < InstancesToOpen)
-            {
-                _failed.Add(id);
-            }
-
-            if (_isOpen)
-            {
-                _pause = _pause * 2 < LongestPause ? _pause * 2 : LongestPause;
-                _probeAt = time.GetUtcNow() + _pause;
-                return false;
-            }
-
-            if (_failures < FailuresToOpen || _failed.Count < InstancesToOpen)
+            if (IsOpen || !_failed.Add(id) || !IsOpen)
             {
                 return false;
             }
 
-            (_isOpen, _pause) = (true, FirstPause);
-            _probeAt = time.GetUtcNow() + _pause;
+            _pausedAt = time.GetTimestamp();
             return true;
         }
     }

@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
-using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 using WixOAuth.Wix;
@@ -9,25 +8,26 @@ namespace WixOAuth.Install;
 
 /// <summary>Saves the tokens of a consent, so that they are not lost whatever happens to the request that brought them.</summary>
 internal sealed class ConsentSaver(
-    InstanceWriter writer, TokenProtector protector, TokenService tokenService, TokenSchedule schedule, TimeProvider time, ILogger<ConsentSaver> logger)
+    InstanceWriter writer, InstanceTokens tokens, TokenSchedule schedule, TimeProvider time, ILogger<ConsentSaver> logger)
 {
     /// <summary>
     /// Saves and caches the tokens of a consent, once. Changes that others made while the response to the write was lost
-    /// stay as they are; so does a newer consent.
+    /// stay as they are; so does a newer consent. <paramref name="known"/> is what is believed to be stored, to save a read.
     /// </summary>
-    public async Task<StoredInstance> SaveAsync(InstanceId id, Consent consent, TokenAnswer.Granted granted, RefreshToken refreshToken)
+    public async Task<StoredInstance> SaveAsync(
+        InstanceId id, Consent consent, TokenAnswer.Granted granted, RefreshToken refreshToken, StoredInstance? known = null)
     {
         var consentId = Guid.NewGuid().ToString("N");
         var isConflict = false;
         var stored = await writer.CommitAsync(
             id,
-            known: null,
+            known,
             async before =>
             {
                 var now = time.GetUtcNow();
-                isConflict = Instance.IsCustomerConflict(before, consent);
-                var tokens = await protector.ProtectAsync(id, Instance.NextGeneration(before), granted, refreshToken);
-                var instance = Instance.Consented(before, id, consent, tokens, consentId, now);
+                var sealedTokens = await tokens.SealAsync(id, Instance.NextGeneration(before), granted, refreshToken);
+                var instance = Instance.Consented(before, id, consent, sealedTokens, consentId, now);
+                isConflict = instance.ConsentId == consentId && Instance.IsCustomerConflict(before, consent);
                 return ReferenceEquals(instance, before) ? before : instance with { DueAt = schedule.DueAt(instance, now) };
             },
             current => current.ConsentId == consentId);
@@ -38,7 +38,7 @@ internal sealed class ConsentSaver(
 
         if (stored!.Instance.CommitId == consentId)
         {
-            tokenService.Remember(stored, granted.AccessToken);
+            tokens.Remember(stored.Instance, granted.AccessToken);
         }
 
         return stored;

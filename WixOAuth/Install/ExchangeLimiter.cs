@@ -8,19 +8,13 @@ namespace WixOAuth.Install;
 /// </summary>
 internal sealed class ExchangeLimiter(TimeProvider time) : IDisposable
 {
-    /// <summary>How many may be under way.</summary>
     public const int MaxConcurrent = 20;
-
-    /// <summary>How many may begin in a second, on average.</summary>
     public const int MaxPerSecond = 50;
-
-    /// <summary>How many may wait.</summary>
     public const int MaxWaiting = 200;
 
-    /// <summary>How long each may wait.</summary>
     public static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
 
-    // A permit that is held for at least this long makes the limit of concurrency a limit of the rate too.
+    // Holding each permit at least this long turns the concurrency limit into a rate limit.
     private static readonly TimeSpan ShortestHold = TimeSpan.FromSeconds((double)MaxConcurrent / MaxPerSecond);
 
     private readonly ConcurrencyLimiter _limiter = new(new ConcurrencyLimiterOptions

@@ -30,10 +30,7 @@ internal sealed class ImportProof(TokenGrants grants, InstanceConfirmation confi
     /// <summary>Whether a site can be imported without a refresh token.</summary>
     public bool AllowsNoToken => settings.Wix.ClientCredentialsFallback;
 
-    /// <summary>Tries the token; without one, the app's own credentials.</summary>
-    /// <param name="id">The instance that is claimed.</param>
-    /// <param name="refreshToken">The imported token.</param>
-    /// <param name="cancellationToken">Ends it before the token is used, and not after.</param>
+    /// <summary>Tries the token; without one, the app's own credentials. Once the token is used nothing cancels it.</summary>
     /// <exception cref="SecretUnavailableException">The app secret cannot be read, or nothing may be sealed now; nothing was used.</exception>
     internal async Task<ImportProofResult> TryAsync(InstanceId id, RefreshToken? refreshToken, CancellationToken cancellationToken)
     {

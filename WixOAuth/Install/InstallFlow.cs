@@ -20,6 +20,7 @@ internal sealed class InstallFlow(
     InstallStateService states,
     ExchangeLimiter limiter,
     IConsumedStateStore store,
+    IInstanceStore instances,
     RepeatedRedirects repeats,
     TokenGrants grants,
     InstanceConfirmation confirmation,
@@ -31,12 +32,13 @@ internal sealed class InstallFlow(
     InstallMetrics metrics,
     TimeProvider time,
 
-    // Fourteen: one for each step of the handshake, so that one class shows all of it in order.
+    // Fifteen: one for each step of the handshake, so that one class shows all of it in order.
     ILogger<InstallFlow> logger)
 {
     private const int MaxCodeLength = 7_900;
 
     private readonly LogThrottle[] _refusals = [.. Enum.GetValues<ConsumedStateOutcome>().Select(_ => new LogThrottle(time))];
+    private readonly LogThrottle _unrecorded = new(time);
 
     /// <summary>
     /// The Redirect URL: from the code to saved tokens (wix-protocol §4 to §7). Once the state is consumed nothing
@@ -178,9 +180,13 @@ internal sealed class InstallFlow(
     private async Task<(ConsumedStateOutcome Outcome, InstallResult Result, DateTimeOffset? ExpiresOn)> SpendAsync(
         AuthorizationCode code, InstanceId id, string? customer)
     {
+        var isConfirmed = false;
         try
         {
-            // 4. The code for tokens.
+            // 4. What is stored? Before the code is spent: a row that this version cannot read could not take its tokens.
+            var known = await instances.FindAsync(id, CancellationToken.None);
+
+            // 5. The code for tokens.
             var answer = await grants.ExchangeAsync(code, CancellationToken.None);
             if (answer is TokenAnswer.Rejected)
             {
@@ -192,15 +198,16 @@ internal sealed class InstallFlow(
                 return Stopped(ConsumedStateOutcome.WixUnavailable);
             }
 
-            // 5. Whose tokens are they? The instance of the query string is only a claim (wix-protocol §4).
+            // 6. Whose tokens are they? The instance of the query string is only a claim (wix-protocol §4).
             var confirmed = await confirmation.ConfirmAsync(granted.AccessToken, id, CancellationToken.None);
             if (confirmed.Outcome != ConfirmationOutcome.Confirmed)
             {
                 return Stopped(confirmed.Outcome == ConfirmationOutcome.Refused ? ConsumedStateOutcome.Rejected : ConsumedStateOutcome.WixUnavailable);
             }
 
-            // 6. Saved before the browser goes on.
-            var stored = await saver.SaveAsync(id, ConsentOf(confirmed, customer), granted, refreshToken);
+            // 7. Saved before the browser goes on.
+            isConfirmed = true;
+            var stored = await saver.SaveAsync(id, ConsentOf(confirmed, customer), granted, refreshToken, known);
             if (stored.Instance.SetupPending)
             {
                 background.Start("set-up completion", () => setup.SendAsync(stored, granted.AccessToken));
@@ -210,7 +217,11 @@ internal sealed class InstallFlow(
         }
         catch (Exception exception) when (exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException)
         {
-            logger.NotSaved(id, exception.GetType().Name);
+            if (isConfirmed)
+            {
+                logger.NotSaved(id, exception.GetType().Name);
+            }
+
             return Stopped(ConsumedStateOutcome.StorageUnavailable);
         }
 
@@ -234,7 +245,10 @@ internal sealed class InstallFlow(
         catch (StorageUnavailableException)
         {
             // The install itself has ended; only a page loaded again will not know how.
-            logger.OutcomeNotRecorded(consumed.InstanceId, consumed.Outcome);
+            if (_unrecorded.TryPass(out var suppressed))
+            {
+                logger.OutcomeNotRecorded(consumed.Outcome, suppressed);
+            }
         }
     }
 }

@@ -15,8 +15,8 @@ internal static partial class InstallLog
     [LoggerMessage(208, LogLevel.Warning, "Instance {InstanceId}: a consent named another customer than the one it belongs to; its tokens are saved, its customer stays")]
     public static partial void CustomerConflict(this ILogger logger, InstanceId instanceId);
 
-    [LoggerMessage(202, LogLevel.Warning, "Redirect for instance {InstanceId}: its outcome {Outcome} could not be saved")]
-    public static partial void OutcomeNotRecorded(this ILogger logger, InstanceId instanceId, ConsumedStateOutcome outcome);
+    [LoggerMessage(202, LogLevel.Warning, "The outcome {Outcome} of a redirect could not be saved (and {Suppressed} more since the last such message)")]
+    public static partial void OutcomeNotRecorded(this ILogger logger, ConsumedStateOutcome outcome, int suppressed);
 
     [LoggerMessage(203, LogLevel.Warning, "A state was used again with another code or instance (and {Suppressed} more since the last such message)")]
     public static partial void StateReplayed(this ILogger logger, int suppressed);

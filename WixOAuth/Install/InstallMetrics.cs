@@ -6,7 +6,6 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Install;
 
-/// <summary>What is measured of installs.</summary>
 internal sealed class InstallMetrics
 {
     private readonly Instruments _instruments;

@@ -54,9 +54,7 @@ internal abstract record InstallResult
     {
     }
 
-    /// <summary>Ask the bearer of an install link whether to go on.</summary>
-    /// <param name="Start">The link.</param>
-    /// <param name="Customer">Whom the site is to be connected to, for people. Text from outside.</param>
+    /// <summary>Ask the bearer of an install link whether to go on. The customer's name comes from outside.</summary>
     public sealed record Confirm(string Start, string Customer) : InstallResult
     {
         /// <summary>Nothing of the link, which lets its bearer install for the customer.</summary>
@@ -66,62 +64,47 @@ internal abstract record InstallResult
     /// <summary>The install link was confirmed in this browser before, which can start again.</summary>
     public sealed record UsedHere : InstallResult;
 
-    /// <summary>Go on to Wix's consent page.</summary>
-    /// <param name="Url">The page, with secrets in its query: for the browser only.</param>
-    /// <param name="Set">The cookie to bind this install to the browser with.</param>
-    /// <param name="Removed">The names of cookies that are of no use any more.</param>
+    /// <summary>
+    /// Go on to Wix's consent page: set the cookie that binds this install to the browser, and remove those that are of no
+    /// use any more.
+    /// </summary>
     public sealed record Consent(BrowserUrl Url, InstallCookie Set, IReadOnlyList<string> Removed) : InstallResult;
 
-    /// <summary>Go on to Wix's close-window page: the tokens are saved.</summary>
-    /// <param name="Url">The page, with the access token in its query: for the browser only.</param>
-    /// <param name="Finished">Cookies in whose place the browser has to keep these.</param>
+    /// <summary>Go on to Wix's close-window page: the tokens are saved. The browser has to replace its cookies by the finished ones.</summary>
     public sealed record CloseWindow(BrowserUrl Url, IReadOnlyList<InstallCookie> Finished) : InstallResult;
 
     /// <summary>The install was finished before, and its close-window page is of no use any more.</summary>
     public sealed record Connected : InstallResult;
 
     /// <summary>The install cannot go on.</summary>
-    /// <param name="Problem">Why.</param>
     public sealed record Stopped(InstallProblem Problem) : InstallResult;
 }
 
 /// <summary>A URL that a browser is sent to and that holds a secret.</summary>
-/// <param name="text">The URL.</param>
 internal sealed class BrowserUrl(string text) : SecretText(text);
 
-/// <summary>A cookie of the handshake.</summary>
-/// <param name="Name">Its name; holds no secret.</param>
-/// <param name="Value">Its value; encrypted.</param>
-/// <param name="MaxAge">How long the browser keeps it.</param>
+/// <summary>A cookie of the handshake. Its name holds no secret, its value is encrypted.</summary>
 internal sealed record InstallCookie(string Name, string Value, TimeSpan MaxAge)
 {
     /// <summary>The name only: the value lets its bearer finish an install.</summary>
     public override string ToString() => Name;
 }
 
-/// <summary>What came to the App URL; null for what did not come.</summary>
-/// <param name="Token">Wix's token, to be handed back to Wix as it is (wix-protocol §2).</param>
-/// <param name="Start">What <c>CreateInstallLink</c> made.</param>
-/// <param name="Cookies">The browser's cookies.</param>
+/// <summary>What came to the App URL; null for what did not come. The token goes back to Wix as it is (wix-protocol §2).</summary>
 internal sealed record AppUrlRequest(InstallToken? Token, string? Start, IReadOnlyList<KeyValuePair<string, string>> Cookies)
 {
-    /// <summary>Nothing of what it holds.</summary>
     public override string ToString() => nameof(AppUrlRequest);
 }
 
-/// <summary>What came to the Redirect URL; null for what did not come.</summary>
-/// <param name="Code">The code (wix-protocol §4).</param>
-/// <param name="State">The state.</param>
-/// <param name="InstanceId">The instance, not to be trusted before Wix confirmed it.</param>
-/// <param name="HasError">Whether an <c>error</c> came.</param>
-/// <param name="Cookies">The browser's cookies.</param>
+/// <summary>
+/// What came to the Redirect URL (wix-protocol §4); null for what did not come. The instance id is not to be trusted before
+/// Wix confirmed it.
+/// </summary>
 internal sealed record RedirectRequest(
     AuthorizationCode? Code, string? State, string? InstanceId, bool HasError, IReadOnlyList<KeyValuePair<string, string>> Cookies)
 {
-    /// <summary>Nothing of what it holds.</summary>
     public override string ToString() => nameof(RedirectRequest);
 }
 
 /// <summary>What Wix hands to the App URL and wants back at the consent page (wix-protocol §2).</summary>
-/// <param name="text">The token as Wix sent it.</param>
 internal sealed class InstallToken(string text) : SecretText(text);

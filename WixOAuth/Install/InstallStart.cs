@@ -60,7 +60,8 @@ internal sealed class InstallStart(
         }
 
         var (inFlight, removed) = await states.ReadAllAsync(request.Cookies, cancellationToken);
-        // A link that was used is still good for this: pressing its button again costs the storage two requests each time.
+
+        // Limited because a used link can still be posted, at two storage requests each time.
         using var turn = await limiter.TryEnterAsync(cancellationToken);
         if (turn is null)
         {

@@ -59,7 +59,7 @@ internal sealed class InstallStateService(StateProtector protector, TimeProvider
     {
         var name = CookieName(nonce);
 
-        // A browser has one cookie of a name. Anybody can send any number of them, and each that does not open costs the most.
+        // A client can send many cookies of one name; one that fails to decrypt costs the most.
         return cookies.FirstOrDefault(cookie => cookie.Key == name).Value is { } value
             && await ReadCookieAsync(value, cancellationToken) is { } install
             && CryptographicOperations.FixedTimeEquals(install.Nonce, nonce)

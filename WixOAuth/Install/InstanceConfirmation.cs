@@ -18,10 +18,7 @@ internal enum ConfirmationOutcome
     Unknown,
 }
 
-/// <summary>What Wix says of a token and its instance.</summary>
-/// <param name="Outcome">Whether it is the instance that was claimed.</param>
-/// <param name="Instance">What Get App Instance answered; null where it did not.</param>
-/// <param name="IssuedAt">When the token was issued, by Wix's clock; null where Wix does not say.</param>
+/// <summary>What Wix says of a token and its instance; null where it does not say. <c>IssuedAt</c> is by Wix's clock.</summary>
 internal sealed record Confirmation(ConfirmationOutcome Outcome, AppInstance? Instance, DateTimeOffset? IssuedAt);
 
 /// <summary>
@@ -30,12 +27,9 @@ internal sealed record Confirmation(ConfirmationOutcome Outcome, AppInstance? In
 /// </summary>
 internal sealed class InstanceConfirmation(WixClient wix, ServiceSettings settings, TimeProvider time)
 {
-    /// <summary>
-    /// How long after "inactive" token-info is asked once more: it may not know a token yet that was issued a moment ago.
-    /// </summary>
+    /// <summary>How long after "inactive" token-info is asked once more: it may not know a token yet that was issued a moment ago.</summary>
     public static readonly TimeSpan PauseAfterInactive = TimeSpan.FromSeconds(1);
 
-    /// <summary>Asks Wix whether the token belongs to the instance and to this app.</summary>
     public async Task<Confirmation> ConfirmAsync(AccessToken accessToken, InstanceId claimed, CancellationToken cancellationToken)
     {
         var askingInfo = AskTokenInfoAsync(accessToken, cancellationToken);

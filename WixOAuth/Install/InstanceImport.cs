@@ -13,7 +13,6 @@ internal abstract record ImportResult
     }
 
     /// <summary>It ended without an error.</summary>
-    /// <param name="Outcome">How.</param>
     public sealed record Done(ImportOutcome Outcome) : ImportResult;
 
     /// <summary>Wix refuses the token, or it belongs to another instance or app; nothing was saved.</summary>
@@ -23,7 +22,6 @@ internal abstract record ImportResult
     public sealed record TokenRequired : ImportResult;
 
     /// <summary>Wix gave no clear answer; nothing was saved.</summary>
-    /// <param name="RetryAfter">When to try again.</param>
     public sealed record WixUnavailable(TimeSpan RetryAfter) : ImportResult;
 }
 
@@ -46,11 +44,7 @@ internal sealed class InstanceImport(
     private static readonly TimeSpan s_retryAfter = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_longestRetryAfter = TimeSpan.FromMinutes(1);
 
-    /// <summary>Imports a site.</summary>
-    /// <param name="id">The instance.</param>
-    /// <param name="refreshToken">Its refresh token; null to serve it by client credentials.</param>
-    /// <param name="site">What else is known of it.</param>
-    /// <param name="cancellationToken">Ends it before the token is used, and not after.</param>
+    /// <summary>Imports a site; without a refresh token it is served by client credentials. Once the token is used nothing cancels it.</summary>
     /// <exception cref="StorageUnavailableException">The storage fails; the import may have succeeded and can be repeated.</exception>
     /// <exception cref="SecretUnavailableException">A secret cannot be read; nothing was used.</exception>
     public async Task<ImportResult> ImportAsync(InstanceId id, RefreshToken? refreshToken, ImportedSite site, CancellationToken cancellationToken)
@@ -83,11 +77,6 @@ internal sealed class InstanceImport(
     private async Task<ImportOutcome> SaveAsync(
         InstanceId id, StoredInstance? known, RefreshToken? given, ImportedSite site, ImportProofResult.Proven proven)
     {
-        if (site.Revive)
-        {
-            await forgotten.RemoveAsync(id, CancellationToken.None);
-        }
-
         var (importId, outcome) = (Guid.NewGuid().ToString("N"), ImportOutcome.Imported);
         var stored = await writer.CommitAsync(
             id,
@@ -110,10 +99,28 @@ internal sealed class InstanceImport(
         if (stored!.Instance.CommitId == importId)
         {
             tokens.Remember(stored.Instance, proven.Granted.AccessToken);
+            if (site.Revive)
+            {
+                await RemoveForgottenAsync(id);
+            }
         }
 
         logger.ImportDone(id, outcome);
         return outcome;
+    }
+
+    // After the save, which must not wait for it: the token was used. A restore prefers a later import to this record, so what
+    // remains of it matters only to a copy that was made before.
+    private async Task RemoveForgottenAsync(InstanceId id)
+    {
+        try
+        {
+            await forgotten.RemoveAsync(id, CancellationToken.None);
+        }
+        catch (StorageUnavailableException)
+        {
+            logger.StillForgotten(id);
+        }
     }
 
     private async Task<ImportOutcome> DecideAsync(Instance? before, RefreshToken? given, ImportedSite site)
@@ -132,4 +139,7 @@ internal static partial class ImportLog
 
     [LoggerMessage(712, LogLevel.Warning, "Instance {InstanceId}: import refused, Wix rejects the token, or it belongs to another instance or app")]
     public static partial void ImportRejected(this ILogger logger, InstanceId instanceId);
+
+    [LoggerMessage(713, LogLevel.Warning, "Instance {InstanceId}: imported, but the backup container still records it as forgotten; a restore of an older copy would remove it")]
+    public static partial void StillForgotten(this ILogger logger, InstanceId instanceId);
 }

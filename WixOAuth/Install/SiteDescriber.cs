@@ -15,9 +15,6 @@ internal sealed class SiteDescriber(WixClient wix, InstanceWriter writer, TimePr
     private static readonly TimeSpan Day = TimeSpan.FromDays(1);
 
     /// <summary>Asks Wix if it is time to, and saves what has changed. An answer that does not come is asked for again later.</summary>
-    /// <param name="before">The instance before its refresh.</param>
-    /// <param name="isInUse">Whether tokens of the site are asked for.</param>
-    /// <param name="accessToken">Its new token.</param>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task DescribeIfDueAsync(Instance before, bool isInUse, AccessToken accessToken)
     {

@@ -11,8 +11,8 @@ namespace WixOAuth.Lifecycle;
 /// Wix's clock only, and what they do in the end is the same as if they had come in that order.
 /// </summary>
 /// <remarks>
-/// Each is one read and one write of the storage, and one more of both for each other writer that was first. What
-/// takes longer, as asking Wix for tokens, is left to the timer by making the instance due.
+/// Each change costs one read and one write, plus one of each per conflicting writer. What takes longer, as asking Wix
+/// for tokens, is left to the timer by making the instance due.
 /// </remarks>
 internal sealed class InstanceLifecycle(
     InstanceWriter writer, TokenService tokenService, IForgottenInstances forgotten, ServiceSettings settings, TimeProvider time, ILogger<InstanceLifecycle> logger)
@@ -24,9 +24,6 @@ internal sealed class InstanceLifecycle(
     /// It is served by client credentials; where the settings forbid these it is recorded as
     /// <see cref="InstanceStatus.ReinstallRequired"/>, which is true: only a consent can make it work.
     /// </summary>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
     /// <returns>False when it changed nothing.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; the event may be applied again.</exception>
     public Task<bool> InstalledAsync(InstanceId id, DateTimeOffset issuedAt, CancellationToken cancellationToken) => ChangeAsync(
@@ -40,9 +37,6 @@ internal sealed class InstanceLifecycle(
     /// so soon after a reinstall that it may be an old one (<see cref="Instance.RemovalDoubtedFor"/>) is only noted, and
     /// the next refresh decides: if Wix rejects the tokens it was real, otherwise an old event.
     /// </summary>
-    /// <param name="id">Of which instance.</param>
-    /// <param name="issuedAt">The event's <c>iat</c>.</param>
-    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
     /// <returns>False when it changed nothing.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; the event may be applied again.</exception>
     public Task<bool> RemovedAsync(InstanceId id, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
@@ -52,8 +46,6 @@ internal sealed class InstanceLifecycle(
     /// <c>ForgetInstance</c>: erases the tokens and leaves a tombstone that only a new consent lifts, of an instance that
     /// was not known too.
     /// </summary>
-    /// <param name="id">Which instance.</param>
-    /// <param name="cancellationToken">Ends the wait; the write may have succeeded anyway.</param>
     /// <returns>False when it was forgotten before.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; it may be forgotten again.</exception>
     public async Task<bool> ForgetAsync(InstanceId id, CancellationToken cancellationToken)

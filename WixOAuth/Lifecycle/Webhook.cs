@@ -21,7 +21,7 @@ internal enum WebhookOutcome
     /// <summary>It is Wix's, but of a kind that is not used, or about another app: answered 200.</summary>
     NotUsed,
 
-    /// <summary>The storage took too long: answered 503 so that Wix sends it again, although it is applied. Or the keys took too long, and it is not.</summary>
+    /// <summary>Answered 503 after one second. A slow storage: the event is still applied. Slow keys: it is not. Wix sends it again.</summary>
     TimedOut,
 
     /// <summary>It is not proven to be Wix's: answered 401.</summary>
@@ -57,9 +57,6 @@ internal abstract record Webhook
     /// <summary>Wix's, but about another app.</summary>
     public sealed record OfAnotherApp : Webhook;
 
-    /// <summary>An event to be applied.</summary>
-    /// <param name="Event">Which.</param>
-    /// <param name="InstanceId">Of which instance.</param>
-    /// <param name="IssuedAt">When, by Wix's clock: the <c>iat</c> in whole seconds.</param>
+    /// <summary>An event to be applied. <c>IssuedAt</c> is its <c>iat</c>, in whole seconds of Wix's clock.</summary>
     public sealed record Known(WebhookEvent Event, InstanceId InstanceId, DateTimeOffset IssuedAt) : Webhook;
 }

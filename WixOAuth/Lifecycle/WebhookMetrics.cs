@@ -5,7 +5,6 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Lifecycle;
 
-/// <summary>What is measured of webhooks.</summary>
 internal sealed class WebhookMetrics
 {
     private readonly Instruments _instruments;
@@ -20,10 +19,6 @@ internal sealed class WebhookMetrics
     /// <summary>Starts the activity of a webhook; null when nobody listens.</summary>
     public Activity? TraceWebhook() => _instruments.Trace("Webhook");
 
-    /// <summary>A webhook was answered.</summary>
-    /// <param name="activity">Its trace.</param>
-    /// <param name="outcome">How it ended.</param>
-    /// <param name="took">How long Wix was kept waiting.</param>
     public void WebhookEnded(Activity? activity, WebhookOutcome outcome, TimeSpan took)
     {
         var word = SnakeCaseEnum.Of(outcome);

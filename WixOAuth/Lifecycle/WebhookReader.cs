@@ -103,7 +103,7 @@ internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSett
 
     private static JsonElement? Decode(string part) => FromBase64Url(part) is { Length: > 0 } json ? WixJson.Parse(json) : null;
 
-    // One way to write it only: what is signed must not have a twin (RFC 7515 §2, no padding).
+    // Accept only the canonical encoding (RFC 7515 §2, no padding): a signed webhook must have no second valid form.
     private static byte[]? FromBase64Url(string text) =>
         WixJson.FromBase64Url(text) is { } bytes && Base64Url.EncodeToString(bytes) == text ? bytes : null;
 }

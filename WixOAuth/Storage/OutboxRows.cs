@@ -19,14 +19,11 @@ internal static class OutboxRows
     public static string Key(OutboxEvent each) =>
         $"{(each.ParkedAt is null ? Waiting : Parked)}|{each.InstanceId}|{each.Sequence.ToString("D19", CultureInfo.InvariantCulture)}";
 
-    public static string WaitingFilter(string shard) => InstanceRows.Range(shard, $"{Waiting}|", $"{Waiting}}}");
-
     public static string WaitingFilter(InstanceId id) => InstanceRows.Range(InstanceRows.ShardOf(id), $"{Waiting}|{id}|", $"{Waiting}|{id}}}");
 
     // No other rows lie between those of waiting and of parked events.
-    public static string AllFilter(string shard) => InstanceRows.Range(shard, $"{Waiting}|", $"{Parked}}}");
-
-    public static string ParkedFilter(string shard) => InstanceRows.Range(shard, $"{Parked}|", $"{Parked}}}");
+    public static string Filter(OutboxPart part, string shard) => InstanceRows.Range(
+        shard, $"{(part == OutboxPart.Parked ? Parked : Waiting)}|", $"{(part == OutboxPart.Waiting ? Waiting : Parked)}}}");
 
     public static TableEntity ToRow(OutboxEvent each)
     {

@@ -13,11 +13,11 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
     /// The shards come in random order, so that an event that a receiver cannot take is not always tried first. One request
     /// for each shard, and one for each further 1,000 events.
     /// </remarks>
-    public async IAsyncEnumerable<OutboxEvent> ReadWaitingAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<OutboxEvent> ReadAsync(OutboxPart part, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         foreach (var shard in InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()))
         {
-            await foreach (var each in QueryAsync(OutboxRows.WaitingFilter(shard), cancellationToken))
+            await foreach (var each in QueryAsync(OutboxRows.Filter(part, shard), cancellationToken))
             {
                 yield return each;
             }
@@ -26,36 +26,6 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
 
     public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) =>
         QueryAsync(OutboxRows.WaitingFilter(id), cancellationToken);
-
-    /// <remarks>One request for each shard, and one for each further 1,000 events.</remarks>
-    public async IAsyncEnumerable<OutboxEvent> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        foreach (var shard in InstanceRows.Shards)
-        {
-            await foreach (var each in QueryAsync(OutboxRows.AllFilter(shard), cancellationToken))
-            {
-                yield return each;
-            }
-        }
-    }
-
-    public async Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken)
-    {
-        var parked = new List<OutboxEvent>();
-        foreach (var shard in InstanceRows.Shards)
-        {
-            await foreach (var each in QueryAsync(OutboxRows.ParkedFilter(shard), cancellationToken))
-            {
-                parked.Add(each);
-                if (parked.Count == limit)
-                {
-                    return parked;
-                }
-            }
-        }
-
-        return parked;
-    }
 
     public async Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken)
     {

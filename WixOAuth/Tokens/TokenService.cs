@@ -12,14 +12,11 @@ namespace WixOAuth.Tokens;
 /// </summary>
 internal sealed class TokenService(
     TokenRefresher refresher,
-    InstanceTokens tokens,
     TokenMemory memory,
     LastUsedTracker uses,
     BackgroundWork background,
     TokenMetrics metrics,
     TimeProvider time,
-
-    // Eight: the last one is the log.
     ILogger<TokenService> logger)
 {
     private const int LastRound = 3;
@@ -50,12 +47,6 @@ internal sealed class TokenService(
     /// </summary>
     internal Task<(TokenResult Result, TokenSource Source)> RefreshDueAsync(StoredInstance read) =>
         WaitForTokenAsync(read.Instance.Id, TokenRequirements.Ahead, read, CancellationToken.None);
-
-    /// <summary>Remembers the tokens of a consent that was just saved.</summary>
-    public void Remember(StoredInstance stored, AccessToken accessToken)
-    {
-        tokens.Remember(stored.Instance, accessToken);
-    }
 
     /// <summary>Evicts the cached tokens of an instance whose removal was just saved.</summary>
     public void Forget(StoredInstance removed)

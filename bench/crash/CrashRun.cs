@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Azure.Data.Tables;
+using WixOAuth.Events;
 using WixOAuth.PretendWix;
 using WixOAuth.Processes;
 using WixOAuth.Storage;
@@ -296,7 +297,7 @@ internal sealed class CrashRun : IAsyncDisposable
             var waiting = 0;
             foreach (var shard in InstanceRows.Shards)
             {
-                waiting += await table.QueryAsync<TableEntity>(OutboxRows.WaitingFilter(shard), select: ["RowKey"], cancellationToken: _cancellationToken).CountAsync(_cancellationToken);
+                waiting += await table.QueryAsync<TableEntity>(OutboxRows.Filter(OutboxPart.Waiting, shard), select: ["RowKey"], cancellationToken: _cancellationToken).CountAsync(_cancellationToken);
             }
 
             if (waiting == 0)

@@ -258,7 +258,7 @@ internal static class EventMeasures
         }
 
         public async Task<int> CountWaitingAsync() =>
-            await new TableOutbox(new TableGateway(TableConnection.Open(_run.Around.Table(_table), null))).ReadWaitingAsync(_run.CancellationToken).CountAsync(_run.CancellationToken);
+            await new TableOutbox(new TableGateway(TableConnection.Open(_run.Around.Table(_table), null))).ReadAsync(OutboxPart.Waiting, _run.CancellationToken).CountAsync(_run.CancellationToken);
 
         public async ValueTask DisposeAsync()
         {

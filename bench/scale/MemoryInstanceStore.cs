@@ -256,9 +256,9 @@ internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) 
     public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => Locked(() => _sweepState, cancellationToken);
 
     /// <inheritdoc />
-    public async IAsyncEnumerable<OutboxEvent> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<OutboxEvent> ReadAsync(OutboxPart part, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        foreach (var each in await Locked(() => _outbox.Values.ToList(), cancellationToken))
+        foreach (var each in await Locked(() => _outbox.Values.Where(each => part == OutboxPart.All || (each.ParkedAt is null) == (part == OutboxPart.Waiting)).ToList(), cancellationToken))
         {
             cancellationToken.ThrowIfCancellationRequested();
             yield return each;
@@ -266,16 +266,8 @@ internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) 
     }
 
     /// <inheritdoc />
-    public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(CancellationToken cancellationToken) =>
-        ReadAllAsync(cancellationToken).Where(each => each.ParkedAt is null);
-
-    /// <inheritdoc />
     public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) =>
-        ReadWaitingAsync(cancellationToken).Where(each => each.InstanceId == id);
-
-    /// <inheritdoc />
-    public Task<IReadOnlyList<OutboxEvent>> ReadParkedAsync(int limit, CancellationToken cancellationToken) =>
-        Locked<IReadOnlyList<OutboxEvent>>(() => [.. _outbox.Values.Where(each => each.ParkedAt is not null).Take(limit)], cancellationToken);
+        ReadAsync(OutboxPart.Waiting, cancellationToken).Where(each => each.InstanceId == id);
 
     /// <inheritdoc />
     public Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken)
