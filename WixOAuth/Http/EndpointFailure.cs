@@ -15,7 +15,7 @@ internal static partial class EndpointFailure
     /// <summary>The caller has disconnected.</summary>
     public const int ClientClosedRequest = StatusCodes.Status499ClientClosedRequest;
 
-    /// <summary>An endpoint's answer; a problem where the endpoint cannot be put together.</summary>
+    /// <summary>Resolves an endpoint and has it answer; a problem where it cannot be resolved.</summary>
     public static Task<IResult> AnswerAsync<T>(this IServiceProvider services, Func<T, Task<IResult>> answer)
         where T : notnull => services.GetRequiredService<ILogger<T>>().GuardUnexpectedAsync(() => answer(services.GetRequiredService<T>()));
 

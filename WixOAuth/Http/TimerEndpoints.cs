@@ -29,8 +29,8 @@ internal sealed partial class TimerEndpoints(
     /// <summary>Maintenance takes up nothing new after this time: hosts end a function after five minutes.</summary>
     public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
 
-    /// <summary>Runs a function; fails where what it needs cannot be put together.</summary>
-    /// <exception cref="TimerFailedException">That, or the run failed.</exception>
+    /// <summary>Resolves the endpoints and runs a function.</summary>
+    /// <exception cref="TimerFailedException">They cannot be resolved, or the run failed.</exception>
     public static async Task RunAsync(IServiceProvider services, string function, Func<TimerEndpoints, Task> run)
     {
         TimerEndpoints timers;
