@@ -14,7 +14,6 @@ namespace WixOAuth.Cli.Restoring;
 /// <param name="WixRemovedAt">By Wix's clock: its last removal, also where it was installed again since.</param>
 /// <param name="Generation">Its generation.</param>
 /// <param name="Forgotten">Whether it was forgotten.</param>
-/// <param name="DueAt">When it is due.</param>
 internal readonly record struct RestoredRow(
     InstanceStatus? Status,
     DateTimeOffset? ConsentedAt,
@@ -22,9 +21,11 @@ internal readonly record struct RestoredRow(
     DateTimeOffset? RemovedAt,
     DateTimeOffset? WixRemovedAt,
     long Generation,
-    bool Forgotten,
-    DateTimeOffset? DueAt)
+    bool Forgotten)
 {
+    /// <summary>When it is due.</summary>
+    public DateTimeOffset? DueAt { get; init; }
+
     public static RestoredRow Read(TableEntity row)
     {
         var consentedAt = Time("ConsentedAt");
@@ -35,8 +36,10 @@ internal readonly record struct RestoredRow(
             Time("RemovedAt"),
             Time("WixRemovedAt"),
             row.TryGetValue("Generation", out var generation) && generation is long number ? number : 0,
-            row.TryGetValue("Forgotten", out var forgotten) && forgotten is true,
-            Time("DueAt"));
+            row.TryGetValue("Forgotten", out var forgotten) && forgotten is true)
+        {
+            DueAt = Time("DueAt"),
+        };
 
         DateTimeOffset? Time(string name) => row.TryGetValue(name, out var value) ? value as DateTimeOffset? : null;
     }
