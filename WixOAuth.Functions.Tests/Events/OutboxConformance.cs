@@ -76,7 +76,7 @@ public sealed class TableOutboxTests(AzuriteFixture azurite) : OutboxConformance
         await table.CreateAsync();
         using var wire = new OutboxRefusals(status);
         var logs = new LogLines();
-        var recorder = new EventRecorder(new OutboxSignal(), TestClock.New(), logs.For<EventRecorder>());
+        var recorder = new EventRecorder(TestClock.New(), logs.For<EventRecorder>());
         var store = new TableStore(TableConnection.Open(options, null, new HttpClientTransport(wire), pause: TimeSpan.Zero), recorder);
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => ConnectAsync(store));

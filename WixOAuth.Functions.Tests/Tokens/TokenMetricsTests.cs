@@ -43,7 +43,7 @@ public sealed class TokenMetricsTests : IDisposable
             new TokenResult.Removed(),
             new TokenResult.ReinstallRequired(),
             new TokenResult.WixUnavailable(TimeSpan.FromSeconds(1)),
-            new TokenResult.StorageUnavailable(TimeSpan.FromSeconds(1)),
+            new TokenResult.StorageUnavailable(),
         ];
 
         foreach (var result in results)

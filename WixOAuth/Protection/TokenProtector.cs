@@ -122,7 +122,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
         var sealedFor = instance.RefreshTokenGeneration ?? instance.Generation;
         var refreshToken = await UnprotectRefreshTokenAsync(instance.Id, sealedFor, text, cancellationToken);
-        if (refreshToken is null && instance.RefreshTokenGeneration is null && await _keys.FindAsync(text.KeyId, cancellationToken) is not null)
+        if (refreshToken is null && instance.RefreshTokenGeneration is null && await keys.FindAsync(text.KeyId, cancellationToken) is not null)
         {
             for (var generation = sealedFor - 1; refreshToken is null && generation >= Math.Max(1, sealedFor - GenerationsBack); generation--)
             {
