@@ -40,7 +40,7 @@ internal sealed class Service : IDisposable
         services.Replace(ServiceDescriptor.Singleton(provider =>
         {
             var http = new HttpClient(new RefusingWix());
-            return ActivatorUtilities.CreateInstance<WixClient>(provider, http, http);
+            return ActivatorUtilities.CreateInstance<WixTransport>(provider, http, http);
         }));
         _services = services.BuildServiceProvider();
     }

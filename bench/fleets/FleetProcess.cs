@@ -50,7 +50,7 @@ internal sealed class FleetProcess : IDisposable
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(storage.Memory))
             .Replace(ServiceDescriptor.Singleton<ISweepStateStore>(storage.Memory))
             .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(storage.Memory))
-            .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, _http, _http)));
+            .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixTransport>(provider, _http, _http)));
         _services = services.BuildServiceProvider();
         (_sweep, _tokens) = (_services.GetRequiredService<RefreshSweep>(), _services.GetRequiredService<TokenService>());
     }

@@ -38,7 +38,7 @@ internal static class TroubledHour
             },
             added => MemoryInstanceStore.Use(added)
                 .Replace(ServiceDescriptor.Singleton<TimeProvider>(clock))
-                .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, http, http))));
+                .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixTransport>(provider, http, http))));
 
         var (store, sweep) = (services.GetRequiredService<IInstanceStore>(), services.GetRequiredService<RefreshSweep>());
         var ids = Enumerable.Range(0, sites).Select(_ => new InstanceId(Guid.NewGuid())).ToList();

@@ -114,7 +114,7 @@ internal sealed class World : IDisposable
             .Replace(ServiceDescriptor.Singleton<IRefreshTallyStore>(_store))
             .Replace(ServiceDescriptor.Singleton<ISweepStateStore>(_store))
             .Replace(ServiceDescriptor.Singleton<IKeyCheckStore>(_memory))
-            .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixClient>(provider, _http, _http)));
+            .Replace(ServiceDescriptor.Singleton(provider => ActivatorUtilities.CreateInstance<WixTransport>(provider, _http, _http)));
         return services.BuildServiceProvider();
     }
 
