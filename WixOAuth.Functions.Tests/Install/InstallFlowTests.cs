@@ -380,7 +380,7 @@ public sealed class InstallFlowTests : IDisposable
 
         Assert.Empty(_core.Wix.Calls);
 
-        // No token was granted that could not be saved.
+        // Nothing is lost, so nothing is reported as lost.
         Assert.Empty(_core.Logs.Of(206));
         Assert.Single(_core.Logs.Of(207));
     }

@@ -82,7 +82,7 @@ public sealed class InstallStartTests : IDisposable
     [Theory]
     [InlineData(null, "acme")]
     [InlineData("Acme Ltd.", "Acme Ltd.")]
-    public async Task An_opened_link_asks_by_the_name_for_people_and_touches_no_storage(string? displayName, string shown)
+    public async Task An_opened_link_shows_the_display_name_and_touches_no_storage(string? displayName, string shown)
     {
         var start = await IssueAsync("acme", displayName);
 
@@ -120,7 +120,7 @@ public sealed class InstallStartTests : IDisposable
     }
 
     [Fact]
-    public async Task A_link_confirmed_before_is_told_apart_in_its_own_browser_while_the_confirmation_counts()
+    public async Task A_used_link_is_recognized_in_its_own_browser_while_the_confirmation_counts()
     {
         var start = await IssueAsync("acme");
         var first = await ConfirmAsync(start);
@@ -204,7 +204,7 @@ public sealed class InstallStartTests : IDisposable
     }
 
     [Fact]
-    public async Task A_button_gives_its_turn_back()
+    public async Task Confirming_a_link_gives_its_turn_back()
     {
         for (var number = 0; number < ExchangeLimiter.MaxConcurrent * 2; number++)
         {

@@ -68,6 +68,28 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
+    public async Task A_marked_site_without_an_allowed_grant_is_looked_at_once_a_day_and_is_no_failure()
+    {
+        var (id, now) = (Core.NewId(), _core.Clock.GetUtcNow());
+        var stored = await _core.InstallAsync(id);
+        await _store.TryWriteAsync(stored, stored.Instance.Marked(now.AddHours(-1)) with { RefreshToken = null, AccessToken = null, DueAt = now }, None);
+
+        var summary = await SweepAsync();
+
+        Assert.Equal((1, 0, 1, 0), Counts(summary));
+        Assert.Empty(_core.Wix.Calls);
+        Assert.Equal(now.AddDays(1), (await _core.ReadAsync(id)).DueAt);
+        Assert.Equal((0, 0, 0, 0), Counts(await SweepAsync()));
+
+        // The setting has changed since.
+        using var allowed = new Core(_store, _core.Clock);
+        allowed.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("next"));
+        _core.Clock.Advance(TimeSpan.FromDays(1));
+        Assert.Equal((1, 1, 0, 0), Counts(await allowed.Sweep.RunAsync(None)));
+        Assert.Equal(InstanceStatus.Active, (await _core.ReadAsync(id)).Status);
+    }
+
+    [Fact]
     public async Task An_orphaned_due_row_is_removed()
     {
         var (unknown, removed, moved) = (Core.NewId(), await _core.InstallAsync(Core.NewId()), await _core.InstallAsync(Core.NewId()));

@@ -10,7 +10,7 @@ public sealed class JoinedRefreshTests : IDisposable
 {
     private static readonly InstanceId Id = Core.NewId();
 
-    private readonly Core _core = new();
+    private readonly Core _core = new(settings: ("Wix__ClientCredentialsFallback", "false"));
     private readonly Queue<TaskCompletionSource<HttpResponseMessage>> _asked = new();
 
     public JoinedRefreshTests() => _core.Wix.Answer = (_, _, _) =>

@@ -29,7 +29,7 @@ public sealed class RefreshAttemptTests : IDisposable
         await InstallAsync(core, instance => instance with { RefreshTokenFault = fault });
         using var measured = new Measured(core);
 
-        Assert.Equal("by client credentials", await TokenAsync(core));
+        Assert.Equal("by-client-credentials", await TokenAsync(core));
 
         Assert.Equal(["client_credentials"], GrantsOf(core));
         Assert.Equal(after, (await core.ReadAsync(Id)).RefreshTokenFault?.Kind);
@@ -48,7 +48,7 @@ public sealed class RefreshAttemptTests : IDisposable
 
         for (var time = 1; time <= 2; time++)
         {
-            Assert.Equal("by client credentials", await TokenAsync(core));
+            Assert.Equal("by-client-credentials", await TokenAsync(core));
             core.Clock.Advance(TimeSpan.FromHours(5));
         }
 
@@ -86,7 +86,7 @@ public sealed class RefreshAttemptTests : IDisposable
         core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(answer));
         using var measured = new Measured(core);
 
-        Assert.IsNotType<TokenResult.Token>(await core.GetAsync(Id));
+        Assert.IsNotType<TokenResult.Token>(await core.Clock.RunAsync(core.GetAsync(Id)));
 
         Assert.Equal(probes, measured.CountsOf("wixoauth.app_secret.probes").Values.Sum());
     }
@@ -100,7 +100,7 @@ public sealed class RefreshAttemptTests : IDisposable
         var wrong = Add(new Core(_store, right.Clock, keys: Core.KeyRingOf(FixedKeys.NewKey())));
         wrong.Wix.Answer = AnswerAsync;
 
-        Assert.Equal("by client credentials", await TokenAsync(wrong));
+        Assert.Equal("by-client-credentials", await TokenAsync(wrong));
 
         Assert.Equal(["client_credentials"], GrantsOf(wrong));
         Assert.Equal(stored.ETag, (await _store.FindAsync(Id, None))?.ETag);
@@ -118,8 +118,8 @@ public sealed class RefreshAttemptTests : IDisposable
 
     private static Task<HttpResponseMessage> AnswerAsync(string path, System.Text.Json.JsonElement? body, CancellationToken cancellationToken) => Task.FromResult(
         body!.Value.GetProperty("grant_type").GetString() == "client_credentials"
-            ? StubWix.Tokens("by client credentials", expiresIn: 14_400)
-            : StubWix.Tokens("by the refresh token", "refresh-1"));
+            ? StubWix.Tokens("by-client-credentials", expiresIn: 14_400)
+            : StubWix.Tokens("by-the-refresh-token", "refresh-1"));
 
     /// <summary>A site whose access token has ended.</summary>
     private static async Task<StoredInstance> InstallAsync(Core core, Func<Instance, Instance>? change = null)

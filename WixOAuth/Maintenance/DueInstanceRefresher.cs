@@ -13,7 +13,7 @@ internal enum SweepOutcome
     /// <summary>It has a new token.</summary>
     Refreshed,
 
-    /// <summary>It needed none after all: removed, idle, or another process was refreshing it.</summary>
+    /// <summary>It needed none after all (removed, idle, or another process was refreshing it), or no grant is allowed for it.</summary>
     Skipped,
 
     /// <summary>It should have a new token and has none.</summary>
@@ -57,6 +57,12 @@ internal sealed class DueInstanceRefresher(
             // From here on nothing is cancelled: the tokens that Wix grants must be saved.
             untilStop.ThrowIfCancellationRequested();
             var (result, source) = await tokenService.RefreshDueAsync(stored);
+            if (result is TokenResult.ReinstallRequired && source == TokenSource.Storage)
+            {
+                await MoveOnAsync(stored);
+                return SweepOutcome.Skipped;
+            }
+
             if (result is not TokenResult.Token token)
             {
                 return result is TokenResult.Unknown or TokenResult.Removed ? SweepOutcome.Skipped : SweepOutcome.Failed;

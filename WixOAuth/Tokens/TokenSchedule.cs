@@ -60,7 +60,11 @@ internal sealed class TokenSchedule(ServiceSettings settings)
         if (instance.Status == InstanceStatus.ReinstallRequired)
         {
             var triedAt = instance.Failures?.LastAt ?? instance.MarkedAt ?? instance.UpdatedAt;
-            return RejectionPolicy.MarkedRetryAt(instance.MarkedAt ?? triedAt, triedAt);
+            var triesAgainAt = RejectionPolicy.MarkedRetryAt(instance.MarkedAt ?? triedAt, triedAt);
+
+            // Without an allowed grant nothing is tried: it is looked at again, in case the settings have changed.
+            var isTried = instance.RefreshToken is not null || settings.Wix.ClientCredentialsFallback;
+            return isTried || triesAgainAt > now ? triesAgainAt : now + Daily;
         }
 
         if (instance.Failures?.RetryAt is { } retryAt)
