@@ -47,9 +47,9 @@ internal sealed class InstanceWriter
     /// </summary>
     /// <returns>What is stored in the end, changed or not; null when there is no such instance.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; the write may have succeeded.</exception>
-    public Task<StoredInstance?> UpdateAsync(
-        InstanceId id, StoredInstance? known, Func<Instance?, Instance?> change, CancellationToken cancellationToken) =>
-        WriteAsync(id, known, before => new ValueTask<Instance?>(change(before)), isMine: null, cancellationToken);
+    public async Task<StoredInstance?> UpdateAsync(
+        InstanceId id, StoredInstance? known, Func<Instance?, Instance?> change, CancellationToken cancellationToken) => await WriteAsync(
+            id, known ?? await _store.FindAsync(id, cancellationToken), before => new ValueTask<Instance?>(change(before)), isMine: null, cancellationToken);
 
     /// <inheritdoc cref="CommitAsync(InstanceId, StoredInstance?, Func{Instance?, ValueTask{Instance?}}, Func{Instance, bool}?)" />
     public Task<StoredInstance?> CommitAsync(
@@ -58,7 +58,8 @@ internal sealed class InstanceWriter
 
     /// <summary>
     /// As <see cref="UpdateAsync"/>, but for what must not be lost: no caller cancels it, and while the storage fails it is
-    /// tried up to seven times, the last one no later than <see cref="PatientFor"/> after the first.
+    /// tried up to seven times, the last one no later than <see cref="PatientFor"/> after the first. Here
+    /// <paramref name="known"/> is null where nothing is believed to be stored, and is not read first.
     /// <paramref name="isMine"/> recognizes an earlier write of this change whose response was lost; null where a second
     /// write does no harm.
     /// </summary>
@@ -70,15 +71,16 @@ internal sealed class InstanceWriter
         // it there, so that its fake time does not pass while some of it still runs elsewhere.
         var context = ResilienceContextPool.Shared.Get(continueOnCapturedContext: true, CancellationToken.None);
         context.Properties.Set(s_startedAt, _time.GetTimestamp());
+        var isRepeated = false;
         try
         {
             return await _patience.ExecuteAsync(
                 async _ =>
                 {
                     // What was known may no longer be so after a write that failed without a response.
-                    var believed = known;
-                    known = null;
-                    return await WriteAsync(id, believed, change, isMine, CancellationToken.None);
+                    var stored = isRepeated ? await _store.FindAsync(id, CancellationToken.None) : known;
+                    isRepeated = true;
+                    return await WriteAsync(id, stored, change, isMine, CancellationToken.None);
                 },
                 context);
         }
@@ -90,12 +92,11 @@ internal sealed class InstanceWriter
 
     private async Task<StoredInstance?> WriteAsync(
         InstanceId id,
-        StoredInstance? known,
+        StoredInstance? stored,
         Func<Instance?, ValueTask<Instance?>> change,
         Func<Instance, bool>? isMine,
         CancellationToken cancellationToken)
     {
-        var stored = known ?? await _store.FindAsync(id, cancellationToken);
         while (true)
         {
             if (stored is not null && isMine?.Invoke(stored.Instance) == true)
