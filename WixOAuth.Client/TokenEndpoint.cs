@@ -41,7 +41,7 @@ internal sealed class TokenEndpoint(IHttpClientFactory clients, IOptions<WixOAut
         catch (Exception exception) when (exception is not WixOAuthException
             && !(exception is OperationCanceledException && cancellationToken.IsCancellationRequested))
         {
-            // Whatever it is, such as what a handler of the application throws: a living token is still good.
+            // Any failure, also one of the application's own handlers: a living token is still good.
             throw new WixOAuthUnavailableException("The WixOAuth service cannot be reached.", innerException: exception);
         }
     }

@@ -190,7 +190,7 @@ internal sealed class ShardRestore(
         }
         catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
         {
-            // An instance has come to need it meanwhile, and has written it again.
+            // Meanwhile an instance needs it and has written it again.
         }
     }
 }

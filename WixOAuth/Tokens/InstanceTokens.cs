@@ -85,7 +85,7 @@ internal sealed class InstanceTokens(TokenProtector protector, TokenMemory memor
     {
         if (tombstone is null)
         {
-            // Without a tombstone in memory: anybody can ask for ids that never were.
+            // No tombstone is kept: anybody can ask for ids that never existed.
             memory.Forget(id);
             return new TokenResult.Unknown();
         }
