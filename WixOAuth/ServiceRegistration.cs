@@ -107,6 +107,7 @@ public static class ServiceRegistration
         services.AddSingleton<AppSecretLedger>();
         services.AddSingleton<AppSecretProbe>();
         services.AddSingleton<FalseRejections>();
+        services.AddSingleton<SiteDescriber>();
         services.AddSingleton<LastUsedTracker>();
         services.AddSingleton<RefreshHistory>();
         services.AddSingleton<TokenRefresher>();
@@ -124,7 +125,6 @@ public static class ServiceRegistration
         services.AddSingleton<InstanceConfirmation>();
         services.AddSingleton<ConsentSaver>();
         services.AddSingleton<SetupCompleter>();
-        services.AddSingleton<SiteDescriber>();
         services.AddSingleton<InstallFlow>();
         services.AddSingleton<ImportProof>();
         services.AddSingleton<InstanceImport>();

@@ -28,10 +28,9 @@ internal sealed class DueInstanceRefresher(
     TokenSchedule schedule,
     LastUsedTracker uses,
     SetupCompleter setup,
-    SiteDescriber describer,
     TimeProvider time,
 
-    // Nine: the last two are the clock and the log.
+    // Eight: the last two are the clock and the log.
     ILogger<DueInstanceRefresher> logger)
 {
     /// <summary>Refreshes an instance that is due, sends what is pending to Wix, and moves it on in the due index.</summary>
@@ -104,11 +103,6 @@ internal sealed class DueInstanceRefresher(
         if (!refreshed && !settled)
         {
             await MoveOnAsync(stored);
-        }
-
-        if (!untilStop.IsCancellationRequested)
-        {
-            await describer.DescribeIfDueAsync(stored.Instance, isInUse: !schedule.IsIdle(stored.Instance, time.GetUtcNow()), accessToken);
         }
     }
 

@@ -28,10 +28,11 @@ internal sealed class RefreshAttempts(
     InstanceTokens tokens,
     TokenCommitter committer,
     FalseRejections falseRejections,
+    SiteDescriber describer,
     TokenMetrics metrics,
     RefreshHistory history,
 
-    // Eight: every step of an attempt has one.
+    // Nine: every step of an attempt has one.
     TimeProvider time)
 {
     public bool HasAllowedGrant(Instance instance) => grants.HasAllowedGrant(instance);
@@ -86,6 +87,7 @@ internal sealed class RefreshAttempts(
                     var result = await committer.CommitAsync(leased, new NewTokens(attemptId, grant, granted, kept, fault, startedAt));
                     Ended(null);
                     falseRejections.Check(instance, grant);
+                    describer.DescribeIfDue(instance, granted.AccessToken);
                     return new Attempt(attemptId, result, null) { SecretVersion = answer.SecretVersion };
                 }
 

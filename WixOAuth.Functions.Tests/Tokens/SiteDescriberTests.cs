@@ -1,8 +1,8 @@
 using WixOAuth.Functions.Tests.Storage;
-using WixOAuth.Install;
 using WixOAuth.Instances;
+using WixOAuth.Tokens;
 
-namespace WixOAuth.Functions.Tests.Install;
+namespace WixOAuth.Functions.Tests.Tokens;
 
 /// <summary>When a site's name and address are asked for again.</summary>
 public sealed class SiteDescriberTests
@@ -12,15 +12,14 @@ public sealed class SiteDescriberTests
     [InlineData("00000000-0000-4000-8000-000040000000", 18)]
     [InlineData("00000000-0000-4000-8000-000080000000", 12)]
     [InlineData("00000000-0000-4000-8000-0000c0000000", 6)]
-    public void Each_site_in_use_is_due_once_a_day_at_a_time_of_its_own(string id, int hour)
+    public void Each_site_is_due_once_a_day_at_a_time_of_its_own(string id, int hour)
     {
         var midnight = new DateTimeOffset(2026, 3, 4, 0, 0, 0, TimeSpan.Zero);
         var due = Enumerable.Range(0, 24)
-            .Where(begun => SiteDescriber.IsDue(RefreshedAt(midnight.AddHours(begun + 0.5)), isInUse: true, midnight.AddHours(begun + 1.5)))
+            .Where(begun => SiteDescriber.IsDue(RefreshedAt(midnight.AddHours(begun + 0.5)), midnight.AddHours(begun + 1.5)))
             .Select(begun => begun + 1);
 
         Assert.Equal([hour], due);
-        Assert.False(SiteDescriber.IsDue(RefreshedAt(midnight.AddHours(hour - 0.5)), isInUse: false, midnight.AddHours(hour + 0.5)));
 
         Instance RefreshedAt(DateTimeOffset at) => Samples.NewInstance() with { Id = new InstanceId(Guid.Parse(id)), ConsentedAt = midnight, RefreshedAt = at };
     }
