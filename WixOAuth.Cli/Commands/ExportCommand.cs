@@ -38,7 +38,7 @@ internal static class ExportCommand
         var summary = await WriteFileAsync(
             path, file => ProgressDisplay.RunAsync(environment, "Exporting", total: 0, meter => ExportAsync(deployment, file, meter, cancellationToken)));
         environment.Say(Worth);
-        foreach (var problem in summary.Unreadable)
+        foreach (var problem in summary.Unreadable.Concat(summary.Unopened))
         {
             environment.Say(problem);
         }
@@ -51,9 +51,9 @@ internal static class ExportCommand
         results.Write(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{summary.Exported:N0} sites written to {path}; {summary.WithoutToken:N0} have no refresh token that can be opened; {summary.Unreadable.Count:N0} rows could not be read and are not in it"),
-            new { summary.Exported, WithoutRefreshToken = summary.WithoutToken, Unreadable = summary.Unreadable.Count, File = path });
-        return summary is { WithoutToken: 0, Unreadable.Count: 0 } ? ExitCode.Ok : ExitCode.Failed;
+                $"{summary.Exported:N0} sites written to {path}; {summary.WithoutToken:N0} of them without a refresh token; {summary.Unopened.Count:N0} with one that no key opens, which is not in it; {summary.Unreadable.Count:N0} rows could not be read and are not in it"),
+            new { summary.Exported, WithoutRefreshToken = summary.WithoutToken, Unopened = summary.Unopened.Count, Unreadable = summary.Unreadable.Count, File = path });
+        return summary is { Unopened.Count: 0, Unreadable.Count: 0 } ? ExitCode.Ok : ExitCode.Failed;
     }
 
     // Until the file is complete it has another name.
@@ -86,7 +86,7 @@ internal static class ExportCommand
     // Row by row: the lists of the service leave out what they cannot read.
     private static async Task<ExportSummary> ExportAsync(Deployment deployment, Stream file, ProgressMeter meter, CancellationToken cancellationToken)
     {
-        var (exported, withoutToken, unreadable, gateway) = (0L, 0L, new List<string>(), new TableGateway(deployment.OpenTable()));
+        var (exported, withoutToken, unopened, unreadable, gateway) = (0L, 0L, new List<string>(), new List<string>(), new TableGateway(deployment.OpenTable()));
         foreach (var shard in InstanceRows.Shards)
         {
             await using var rows = gateway.Table.QueryAsync<TableEntity>(InstanceRows.InstanceFilter(shard, after: null), cancellationToken: cancellationToken).GetAsyncEnumerator(cancellationToken);
@@ -94,13 +94,22 @@ internal static class ExportCommand
             {
                 if (Read(rows.Current, unreadable) is { Status: not InstanceStatus.Removed } instance)
                 {
-                    withoutToken += await WriteAsync(deployment, file, instance, cancellationToken) ? 0 : 1;
+                    var isOpened = await WriteAsync(deployment, file, instance, cancellationToken);
+                    if (instance.RefreshToken is null)
+                    {
+                        withoutToken++;
+                    }
+                    else if (!isOpened)
+                    {
+                        unopened.Add($"Instance {instance.Id}: no protection key opens its refresh token.");
+                    }
+
                     meter.Report(++exported);
                 }
             }
         }
 
-        return new ExportSummary(exported, withoutToken, unreadable);
+        return new ExportSummary(exported, withoutToken, unopened, unreadable);
     }
 
     private static Instance? Read(TableEntity row, List<string> unreadable)
@@ -159,7 +168,8 @@ internal static class ExportCommand
     }
 
     /// <param name="Exported">Sites in the file.</param>
-    /// <param name="WithoutToken">How many of them have no refresh token that can be opened.</param>
+    /// <param name="WithoutToken">How many of them have none stored, as a clone without a consent.</param>
+    /// <param name="Unopened">The sites of the file whose refresh token is not in it, because no key opens it.</param>
     /// <param name="Unreadable">What is wrong with each row that could not be read.</param>
-    private sealed record ExportSummary(long Exported, long WithoutToken, IReadOnlyList<string> Unreadable);
+    private sealed record ExportSummary(long Exported, long WithoutToken, IReadOnlyList<string> Unopened, IReadOnlyList<string> Unreadable);
 }

@@ -42,8 +42,8 @@ internal static class ImportCommand
         using var file = ImportFile.Open(path);
         using var service = ServiceClient.Open(environment, parsed.GetRequiredValue(s_url), concurrency);
         var summary = isDryRun
-            ? await ProgressDisplay.RunAsync(environment, "Checking", file.Length, meter => DryRun.RunAsync(file, service, concurrency, revive, meter, cancellationToken))
-            : await ImportAsync(environment, file, path, service, new ImportRun(service, concurrency, revive, environment.Time), parsed.GetValue(s_report), cancellationToken);
+            ? await ProgressDisplay.RunAsync(environment, "Checking", file.Length, meter => DryRunAsync(meter))
+            : await ImportAsync(environment, file, path, service, new ImportRun(service, concurrency, revive, environment.Time), parsed, cancellationToken);
         if (file.IgnoredColumns.Count > 0)
         {
             environment.Say($"Ignored columns: {string.Join(", ", file.IgnoredColumns)}.");
@@ -51,10 +51,18 @@ internal static class ImportCommand
 
         Write(results, summary);
         return summary.Failures.IsEmpty ? ExitCode.Ok : ExitCode.Failed;
+
+        async Task<ImportSummary> DryRunAsync(ProgressMeter meter)
+        {
+            using var report = OpenReport(parsed);
+            return await DryRun.RunAsync(file, service, concurrency, revive, report, meter, cancellationToken);
+        }
     }
 
+    private static ImportReport? OpenReport(ParseResult parsed) => parsed.GetValue(s_report) is { } path ? new ImportReport(path) : null;
+
     private static async Task<ImportSummary> ImportAsync(
-        CliEnvironment environment, ImportFile file, string path, ServiceClient service, ImportRun run, string? reportPath, CancellationToken cancellationToken)
+        CliEnvironment environment, ImportFile file, string path, ServiceClient service, ImportRun run, ParseResult parsed, CancellationToken cancellationToken)
     {
         using var journal = ImportJournal.Open(path, await file.HashAsync(cancellationToken), service.Url);
         if (journal.Done.Count > 0)
@@ -62,7 +70,7 @@ internal static class ImportCommand
             environment.Say($"Going on: {journal.Done.Count.ToString("N0", CultureInfo.InvariantCulture)} sites are imported already ({journal.Path}).");
         }
 
-        using var report = reportPath is null ? null : new ImportReport(reportPath);
+        using var report = OpenReport(parsed);
         var summary = await ProgressDisplay.RunAsync(environment, "Importing", file.Length, meter => run.RunAsync(file, journal, report, meter, cancellationToken));
         if (summary.Failures.IsEmpty)
         {

@@ -10,10 +10,11 @@ internal static class DryRun
     /// <param name="service">The service; null to look at the file only.</param>
     /// <param name="concurrency">How many sites at a time.</param>
     /// <param name="revive">Whether removed sites would come back.</param>
+    /// <param name="report">Where what would become of each line is written; null for nowhere.</param>
     /// <param name="meter">Told of each site.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<ImportSummary> RunAsync(
-        ImportFile file, ServiceClient? service, int concurrency, bool revive, Output.ProgressMeter meter, CancellationToken cancellationToken)
+        ImportFile file, ServiceClient? service, int concurrency, bool revive, ImportReport? report, Output.ProgressMeter meter, CancellationToken cancellationToken)
     {
         var (summary, seen) = (new ImportSummary(), new ConcurrentDictionary<Guid, long>());
         await Parallel.ForEachAsync(
@@ -32,12 +33,14 @@ internal static class DryRun
                     else
                     {
                         summary.Count(outcome);
+                        report?.Add(site.Line, site.InstanceId, outcome, "", "");
                     }
                 }
 
                 if (failure is not null)
                 {
                     summary.Failures.Enqueue(failure);
+                    report?.Add(failure.Line, failure.InstanceId, "failed", failure.Code, failure.Message);
                 }
 
                 meter.Done(failure is not null, file.Position);

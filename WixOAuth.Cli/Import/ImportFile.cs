@@ -109,8 +109,27 @@ internal sealed class ImportFile : IDisposable
         using var csv = CsvReader.Create(_stream, options, leaveOpen: true);
         await csv.ReadHeaderAsync(cancellationToken);
         var columns = ReadHeader([.. csv.Headers]);
-        while (await csv.ReadAsync(cancellationToken))
+        while (true)
         {
+            ImportSite? broken = null;
+            try
+            {
+                if (!await csv.ReadAsync(cancellationToken))
+                {
+                    break;
+                }
+            }
+            catch (CsvFormatException exception)
+            {
+                broken = ImportSite.Unreadable(exception.LineNumber, "a quote that never ends, or a record that is too long: nothing behind it was read");
+            }
+
+            if (broken is not null)
+            {
+                yield return broken;
+                break;
+            }
+
             yield return csv.FieldCount == columns.Count
                 ? ImportSite.Read(csv.LineNumber, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at) : null)
                 : ImportSite.Unreadable(csv.LineNumber, $"it has {csv.FieldCount} fields, the header has {columns.Count}");

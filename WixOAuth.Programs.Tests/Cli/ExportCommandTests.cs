@@ -47,6 +47,25 @@ public sealed class ExportCommandTests(AzuriteFixture azurite) : IDisposable
     }
 
     [Fact]
+    public async Task A_site_without_a_refresh_token_is_no_failure_and_one_that_no_key_opens_is_named()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var clone = await bed.InstallAsync();
+        await ChangeAsync(bed, clone, row => row.Remove("RefreshToken"));
+        Assert.Equal(0, (await CliRun.RunAsync(bed.Settings, "export", FileName)).ExitCode);
+        File.Delete(FileName);
+
+        var unopened = await bed.InstallAsync();
+        await ChangeAsync(bed, unopened, row => row["RefreshToken"] = ((string)row["RefreshToken"])[..^4] + "AAAA");
+        var run = await CliRun.RunAsync(bed.Settings, "export", FileName, "--json");
+
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains($"{unopened}", run.Error, StringComparison.Ordinal);
+        var result = JsonDocument.Parse(run.Out).RootElement;
+        Assert.Equal((2, 1, 1), (result.GetProperty("exported").GetInt32(), result.GetProperty("without_refresh_token").GetInt32(), result.GetProperty("unopened").GetInt32()));
+    }
+
+    [Fact]
     public async Task An_export_that_fails_leaves_no_file()
     {
         await using var bed = await TestBed.StartAsync(azurite);

@@ -39,6 +39,15 @@ public sealed class ImportFileTests : IDisposable
         Assert.All(sites, site => Assert.DoesNotContain("s3cret", $"{site} {site.Problem}", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task A_quote_that_never_ends_is_named_by_its_line()
+    {
+        var sites = await ReadAsync($"instanceId,refreshToken\n{One},r-1\n{Two},\"s3cret{new string('x', 3 << 20)}\n");
+
+        Assert.Equal([true, false], sites.Select(site => site.Problem is null));
+        Assert.DoesNotContain("s3cret", sites[1].Problem, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("2026-01-02T03:04:05Z")]
     [InlineData("2026-01-02 03:04:05")]
