@@ -73,8 +73,26 @@ internal static partial class OpenApiDocument
         {
             operation["requestBody"] = new JsonObject { ["required"] = true, ["content"] = Content("application/json", body) };
         }
+        else if (FormFields(name) is { Count: > 0 } fields)
+        {
+            operation["requestBody"] = new JsonObject
+            {
+                ["content"] = new JsonObject
+                {
+                    ["application/x-www-form-urlencoded"] = new JsonObject { ["schema"] = new JsonObject { ["type"] = "object", ["properties"] = fields } },
+                },
+            };
+        }
 
-        operation["responses"] = Responses(answer, needsKey, hasBody: method != "HEAD");
+        var responses = Responses(answer, needsKey, hasBody: method != "HEAD");
+        if (operation["operationId"]!.GetValue<string>() == "RedirectHead")
+        {
+            // Nothing is redeemed, so nothing leads on.
+            responses.Remove("302");
+            responses.Remove("303");
+        }
+
+        operation["responses"] = responses;
         return operation;
     }
 
@@ -94,6 +112,11 @@ internal static partial class OpenApiDocument
             ["description"] = row[2],
             ["schema"] = Schema(row[2]),
         });
+
+    // A field of a form may be in the address instead.
+    private static JsonObject FormFields(string function) => new(
+        Repository.Table(Source, "## Parameters").Where(row => row[0] == function && row[2].Contains("field of the form", StringComparison.Ordinal))
+            .Select(row => KeyValuePair.Create(row[1], (JsonNode?)new JsonObject { ["type"] = "string" })));
 
     // The words of the table: "0 to 240, 30 by default", "64 hexadecimal digits".
     private static JsonObject Schema(string description)

@@ -20,7 +20,7 @@ internal static class Repository
             .SkipWhile(line => !line.StartsWith('|'))
             .TakeWhile(line => line.StartsWith('|'))
             .Skip(2)
-            .Select(line => line[1..^1].Split('|').Select(cell => cell.Trim()).Select(cell => cell.Count(c => c == '`') == 2 ? cell.Trim('`') : cell).ToArray())
+            .Select(line => line[1..^1].Split('|').Select(cell => cell.Trim()).Select(cell => cell is ['`', .. var word, '`'] && !word.Contains('`', StringComparison.Ordinal) ? word : cell).ToArray())
             .ToList();
         Assert.NotEmpty(rows);
         return rows;

@@ -13,7 +13,7 @@ internal sealed record TokenBody(string InstanceId, string AccessToken, long Exp
 
 internal sealed record HealthBody(string Status, string Storage, string Secrets, IReadOnlyList<string> Degraded);
 
-internal sealed record LinkRequestBody(string? Customer, string? DisplayName);
+internal sealed record LinkRequestBody(string Customer, string? DisplayName);
 
 internal sealed record CustomerBody([property: JsonRequired] string? Customer);
 
