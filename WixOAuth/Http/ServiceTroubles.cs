@@ -29,10 +29,15 @@ internal sealed partial class ServiceTroubles(
 
     private static readonly TimeSpan s_longestCheck = TimeSpan.FromSeconds(5);
 
+    // The first sweep of a new table may never come.
+    private readonly DateTimeOffset _startedAt = time.GetUtcNow();
+
     /// <summary>The words that hold now. Costs one storage request, and a few more at times.</summary>
     public async Task<IReadOnlyList<string>> FindAsync(CancellationToken cancellationToken)
     {
-        var state = ReadAsync(states.ReadSweepStateAsync, cancellationToken);
+        var state = ReadAsync(
+            async inTime => await states.ReadSweepStateAsync(inTime) ?? new SweepState(_startedAt, OnFallback: 0, Unreadable: 0, IsSecretSuspect: false, IsWixThrottled: false),
+            cancellationToken);
         var isAnyParked = settings.Events.Url is null ? Task.FromResult(false) : ReadAsync(parked.IsAnyAsync, cancellationToken);
         var isBackupOverdue = ReadAsync(backups.IsOverdueAsync, cancellationToken);
         var swept = await state;
