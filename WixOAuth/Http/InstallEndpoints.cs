@@ -80,7 +80,12 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     // The form of the button contains it, and so does its URL.
     private static async Task<string?> ReadStartAsync(HttpRequest request, CancellationToken cancellationToken)
     {
-        if (Parameters.TryRead(request, ["start"], out var values) && values["start"] is { } inAddress)
+        if (!Parameters.TryRead(request, ["start"], out var values))
+        {
+            return null;
+        }
+
+        if (values["start"] is { } inAddress)
         {
             return inAddress;
         }
