@@ -152,6 +152,8 @@ internal sealed class LocalServices : IAsyncDisposable
     // After both have started: the settings decide what is started, so none may change while that is being done.
     private void FillSettings(LocalSettings settings, string apiUrl)
     {
+        // A blank one counts as not given, unlike the other schedules.
+        settings.Fill("BackupSchedule", () => "0 37 2 * * *");
         if (_azurite is { } azurite)
         {
             var needsQueue = NeedsQueue(settings);

@@ -13,7 +13,6 @@ internal sealed class LocalSettings
         ["urls"] = "http://localhost:7071",
         ["RefreshSchedule"] = "0 * * * * *",
         ["HousekeepingSchedule"] = "0 17 3 * * *",
-        ["BackupSchedule"] = "0 37 2 * * *",
         ["Logging:LogLevel:Default"] = "Information",
         ["Logging:LogLevel:Microsoft"] = "Warning",
         ["Logging:LogLevel:Microsoft.AspNetCore"] = "Warning",
