@@ -115,7 +115,8 @@ internal sealed partial class ServiceSettings
 
     private void ReadEvents(SettingsReader reader)
     {
-        Events.Url = reader.ExactUrl("Events__Url");
+        // A function app or logic app takes its key there.
+        Events.Url = reader.ExactUrl("Events__Url", mayHaveQuery: true);
         Events.SecretName = SecretName(reader, "Events__SecretName", Events.SecretName);
         Events.Secret = Secret(
             reader,

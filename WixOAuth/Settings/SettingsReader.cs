@@ -78,16 +78,16 @@ internal sealed class SettingsReader(IConfiguration configuration)
     public Uri? Url(string name, Uri? otherwise) => ParseUrl(name, otherwise, text => text.TrimEnd('/'));
 
     /// <summary>As <see cref="Url"/>, but exactly as it was given, for URLs that others compare.</summary>
-    public Uri? ExactUrl(string name) => ParseUrl(name, otherwise: null, text => text);
+    public Uri? ExactUrl(string name, bool mayHaveQuery = false) => ParseUrl(name, otherwise: null, text => text, mayHaveQuery);
 
-    private Uri? ParseUrl(string name, Uri? otherwise, Func<string, string> normalize) => Parse(
+    private Uri? ParseUrl(string name, Uri? otherwise, Func<string, string> normalize, bool mayHaveQuery = false) => Parse(
         name,
         otherwise,
-        "should be an absolute https URL without query or fragment (http only for localhost)",
+        $"should be an absolute https URL without {(mayHaveQuery ? "" : "query or ")}fragment (http only for localhost)",
         text => (Uri.TryCreate(normalize(text), UriKind.Absolute, out var url)
             && (url.Scheme == Uri.UriSchemeHttps || (url.Scheme == Uri.UriSchemeHttp && url.IsLoopback))
             && url.Host.Length > 0
             && url.UserInfo.Length == 0
-            && url.Query.Length == 0
+            && (mayHaveQuery || url.Query.Length == 0)
             && url.Fragment.Length == 0, url));
 }
