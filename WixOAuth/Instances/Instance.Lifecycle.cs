@@ -41,7 +41,7 @@ internal sealed partial record Instance
         {
             MarkedAt = mayUseClientCredentials ? null : now,
             Grant = mayUseClientCredentials ? Grant.ClientCredentials : Grant.RefreshToken,
-            DueAt = mayUseClientCredentials ? now : null,
+            DueAt = now,
             LastUsedAt = now,
             WixInstalledAt = issuedAt,
             InstalledBefore = before is not null,
