@@ -158,10 +158,8 @@ public sealed class RefreshSweepTests : IDisposable
     {
         var id = Core.NewId();
         var stored = await _core.InstallAsync(id);
-        await _store.TryWriteAsync(stored, stored.Instance with { RefreshedAt = null }, None);
-        _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/instance"
-            ? StubWix.Json(System.Net.HttpStatusCode.OK, """{"instance":{},"site":{"siteDisplayName":"Flowers","url":"https://flowers.example.com"}}""")
-            : StubWix.Tokens("next"));
+        await _store.TryWriteAsync(stored, stored.Instance with { SetupPending = true, SetupCompletedAt = null }, None);
+        _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/oauth/access" ? StubWix.Tokens("next") : StubWix.Json(System.Net.HttpStatusCode.OK, "{}"));
         _core.Clock.Advance(TimeSpan.FromMinutes(4));
         var reads = 0;
         _store.Before = (method, _) => method == nameof(IInstanceStore.FindAsync) && ++reads > 1

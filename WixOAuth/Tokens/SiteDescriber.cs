@@ -8,13 +8,13 @@ namespace WixOAuth.Tokens;
 
 /// <summary>
 /// Keeps a site's name, its address and the app's version as Wix has them (Get App Instance, wix-protocol §6). Asked for
-/// at once where nothing is known yet, as of a clone, and then once a day, with a token that was just refreshed.
+/// with the first token, as of a clone, and then once a day, with a token that was just refreshed.
 /// </summary>
 internal sealed class SiteDescriber(WixClient wix, InstanceWriter writer, BackgroundWork background, TimeProvider time)
 {
     private static readonly TimeSpan Day = TimeSpan.FromDays(1);
 
-    /// <summary>Asks Wix in the background if it is time to, and saves what has changed. An answer that does not come is asked for again later.</summary>
+    /// <summary>Asks Wix in the background if it is time to, and saves what has changed. An answer that does not come is asked for again the next day.</summary>
     /// <param name="before">The instance as the refresh found it.</param>
     /// <param name="accessToken">What the refresh obtained.</param>
     public void DescribeIfDue(Instance before, AccessToken accessToken)
@@ -32,8 +32,7 @@ internal sealed class SiteDescriber(WixClient wix, InstanceWriter writer, Backgr
     internal static bool IsDue(Instance before, DateTimeOffset now)
     {
         var offset = (long)(BinaryPrimitives.ReadUInt32BigEndian(before.Id.ToByteArray().AsSpan(12)) / (double)(1L << 32) * Day.Ticks);
-        return before is { ConsentedAt: null, Site: null }
-            || before.RefreshedAt is not { } refreshedAt
+        return before.RefreshedAt is not { } refreshedAt
             || (refreshedAt.UtcTicks + offset) / Day.Ticks != (now.UtcTicks + offset) / Day.Ticks;
     }
 
