@@ -115,10 +115,10 @@ param logDailyCapGb int = 10
 @description('Log every delete in the token storage account. Turn it off if the volume of StorageTableLogs costs too much; the alert table-deleted needs it.')
 param auditTableDeletes bool = true
 
-@description('Lock the vault and both storage accounts against deletion. Whoever deploys then needs the role Locks Contributor, and azd down fails until the locks are removed.')
+@description('Lock the vault and all three storage accounts against deletion. Whoever deploys then needs the role Locks Contributor, and azd down fails until the locks are removed.')
 param lockResources bool = false
 
-@description('A virtual network with private endpoints for both storage accounts and Key Vault, which then answer nobody else. Set the secrets before: afterwards the vault can be reached from inside only.')
+@description('A virtual network with private endpoints for all three storage accounts and Key Vault, which then answer nobody else. Set the secrets before: afterwards the vault can be reached from inside only.')
 param privateNetwork bool = false
 
 @description('The application (client) id of an app registration. With it, callers of every route that is not for browsers or Wix also need an Entra ID token. See docs/operations.md for what this does and does not do.')

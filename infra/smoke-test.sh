@@ -1,7 +1,7 @@
 #!/bin/sh
 # Looks at a deployment from outside, with nothing but curl: smoke-test.sh https://YOUR-APP
-# Settings: ENTRA_CLIENT_ID and FUNCTION_KEY, where Entra ID stands in front; for tests WAIT, the seconds between two looks (10); TRIES, how often to look (30); SWEEP_AFTER, the seconds that a
-# sweep after the deployment may take (200).
+# Settings: ENTRA_CLIENT_ID and FUNCTION_KEY, where Entra ID stands in front; for tests WAIT, the seconds between two looks (10); TRIES, how often to look (30); SWEEP_AFTER, the seconds to wait
+# before the last sweep is looked at (380).
 set -eu
 
 url=${1%/}
@@ -55,7 +55,9 @@ if [ -n "${ENTRA_CLIENT_ID:-}" ]; then
 fi
 
 # Timers on Flex Consumption have stopped for good after deployments: see "sweep-stopped" in docs/operations.md.
-# Only after this long is the last sweep surely one of this deployment.
-sleep "${SWEEP_AFTER:-200}"
+# Health reports sweep_overdue 5 minutes after the last sweep, and caches what it found for 10 seconds. The earlier
+# deployment's last sweep may end a minute after this script begins. After 380 seconds, no sweep_overdue therefore means a
+# sweep of this deployment. A new table, which was never swept, is not reported as overdue.
+sleep "${SWEEP_AFTER:-380}"
 is_swept() { is_healthy && grep -q '"degraded"' "$folder/body" && ! grep -q sweep_overdue "$folder/body"; }
 await "no sweep since the deployment" is_swept "a sweep ran after the deployment"
