@@ -46,6 +46,22 @@ public sealed class FallbackTests(AzuriteFixture azurite)
         Assert.Empty(await DegradedAsync(bed));
     }
 
+    [Fact]
+    public async Task A_first_sweep_that_does_not_come_is_overdue_after_five_minutes()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        Assert.Empty(await DegradedAsync(bed));
+
+        bed.Clock.Advance(TimeSpan.FromMinutes(5));
+        Assert.Empty(await DegradedAsync(bed));
+        bed.Clock.Advance(TimeSpan.FromSeconds(11));
+        Assert.Equal(["sweep_overdue"], await DegradedAsync(bed));
+
+        await bed.SweepAsync();
+        bed.Clock.Advance(TimeSpan.FromSeconds(11));
+        Assert.Empty(await DegradedAsync(bed));
+    }
+
     private static async Task AssertGrantsAsync(TestBed bed, Guid id, string refreshToken)
     {
         var instance = await bed.GetInstanceAsync(id);

@@ -166,6 +166,20 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_link_that_is_given_twice_is_refused_and_not_spent()
+    {
+        var link = await _bed.CreateLinkAsync("acme");
+        var page = await (await _browser.GetAsync(link)).Content.ReadAsStringAsync();
+
+        using (var refused = await _browser.PostAsync(new Uri(_bed.Api, "install?start=a&start=b"), ("start", StartOf(link))))
+        {
+            Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        }
+
+        TestBrowser.LocationOf(await _browser.SubmitAsync(link, page));
+    }
+
+    [Fact]
     public async Task Pressing_the_button_twice_continues_in_the_same_browser()
     {
         var link = await _bed.CreateLinkAsync("acme");

@@ -72,7 +72,7 @@ public sealed class InstanceChangesTests
 
             Assert.Equal(mayUseClientCredentials ? InstanceStatus.Active : InstanceStatus.ReinstallRequired, instance.Status);
             Assert.Equal(mayUseClientCredentials ? Grant.ClientCredentials : Grant.RefreshToken, instance.Grant);
-            Assert.Equal(mayUseClientCredentials ? Now : null, instance.DueAt);
+            Assert.Equal(Now, instance.DueAt);
             Assert.Equal(mayUseClientCredentials && sendSetupCompleted, instance.SetupPending);
             Assert.Equal(before?.InstalledAt ?? Now, instance.InstalledAt);
             Assert.Equal(before is not null, instance.InstalledBefore);

@@ -90,6 +90,22 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
+    public async Task A_clone_that_no_grant_was_allowed_for_heals_when_one_is()
+    {
+        var (id, now) = (Core.NewId(), _core.Clock.GetUtcNow());
+        await _store.TryWriteAsync(null, Instance.AppInstalled(null, id, now, mayUseClientCredentials: false, sendSetupCompleted: false, now), None);
+        Assert.Equal((1, 0, 1, 0), Counts(await SweepAsync()));
+        Assert.Empty(_core.Wix.Calls);
+
+        using var allowed = new Core(_store, _core.Clock);
+        allowed.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("next"));
+        _core.Clock.Advance(TimeSpan.FromDays(1));
+        Assert.Equal((1, 1, 0, 0), Counts(await allowed.Sweep.RunAsync(None)));
+
+        Assert.Equal(InstanceStatus.Active, (await _core.ReadAsync(id)).Status);
+    }
+
+    [Fact]
     public async Task An_orphaned_due_row_is_removed()
     {
         var (unknown, removed, moved) = (Core.NewId(), await _core.InstallAsync(Core.NewId()), await _core.InstallAsync(Core.NewId()));

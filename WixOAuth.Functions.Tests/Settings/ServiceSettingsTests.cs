@@ -4,6 +4,8 @@ using Azure.Data.Tables;
 using Azure.Storage.Blobs;
 using Azure.Storage.Queues;
 using Microsoft.Extensions.Configuration;
+using WixOAuth.Functions.Tests.Events;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Protection;
 using WixOAuth.Settings;
 
@@ -208,6 +210,16 @@ public sealed class ServiceSettingsTests
                 "Tokens__ProtectionKey should not be given together with KeyVault__VaultUri: put it into the vault under the name of Tokens__ProtectionKeyName.",
             ],
             problems);
+    }
+
+    [Fact]
+    public void The_URL_of_events_may_have_a_query_and_no_other()
+    {
+        const string Url = "https://app.example/api/events?code=k";
+
+        Assert.Equal(Url, Core.Read(("Events__Url", Url), ("Events__Secret", EventReceiver.Secret)).Events.Url?.OriginalString);
+        Assert.StartsWith("Events__Url should ", Assert.Single(Read(("Events__Url", $"{Url}#f"), ("Events__Secret", EventReceiver.Secret)).Problems), StringComparison.Ordinal);
+        Assert.StartsWith("Wix__RedirectUrl should ", Assert.Single(Read(("Wix__RedirectUrl", Url)).Problems), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,4 +1,6 @@
+using System.Net;
 using WixOAuth.Functions.Tests.Storage;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
 using WixOAuth.Tokens;
 
@@ -22,5 +24,27 @@ public sealed class SiteDescriberTests
         Assert.Equal([hour], due);
 
         Instance RefreshedAt(DateTimeOffset at) => Samples.NewInstance() with { Id = new InstanceId(Guid.Parse(id)), ConsentedAt = midnight, RefreshedAt = at };
+    }
+
+    [Fact]
+    public async Task A_site_that_its_callers_keep_fresh_is_described_too()
+    {
+        using var core = new Core();
+        var id = Core.NewId();
+        await core.InstallAsync(id);
+        core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/instance"
+            ? StubWix.Json(HttpStatusCode.OK, $$$"""{"instance":{"instanceId":"{{{id}}}","appVersion":"2.0.0"},"site":{"siteDisplayName":"Flowers","url":"https://flowers.example.com"}}""")
+            : StubWix.Tokens($"access-{core.Wix.Calls.Count}", "refresh-1"));
+
+        for (var minutes = 0; minutes < 2 * 24 * 60; minutes += 4)
+        {
+            core.Clock.Advance(TimeSpan.FromMinutes(4));
+            Assert.IsType<TokenResult.Token>(await core.GetAsync(id));
+            await core.Background.WhenIdleAsync(CancellationToken.None);
+        }
+
+        Assert.Equal(2, core.Wix.CallsTo("/apps/v1/instance"));
+        var described = await core.ReadAsync(id);
+        Assert.Equal(("Flowers", "2.0.0"), (described.Site?.Name, described.AppVersion));
     }
 }

@@ -1,9 +1,10 @@
+using Microsoft.Extensions.Configuration;
 using WixOAuth.Functions.Tests.Events;
 using WixOAuth.Local;
 
 namespace WixOAuth.Programs.Tests.Local;
 
-/// <summary>Events where nothing was set: on a laptop the pretend Wix receives them.</summary>
+/// <summary>What is filled in on a laptop where nothing was set: events go to the pretend Wix.</summary>
 [Collection(AzuriteFixture.Name)]
 public sealed class LaptopEventTests(AzuriteFixture azurite) : IDisposable
 {
@@ -33,7 +34,17 @@ public sealed class LaptopEventTests(AzuriteFixture azurite) : IDisposable
         Assert.False(File.Exists(Path.Combine(_folder.Path, "events-secret")));
     }
 
+    [Fact]
+    public async Task A_blank_schedule_of_copies_counts_as_not_given() =>
+        Assert.Equal("0 37 2 * * *", (await ReadAfterStartAsync(azurite.NewTable().Name, ("BackupSchedule", " ")))["BackupSchedule"]);
+
     private async Task<(string? Secret, string? Url)> StartAsync(string table, params (string Name, string Value)[] more)
+    {
+        var settings = await ReadAfterStartAsync(table, more);
+        return (settings["Events:Secret"], settings["Events:Url"]);
+    }
+
+    private async Task<IConfiguration> ReadAfterStartAsync(string table, params (string Name, string Value)[] more)
     {
         var values = new Dictionary<string, string?>
         {
@@ -50,6 +61,6 @@ public sealed class LaptopEventTests(AzuriteFixture azurite) : IDisposable
 
         var settings = LocalSettings.From(values);
         await using var host = await LocalHost.StartAsync(settings, overrides: null, CancellationToken.None);
-        return (settings.Configuration["Events:Secret"], settings.Configuration["Events:Url"]);
+        return settings.Configuration;
     }
 }
