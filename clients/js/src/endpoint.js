@@ -21,9 +21,11 @@ export class TokenEndpoint {
       throw new TypeError('key or getEntraToken is required.');
     }
 
-    const path = base.pathname.replace(/\/+$/, '');
-    this.#base = new URL(path.toLowerCase().endsWith('/api') ? `${path}/` : `${path}/api/`, base);
-    this.#key = key;
+    // Relative to an address, `//api/` would name a host.
+    const path = base.pathname.replace(/^\/+/, '/').replace(/\/+$/, '');
+    base.pathname = path.toLowerCase().endsWith('/api') ? `${path}/` : `${path}/api/`;
+    this.#base = base;
+    this.#key = key && sendable(key, 'key');
     this.#getEntraToken = getEntraToken;
     this.#fetch = fetch ?? ((...args) => globalThis.fetch(...args));
   }
@@ -44,11 +46,11 @@ export class TokenEndpoint {
     let body;
     try {
       if (this.#getEntraToken) {
-        headers.Authorization = `Bearer ${await this.#getEntraToken()}`;
+        headers.Authorization = `Bearer ${sendable(await this.#getEntraToken(), 'The Entra token')}`;
       }
 
-      // A redirect would take the key along.
-      response = await this.#fetch(url.href, { headers, redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
+      // A redirect would take the key along, and Next.js 14 would cache the token.
+      response = await this.#fetch(url.href, { headers, redirect: 'manual', cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
       body = await response.text();
     } catch (cause) {
       throw new WixOAuthError('The WixOAuth service cannot be reached.', { code: 'unreachable', cause });
@@ -75,6 +77,15 @@ export function isTransient(error) {
 /** Whether the installation is at its end: only a person can help. */
 export function isFinal(error) {
   return error instanceof WixOAuthError && ['reinstall_required', 'app_removed', 'unknown_instance'].includes(error.code);
+}
+
+// The error of fetch would quote it.
+function sendable(value, name) {
+  if (!/^[\x20-\x7e]*$/.test(value)) {
+    throw new TypeError(`${name} has a character that a header cannot hold.`);
+  }
+
+  return value;
 }
 
 function failure(response, json) {

@@ -11,6 +11,7 @@ test('the service is asked as its contract says', async () => {
     url: `https://tokens.example/api/instances/${INSTANCE}/token`,
     headers: { 'x-functions-key': 'the-key' },
     redirect: 'manual',
+    cache: 'no-store',
   }]);
 });
 
@@ -19,6 +20,8 @@ test('the address may have /api or not', async () => {
     ['https://tokens.example/api', 'https://tokens.example/api/instances/'],
     ['https://gateway.example/wix/', 'https://gateway.example/wix/api/instances/'],
     ['http://localhost:7071', 'http://localhost:7071/api/instances/'],
+    ['https://tokens.example//api', 'https://tokens.example/api/instances/'],
+    ['https://tokens.example//', 'https://tokens.example/api/instances/'],
   ]) {
     const service = new StubService();
     await service.client({ url }).getToken(INSTANCE);
@@ -30,6 +33,19 @@ test('bad options and instance ids are refused', async () => {
   assert.throws(() => new WixOAuthClient({ url: 'http://tokens.example', key: 'k' }), TypeError);
   assert.throws(() => new WixOAuthClient({ url: 'https://tokens.example' }), TypeError);
   await assert.rejects(new StubService().client().getToken('../status'), TypeError);
+});
+
+test('a key or an Entra token that no header can hold is refused and not quoted', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  assert.throws(() => service.client({ key: 'the-key\n' }), (error) => error instanceof TypeError && !error.message.includes('the-key'));
+  const client = service.client({ getEntraToken: () => 'entra\nx' });
+  await assert.rejects(time.until(client.getToken(INSTANCE)), (error) => {
+    assert.equal(error.code, 'unreachable');
+    assert.ok(error.cause instanceof TypeError && !error.cause.message.includes('entra'), error.cause.message);
+    return true;
+  });
+  assert.equal(service.requests.length, 0);
 });
 
 test('an Entra token is sent beside the key', async () => {

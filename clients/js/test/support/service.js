@@ -11,7 +11,7 @@ export class StubService {
   #issued = 0;
 
   fetch = async (url, init) => {
-    this.requests.push({ url: String(url), headers: init.headers, redirect: init.redirect });
+    this.requests.push({ url: String(url), headers: init.headers, redirect: init.redirect, cache: init.cache });
     await this.gate;
     return this.answer(this.requests.at(-1));
   };

@@ -25,5 +25,5 @@ const worker :Workerd.Worker = (
     (name = "WIX_API_URL", fromEnvironment = "WIX_API_URL"),
     (name = "EVENTS_SECRET", fromEnvironment = "EVENTS_SECRET"),
   ],
-  compatibilityDate = "2024-10-14",
+  compatibilityDate = "2025-09-01",
 );
