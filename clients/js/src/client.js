@@ -30,15 +30,16 @@ export class WixOAuthClient {
   }
 
   async fetch(instanceId, input, init) {
+    // A Request is sent again from its copy; any other body is read again, but for a stream. Node's own streams are async
+    // iterables.
+    const isStream = init?.body instanceof ReadableStream || init?.body?.[Symbol.asyncIterator] !== undefined;
+    const again = input instanceof Request && !init?.body ? input.clone() : input;
     const request = new Request(input, init);
     const url = new URL(request.url);
     if (url.protocol !== 'https:' && !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)) {
       throw new TypeError('An access token is sent over https only, or to localhost.');
     }
 
-    // A stream can be read once: its request is not sent again. Node's own streams are async iterables.
-    const body = init?.body ?? (input instanceof Request ? input.body : undefined);
-    const again = body instanceof ReadableStream || body?.[Symbol.asyncIterator] ? undefined : request.clone();
     const token = await this.getToken(instanceId);
     const response = await this.#send(request, token);
     if (response.status !== 401) {
@@ -46,12 +47,12 @@ export class WixOAuthClient {
     }
 
     const replacement = await this.#replacement(instanceId, token);
-    if (replacement === undefined || !again) {
+    if (replacement === undefined || isStream) {
       return response;
     }
 
     await response.body?.cancel();
-    return this.#send(again, replacement);
+    return this.#send(new Request(again, init), replacement);
   }
 
   #send(request, token) {

@@ -37,7 +37,7 @@ export declare class WixOAuthClient {
 
   /**
    * As the global `fetch`, with the instance's access token. When Wix answers 401 the token is reported and the request is
-   * sent once more, unless its body is a stream.
+   * sent once more. A body given as a stream is not sent again; the body of a `Request` is kept in memory for that.
    */
   fetch(instanceId: string, input: string | URL | Request, init?: RequestInit): Promise<Response>;
 }

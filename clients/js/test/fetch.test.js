@@ -48,6 +48,28 @@ test('a Request is taken too', async () => {
   assert.equal(wix.calls.length, 2);
 });
 
+test('a Request is sent again with its body', async () => {
+  const { client, wix } = world();
+  wix.refused.add('token-1');
+  const response = await client.fetch(INSTANCE, new Request(URL_OF_WIX, { method: 'POST', body: '{"a":1}' }));
+  assert.equal(response.status, 200);
+  assert.deepEqual(wix.calls.map((call) => call.body), ['{"a":1}', '{"a":1}']);
+});
+
+test('a body that can be read again is not copied', async (t) => {
+  const form = new FormData();
+  form.set('file', new Blob(['of a form']), 'f.txt');
+  for (const [body, expected] of [[new Blob(['of a blob']), /^of a blob$/], [form, /f\.txt.*of a form/s]]) {
+    const { client, wix } = world();
+    wix.refused.add('token-1');
+    const clone = t.mock.method(Request.prototype, 'clone');
+    assert.equal((await client.fetch(INSTANCE, URL_OF_WIX, { method: 'POST', body })).status, 200);
+    assert.equal(clone.mock.callCount(), 0);
+    assert.equal(wix.calls.length, 2);
+    wix.calls.forEach((call) => assert.match(call.body, expected));
+  }
+});
+
 test('a second refusal is the caller\'s', async () => {
   const { client, wix } = world();
   wix.refused.add('token-1').add('token-2');
