@@ -1,5 +1,6 @@
 import { isTransient, TokenEndpoint } from './endpoint.js';
 import { Instance } from './instance.js';
+import { readClocks } from './time.js';
 
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const EVICT_EVERY_MS = 60_000;
@@ -9,19 +10,19 @@ export class WixOAuthClient {
   #endpoint;
   #fetch;
   #instances = new Map();
-  #evictedAt = Date.now();
+  #evictedAt = performance.now();
 
   constructor(options) {
     this.#endpoint = new TokenEndpoint(options);
     this.#fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
   }
 
-  async getToken(instanceId) {
-    return this.#instances.get(instanceId)?.fresh(Date.now()) ?? this.#instance(instanceId).get();
+  async getToken(instanceId, { signal } = {}) {
+    return this.#instances.get(instanceId)?.fresh(readClocks()) ?? this.#instance(instanceId).get(signal);
   }
 
-  async replaceToken(instanceId, rejectedToken) {
-    return this.#instance(instanceId).replace(rejectedToken);
+  async replaceToken(instanceId, rejectedToken, { signal } = {}) {
+    return this.#instance(instanceId).replace(rejectedToken, signal);
   }
 
   auth(instanceId) {
@@ -40,13 +41,14 @@ export class WixOAuthClient {
       throw new TypeError('An access token is sent over https only, or to localhost.');
     }
 
-    const token = await this.getToken(instanceId);
+    const { signal } = request;
+    const token = await this.getToken(instanceId, { signal });
     const response = await this.#send(request, token);
     if (response.status !== 401) {
       return response;
     }
 
-    const replacement = await this.#replacement(instanceId, token);
+    const replacement = await this.#replacement(instanceId, token, signal);
     if (replacement === undefined || isStream) {
       return response;
     }
@@ -60,9 +62,9 @@ export class WixOAuthClient {
     return this.#fetch(request);
   }
 
-  async #replacement(instanceId, token) {
+  async #replacement(instanceId, token, signal) {
     try {
-      const replacement = await this.replaceToken(instanceId, token);
+      const replacement = await this.replaceToken(instanceId, token, { signal });
       return replacement === token ? undefined : replacement;
     } catch (error) {
       // While the service is away, Wix's own answer says more to the caller.
@@ -92,12 +94,12 @@ export class WixOAuthClient {
 
   // Memory follows the instances in use.
   #evict() {
-    const now = Date.now();
-    if (now - this.#evictedAt < EVICT_EVERY_MS) {
+    const now = readClocks();
+    if (now.monotonic - this.#evictedAt < EVICT_EVERY_MS) {
       return;
     }
 
-    this.#evictedAt = now;
+    this.#evictedAt = now.monotonic;
     for (const [id, instance] of this.#instances) {
       if (instance.isIdle(now)) {
         this.#instances.delete(id);

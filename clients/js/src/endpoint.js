@@ -1,4 +1,5 @@
 import { WixOAuthError } from './errors.js';
+import { waitFor } from './time.js';
 
 const TIMEOUT_MS = 15_000;
 const TRANSIENT = new Set([408, 429]);
@@ -37,21 +38,11 @@ export class TokenEndpoint {
       url.searchParams.set('rejected', await sha256(rejected));
     }
 
-    const headers = {};
-    if (this.#key) {
-      headers['x-functions-key'] = this.#key;
-    }
-
     let response;
     let body;
     try {
-      if (this.#getEntraToken) {
-        headers.Authorization = `Bearer ${sendable(await this.#getEntraToken(), 'The Entra token')}`;
-      }
-
-      // A redirect would take the key along, and Next.js 14 would cache the token.
-      response = await this.#fetch(url.href, { headers, redirect: 'manual', cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
-      body = await response.text();
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      [response, body] = await waitFor(this.#send(url, signal), { signal });
     } catch (cause) {
       throw new WixOAuthError('The WixOAuth service cannot be reached.', { code: 'unreachable', cause });
     }
@@ -66,6 +57,21 @@ export class TokenEndpoint {
     }
 
     return json;
+  }
+
+  async #send(url, signal) {
+    const headers = {};
+    if (this.#key) {
+      headers['x-functions-key'] = this.#key;
+    }
+
+    if (this.#getEntraToken) {
+      headers.Authorization = `Bearer ${sendable(await this.#getEntraToken(), 'The Entra token')}`;
+    }
+
+    // A redirect would take the key along, and Next.js 14 would cache the token.
+    const response = await this.#fetch(url.href, { headers, redirect: 'manual', cache: 'no-store', signal });
+    return [response, await response.text()];
   }
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { WixOAuthClient, WixOAuthError } from '../src/index.js';
-import { fakeTime, INSTANCE, problem, settle, StubService } from './support/service.js';
+import { fakeTime, INSTANCE, lose, problem, settle, StubService } from './support/service.js';
 
 test('the service is asked as its contract says', async () => {
   const service = new StubService();
@@ -45,6 +45,18 @@ test('a key or an Entra token that no header can hold is refused and not quoted'
     assert.ok(error.cause instanceof TypeError && !error.cause.message.includes('entra'), error.cause.message);
     return true;
   });
+  assert.equal(service.requests.length, 0);
+});
+
+test('an Entra token that does not come within the time of a request is an outage', async (t) => {
+  const time = fakeTime(t);
+  t.mock.method(AbortSignal, 'timeout', (ms) => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), ms);
+    return controller.signal;
+  });
+  const service = new StubService();
+  await assert.rejects(time.until(service.client({ getEntraToken: () => new Promise(() => {}) }).getToken(INSTANCE)), { code: 'unreachable' });
   assert.equal(service.requests.length, 0);
 });
 
@@ -148,6 +160,15 @@ test('Retry-After is told and kept to by every caller', async (t) => {
   assert.equal(await client.getToken(INSTANCE), 'token-1');
 });
 
+test('a refusal holds nobody back', async () => {
+  const service = new StubService();
+  const client = service.client();
+  service.answer = () => problem(403, 'unauthorized', 30);
+  await assert.rejects(client.getToken(INSTANCE), { status: 403 });
+  service.answer = () => service.newToken();
+  assert.equal(await client.getToken(INSTANCE), 'token-1');
+});
+
 test('a caller that is held back is told the rest of Retry-After', async (t) => {
   const time = fakeTime(t);
   const service = new StubService();
@@ -213,16 +234,133 @@ test('a page in place of a token is an outage', async (t) => {
   await assert.rejects(time.until(service.client().getToken(INSTANCE)), { code: 'unreachable' });
 });
 
-test('a shared request that an edge runtime lost is replaced after a minute', async (t) => {
+test('a clock that is set back makes neither a token nor a pause longer', async (t) => {
   const time = fakeTime(t);
   const service = new StubService();
   const client = service.client();
-  service.close();
-  client.getToken(INSTANCE);
-  await settle();
-  service.gate = Promise.resolve();
-  time.advance(61);
+  await client.getToken(INSTANCE);
+  time.setClockBack(3600);
+  time.advance(300);
+  assert.equal(await client.getToken(INSTANCE), 'token-2');
+
+  time.advance(300);
+  service.answer = () => problem(503, 'wix_unavailable', 30);
+  await assert.rejects(client.getToken(INSTANCE), { retryAfter: 30 });
+  time.setClockBack(3600);
+  await assert.rejects(client.getToken(INSTANCE), { retryAfter: 30 });
+  service.answer = () => service.newToken();
+  time.advance(30);
+  assert.equal(await client.getToken(INSTANCE), 'token-3');
+});
+
+for (const [life, left] of [[300, 29], [100, 19]]) {
+  test(`a token of ${life} seconds is not handed out for its last ${left} while the service is well`, async (t) => {
+    const time = fakeTime(t);
+    const service = new StubService();
+    service.answer = () => service.newToken(life);
+    const client = service.client();
+    await client.getToken(INSTANCE);
+    time.advance(life - left);
+    assert.equal(await client.getToken(INSTANCE), 'token-2');
+  });
+}
+
+test('a token is handed out until its end while the service is away, or too slow to wait for', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  await client.getToken(INSTANCE);
+  time.advance(290);
+  service.answer = () => { throw new TypeError('fetch failed'); };
   assert.equal(await client.getToken(INSTANCE), 'token-1');
+  assert.equal(await client.getToken(INSTANCE), 'token-1');
+  assert.equal(service.requests.length, 2);
+
+  time.advance(2);
+  const open = service.close();
+  service.answer = () => service.newToken();
+  const started = Date.now();
+  assert.equal(await time.until(client.getToken(INSTANCE)), 'token-1');
+  assert.ok(Date.now() - started <= 4000, `waited ${Date.now() - started} ms`);
+  open();
+  await settle();
+  assert.equal(await client.getToken(INSTANCE), 'token-2');
+});
+
+test('a background request that an edge runtime ended holds up no caller for more than three seconds', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  service.answer = () => service.newToken(4);
+  const client = service.client();
+  await client.getToken(INSTANCE);
+  time.advance(3);
+  await lose(service, () => client.getToken(INSTANCE));
+  time.advance(1);
+  const started = Date.now();
+  const callers = Array.from({ length: 3 }, () => client.getToken(INSTANCE));
+  assert.deepEqual(await time.until(Promise.all(callers)), ['token-2', 'token-2', 'token-2']);
+  assert.ok(Date.now() - started <= 3000, `waited ${Date.now() - started} ms`);
+  assert.equal(service.requests.length, 3);
+});
+
+test('callers that joined a request that an edge runtime ended share a new one', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  await lose(service, () => client.getToken(INSTANCE));
+  const callers = Array.from({ length: 3 }, () => client.getToken(INSTANCE));
+  callers.push(client.replaceToken(INSTANCE, 'token-0'));
+  const started = Date.now();
+  assert.deepEqual(new Set(await time.until(Promise.all(callers))), new Set(['token-1']));
+  assert.ok(Date.now() - started <= 10_000, `waited ${Date.now() - started} ms`);
+});
+
+test('a report that an edge runtime ended is made again', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  const token = await client.getToken(INSTANCE);
+  await lose(service, () => client.replaceToken(INSTANCE, token));
+  const callers = [client.replaceToken(INSTANCE, token), client.getToken(INSTANCE)];
+  assert.deepEqual(await time.until(Promise.all(callers)), ['token-2', 'token-2']);
+  assert.deepEqual(service.requests.map(({ url }) => url.includes('rejected=')), [false, true, true]);
+});
+
+test('a slow request is shared for as long as it takes', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  const open = service.close();
+  const callers = [client.getToken(INSTANCE)];
+  for (let second = 0; second < 14; second++) {
+    await settle();
+    time.advance(1);
+    callers.push(client.getToken(INSTANCE));
+  }
+
+  open();
+  assert.deepEqual(new Set(await Promise.all(callers)), new Set(['token-1']));
+  assert.equal(service.requests.length, 1);
+});
+
+test('a signal ends the wait of its caller alone', async () => {
+  const service = new StubService();
+  const client = service.client();
+  const open = service.close();
+  const controller = new AbortController();
+  const [first, second, report] = [
+    client.getToken(INSTANCE, { signal: controller.signal }),
+    client.getToken(INSTANCE),
+    client.replaceToken(INSTANCE, 'token-0', { signal: controller.signal }),
+  ];
+  const aborted = Promise.all([first, report].map((each) => assert.rejects(each, { name: 'AbortError' })));
+  await settle();
+  controller.abort();
+  await aborted;
+  await assert.rejects(client.getToken(INSTANCE, { signal: AbortSignal.abort() }), { name: 'AbortError' });
+  open();
+  assert.equal(await second, 'token-1');
+  assert.equal(service.requests.length, 1);
 });
 
 test('a rejected token is reported once by its hash, however many callers report it', async () => {
