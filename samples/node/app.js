@@ -8,51 +8,53 @@ const wix = new WixOAuthClient({ url: WIXOAUTH_URL, key: WIXOAUTH_KEY });
 
 // Try it with: curl http://localhost:3000/sites/<instanceId>
 async function showSite(instanceId) {
-  try {
-    const response = await wix.fetch(instanceId, `${WIX_API_URL}/apps/v1/instance`);
-    return response.ok ? [200, await response.text()] : [502, `Wix answered ${response.status}.`];
-  } catch (error) {
-    if (error instanceof WixOAuthError) {
-      return [error.status ?? 503, error.code ?? error.message];
-    }
-
-    throw error;
-  }
+  const response = await wix.fetch(instanceId, `${WIX_API_URL}/apps/v1/instance`);
+  return response.ok ? [200, await response.text()] : [502, `Wix answered ${response.status}.`];
 }
 
-async function receiveEvent(request) {
+async function receiveEvent(request, limit = 256 * 1024) {
   const chunks = [];
+  let length = 0;
   for await (const chunk of request) {
-    chunks.push(chunk);
-  }
-
-  try {
-    const event = await verifyEvent(request.headers, Buffer.concat(chunks), EVENTS_SECRET);
-    console.log(`${event.type} of ${event.data.instance_id}`);
-    return [204];
-  } catch (error) {
-    if (error instanceof EventVerificationError) {
-      return [401];
+    length += chunk.length;
+    if (length <= limit) {
+      chunks.push(chunk);
     }
-
-    throw error;
   }
+
+  if (length > limit) {
+    return [413];
+  }
+
+  const event = await verifyEvent(request.headers, Buffer.concat(chunks), EVENTS_SECRET);
+  console.log(`${event.type} of ${event.data.instance_id}`);
+  return [204];
+}
+
+async function answer(request) {
+  const site = /^\/sites\/([0-9a-f-]{36})$/i.exec(request.url);
+  if (request.method === 'GET' && site) {
+    return showSite(site[1]);
+  }
+
+  return request.method === 'POST' && request.url === '/events' ? receiveEvent(request) : [404];
+}
+
+function failure(error) {
+  if (error instanceof EventVerificationError) {
+    return [401];
+  }
+
+  if (error instanceof WixOAuthError) {
+    return [[404, 409, 410, 503].includes(error.status) ? error.status : 502, error.code ?? error.message];
+  }
+
+  console.error(error);
+  return [500];
 }
 
 const server = createServer(async (request, response) => {
-  const site = /^\/sites\/([0-9a-f-]{36})$/i.exec(request.url);
-  let answer = [404];
-  try {
-    if (request.method === 'GET' && site) {
-      answer = await showSite(site[1]);
-    } else if (request.method === 'POST' && request.url === '/events') {
-      answer = await receiveEvent(request);
-    }
-  } catch (error) {
-    console.error(error);
-    answer = [500];
-  }
-
-  response.writeHead(answer[0]).end(answer[1]);
+  const [status, body] = await answer(request).catch(failure);
+  response.writeHead(status).end(body);
 });
 server.listen(PORT, () => console.log(`Listening on http://localhost:${server.address().port}`));

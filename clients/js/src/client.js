@@ -1,5 +1,6 @@
 import { isTransient, TokenEndpoint } from './endpoint.js';
 import { Instance } from './instance.js';
+import { readClocks } from './time.js';
 
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const EVICT_EVERY_MS = 60_000;
@@ -9,19 +10,19 @@ export class WixOAuthClient {
   #endpoint;
   #fetch;
   #instances = new Map();
-  #evictedAt = Date.now();
+  #evictedAt = performance.now();
 
   constructor(options) {
     this.#endpoint = new TokenEndpoint(options);
     this.#fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
   }
 
-  async getToken(instanceId) {
-    return this.#instances.get(instanceId)?.fresh(Date.now()) ?? this.#instance(instanceId).get();
+  async getToken(instanceId, { signal } = {}) {
+    return this.#instances.get(instanceId)?.fresh(readClocks()) ?? this.#instance(instanceId).get(signal);
   }
 
-  async replaceToken(instanceId, rejectedToken) {
-    return this.#instance(instanceId).replace(rejectedToken);
+  async replaceToken(instanceId, rejectedToken, { signal } = {}) {
+    return this.#instance(instanceId).replace(rejectedToken, signal);
   }
 
   auth(instanceId) {
@@ -30,28 +31,30 @@ export class WixOAuthClient {
   }
 
   async fetch(instanceId, input, init) {
+    // A Request is sent again from its copy; any other body is read again, but for a stream. Node's own streams are async
+    // iterables.
+    const isStream = init?.body instanceof ReadableStream || init?.body?.[Symbol.asyncIterator] !== undefined;
+    const again = input instanceof Request && !init?.body ? input.clone() : input;
     const request = new Request(input, init);
     const url = new URL(request.url);
     if (url.protocol !== 'https:' && !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)) {
       throw new TypeError('An access token is sent over https only, or to localhost.');
     }
 
-    // A stream can be read once: its request is not sent again. Node's own streams are async iterables.
-    const body = init?.body ?? (input instanceof Request ? input.body : undefined);
-    const again = body instanceof ReadableStream || body?.[Symbol.asyncIterator] ? undefined : request.clone();
-    const token = await this.getToken(instanceId);
+    const { signal } = request;
+    const token = await this.getToken(instanceId, { signal });
     const response = await this.#send(request, token);
     if (response.status !== 401) {
       return response;
     }
 
-    const replacement = await this.#replacement(instanceId, token);
-    if (replacement === undefined || !again) {
+    const replacement = await this.#replacement(instanceId, token, signal);
+    if (replacement === undefined || isStream) {
       return response;
     }
 
     await response.body?.cancel();
-    return this.#send(again, replacement);
+    return this.#send(new Request(again, init), replacement);
   }
 
   #send(request, token) {
@@ -59,9 +62,9 @@ export class WixOAuthClient {
     return this.#fetch(request);
   }
 
-  async #replacement(instanceId, token) {
+  async #replacement(instanceId, token, signal) {
     try {
-      const replacement = await this.replaceToken(instanceId, token);
+      const replacement = await this.replaceToken(instanceId, token, { signal });
       return replacement === token ? undefined : replacement;
     } catch (error) {
       // While the service is away, Wix's own answer says more to the caller.
@@ -91,12 +94,12 @@ export class WixOAuthClient {
 
   // Memory follows the instances in use.
   #evict() {
-    const now = Date.now();
-    if (now - this.#evictedAt < EVICT_EVERY_MS) {
+    const now = readClocks();
+    if (now.monotonic - this.#evictedAt < EVICT_EVERY_MS) {
       return;
     }
 
-    this.#evictedAt = now;
+    this.#evictedAt = now.monotonic;
     for (const [id, instance] of this.#instances) {
       if (instance.isIdle(now)) {
         this.#instances.delete(id);

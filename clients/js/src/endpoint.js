@@ -1,4 +1,5 @@
 import { WixOAuthError } from './errors.js';
+import { waitFor } from './time.js';
 
 const TIMEOUT_MS = 15_000;
 const TRANSIENT = new Set([408, 429]);
@@ -21,9 +22,11 @@ export class TokenEndpoint {
       throw new TypeError('key or getEntraToken is required.');
     }
 
-    const path = base.pathname.replace(/\/+$/, '');
-    this.#base = new URL(path.toLowerCase().endsWith('/api') ? `${path}/` : `${path}/api/`, base);
-    this.#key = key;
+    // Relative to an address, `//api/` would name a host.
+    const path = base.pathname.replace(/^\/+/, '/').replace(/\/+$/, '');
+    base.pathname = path.toLowerCase().endsWith('/api') ? `${path}/` : `${path}/api/`;
+    this.#base = base;
+    this.#key = key && sendable(key, 'key');
     this.#getEntraToken = getEntraToken;
     this.#fetch = fetch ?? ((...args) => globalThis.fetch(...args));
   }
@@ -35,21 +38,11 @@ export class TokenEndpoint {
       url.searchParams.set('rejected', await sha256(rejected));
     }
 
-    const headers = {};
-    if (this.#key) {
-      headers['x-functions-key'] = this.#key;
-    }
-
     let response;
     let body;
     try {
-      if (this.#getEntraToken) {
-        headers.Authorization = `Bearer ${await this.#getEntraToken()}`;
-      }
-
-      // A redirect would take the key along.
-      response = await this.#fetch(url.href, { headers, redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
-      body = await response.text();
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      [response, body] = await waitFor(this.#send(url, signal), { signal });
     } catch (cause) {
       throw new WixOAuthError('The WixOAuth service cannot be reached.', { code: 'unreachable', cause });
     }
@@ -65,6 +58,21 @@ export class TokenEndpoint {
 
     return json;
   }
+
+  async #send(url, signal) {
+    const headers = {};
+    if (this.#key) {
+      headers['x-functions-key'] = this.#key;
+    }
+
+    if (this.#getEntraToken) {
+      headers.Authorization = `Bearer ${sendable(await this.#getEntraToken(), 'The Entra token')}`;
+    }
+
+    // A redirect would take the key along, and Next.js 14 would cache the token.
+    const response = await this.#fetch(url.href, { headers, redirect: 'manual', cache: 'no-store', signal });
+    return [response, await response.text()];
+  }
 }
 
 /** Whether it may succeed later. */
@@ -75,6 +83,15 @@ export function isTransient(error) {
 /** Whether the installation is at its end: only a person can help. */
 export function isFinal(error) {
   return error instanceof WixOAuthError && ['reinstall_required', 'app_removed', 'unknown_instance'].includes(error.code);
+}
+
+// The error of fetch would quote it.
+function sendable(value, name) {
+  if (!/^[\x20-\x7e]*$/.test(value)) {
+    throw new TypeError(`${name} has a character that a header cannot hold.`);
+  }
+
+  return value;
 }
 
 function failure(response, json) {

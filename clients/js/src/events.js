@@ -25,18 +25,23 @@ export async function verifyEvent(headers, body, secret) {
   return read(bytes);
 }
 
+// One hash of the body for each key, however many signatures a stranger sends.
 async function isSigned(keys, content, signatures) {
   const given = signatures.split(' ').filter((each) => each.startsWith('v1,')).map((each) => decode(each.slice(3))).filter(Boolean);
   for (const key of keys) {
-    const imported = await crypto.subtle.importKey('raw', key, { name: 'HMAC', hash: 'SHA-256' }, false, ['verify']);
-    for (const signature of given) {
-      if (await crypto.subtle.verify('HMAC', imported, signature, content)) {
-        return true;
-      }
+    const imported = await crypto.subtle.importKey('raw', key, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
+    const expected = new Uint8Array(await crypto.subtle.sign('HMAC', imported, content));
+    if (given.some((signature) => isEqual(signature, expected))) {
+      return true;
     }
   }
 
   return false;
+}
+
+// In a time that does not depend on where they differ.
+function isEqual(given, expected) {
+  return given.length === expected.length && expected.reduce((difference, byte, i) => difference | (byte ^ given[i]), 0) === 0;
 }
 
 function read(bytes) {

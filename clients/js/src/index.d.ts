@@ -15,6 +15,12 @@ export interface WixAuthStrategy {
   getAuthHeaders(): Promise<{ headers: { Authorization: string } }>;
 }
 
+/** How long a caller waits. */
+export interface WixOAuthWaitOptions {
+  /** Ends the wait of this caller. A request that others share goes on. */
+  signal?: AbortSignal;
+}
+
 /** Access tokens of app instances, from memory or from the WixOAuth service. Make one for each process. */
 export declare class WixOAuthClient {
   /** @throws {TypeError} An option is missing or malformed. */
@@ -22,22 +28,23 @@ export declare class WixOAuthClient {
 
   /**
    * Returns an access token that is alive, for Wix's `Authorization` header without `Bearer`. A token is cached until 40 %
-   * of its life is left and refreshed in the background then; concurrent callers share one request; while the service is
-   * away a cached token is returned for as long as it lives.
+   * of its life is left and refreshed in the background then. Callers wait for the refresh when less than 30 seconds, or a
+   * fifth of the life, is left. Concurrent callers share one request. While the service is away a cached token is returned
+   * for as long as it lives.
    * @param instanceId What Wix calls `instanceId`: a GUID.
    * @throws {WixOAuthError}
    */
-  getToken(instanceId: string): Promise<string>;
+  getToken(instanceId: string, options?: WixOAuthWaitOptions): Promise<string>;
 
   /** Reports a token that Wix refused with 401 and returns its replacement. One report is sent, however many callers make it. */
-  replaceToken(instanceId: string, rejectedToken: string): Promise<string>;
+  replaceToken(instanceId: string, rejectedToken: string, options?: WixOAuthWaitOptions): Promise<string>;
 
   /** The instance's strategy for `createClient({ auth })` of `@wix/sdk`. */
   auth(instanceId: string): WixAuthStrategy;
 
   /**
    * As the global `fetch`, with the instance's access token. When Wix answers 401 the token is reported and the request is
-   * sent once more, unless its body is a stream.
+   * sent once more. A body given as a stream is not sent again; the body of a `Request` is kept in memory for that.
    */
   fetch(instanceId: string, input: string | URL | Request, init?: RequestInit): Promise<Response>;
 }

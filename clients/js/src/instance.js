@@ -1,19 +1,21 @@
 import { isFinal, isTransient } from './endpoint.js';
 import { WixOAuthError } from './errors.js';
+import { SharedRequest } from './shared-request.js';
+import { after, msUntil, PAST, readClocks, waitFor } from './time.js';
 
 /** A token is refreshed when this part of the life that it came with is left. */
 const REFRESH_AT = 0.4;
+
+/** The shortest life handed out: the lesser of 30 s and a fifth of the life. With less left, callers wait for the refresh. */
+const SHORTEST_LIFE_MS = 30_000;
+const SHORTEST_LIFE = 0.2;
+const LONGEST_WAIT_WITH_TOKEN_MS = 3_000;
+
 const ATTEMPTS = 3;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
 const LONGEST_WAIT_MS = 2_000;
 const LONGEST_RETRY_AFTER_MS = 60_000;
-
-/**
- * An edge runtime may end the request that a shared one was started for, and the shared one with it: after so long a
- * request is taken for lost.
- */
-const LOST_AFTER_MS = 60_000;
 
 /** What is cached for one instance. */
 export class Instance {
@@ -23,8 +25,8 @@ export class Instance {
   #pending;
   #failure;
   #failures = 0;
-  #refreshNotBefore = 0;
-  #askNotBefore = 0;
+  #refreshNotBefore = PAST;
+  #askNotBefore = PAST;
 
   constructor(endpoint, id) {
     this.#endpoint = endpoint;
@@ -33,35 +35,40 @@ export class Instance {
 
   /** The cached token when it needs no refresh. */
   fresh(now) {
-    return this.#held !== undefined && now < this.#held.refreshOn ? this.#held.token : undefined;
+    return this.#held !== undefined && msUntil(this.#held.refreshOn, now) > 0 ? this.#held.token : undefined;
   }
 
   /** Whether nothing here is of use any more. */
   isIdle(now) {
-    return this.#current(now) === undefined && this.#alive(now) === undefined && now >= this.#askNotBefore;
+    return this.#current(now) === undefined && this.#alive(now) === undefined && msUntil(this.#askNotBefore, now) <= 0;
   }
 
-  async get() {
-    const now = Date.now();
+  async get(signal) {
+    signal?.throwIfAborted();
+    const now = readClocks();
     const pending = this.#current(now);
-    const alive = pending?.rejected !== undefined && pending.rejected === this.#held?.token ? undefined : this.#alive(now);
-    if (alive !== undefined) {
-      if (!pending && this.fresh(now) === undefined && now >= this.#refreshNotBefore) {
-        this.#start(now).catch(() => {});
+    const isReported = pending?.rejected !== undefined && pending.rejected === this.#held?.token;
+    const alive = isReported ? undefined : this.#alive(now);
+    const isPaused = msUntil(this.#refreshNotBefore, now) > 0;
+    if (alive !== undefined && (isPaused || msUntil(this.#held.shortOn, now) > 0)) {
+      if (!pending && !isPaused && this.fresh(now) === undefined) {
+        this.#start(now);
       }
 
       return alive;
     }
 
-    if (!pending && now < this.#askNotBefore) {
-      throw this.#heldBack(now);
+    if (alive === undefined && !pending) {
+      this.#throwIfHeldBack(now);
     }
 
+    // However slow the service is, a living token is returned while it lives.
+    const ms = alive === undefined ? undefined : Math.min(LONGEST_WAIT_WITH_TOKEN_MS, msUntil(this.#held.deadOn, now) / 2);
     try {
-      return await (pending?.promise ?? this.#start(now));
+      return (await waitFor((pending ?? this.#start(now)).token(signal), { ms })) ?? alive ?? (await this.get(signal));
     } catch (error) {
       // The request may be another caller's report of the token, which is better than nothing.
-      const held = isTransient(error) ? this.#alive(Date.now()) : undefined;
+      const held = isTransient(error) ? this.#alive(readClocks()) : undefined;
       if (held === undefined) {
         throw error;
       }
@@ -70,75 +77,78 @@ export class Instance {
     }
   }
 
-  async replace(rejected) {
-    const now = Date.now();
+  async replace(rejected, signal) {
+    signal?.throwIfAborted();
+    const now = readClocks();
     const alive = this.#alive(now);
     if (alive !== undefined && alive !== rejected) {
       return alive;
     }
 
-    const pending = this.#current(now);
-    if (pending?.rejected === rejected) {
-      return pending.promise;
+    let pending = this.#current(now);
+    if (pending?.rejected !== rejected) {
+      if (!pending) {
+        this.#throwIfHeldBack(now);
+      }
+
+      if (this.#held?.token === rejected) {
+        // Other callers wait for the replacement too; if there is none, the token is better than nothing.
+        this.#held.refreshOn = now;
+      }
+
+      pending = this.#start(now, rejected, pending);
     }
 
-    if (!pending && now < this.#askNotBefore) {
-      throw this.#heldBack(now);
-    }
-
-    if (this.#held?.token === rejected) {
-      // Other callers wait for the replacement too; if there is none, the token is better than nothing.
-      this.#held.refreshOn = 0;
-    }
-
-    return this.#start(now, rejected, pending?.promise);
+    return (await pending.token(signal)) ?? this.replace(rejected, signal);
   }
 
-  /** The last failure, with what is left of its Retry-After. */
-  #heldBack(now) {
-    const { message, code, status, cause } = this.#failure;
-    return new WixOAuthError(message, { code, status, retryAfter: Math.ceil((this.#askNotBefore - now) / 1000), cause });
+  /** Throws the last failure, with what is left of its Retry-After. */
+  #throwIfHeldBack(now) {
+    const ms = msUntil(this.#askNotBefore, now);
+    if (ms > 0) {
+      const { message, code, status, cause } = this.#failure;
+      throw new WixOAuthError(message, { code, status, retryAfter: Math.ceil(ms / 1000), cause });
+    }
   }
 
   #alive(now) {
-    return this.#held !== undefined && now < this.#held.deadOn ? this.#held.token : undefined;
+    return this.#held !== undefined && msUntil(this.#held.deadOn, now) > 0 ? this.#held.token : undefined;
   }
 
   #current(now) {
-    return this.#pending && now - this.#pending.startedAt < LOST_AFTER_MS ? this.#pending : undefined;
+    return this.#pending?.isOver(now) === false ? this.#pending : undefined;
   }
 
-  #start(startedAt, rejected, previous) {
-    const pending = { startedAt, rejected };
-    this.#pending = pending;
-    pending.promise = this.#request(rejected, previous).finally(() => {
-      if (this.#pending === pending) {
-        this.#pending = undefined;
-      }
-    });
-    return pending.promise;
+  #start(now, rejected, previous) {
+    this.#pending = new SharedRequest(now, rejected, () => this.#request(rejected, previous));
+    return this.#pending;
   }
 
   async #request(rejected, previous) {
     if (previous) {
-      await previous.catch(() => {});
-      const alive = this.#alive(Date.now());
+      await previous.token().catch(() => {});
+      const alive = this.#alive(readClocks());
       if (alive !== undefined && alive !== rejected) {
         return alive;
       }
     }
 
     for (let attempt = 0; ; attempt++) {
-      const startedAt = Date.now();
+      const startedAt = readClocks();
       try {
         const { access_token: token, expires_in: seconds } = await this.#endpoint.get(this.#id, rejected);
         const life = Math.min(seconds, 86_400) * 1000;
-        this.#held = { token, refreshOn: startedAt + life * (1 - REFRESH_AT), deadOn: startedAt + life };
+        this.#held = {
+          token,
+          refreshOn: after(startedAt, life * (1 - REFRESH_AT)),
+          shortOn: after(startedAt, life - Math.min(SHORTEST_LIFE_MS, life * SHORTEST_LIFE)),
+          deadOn: after(startedAt, life),
+        };
         this.#failure = undefined;
-        this.#failures = this.#refreshNotBefore = this.#askNotBefore = 0;
+        this.#resume();
         return token;
       } catch (error) {
-        const now = Date.now();
+        const now = readClocks();
         this.#failed(error, now);
         const wait = error.retryAfter === undefined ? pause(attempt) : error.retryAfter * 1000;
         if (!isTransient(error) || attempt + 1 >= ATTEMPTS || wait > LONGEST_WAIT_MS || this.#alive(now) !== undefined) {
@@ -154,13 +164,18 @@ export class Instance {
     this.#failure = error;
     if (isFinal(error)) {
       this.#held = undefined;
-      this.#failures = this.#refreshNotBefore = this.#askNotBefore = 0;
+      this.#resume();
       return;
     }
 
-    const asked = Math.min((error.retryAfter ?? 0) * 1000, LONGEST_RETRY_AFTER_MS);
-    this.#refreshNotBefore = now + Math.max(asked, pause(this.#failures++));
-    this.#askNotBefore = now + asked;
+    const asked = isTransient(error) ? Math.min((error.retryAfter ?? 0) * 1000, LONGEST_RETRY_AFTER_MS) : 0;
+    this.#refreshNotBefore = after(now, Math.max(asked, pause(this.#failures++)));
+    this.#askNotBefore = after(now, asked);
+  }
+
+  #resume() {
+    this.#failures = 0;
+    this.#refreshNotBefore = this.#askNotBefore = PAST;
   }
 }
 

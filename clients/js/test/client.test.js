@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { WixOAuthClient, WixOAuthError } from '../src/index.js';
-import { fakeTime, INSTANCE, problem, settle, StubService } from './support/service.js';
+import { fakeTime, INSTANCE, lose, problem, settle, StubService } from './support/service.js';
 
 test('the service is asked as its contract says', async () => {
   const service = new StubService();
@@ -11,6 +11,7 @@ test('the service is asked as its contract says', async () => {
     url: `https://tokens.example/api/instances/${INSTANCE}/token`,
     headers: { 'x-functions-key': 'the-key' },
     redirect: 'manual',
+    cache: 'no-store',
   }]);
 });
 
@@ -19,6 +20,8 @@ test('the address may have /api or not', async () => {
     ['https://tokens.example/api', 'https://tokens.example/api/instances/'],
     ['https://gateway.example/wix/', 'https://gateway.example/wix/api/instances/'],
     ['http://localhost:7071', 'http://localhost:7071/api/instances/'],
+    ['https://tokens.example//api', 'https://tokens.example/api/instances/'],
+    ['https://tokens.example//', 'https://tokens.example/api/instances/'],
   ]) {
     const service = new StubService();
     await service.client({ url }).getToken(INSTANCE);
@@ -30,6 +33,31 @@ test('bad options and instance ids are refused', async () => {
   assert.throws(() => new WixOAuthClient({ url: 'http://tokens.example', key: 'k' }), TypeError);
   assert.throws(() => new WixOAuthClient({ url: 'https://tokens.example' }), TypeError);
   await assert.rejects(new StubService().client().getToken('../status'), TypeError);
+});
+
+test('a key or an Entra token that no header can hold is refused and not quoted', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  assert.throws(() => service.client({ key: 'the-key\n' }), (error) => error instanceof TypeError && !error.message.includes('the-key'));
+  const client = service.client({ getEntraToken: () => 'entra\nx' });
+  await assert.rejects(time.until(client.getToken(INSTANCE)), (error) => {
+    assert.equal(error.code, 'unreachable');
+    assert.ok(error.cause instanceof TypeError && !error.cause.message.includes('entra'), error.cause.message);
+    return true;
+  });
+  assert.equal(service.requests.length, 0);
+});
+
+test('an Entra token that does not come within the time of a request is an outage', async (t) => {
+  const time = fakeTime(t);
+  t.mock.method(AbortSignal, 'timeout', (ms) => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), ms);
+    return controller.signal;
+  });
+  const service = new StubService();
+  await assert.rejects(time.until(service.client({ getEntraToken: () => new Promise(() => {}) }).getToken(INSTANCE)), { code: 'unreachable' });
+  assert.equal(service.requests.length, 0);
 });
 
 test('an Entra token is sent beside the key', async () => {
@@ -132,6 +160,15 @@ test('Retry-After is told and kept to by every caller', async (t) => {
   assert.equal(await client.getToken(INSTANCE), 'token-1');
 });
 
+test('a refusal holds nobody back', async () => {
+  const service = new StubService();
+  const client = service.client();
+  service.answer = () => problem(403, 'unauthorized', 30);
+  await assert.rejects(client.getToken(INSTANCE), { status: 403 });
+  service.answer = () => service.newToken();
+  assert.equal(await client.getToken(INSTANCE), 'token-1');
+});
+
 test('a caller that is held back is told the rest of Retry-After', async (t) => {
   const time = fakeTime(t);
   const service = new StubService();
@@ -197,16 +234,133 @@ test('a page in place of a token is an outage', async (t) => {
   await assert.rejects(time.until(service.client().getToken(INSTANCE)), { code: 'unreachable' });
 });
 
-test('a shared request that an edge runtime lost is replaced after a minute', async (t) => {
+test('a clock that is set back makes neither a token nor a pause longer', async (t) => {
   const time = fakeTime(t);
   const service = new StubService();
   const client = service.client();
-  service.close();
-  client.getToken(INSTANCE);
-  await settle();
-  service.gate = Promise.resolve();
-  time.advance(61);
+  await client.getToken(INSTANCE);
+  time.setClockBack(3600);
+  time.advance(300);
+  assert.equal(await client.getToken(INSTANCE), 'token-2');
+
+  time.advance(300);
+  service.answer = () => problem(503, 'wix_unavailable', 30);
+  await assert.rejects(client.getToken(INSTANCE), { retryAfter: 30 });
+  time.setClockBack(3600);
+  await assert.rejects(client.getToken(INSTANCE), { retryAfter: 30 });
+  service.answer = () => service.newToken();
+  time.advance(30);
+  assert.equal(await client.getToken(INSTANCE), 'token-3');
+});
+
+for (const [life, left] of [[300, 29], [100, 19]]) {
+  test(`a token of ${life} seconds is not handed out for its last ${left} while the service is well`, async (t) => {
+    const time = fakeTime(t);
+    const service = new StubService();
+    service.answer = () => service.newToken(life);
+    const client = service.client();
+    await client.getToken(INSTANCE);
+    time.advance(life - left);
+    assert.equal(await client.getToken(INSTANCE), 'token-2');
+  });
+}
+
+test('a token is handed out until its end while the service is away, or too slow to wait for', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  await client.getToken(INSTANCE);
+  time.advance(290);
+  service.answer = () => { throw new TypeError('fetch failed'); };
   assert.equal(await client.getToken(INSTANCE), 'token-1');
+  assert.equal(await client.getToken(INSTANCE), 'token-1');
+  assert.equal(service.requests.length, 2);
+
+  time.advance(2);
+  const open = service.close();
+  service.answer = () => service.newToken();
+  const started = Date.now();
+  assert.equal(await time.until(client.getToken(INSTANCE)), 'token-1');
+  assert.ok(Date.now() - started <= 4000, `waited ${Date.now() - started} ms`);
+  open();
+  await settle();
+  assert.equal(await client.getToken(INSTANCE), 'token-2');
+});
+
+test('a background request that an edge runtime ended holds up no caller for more than three seconds', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  service.answer = () => service.newToken(4);
+  const client = service.client();
+  await client.getToken(INSTANCE);
+  time.advance(3);
+  await lose(service, () => client.getToken(INSTANCE));
+  time.advance(1);
+  const started = Date.now();
+  const callers = Array.from({ length: 3 }, () => client.getToken(INSTANCE));
+  assert.deepEqual(await time.until(Promise.all(callers)), ['token-2', 'token-2', 'token-2']);
+  assert.ok(Date.now() - started <= 3000, `waited ${Date.now() - started} ms`);
+  assert.equal(service.requests.length, 3);
+});
+
+test('callers that joined a request that an edge runtime ended share a new one', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  await lose(service, () => client.getToken(INSTANCE));
+  const callers = Array.from({ length: 3 }, () => client.getToken(INSTANCE));
+  callers.push(client.replaceToken(INSTANCE, 'token-0'));
+  const started = Date.now();
+  assert.deepEqual(new Set(await time.until(Promise.all(callers))), new Set(['token-1']));
+  assert.ok(Date.now() - started <= 10_000, `waited ${Date.now() - started} ms`);
+});
+
+test('a report that an edge runtime ended is made again', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  const token = await client.getToken(INSTANCE);
+  await lose(service, () => client.replaceToken(INSTANCE, token));
+  const callers = [client.replaceToken(INSTANCE, token), client.getToken(INSTANCE)];
+  assert.deepEqual(await time.until(Promise.all(callers)), ['token-2', 'token-2']);
+  assert.deepEqual(service.requests.map(({ url }) => url.includes('rejected=')), [false, true, true]);
+});
+
+test('a slow request is shared for as long as it takes', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const client = service.client();
+  const open = service.close();
+  const callers = [client.getToken(INSTANCE)];
+  for (let second = 0; second < 14; second++) {
+    await settle();
+    time.advance(1);
+    callers.push(client.getToken(INSTANCE));
+  }
+
+  open();
+  assert.deepEqual(new Set(await Promise.all(callers)), new Set(['token-1']));
+  assert.equal(service.requests.length, 1);
+});
+
+test('a signal ends the wait of its caller alone', async () => {
+  const service = new StubService();
+  const client = service.client();
+  const open = service.close();
+  const controller = new AbortController();
+  const [first, second, report] = [
+    client.getToken(INSTANCE, { signal: controller.signal }),
+    client.getToken(INSTANCE),
+    client.replaceToken(INSTANCE, 'token-0', { signal: controller.signal }),
+  ];
+  const aborted = Promise.all([first, report].map((each) => assert.rejects(each, { name: 'AbortError' })));
+  await settle();
+  controller.abort();
+  await aborted;
+  await assert.rejects(client.getToken(INSTANCE, { signal: AbortSignal.abort() }), { name: 'AbortError' });
+  open();
+  assert.equal(await second, 'token-1');
+  assert.equal(service.requests.length, 1);
 });
 
 test('a rejected token is reported once by its hash, however many callers report it', async () => {

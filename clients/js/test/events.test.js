@@ -36,6 +36,15 @@ test('any of several secrets and signatures is enough', async () => {
   await verifyEvent(both, BODY, SECRET);
 });
 
+test('however many signatures there are, the body is hashed once for each secret', async (t) => {
+  const calls = ['sign', 'verify'].map((name) => t.mock.method(crypto.subtle, name).mock);
+  const headers = sign();
+  const forged = `v1,${'A'.repeat(43)}= `.repeat(300);
+  await verifyEvent({ ...headers, 'webhook-signature': forged + headers['webhook-signature'] }, BODY, `${OTHER} ${SECRET}`);
+  await refused({ ...headers, 'webhook-signature': forged });
+  assert.equal(calls.reduce((sum, each) => sum + each.callCount(), 0), 3);
+});
+
 test('another body, id, time, secret or signature is refused', async () => {
   await refused(sign(), BODY.replace('ann', 'bob'));
   await refused({ ...sign(), 'webhook-id': 'e-2' });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import { INSTANCE, problem, StubService } from './support/service.js';
+import { INSTANCE, problem, settle, StubService } from './support/service.js';
 
 /** Wix's API and the service behind one fetch. */
 function world() {
@@ -46,6 +46,54 @@ test('a Request is taken too', async () => {
   const response = await client.fetch(INSTANCE, new Request(URL_OF_WIX, { headers: { 'x-y': 'z' } }));
   assert.equal(response.status, 200);
   assert.equal(wix.calls.length, 2);
+});
+
+test('a Request is sent again with its body', async () => {
+  const { client, wix } = world();
+  wix.refused.add('token-1');
+  const response = await client.fetch(INSTANCE, new Request(URL_OF_WIX, { method: 'POST', body: '{"a":1}' }));
+  assert.equal(response.status, 200);
+  assert.deepEqual(wix.calls.map((call) => call.body), ['{"a":1}', '{"a":1}']);
+});
+
+test('a body that can be read again is not copied', async (t) => {
+  const form = new FormData();
+  form.set('file', new Blob(['of a form']), 'f.txt');
+  for (const [body, expected] of [[new Blob(['of a blob']), /^of a blob$/], [form, /f\.txt.*of a form/s]]) {
+    const { client, wix } = world();
+    wix.refused.add('token-1');
+    const clone = t.mock.method(Request.prototype, 'clone');
+    assert.equal((await client.fetch(INSTANCE, URL_OF_WIX, { method: 'POST', body })).status, 200);
+    assert.equal(clone.mock.callCount(), 0);
+    assert.equal(wix.calls.length, 2);
+    wix.calls.forEach((call) => assert.match(call.body, expected));
+  }
+});
+
+test('a signal ends the wait for a token, and others get it', async () => {
+  const { client, wix, service } = world();
+  const open = service.close();
+  const controller = new AbortController();
+  const aborted = client.fetch(INSTANCE, URL_OF_WIX, { signal: controller.signal });
+  const other = client.fetch(INSTANCE, URL_OF_WIX);
+  controller.abort(new Error('enough'));
+  await assert.rejects(aborted, { message: 'enough' });
+  open();
+  assert.equal((await other).status, 200);
+  assert.equal(wix.calls.length, 1);
+});
+
+test('a signal ends the wait for a replacement', async () => {
+  const { client, wix, service } = world();
+  await client.getToken(INSTANCE);
+  wix.refused.add('token-1');
+  service.close();
+  const controller = new AbortController();
+  const aborted = client.fetch(INSTANCE, URL_OF_WIX, { signal: controller.signal });
+  const rejected = assert.rejects(aborted, { name: 'AbortError' });
+  await settle();
+  controller.abort();
+  await rejected;
 });
 
 test('a second refusal is the caller\'s', async () => {

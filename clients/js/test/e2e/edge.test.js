@@ -1,37 +1,23 @@
 // The package in an edge runtime, against the real service.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { Webhook } from 'standardwebhooks';
+import { startWorker } from './edge/start.js';
 import { KEY, Program } from './program.js';
 
 const SECRET = 'whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX';
-const CONFIG = join(import.meta.dirname, 'edge/worker.capnp');
 let program;
 let worker;
 let url;
 
 before(async () => {
   program = await Program.start();
-  const { default: binary } = createRequire(import.meta.url)('workerd');
-  worker = spawn(binary, ['serve', CONFIG, '--control-fd=3'], {
-    env: { ...process.env, WIXOAUTH_URL: program.url, WIXOAUTH_KEY: KEY, WIX_API_URL: program.wix, EVENTS_SECRET: SECRET },
-    stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
-  });
-  for await (const line of createInterface(worker.stdio[3])) {
-    const { event, port } = JSON.parse(line);
-    if (event === 'listen') {
-      url = `http://127.0.0.1:${port}`;
-      break;
-    }
-  }
+  worker = await startWorker({ WIXOAUTH_URL: program.url, WIXOAUTH_KEY: KEY, WIX_API_URL: program.wix, EVENTS_SECRET: SECRET });
+  url = worker.url;
 });
 
 after(async () => {
-  worker?.kill();
+  worker?.stop();
   await program?.stop();
 });
 

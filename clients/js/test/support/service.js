@@ -1,6 +1,8 @@
 import { mock } from 'node:test';
 import { WixOAuthClient } from '../../src/index.js';
 
+const realTimeout = setTimeout;
+
 export const INSTANCE = '0f0e0d0c-0b0a-4a0b-8c0d-0e0f00000002';
 
 /** A WixOAuth service behind `fetch`: it answers as a test tells it, and records what was asked. */
@@ -11,13 +13,13 @@ export class StubService {
   #issued = 0;
 
   fetch = async (url, init) => {
-    this.requests.push({ url: String(url), headers: init.headers, redirect: init.redirect });
+    this.requests.push({ url: String(url), headers: init.headers, redirect: init.redirect, cache: init.cache });
     await this.gate;
     return this.answer(this.requests.at(-1));
   };
 
-  newToken() {
-    return this.token(`token-${++this.#issued}`);
+  newToken(expires_in) {
+    return this.token(`token-${++this.#issued}`, expires_in);
   }
 
   token(access_token, expires_in = 300) {
@@ -41,12 +43,19 @@ export function problem(status, code, retryAfter) {
   return new Response(JSON.stringify({ type: 'about:blank', title: 'No.', status, code }), { status, headers });
 }
 
-/** Time that a test moves: Date and timers. */
+/** Time that a test moves: both clocks and timers. */
 export function fakeTime(t) {
-  mock.timers.enable({ apis: ['Date', 'setTimeout'], now: Date.parse('2026-05-04T03:00:00Z') });
+  const start = Date.parse('2026-05-04T03:00:00Z');
+  let setBack = 0;
+  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'], now: start });
+  t.mock.method(performance, 'now', () => Date.now() + setBack - start);
   t.after(() => mock.timers.reset());
   return {
     advance: (seconds) => mock.timers.tick(seconds * 1000),
+    setClockBack(seconds) {
+      setBack += seconds * 1000;
+      mock.timers.setTime(Date.now() - seconds * 1000);
+    },
     /** Moves the clock in small steps for as long as a promise waits for it. */
     async until(promise) {
       let done = false;
@@ -54,7 +63,8 @@ export function fakeTime(t) {
       settled.catch(() => {});
       for (let i = 0; i < 10_000 && !done; i++) {
         mock.timers.tick(50);
-        await new Promise((resolve) => setImmediate(resolve));
+        // Hashes are made on other threads, which fake time does not wait for.
+        await new Promise((resolve) => realTimeout(resolve, 1));
       }
 
       return settled;
@@ -67,4 +77,19 @@ export async function settle() {
   for (let i = 0; i < 20; i++) {
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+/** Starts a request that never settles: an edge runtime ended it, and its timers. */
+export async function lose(service, start) {
+  const { gate, requests: { length } } = service;
+  const { setInterval } = globalThis;
+  service.close();
+  globalThis.setInterval = () => 0;
+  start();
+  while (service.requests.length === length) {
+    await settle();
+  }
+
+  globalThis.setInterval = setInterval;
+  service.gate = gate;
 }

@@ -5,7 +5,8 @@ import { verifyEvent, WixOAuthClient, WixOAuthError, type WixOAuthEvent } from '
 const wix = new WixOAuthClient({ url: 'https://tokens.example', key: 'k' });
 const client = createClient({ auth: wix.auth('i'), fetch: (url, init) => wix.fetch('i', url, init) });
 export const headers = client.auth.getAuthHeaders();
-export const token: Promise<string> = wix.getToken('i');
+export const token: Promise<string> = wix.getToken('i', { signal: AbortSignal.timeout(1_000) });
+export const replacement: Promise<string> = wix.replaceToken('i', 't');
 export const event: Promise<WixOAuthEvent> = verifyEvent(new Headers(), 'body', 'secret');
 export const code = (error: unknown): string | undefined => (error instanceof WixOAuthError ? error.code : undefined);
 

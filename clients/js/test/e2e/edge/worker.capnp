@@ -18,6 +18,8 @@ const worker :Workerd.Worker = (
     (name = "src/errors.js", esModule = embed "../../../src/errors.js"),
     (name = "src/events.js", esModule = embed "../../../src/events.js"),
     (name = "src/instance.js", esModule = embed "../../../src/instance.js"),
+    (name = "src/shared-request.js", esModule = embed "../../../src/shared-request.js"),
+    (name = "src/time.js", esModule = embed "../../../src/time.js"),
   ],
   bindings = [
     (name = "WIXOAUTH_URL", fromEnvironment = "WIXOAUTH_URL"),
@@ -25,5 +27,5 @@ const worker :Workerd.Worker = (
     (name = "WIX_API_URL", fromEnvironment = "WIX_API_URL"),
     (name = "EVENTS_SECRET", fromEnvironment = "EVENTS_SECRET"),
   ],
-  compatibilityDate = "2024-10-14",
+  compatibilityDate = "2025-09-01",
 );

@@ -13,15 +13,18 @@ export default {
         return fetch(...args);
       },
     });
-    const [, what, instanceId] = new URL(request.url).pathname.split('/');
+    const [, what, instanceId, limitMs] = new URL(request.url).pathname.split('/');
     try {
       switch (what) {
         case 'requests':
           return Response.json(requests);
         case 'events':
           return Response.json(await verifyEvent(request.headers, await request.arrayBuffer(), env.EVENTS_SECRET));
-        default:
-          return await client.fetch(instanceId, `${env.WIX_API_URL}/apps/v1/instance`);
+        default: {
+          const answer = client.fetch(instanceId, `${env.WIX_API_URL}/apps/v1/instance`);
+          const late = new Promise((resolve) => limitMs && setTimeout(resolve, limitMs, Response.json('late')));
+          return await Promise.race([answer, late]);
+        }
       }
     } catch (error) {
       return Response.json({ name: error.name, code: error.code }, { status: error instanceof WixOAuthError ? error.status : 401 });
