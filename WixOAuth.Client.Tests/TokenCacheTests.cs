@@ -29,6 +29,8 @@ public sealed class TokenCacheTests
     [InlineData("https://tokens.example/", "https://tokens.example/api/instances/")]
     [InlineData("https://tokens.example/api", "https://tokens.example/api/instances/")]
     [InlineData("https://gateway.example/wix/api/", "https://gateway.example/wix/api/instances/")]
+    [InlineData("https://tokens.example//api", "https://tokens.example/api/instances/")]
+    [InlineData("https://tokens.example//other.example/api?a=b", "https://tokens.example/other.example/api/instances/")]
     [InlineData("http://localhost:7071", "http://localhost:7071/api/instances/")]
     public async Task The_address_may_have_api_or_not(string url, string expected)
     {
@@ -78,6 +80,59 @@ public sealed class TokenCacheTests
         gate.SetResult();
         await TestClient.UntilAsync(async () => await client.GetAsync() == "token-2");
         Assert.Equal(2, client.Service.Requests.Count);
+    }
+
+    [Fact]
+    public async Task A_token_near_its_end_is_not_handed_out_while_the_service_answers()
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        client.Time.Advance(TimeSpan.FromSeconds(269));
+        Assert.Equal("token-1", await client.GetAsync());
+        await TestClient.UntilAsync(async () => await client.GetAsync() == "token-2");
+
+        client.Time.Advance(TimeSpan.FromSeconds(270));
+        Assert.Equal("token-3", await client.GetAsync());
+    }
+
+    [Theory]
+    [InlineData(HttpStatusCode.ServiceUnavailable)]
+    [InlineData(HttpStatusCode.Forbidden)]
+    public async Task A_token_near_its_end_is_better_than_a_failure(HttpStatusCode status)
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        client.Service.Answer = _ => new HttpResponseMessage(status);
+
+        client.Time.Advance(TimeSpan.FromSeconds(275));
+        Assert.Equal("token-1", await client.GetAsync());
+
+        client.Time.Advance(TimeSpan.FromSeconds(25));
+        await Assert.ThrowsAnyAsync<WixOAuthException>(() => client.WithTimeAsync(client.GetAsync()));
+    }
+
+    [Fact]
+    public async Task A_token_near_its_end_is_returned_before_it_ends_however_slow_the_service_is()
+    {
+        await using var client = new TestClient();
+        await client.GetAsync();
+        client.Service.Gate = () => new TaskCompletionSource().Task;
+        client.Time.Advance(TimeSpan.FromSeconds(296));
+
+        var caller = client.GetAsync();
+        await client.AskedAsync(2);
+        Assert.False(caller.IsCompleted);
+        client.Time.Advance(TimeSpan.FromSeconds(2));
+
+        Assert.Equal("token-1", await caller);
+    }
+
+    [Fact]
+    public async Task An_entra_token_that_does_not_come_is_given_up_after_15_seconds()
+    {
+        await using var client = new TestClient(options => options.GetEntraToken = _ => new ValueTask<string>(new TaskCompletionSource<string>().Task));
+
+        await Assert.ThrowsAsync<WixOAuthUnavailableException>(() => client.WithTimeAsync(client.GetAsync()));
     }
 
     [Fact]

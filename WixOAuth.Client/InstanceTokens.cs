@@ -10,11 +10,16 @@ internal readonly record struct Moment(long Timestamp, DateTimeOffset Utc)
 
     public Moment After(TimeSpan span, TimeProvider time) => new(Timestamp + (long)(span.TotalSeconds * time.TimestampFrequency), Utc + span);
 
+    /// <summary>How far off it is.</summary>
+    public TimeSpan From(Moment now, TimeProvider time) =>
+        time.GetElapsedTime(now.Timestamp, Timestamp) is var steady && steady < Utc - now.Utc ? steady : Utc - now.Utc;
+
     public bool IsReached(Moment now) => now.Timestamp >= Timestamp || now.Utc >= Utc;
 }
 
 /// <summary>A token with the moments that decide about it.</summary>
-internal sealed record HeldToken(WixAccessToken Token, Moment RefreshOn, Moment DeadOn);
+/// <param name="ShortOn">From then on too little of its life is left to hand it out while the service answers.</param>
+internal sealed record HeldToken(WixAccessToken Token, Moment RefreshOn, Moment ShortOn, Moment DeadOn);
 
 /// <summary>What is cached for one instance. Every transition is one method under the lock; the hot path reads one field.</summary>
 internal sealed class InstanceTokens(TimeProvider time)
@@ -46,9 +51,17 @@ internal sealed class InstanceTokens(TimeProvider time)
         }
     }
 
+    /// <summary>Half of what is left of the cached token's life, at most <paramref name="longest"/>.</summary>
+    public TimeSpan HalfOfWhatIsLeft(TimeSpan longest)
+    {
+        var left = Volatile.Read(ref _held) is { } held ? held.DeadOn.From(Moment.Now(time), time) / 2 : TimeSpan.Zero;
+        return left < TimeSpan.Zero ? TimeSpan.Zero : left < longest ? left : longest;
+    }
+
     /// <summary>
-    /// Decides for one caller: returns a token, or the request to wait for. A request is started when one is needed, none is
-    /// under way, and no pause after a failure holds it back.
+    /// Decides for one caller: returns a token, or the request to wait for; both where the token is alive and so near its end
+    /// that a new one is worth a short wait. A request is started when one is needed, none is under way, and no pause after a
+    /// failure holds it back.
     /// </summary>
     /// <param name="request">Starts a request; the argument is a request to wait for first.</param>
     /// <exception cref="WixOAuthUnavailableException">The service asked to be left alone and there is no living token.</exception>
@@ -59,12 +72,14 @@ internal sealed class InstanceTokens(TimeProvider time)
             var alive = _held is { } held && _pendingReplaces != held.Token.Token ? Alive : null;
             if (alive is not null)
             {
-                if (_pending is null && Fresh is null && time.GetTimestamp() >= _refreshNotBefore)
+                var now = Moment.Now(time);
+                if (now.Timestamp < _refreshNotBefore)
                 {
-                    Start(request, replaces: null);
+                    return (alive, null);
                 }
 
-                return (alive, null);
+                var pending = _pending ?? (Fresh is null ? Start(request, replaces: null) : null);
+                return (alive, _held!.ShortOn.IsReached(now) ? pending : null);
             }
 
             ThrowIfHeldBack();

@@ -69,7 +69,7 @@ internal sealed class TokenEndpoint(IHttpClientFactory clients, IOptions<WixOAut
     {
         try
         {
-            return await get(cancellationToken).ConfigureAwait(false);
+            return await get(cancellationToken).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {

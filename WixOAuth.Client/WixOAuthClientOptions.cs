@@ -21,8 +21,10 @@ public sealed class WixOAuthClientOptions
     {
         get
         {
-            var path = Url!.AbsolutePath.TrimEnd('/');
-            return new Uri(Url, path.EndsWith("/api", StringComparison.OrdinalIgnoreCase) ? $"{path}/" : $"{path}/api/");
+            // Not relative to the address: a path that begins with two slashes would name another host.
+            var path = Url!.AbsolutePath.Trim('/');
+            var isApi = $"/{path}".EndsWith("/api", StringComparison.OrdinalIgnoreCase);
+            return new UriBuilder(Url) { Path = isApi ? $"{path}/" : $"{path}/api/", Query = "", Fragment = "" }.Uri;
         }
     }
 

@@ -9,6 +9,10 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
     /// <summary>A token is refreshed when this part of the life that it came with is left.</summary>
     private const double RefreshAt = 0.4;
 
+    /// <summary>The shortest life handed out: the lesser of this and a fifth of the life. With less left, callers wait for the refresh.</summary>
+    private static readonly TimeSpan s_shortestLife = TimeSpan.FromSeconds(30);
+
+    private static readonly TimeSpan s_longestWaitWithToken = TimeSpan.FromSeconds(3);
     private const int Attempts = 3;
     private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(10);
@@ -47,11 +51,22 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
         ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
         var tokens = TokensOf(instanceId);
         var (token, pending) = tokens.Get(previous => Begin(instanceId, tokens, rejected: null, previous));
+        if (pending is null)
+        {
+            return token!;
+        }
+
         try
         {
-            return token ?? await pending!.WaitAsync(cancellationToken).ConfigureAwait(false);
+            return await (token is null ? pending.WaitAsync(cancellationToken) : pending.WaitAsync(tokens.HalfOfWhatIsLeft(s_longestWaitWithToken), time, cancellationToken))
+                .ConfigureAwait(false);
         }
-        catch (WixOAuthUnavailableException)
+        catch (TimeoutException)
+        {
+            // However slow the service is, a living token is returned while it lives.
+            return tokens.Alive ?? await pending.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (WixOAuthException failure) when (failure is WixOAuthUnavailableException || token is not null)
         {
             // The request may be another caller's report of the token, which is better than nothing.
             if (tokens.Alive is not { } alive)
@@ -107,7 +122,8 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
 
                 // Counted from before the request, by this machine's own clocks: the service's may differ.
                 var life = TimeSpan.FromSeconds(Math.Clamp(body.ExpiresIn, 0, 86_400));
-                tokens.Succeeded(new HeldToken(token, startedAt.After(life * (1 - RefreshAt), time), startedAt.After(life, time)));
+                var shortest = life / 5 < s_shortestLife ? life / 5 : s_shortestLife;
+                tokens.Succeeded(new HeldToken(token, startedAt.After(life * (1 - RefreshAt), time), startedAt.After(life - shortest, time), startedAt.After(life, time)));
                 return token;
             }
             catch (WixOAuthException failure)

@@ -83,8 +83,9 @@ public sealed class EventVerifier
 
     private bool IsSigned(byte[] content, string signatures)
     {
+        // Once for each key: anybody may send many signatures.
+        var expected = _keys.Select(key => HMACSHA256.HashData(key, content)).ToArray();
         Span<byte> given = stackalloc byte[HMACSHA256.HashSizeInBytes];
-        Span<byte> expected = stackalloc byte[HMACSHA256.HashSizeInBytes];
         var signed = false;
         foreach (var signature in signatures.Split(' '))
         {
@@ -95,10 +96,9 @@ public sealed class EventVerifier
                 continue;
             }
 
-            foreach (var key in _keys)
+            foreach (var each in expected)
             {
-                HMACSHA256.HashData(key, content, expected);
-                signed |= CryptographicOperations.FixedTimeEquals(given, expected);
+                signed |= CryptographicOperations.FixedTimeEquals(given, each);
             }
         }
 

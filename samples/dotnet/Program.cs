@@ -5,6 +5,9 @@ using WixOAuth.Client;
 
 var builder = WebApplication.CreateBuilder(args);
 var settings = builder.Configuration;
+
+// Before it is verified, an event may come from anybody.
+builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 256 * 1024);
 builder.Services.AddWixOAuthClient(options =>
 {
     options.Url = settings.GetValue<Uri>("WixOAuth:Url");
@@ -30,7 +33,9 @@ app.MapGet("/sites/{instanceId:guid}", async (Guid instanceId, IHttpClientFactor
     }
     catch (WixOAuthException exception)
     {
-        return Results.Problem(exception.Message, statusCode: (int)(exception.Status ?? HttpStatusCode.ServiceUnavailable));
+        // Any other status says how the service was asked, which is not the visitor's fault.
+        var isTheirs = exception.Status is HttpStatusCode.NotFound or HttpStatusCode.Conflict or HttpStatusCode.Gone or HttpStatusCode.ServiceUnavailable;
+        return Results.Problem(exception.Message, statusCode: isTheirs ? (int)exception.Status! : StatusCodes.Status502BadGateway);
     }
 });
 

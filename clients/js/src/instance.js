@@ -68,7 +68,7 @@ export class Instance {
       return (await waitFor((pending ?? this.#start(now)).token(signal), { ms })) ?? alive ?? (await this.get(signal));
     } catch (error) {
       // The request may be another caller's report of the token, which is better than nothing.
-      const held = isTransient(error) ? this.#alive(readClocks()) : undefined;
+      const held = isTransient(error) || (alive !== undefined && !isFinal(error)) ? this.#alive(readClocks()) : undefined;
       if (held === undefined) {
         throw error;
       }
