@@ -57,6 +57,20 @@ public sealed class InstallStateServiceTests : IDisposable
         Assert.Equal([forged.Key], useless);
     }
 
+    [Fact]
+    public async Task Only_the_cookies_of_an_ended_install_s_link_lose_it_and_they_live_as_long_as_before()
+    {
+        var (ended, other) = (await CookieAsync("ended"), await CookieAsync("other"));
+        var link = Assert.Single((await _core.States.ReadAllAsync([ended], None)).InFlight).Install.Link;
+        _core.Clock.Advance(TimeSpan.FromMinutes(4));
+
+        var finished = Assert.Single(await _core.States.FinishAsync(link, [other, ended], None));
+
+        Assert.Equal((ended.Key, TimeSpan.FromMinutes(6)), (finished.Name, finished.MaxAge));
+        Assert.Null(Assert.Single((await _core.States.ReadAllAsync([new(finished.Name, finished.Value)], None)).InFlight).Install.Link);
+        Assert.Empty(await _core.States.FinishAsync(null, [other, ended], None));
+    }
+
     [Theory]
     [InlineData("unrelated")]
     [InlineData("__Host-wix-install-")]

@@ -92,6 +92,29 @@ public sealed class RefreshAttemptTests : IDisposable
     }
 
     [Fact]
+    public async Task A_row_that_others_always_write_first_is_given_up()
+    {
+        var store = new WatchedStore(_store);
+        var core = Add(new Core(store));
+        await InstallAsync(core);
+        var startedAt = core.Clock.GetTimestamp();
+        store.Before = async (method, id) =>
+        {
+            if (method == nameof(IInstanceStore.TryWriteAsync))
+            {
+                core.Clock.Advance(TimeSpan.FromSeconds(1));
+                var stored = (await _store.FindAsync(id!.Value, None))!;
+                Assert.NotNull(await _store.TryWriteAsync(stored, stored.Instance with { UpdatedAt = core.Clock.GetUtcNow() }, None));
+            }
+        };
+
+        Assert.IsType<TokenResult.StorageUnavailable>(await core.GetAsync(Id));
+
+        Assert.Empty(core.Wix.Calls);
+        Assert.Equal(TokenRefresher.LeaseTime * 2, core.Clock.GetElapsedTime(startedAt));
+    }
+
+    [Fact]
     public async Task With_the_wrong_protection_key_a_caller_is_served_from_memory_and_the_row_is_left_alone()
     {
         var right = New();

@@ -68,6 +68,23 @@ public sealed class TokenScheduleTests
         Instance TriedAt(int hours) => marked.Failed(TokenError.Rejected, null, s_now, s_now.AddHours(hours));
     }
 
+    [Theory]
+    [InlineData(true, true, 1)]
+    [InlineData(true, false, 1)]
+    [InlineData(false, true, 1)]
+    [InlineData(false, false, 24 + 3)]
+    public void A_marked_site_whose_time_has_come_and_that_no_grant_is_allowed_for_is_looked_at_the_next_day(bool hasRefreshToken, bool fallback, int hours)
+    {
+        var schedule = new TokenSchedule(Core.Read(("Wix__ClientCredentialsFallback", fallback.ToString())));
+        var marked = Samples.NewInstance().Failed(TokenError.Rejected, null, s_now, s_now).Marked(s_now) with
+        {
+            RefreshToken = hasRefreshToken ? new("key", new byte[1]) : null,
+        };
+
+        Assert.Equal(s_now.AddHours(1), schedule.DueAt(marked, s_now));
+        Assert.Equal(s_now.AddHours(hours), schedule.DueAt(marked, s_now.AddHours(3)));
+    }
+
     [Fact]
     public void A_site_on_fallback_is_due_when_its_refresh_token_is_tried_again_unless_client_credentials_are_preferred()
     {
