@@ -77,6 +77,7 @@ public sealed class HookTests : IDisposable
     [SkippableTheory]
     [InlineData("false", "")]
     [InlineData("", "")]
+    [InlineData("prepare", "provider register --namespace Microsoft.App --subscription sub --wait\n")]
     [InlineData("true", "provider register --namespace Microsoft.App --subscription sub --wait\n")]
     public async Task The_provider_of_the_subnets_delegation_is_registered_for_a_private_network(string privateNetwork, string calls)
     {
