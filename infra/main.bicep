@@ -118,8 +118,9 @@ param auditTableDeletes bool = true
 @description('Lock the vault and all three storage accounts against deletion. Whoever deploys then needs the role Locks Contributor, and azd down fails until the locks are removed.')
 param lockResources bool = false
 
-@description('A virtual network with private endpoints for all three storage accounts and Key Vault, which then answer nobody else. Set the secrets before: afterwards the vault can be reached from inside only.')
-param privateNetwork bool = false
+@allowed(['false', 'prepare', 'true'])
+@description('A virtual network with private endpoints for all three storage accounts and Key Vault. With true they answer nobody else: set the secrets before, because afterwards the vault can be reached from inside only. With prepare the app is in the network already and they still answer the public network too: the step before true for an app that is running. See docs/operations.md.')
+param privateNetwork string = 'false'
 
 @description('The application (client) id of an app registration. With it, callers of every route that is not for browsers or Wix also need an Entra ID token. See docs/operations.md for what this does and does not do.')
 param entraClientId string = ''
@@ -173,6 +174,10 @@ var tableName = 'WixInstances'
 var backupStorageName = 'stbackup${resourceToken}'
 var backupContainer = 'token-backups'
 var byQueue = sweepBy == 'Queue'
+var isInNetwork = privateNetwork != 'false'
+// In two steps, because accounts and vault come before the endpoints and these before the app: closed at once, a running
+// app would reach neither until it is in the network.
+var publicNetworkAccess = privateNetwork != 'true'
 
 // Regions of the list above without availability zones: zone-redundant storage does not exist there.
 var regionsWithoutZones = [
@@ -224,7 +229,7 @@ module hostStorage 'modules/storage.bicep' = {
     tags: tags
     skuName: empty(hostStorageSku) ? defaultStorageSku : hostStorageSku
     lock: lockResources
-    publicNetworkAccess: !privateNetwork
+    publicNetworkAccess: publicNetworkAccess
     containers: [packageContainer]
     queues: byQueue ? ['refresh-shards', 'refresh-shards-poison'] : []
   }
@@ -239,7 +244,7 @@ module tokenStorage 'modules/storage.bicep' = {
     skuName: empty(tokenStorageSku) ? defaultStorageSku : tokenStorageSku
     lock: lockResources
     auditWorkspaceId: auditTableDeletes ? observability.outputs.workspaceId : ''
-    publicNetworkAccess: !privateNetwork
+    publicNetworkAccess: publicNetworkAccess
     tables: [tableName]
   }
 }
@@ -253,7 +258,7 @@ module backup 'modules/backup.bicep' = {
     tags: tags
     skuName: empty(tokenStorageSku) ? defaultStorageSku : tokenStorageSku
     lock: lockResources
-    publicNetworkAccess: !privateNetwork
+    publicNetworkAccess: publicNetworkAccess
     container: backupContainer
   }
 }
@@ -264,7 +269,7 @@ module keyVault 'modules/keyvault.bicep' = {
     name: keyVaultName
     location: location
     tags: tags
-    publicNetworkAccess: !privateNetwork
+    publicNetworkAccess: publicNetworkAccess
     workspaceId: observability.outputs.workspaceId
     lock: lockResources
   }
@@ -288,7 +293,7 @@ module access 'modules/access.bicep' = {
   dependsOn: [hostStorage, tokenStorage, backup, keyVault, observability]
 }
 
-module network 'modules/network.bicep' = if (privateNetwork) {
+module network 'modules/network.bicep' = if (isInNetwork) {
   scope: resourceGroup
   params: {
     name: 'vnet-${resourceToken}'
@@ -312,7 +317,7 @@ module functionApp 'modules/functionapp.bicep' = {
     tags: tags
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId
-    subnetId: privateNetwork ? network!.outputs.functionSubnetId : ''
+    subnetId: isInNetwork ? network!.outputs.functionSubnetId : ''
     packageContainerUrl: '${hostStorage.outputs.blobEndpoint}${packageContainer}'
     hostBlobEndpoint: hostStorage.outputs.blobEndpoint
     hostTableEndpoint: hostStorage.outputs.tableEndpoint

@@ -57,7 +57,8 @@ fi
 # Timers on Flex Consumption have stopped for good after deployments: see "sweep-stopped" in docs/operations.md.
 # Health reports sweep_overdue 5 minutes after the last sweep, and caches what it found for 10 seconds. The earlier
 # deployment's last sweep may end a minute after this script begins. After 380 seconds, no sweep_overdue therefore means a
-# sweep of this deployment. A new table, which was never swept, is not reported as overdue.
+# sweep of this deployment. In a table that was never swept, a process reports sweep_overdue 5 minutes after it was first
+# asked for its health: the first lines of this script ask. Only a process that began to answer since would not report it.
 sleep "${SWEEP_AFTER:-380}"
 is_swept() { is_healthy && grep -q '"degraded"' "$folder/body" && ! grep -q sweep_overdue "$folder/body"; }
 await "no sweep since the deployment" is_swept "a sweep ran after the deployment"

@@ -75,6 +75,12 @@ public partial class AlertTests
         });
     }
 
+    /// <summary>The host names a request after its method and route, and routes have no leading slash.</summary>
+    [Theory]
+    [MemberData(nameof(Queries))]
+    public void No_query_looks_for_a_route_with_a_leading_slash(string file) =>
+        Assert.DoesNotMatch("'([A-Z]+ )?/api/", File.ReadAllText(Path.Combine(Bicep.Folder, "queries", file)));
+
     [SkippableFact]
     public async Task The_sweep_by_queue_has_its_own_alerts()
     {

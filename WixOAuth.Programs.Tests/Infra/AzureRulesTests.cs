@@ -62,14 +62,17 @@ public partial class AzureRulesTests
         Assert.All(deployment.Of("Microsoft.Storage/storageAccounts"), account => Assert.Equal(sku, account.At("sku.name")));
     }
 
-    [SkippableFact]
-    public async Task A_region_without_Flex_Consumption_is_refused_before_anything_is_deployed()
+    /// <summary>A region without Flex Consumption, and a word that is none of the parameter's.</summary>
+    [SkippableTheory]
+    [InlineData("AZURE_LOCATION", "polandcentral")]
+    [InlineData("PRIVATE_NETWORK", "yes")]
+    public async Task A_value_that_is_not_allowed_is_refused_before_anything_is_deployed(string name, string value)
     {
         var (exitCode, _, diagnostics) = await Bicep.RunAsync(
-            ["build-params", Path.Combine(Bicep.Folder, "main.bicepparam"), "--stdout"], ("AZURE_LOCATION", "polandcentral"));
+            ["build-params", Path.Combine(Bicep.Folder, "main.bicepparam"), "--stdout"], (name, value));
 
         Assert.NotEqual(0, exitCode);
-        Assert.Contains("polandcentral", diagnostics, StringComparison.Ordinal);
+        Assert.Contains(value, diagnostics, StringComparison.Ordinal);
     }
 
     [SkippableFact]

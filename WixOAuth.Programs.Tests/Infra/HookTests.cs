@@ -51,6 +51,32 @@ public sealed class HookTests : IDisposable
         Assert.Equal("", key);
     }
 
+    /// <summary>The key is there in every deployment but the first, and nobody outside the network can see it.</summary>
+    [SkippableFact]
+    public async Task A_vault_that_the_private_network_closes_does_not_fail_the_deployment()
+    {
+        var (exitCode, output, calls, key) = await RunAsync("(Forbidden) Inner error: ForbiddenByConnection", ("PRIVATE_NETWORK", "true"));
+
+        Assert.Equal(0, exitCode);
+        Assert.Contains("Not checked: whether the protection key is there.", output, StringComparison.Ordinal);
+        Assert.Contains("https://app/api/health", output, StringComparison.Ordinal);
+        Assert.Contains("https://app/api/webhooks", output, StringComparison.Ordinal);
+        Assert.DoesNotContain("secret set", calls, StringComparison.Ordinal);
+        Assert.Equal("", key);
+    }
+
+    [SkippableTheory]
+    [InlineData("prepare", "(Forbidden) Inner error: ForbiddenByConnection")]
+    [InlineData("true", "Please run 'az login' to setup account.")]
+    public async Task A_vault_that_should_answer_fails_the_deployment(string privateNetwork, string answer)
+    {
+        var (exitCode, output, _, key) = await RunAsync(answer, ("PRIVATE_NETWORK", privateNetwork));
+
+        Assert.Equal(1, exitCode);
+        Assert.Contains(answer, output, StringComparison.Ordinal);
+        Assert.Equal("", key);
+    }
+
     [SkippableTheory]
     [InlineData("me")]
     [InlineData("")]
@@ -77,6 +103,7 @@ public sealed class HookTests : IDisposable
     [SkippableTheory]
     [InlineData("false", "")]
     [InlineData("", "")]
+    [InlineData("prepare", "provider register --namespace Microsoft.App --subscription sub --wait\n")]
     [InlineData("true", "provider register --namespace Microsoft.App --subscription sub --wait\n")]
     public async Task The_provider_of_the_subnets_delegation_is_registered_for_a_private_network(string privateNetwork, string calls)
     {

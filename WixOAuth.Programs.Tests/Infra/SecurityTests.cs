@@ -248,6 +248,23 @@ public partial class SecurityTests
         Assert.Equal("Microsoft.App/environments", subnets[0].GetProperty("properties").GetProperty("delegations")[0].At("properties.serviceName"));
     }
 
+    /// <summary>A running app would be cut off if they closed before it is in the network.</summary>
+    [SkippableFact]
+    public async Task A_network_that_is_prepared_has_the_app_in_it_and_closes_nothing()
+    {
+        var deployment = await Bicep.WithAsync(("PRIVATE_NETWORK", "prepare"));
+
+        Assert.All(
+            deployment.Of("Microsoft.Storage/storageAccounts").Concat(deployment.Of("Microsoft.KeyVault/vaults")),
+            resource =>
+            {
+                Assert.Equal("Enabled", resource.At("properties.publicNetworkAccess"));
+                Assert.Equal("Allow", resource.At("properties.networkAcls.defaultAction"));
+            });
+        Assert.Equal(5, deployment.Of("Microsoft.Network/privateEndpoints").Count);
+        Assert.Contains("functionSubnetId", Assert.Single(deployment.Of("Microsoft.Web/sites")).At("properties.virtualNetworkSubnetId"), StringComparison.Ordinal);
+    }
+
     [SkippableFact]
     public async Task Entra_ID_stands_before_every_route_but_those_for_browsers_and_Wix()
     {

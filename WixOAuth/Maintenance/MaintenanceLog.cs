@@ -28,8 +28,8 @@ internal static partial class MaintenanceLog
     [LoggerMessage(418, LogLevel.Warning, "Protection key {KeyId} is an older version that {Count} instances need: leave it enabled")]
     public static partial void OlderKeyNeeded(this ILogger logger, string keyId, int count);
 
-    [LoggerMessage(419, LogLevel.Warning, "{Reencrypted} instances were encrypted again before the time was up; the next run continues")]
-    public static partial void ReencryptionUnfinished(this ILogger logger, int reencrypted);
+    [LoggerMessage(419, LogLevel.Warning, "Protection key {KeyId}: not all were looked at in time, and {Reencrypted} instances were encrypted again; leave the older versions enabled, the next run continues")]
+    public static partial void ReencryptionUnfinished(this ILogger logger, string keyId, int reencrypted);
 
     [LoggerMessage(428, LogLevel.Warning, "The state of the sweep could not be saved: {Error}")]
     public static partial void SweepStateNotSaved(this ILogger logger, string error);

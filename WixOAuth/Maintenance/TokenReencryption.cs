@@ -136,7 +136,7 @@ internal sealed class TokenReencryption(
     {
         if (!summary.IsComplete)
         {
-            logger.ReencryptionUnfinished(summary.Reencrypted);
+            logger.ReencryptionUnfinished(summary.Newest, summary.Reencrypted);
             return;
         }
 

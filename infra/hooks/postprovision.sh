@@ -14,6 +14,13 @@ tell() {
   echo "The app secret, if you have not yet set it: see \"The app secret\" in docs/operations.md. The vault is $AZURE_KEY_VAULT_NAME."
 }
 
+refused() {
+  echo "The vault $AZURE_KEY_VAULT_NAME cannot be asked for the protection key:" >&2
+  echo "$1" >&2
+  echo "Mend that and run 'azd hooks run postprovision'." >&2
+  exit 1
+}
+
 # azd knows who is signed in (AZURE_PRINCIPAL_ID) but does not tell its hooks. A pipeline's service principal has no
 # signed-in user, so it never touches the secrets.
 signed_in() {
@@ -42,12 +49,16 @@ until answer=$(az keyvault secret show --vault-name "$AZURE_KEY_VAULT_NAME" --na
       exit 0
       ;;
     *ForbiddenByRbac*) ;;
-    *)
-      echo "The vault $AZURE_KEY_VAULT_NAME cannot be asked for the protection key:" >&2
-      echo "$answer" >&2
-      echo "With a private network, run 'azd hooks run postprovision' from inside it." >&2
-      exit 1
+    *ForbiddenByConnection*)
+      # Expected from outside the private network. The key exists in every deployment but the first, so this one goes on.
+      [ "${PRIVATE_NETWORK:-false}" = true ] || refused "$answer"
+      echo "Not checked: whether the protection key is there. The vault $AZURE_KEY_VAULT_NAME answers only inside the private network."
+      echo "Check that ${APP_URL%/api/install}/api/health says \"secrets\":\"healthy\" once the app is deployed."
+      echo "If it does not, or after a first deployment, run 'azd hooks run postprovision' from inside the network: it makes a missing key."
+      tell
+      exit 0
       ;;
+    *) refused "$answer" ;;
   esac
 
   if [ "$attempt" -ge "${ATTEMPTS:-30}" ]; then

@@ -2,6 +2,6 @@
 # resource provider: without it the app cannot join the subnet.
 $ErrorActionPreference = 'Stop'
 
-if ($env:PRIVATE_NETWORK -ne 'true') { exit 0 }
+if (-not $env:PRIVATE_NETWORK -or $env:PRIVATE_NETWORK -eq 'false') { exit 0 }
 az provider register --namespace Microsoft.App --subscription $env:AZURE_SUBSCRIPTION_ID --wait
 if ($LASTEXITCODE -ne 0) { throw 'The resource provider Microsoft.App could not be registered.' }
