@@ -17,8 +17,10 @@ internal readonly record struct Moment(long Timestamp, DateTimeOffset Utc)
     public bool IsReached(Moment now) => now.Timestamp >= Timestamp || now.Utc >= Utc;
 }
 
-/// <summary>A token with the moments that decide about it.</summary>
-/// <param name="ShortOn">From then on too little of its life is left to hand it out while the service answers.</param>
+/// <summary>
+/// A token with the moments that decide about it. From <paramref name="ShortOn"/> on too little of its life is left to hand it
+/// out while the service answers.
+/// </summary>
 internal sealed record HeldToken(WixAccessToken Token, Moment RefreshOn, Moment ShortOn, Moment DeadOn);
 
 /// <summary>What is cached for one instance. Every transition is one method under the lock; the hot path reads one field.</summary>

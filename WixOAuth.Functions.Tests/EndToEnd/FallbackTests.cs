@@ -52,9 +52,9 @@ public sealed class FallbackTests(AzuriteFixture azurite)
         await using var bed = await TestBed.StartAsync(azurite);
         Assert.Empty(await DegradedAsync(bed));
 
-        bed.Clock.Advance(TimeSpan.FromMinutes(5));
+        bed.Clock.Advance(TimeSpan.FromMinutes(4));
         Assert.Empty(await DegradedAsync(bed));
-        bed.Clock.Advance(TimeSpan.FromSeconds(11));
+        bed.Clock.Advance(TimeSpan.FromMinutes(1));
         Assert.Equal(["sweep_overdue"], await DegradedAsync(bed));
 
         await bed.SweepAsync();

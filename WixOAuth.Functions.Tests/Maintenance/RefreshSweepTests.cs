@@ -182,9 +182,9 @@ public sealed class RefreshSweepTests : IDisposable
             ? throw new StorageUnavailableException("The storage is down.")
             : Task.CompletedTask;
 
-        Assert.Equal((1, 1, 0, 0), Counts(await SweepAsync()));
+        Assert.Equal((1, 1, 0, 0), Counts(await _core.Clock.RunAsync(SweepAsync(), TimeSpan.FromSeconds(1))));
 
-        Assert.Equal(2, reads);
+        Assert.True(reads > 1);
         Assert.Empty(_core.Logs.Of(409));
         Assert.Contains(id.ToString(), Assert.Single(_core.Logs.Of(433)), StringComparison.Ordinal);
     }

@@ -93,8 +93,8 @@ public sealed class LastUsedTrackerTests : IDisposable
     [Fact]
     public async Task One_instance_more_than_fit_and_all_are_forgotten()
     {
-        var now = _core.Clock.GetUtcNow();
-        _store.Before = (_, _) => throw new StorageUnavailableException("The storage is down.");
+        var (now, gate) = (_core.Clock.GetUtcNow(), new TaskCompletionSource());
+        _store.Before = (_, _) => gate.Task;
         for (var number = 0; number < LastUsedTracker.Capacity; number++)
         {
             _core.Uses.Note(Core.NewId(), now);
@@ -106,6 +106,7 @@ public sealed class LastUsedTrackerTests : IDisposable
 
         Assert.Equal(2, _core.Uses.Count);
         Assert.Equal(now, _core.Uses.Newest(Id, known: null));
+        gate.SetResult();
         await _core.Background.WhenIdleAsync(None);
     }
 
