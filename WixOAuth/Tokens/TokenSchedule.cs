@@ -31,7 +31,10 @@ internal sealed class TokenSchedule(ServiceSettings settings)
         }
 
         var due = TokenDueAt(instance, now);
-        return instance.SetupPending && SetupDueAt(instance, now) is var setup && setup < due ? setup : due;
+
+        // Without a token nothing can be sent: a marked or failing site is tried when its token is, and not before.
+        var canSend = instance is { SetupPending: true, Status: InstanceStatus.Active } && instance.Failures?.RetryAt is null;
+        return canSend && SetupDueAt(instance, now) is var setup && setup < due ? setup : due;
     }
 
     /// <summary>Whether an instance was not used for so long that it is only checked once a day. An install counts as a use.</summary>
