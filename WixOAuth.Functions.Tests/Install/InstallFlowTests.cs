@@ -354,12 +354,15 @@ public sealed class InstallFlowTests : IDisposable
         Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(Id));
     }
 
-    [Fact]
-    public async Task A_browser_that_leaves_while_the_state_is_redeemed_does_not_stop_the_install()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_browser_that_leaves_while_the_state_is_redeemed_does_not_stop_the_install(bool isAnswerLost)
     {
         var request = await BeginAsync();
         using var leaving = new CancellationTokenSource();
         _store.Redeeming = leaving.CancelAsync;
+        _store.LoseConsumedState = isAnswerLost;
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, leaving.Token));
     }
