@@ -47,8 +47,8 @@ internal sealed class FalseRejections : IDisposable
         {
             lock (_lock)
             {
-                var since = _time.GetUtcNow() - RejectionPolicy.DoubtedFor;
-                return _seen.Values.Count(at => at >= since);
+                var now = _time.GetUtcNow();
+                return _seen.Values.Count(at => IsRecent(at, now));
             }
         }
     }
@@ -68,14 +68,23 @@ internal sealed class FalseRejections : IDisposable
         }
 
         _metrics.RejectionWasFalse();
+        var now = _time.GetUtcNow();
         lock (_lock)
         {
             _isPending = true;
-            _seen[before.Id] = _time.GetUtcNow();
+            foreach (var (id, _) in _seen.Where(seen => !IsRecent(seen.Value, now)))
+            {
+                _seen.Remove(id);
+            }
+
+            _seen[before.Id] = now;
         }
 
         Start();
     }
+
+    // Ignore a time in the future: the clock was set back.
+    private static bool IsRecent(DateTimeOffset at, DateTimeOffset now) => at <= now && now - at <= RejectionPolicy.DoubtedFor;
 
     private void Start() => _background.Start("heal false rejections", HealAsync);
 
