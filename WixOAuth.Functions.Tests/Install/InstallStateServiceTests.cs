@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
+using WixOAuth.Functions.Tests.Protection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Install;
 
@@ -69,6 +70,20 @@ public sealed class InstallStateServiceTests : IDisposable
         Assert.Equal((ended.Key, TimeSpan.FromMinutes(6)), (finished.Name, finished.MaxAge));
         Assert.Null(Assert.Single((await _core.States.ReadAllAsync([new(finished.Name, finished.Value)], None)).InFlight).Install.Link);
         Assert.Empty(await _core.States.FinishAsync(null, [other, ended], None));
+    }
+
+    [Fact]
+    public async Task Cookies_whose_key_has_gone_hide_none_of_the_current_key()
+    {
+        using var before = new Core(keys: new FixedKeys(FixedKeys.NewKey()));
+        var (_, first) = await before.States.IssueAsync(LinkOf("lost"), None);
+        var (_, second) = await before.States.IssueAsync(LinkOf("lost"), None);
+
+        var (inFlight, useless) = await _core.States.ReadAllAsync(
+            [new(first.Name, first.Value), new(second.Name, second.Value), await CookieAsync("good")], None);
+
+        Assert.Equal("good", Assert.Single(inFlight).Install.Link?.Customer);
+        Assert.Equal([first.Name], useless);
     }
 
     [Theory]

@@ -56,7 +56,7 @@ internal sealed class StateProtector(IKeyRing keys)
         }
 
         var key = await keys.GetCurrentAsync(cancellationToken);
-        byte[] header = [Version, .. Convert.FromHexString(key.Id)];
+        var header = HeaderOf(key);
         var data = SealedBytes.Seal(key.Derive(NameOf(purpose)), payload.Span, AssociatedData.OfState(header, associatedData.Span));
         return Base64Url.EncodeToString([.. header, .. data]);
     }
@@ -78,6 +78,13 @@ internal sealed class StateProtector(IKeyRing keys)
         var header = bytes.AsSpan(0, HeaderLength);
         return SealedBytes.Open(key.Derive(NameOf(purpose)), bytes.AsSpan(HeaderLength), AssociatedData.OfState(header, associatedData.Span));
     }
+
+    /// <summary>What every text begins with that the current key seals: its header but for the last bits, which share a character with the nonce.</summary>
+    /// <exception cref="SecretUnavailableException">The key cannot be had.</exception>
+    public async ValueTask<string> CurrentPrefixAsync(CancellationToken cancellationToken) =>
+        Base64Url.EncodeToString(HeaderOf(await keys.GetCurrentAsync(cancellationToken)))[..(HeaderLength * 4 / 3)];
+
+    private static byte[] HeaderOf(ProtectionKey key) => [Version, .. Convert.FromHexString(key.Id)];
 
     private static byte[]? Decode(string? text)
     {
