@@ -21,20 +21,16 @@ internal sealed class InstallMetrics
         _setupEvents = instruments.Counter("wixoauth.setup_event.deliveries", "{event}", "Set-up events sent to Wix.");
     }
 
-    /// <summary>Starts the activity of a redirect; null when nobody listens.</summary>
     public Activity? TraceRedirect() => _instruments.Trace("Redirect");
 
-    /// <summary>A browser was answered at the App URL.</summary>
     public void InstallBegun(InstallResult result) => _installs.Add(1, Tags.OfOutcome(WordOf(result)));
 
-    /// <summary>A browser was answered at the Redirect URL.</summary>
     public void RedirectEnded(Activity? activity, InstallResult result, TimeSpan took)
     {
         activity.SetOutcome(WordOf(result), failed: result is InstallResult.Stopped);
         _redirects.Record(took.TotalSeconds, Tags.OfOutcome(WordOf(result)));
     }
 
-    /// <summary>A set-up event was sent to Wix, or could not be.</summary>
     public void SentSetupEvent(Delivery delivery) => _setupEvents.Add(1, Tags.OfOutcome(SnakeCaseEnum.Of(delivery)));
 
     private static string WordOf(InstallResult result) => result switch

@@ -21,7 +21,6 @@ internal sealed class WebhookKeys
         _keys = [.. pems.Select(KeyOf)];
     }
 
-    /// <summary>The number of keys.</summary>
     public int Count => _keys.Length;
 
     /// <summary>Reads the secret of Key Vault named by <c>Wix__WebhookPublicKeyName</c>.</summary>

@@ -16,7 +16,6 @@ internal sealed class WebhookMetrics
         _webhooks = instruments.Durations("wixoauth.webhook.duration", "Deliveries of webhooks.");
     }
 
-    /// <summary>Starts the activity of a webhook; null when nobody listens.</summary>
     public Activity? TraceWebhook() => _instruments.Trace("Webhook");
 
     public void WebhookEnded(Activity? activity, WebhookOutcome outcome, TimeSpan took)

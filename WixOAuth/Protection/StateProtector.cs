@@ -39,13 +39,10 @@ internal sealed class StateProtector(IKeyRing keys)
 
     /// <summary>
     /// Seals a payload with the current key. The text has four characters for every three bytes of
-    /// <paramref name="payload"/> and of the 45 that are added: 92 for a payload of 24 bytes.
+    /// <paramref name="payload"/> and of the 45 that are added: 92 for a payload of 24 bytes. The text does not contain
+    /// <paramref name="associatedData"/>, which is needed again to open it.
     /// </summary>
-    /// <param name="purpose">Has keys of its own.</param>
-    /// <param name="payload">At most <see cref="MaxPayloadLength"/> bytes.</param>
-    /// <param name="associatedData">Needed again to open the text; not part of it. May be empty.</param>
-    /// <param name="cancellationToken">Ends the wait for the key.</param>
-    /// <exception cref="ArgumentException">The payload is too long.</exception>
+    /// <exception cref="ArgumentException">The payload is longer than <see cref="MaxPayloadLength"/> bytes.</exception>
     /// <exception cref="SecretUnavailableException">The key cannot be had.</exception>
     public async ValueTask<string> ProtectAsync(
         StatePurpose purpose, ReadOnlyMemory<byte> payload, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)

@@ -8,10 +8,7 @@ namespace WixOAuth.Protection;
 /// <summary>The field of an instance that a token is stored in. The numbers are part of what is stored: never change one.</summary>
 internal enum TokenField
 {
-    /// <summary><see cref="Instance.RefreshToken"/>.</summary>
     RefreshToken = 1,
-
-    /// <summary><see cref="Instance.AccessToken"/>.</summary>
     AccessToken = 2,
 }
 
@@ -22,10 +19,8 @@ internal enum TokenField
 /// <remarks>
 /// Each instance has its own encryption key under each protection key. The limit of 2^32 encryptions for random
 /// nonces (NIST SP 800-38D, 8.3) so holds for each instance: at two tokens every five minutes it is reached in 20,000
-/// years, however many instances there are.
+/// years, however many instances there are. Without a <paramref name="check"/> it seals with whatever keys there are.
 /// </remarks>
-/// <param name="keys">The keys.</param>
-/// <param name="check">Whether they are the right ones; null to seal without a check.</param>
 internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = null)
 {
     /// <summary>

@@ -5,16 +5,11 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Tokens;
 
-/// <summary>Where a token that was asked for came from.</summary>
+/// <summary>Where a token came from: this process, the row (perhaps refreshed by another process meanwhile), or a call to Wix that this caller may have shared.</summary>
 internal enum TokenSource
 {
-    /// <summary>This process's memory: no I/O.</summary>
     Memory,
-
-    /// <summary>The stored row, or a row that another process refreshed meanwhile.</summary>
     Storage,
-
-    /// <summary>A call to Wix, made for this caller or one it waited with.</summary>
     Refresh,
 }
 
