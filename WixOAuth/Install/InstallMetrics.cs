@@ -6,22 +6,13 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Install;
 
-internal sealed class InstallMetrics
+internal sealed class InstallMetrics(Instruments instruments)
 {
-    private readonly Instruments _instruments;
-    private readonly Counter<long> _installs;
-    private readonly Histogram<double> _redirects;
-    private readonly Counter<long> _setupEvents;
+    private readonly Counter<long> _installs = instruments.Counter("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
+    private readonly Histogram<double> _redirects = instruments.Durations("wixoauth.redirect.duration", "Browsers at the Redirect URL.");
+    private readonly Counter<long> _setupEvents = instruments.Counter("wixoauth.setup_event.deliveries", "{event}", "Set-up events sent to Wix.");
 
-    public InstallMetrics(Instruments instruments)
-    {
-        _instruments = instruments;
-        _installs = instruments.Counter("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
-        _redirects = instruments.Durations("wixoauth.redirect.duration", "Browsers at the Redirect URL.");
-        _setupEvents = instruments.Counter("wixoauth.setup_event.deliveries", "{event}", "Set-up events sent to Wix.");
-    }
-
-    public Activity? TraceRedirect() => _instruments.Trace("Redirect");
+    public Activity? TraceRedirect() => instruments.Trace("Redirect");
 
     public void InstallBegun(InstallResult result) => _installs.Add(1, Tags.OfOutcome(WordOf(result)));
 
