@@ -22,7 +22,8 @@ internal enum StatePurpose
 /// </summary>
 /// <remarks>
 /// The text is base64url, without padding, of: a version byte (1), the key's id (16 bytes), the nonce (12 bytes), the
-/// ciphertext, the tag (16 bytes). Random nonces allow 2^32 texts for each purpose and protection key (NIST SP 800-38D,
+/// ciphertext, the tag (16 bytes). It is bound to the first two and what the caller adds (the associated data of RFC 5116):
+/// never change that. Random nonces allow 2^32 texts for each purpose and protection key (NIST SP 800-38D,
 /// 8.3): at ten a second that is 13 years.
 /// </remarks>
 internal sealed class StateProtector(IKeyRing keys)
@@ -54,7 +55,7 @@ internal sealed class StateProtector(IKeyRing keys)
 
         var key = await keys.GetCurrentAsync(cancellationToken);
         var header = HeaderOf(key);
-        var data = SealedBytes.Seal(key.Derive(NameOf(purpose)), payload.Span, AssociatedData.OfState(header, associatedData.Span));
+        var data = SealedBytes.Seal(key.Derive(NameOf(purpose)), payload.Span, [.. header, .. associatedData.Span]);
         return Base64Url.EncodeToString([.. header, .. data]);
     }
 
@@ -73,7 +74,7 @@ internal sealed class StateProtector(IKeyRing keys)
         }
 
         var header = bytes.AsSpan(0, HeaderLength);
-        return SealedBytes.Open(key.Derive(NameOf(purpose)), bytes.AsSpan(HeaderLength), AssociatedData.OfState(header, associatedData.Span));
+        return SealedBytes.Open(key.Derive(NameOf(purpose)), bytes.AsSpan(HeaderLength), [.. header, .. associatedData.Span]);
     }
 
     /// <summary>What every text begins with that the current key seals: its header but for the last bits, which share a character with the nonce.</summary>

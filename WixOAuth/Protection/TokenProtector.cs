@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using WixOAuth.Instances;
@@ -81,7 +82,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
     {
         var plaintext = Encode(field, token);
         var key = await CanSealAsync(cancellationToken) ? await keys.GetCurrentAsync(cancellationToken) : _passed ?? throw NotTheKeys();
-        return new ProtectedText(key.Id, SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedData.OfToken(instance, field, generation)));
+        return new ProtectedText(key.Id, SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedDataOf(instance, field, generation)));
     }
 
     /// <summary>
@@ -130,7 +131,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
     /// <summary>Opens a stored token with one key; null when it does not open.</summary>
     internal static byte[]? Open(ProtectionKey key, InstanceId instance, TokenField field, long generation, ProtectedText text) =>
-        SealedBytes.Open(KeyOf(key, instance), text.Data.Span, AssociatedData.OfToken(instance, field, generation));
+        SealedBytes.Open(KeyOf(key, instance), text.Data.Span, AssociatedDataOf(instance, field, generation));
 
     private static SecretUnavailableException NotTheKeys() => new("The protection keys are not the ones that the stored tokens are sealed with.");
 
@@ -148,6 +149,17 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
     private static byte[] KeyOf(ProtectionKey key, InstanceId instance) =>
         HMACSHA256.HashData(key.Derive("tokens"), instance.ToByteArray());
+
+    /// <summary>
+    /// What a stored token is bound to (the associated data of RFC 5116): the instance (16 bytes), the field (1 byte) and the
+    /// generation (8 bytes, big-endian). The layout is part of what is stored: never change it.
+    /// </summary>
+    private static byte[] AssociatedDataOf(InstanceId instance, TokenField field, long generation)
+    {
+        byte[] data = [.. instance.ToByteArray(), (byte)field, .. new byte[sizeof(long)]];
+        BinaryPrimitives.WriteInt64BigEndian(data.AsSpan(data.Length - sizeof(long)), generation);
+        return data;
+    }
 
     private static byte[] Encode(TokenField field, SecretText token)
     {
