@@ -48,10 +48,9 @@ internal sealed class InstallStateService(StateProtector protector, TimeProvider
             ? (bytes[..NonceLength], ReadTime(bytes.AsSpan(NonceLength)))
             : null;
 
-    internal bool IsExpired(DateTimeOffset issuedAt) => !IsAlive(issuedAt, StateLifetime);
+    internal bool IsExpired(DateTimeOffset issuedAt) => !IsAlive(time.GetUtcNow() - issuedAt, StateLifetime);
 
-    internal bool IsAlive(DateTimeOffset issuedAt, TimeSpan lifetime) =>
-        time.GetUtcNow() - issuedAt is var age && age <= lifetime && age >= -ClockSkew;
+    internal static bool IsAlive(TimeSpan age, TimeSpan lifetime) => age <= lifetime && age >= -ClockSkew;
 
     /// <summary>The install with that nonce, if this browser carries its cookie.</summary>
     internal async Task<InstallState?> FindAsync(
