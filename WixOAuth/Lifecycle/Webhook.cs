@@ -2,13 +2,10 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Lifecycle;
 
-/// <summary>The events that are used (wix-protocol §10).</summary>
+/// <summary>The events that are used (wix-protocol §10). A site that was cloned together with the app tells of an install too.</summary>
 internal enum WebhookEvent
 {
-    /// <summary>The app was installed on a site, or the site was cloned together with it.</summary>
     AppInstalled,
-
-    /// <summary>The app was removed from a site.</summary>
     AppRemoved,
 }
 
