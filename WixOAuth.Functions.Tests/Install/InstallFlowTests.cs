@@ -249,7 +249,7 @@ public sealed class InstallFlowTests : IDisposable
         {
             var now = _core.Clock.GetUtcNow();
             var granted = new TokenAnswer.Granted(new AccessToken("access-2"), new RefreshToken("refresh-2"), now, now.AddMinutes(5));
-            var tokens = await _core.Protector.ProtectAsync(Id, 2, granted, granted.RefreshToken);
+            var tokens = await _core.InstanceTokens.SealAsync(Id, 2, granted, granted.RefreshToken);
             var after = removed ? Instance.Forget(stored.Instance, Id, now) : stored.Instance.Refreshed(Grant.RefreshToken, tokens, null, "refresh", now);
             Assert.NotNull(await _store.TryWriteAsync(stored, after, CancellationToken.None));
         };

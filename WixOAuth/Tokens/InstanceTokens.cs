@@ -41,7 +41,18 @@ internal sealed class InstanceTokens(TokenProtector protector, TokenMemory memor
 
     /// <summary>Seals what Wix granted; see <see cref="ProtectedTokens"/>.</summary>
     public ValueTask<ProtectedTokens> SealAsync(InstanceId id, long generation, TokenAnswer.Granted granted, RefreshToken? refreshToken) =>
-        protector.ProtectAsync(id, generation, granted, refreshToken);
+        SealAsync(protector, id, generation, granted, refreshToken);
+
+    // Not cancellable, since the tokens must be saved.
+    internal static async ValueTask<ProtectedTokens> SealAsync(
+        TokenProtector protector, InstanceId id, long generation, TokenAnswer.Granted granted, RefreshToken? refreshToken) => new(
+            generation,
+            await protector.ProtectAsync(id, TokenField.AccessToken, generation, granted.AccessToken, CancellationToken.None),
+            refreshToken is null
+                ? null
+                : await protector.ProtectAsync(id, TokenField.RefreshToken, generation, refreshToken, CancellationToken.None),
+            granted.IssuedAt,
+            granted.ExpiresOn);
 
     /// <summary>Remembers the access token of a row that was just saved or read.</summary>
     public TokenResult.Token Remember(Instance instance, AccessToken accessToken) =>
