@@ -87,7 +87,7 @@ internal sealed class InstanceImport(
     }
 
     private static ImportResult.WixUnavailable Unavailable(TimeSpan? retryAfter) =>
-        new(retryAfter is { } asked && asked > s_retryAfter ? Shorter(asked, s_longestRetryAfter) : s_retryAfter);
+        new(TimeSpan.FromTicks(Math.Clamp(retryAfter?.Ticks ?? 0, s_retryAfter.Ticks, s_longestRetryAfter.Ticks)));
 
     private ImportResult.Rejected Rejected(InstanceId id)
     {
@@ -149,8 +149,6 @@ internal sealed class InstanceImport(
         var isSame = given is not null && before is { Status: not InstanceStatus.Removed } && given.Equals(await tokens.OpenRefreshTokenAsync(before));
         return Instance.DecideImport(before, site, given is not null, isSame);
     }
-
-    private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
 }
 
 internal static partial class ImportLog

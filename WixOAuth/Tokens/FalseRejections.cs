@@ -44,9 +44,10 @@ internal sealed class FalseRejections(
 
     public void Dispose() => _next?.Dispose();
 
-    /// <summary>Looks at a success: whether it shows that a rejection was false. A mark alone is none: a clone waits for its consent.</summary>
-    /// <param name="before">The instance as the attempt found it.</param>
-    /// <param name="grant">The grant that succeeded.</param>
+    /// <summary>
+    /// Looks at a success with <paramref name="grant"/>, of an instance as the attempt found it: whether it shows that a
+    /// rejection was false. A mark alone is none: a clone waits for its consent.
+    /// </summary>
     internal void Check(Instance before, Grant grant)
     {
         var isFalse = before.Failures is { Rejections: > 0 }

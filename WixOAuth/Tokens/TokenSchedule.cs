@@ -43,10 +43,7 @@ internal sealed class TokenSchedule(ServiceSettings settings)
         return settings.Tokens.IdleAfter > TimeSpan.Zero && now - (instance.LastUsedAt ?? instance.InstalledAt) > settings.Tokens.IdleAfter;
     }
 
-    /// <summary>How long no attempt is made after a failure.</summary>
-    /// <param name="failuresBefore">How many attempts had failed before this one.</param>
-    /// <param name="rejected">Whether Wix rejected it.</param>
-    /// <param name="retryAfter">When Wix asked to be tried again.</param>
+    /// <summary>How long no attempt is made after a failure, which may be a rejection; at least for as long as Wix asked for.</summary>
     public static TimeSpan Cooldown(int failuresBefore, bool rejected, TimeSpan? retryAfter)
     {
         var (first, most) = rejected
