@@ -12,6 +12,7 @@ public sealed class InstallStateServiceTests : IDisposable
     private static readonly CancellationToken None = CancellationToken.None;
 
     private readonly Core _core = new();
+    private int _links;
 
     public void Dispose() => _core.Dispose();
 
@@ -146,7 +147,7 @@ public sealed class InstallStateServiceTests : IDisposable
         void Count(object? sender, FirstChanceExceptionEventArgs raised) => failures += isOurs.Value && raised.Exception is AuthenticationTagMismatchException ? 1 : 0;
     }
 
-    private ConfirmedLink LinkOf(string customer) => new(1, _core.Clock.GetUtcNow(), customer);
+    private ConfirmedLink LinkOf(string customer) => new(++_links, _core.Clock.GetUtcNow(), customer);
 
     private async Task<KeyValuePair<string, string>> CookieAsync(string customer)
     {
