@@ -126,7 +126,6 @@ public static class ServiceRegistration
         services.AddSingleton<ConsentSaver>();
         services.AddSingleton<SetupCompleter>();
         services.AddSingleton<InstallFlow>();
-        services.AddSingleton<ImportProof>();
         services.AddSingleton<InstanceImport>();
     }
 

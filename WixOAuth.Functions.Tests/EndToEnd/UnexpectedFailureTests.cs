@@ -27,6 +27,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         states.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync(new StorageUnavailableException("The storage is down."));
         _store.Setup(store => store.ReadSummariesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceSummary>());
+        _store.Setup(store => store.ListAsync(null, null, It.IsAny<int>(), It.IsAny<CancellationToken>())).ReturnsAsync(new InstancePage([], null));
         _bed = await TestBed.StartAsync(azurite, services => services
             .Replace(ServiceDescriptor.Singleton(_store.Object))
             .Replace(ServiceDescriptor.Singleton(states.Object))

@@ -249,7 +249,7 @@ public sealed class InstallFlowTests : IDisposable
         {
             var now = _core.Clock.GetUtcNow();
             var granted = new TokenAnswer.Granted(new AccessToken("access-2"), new RefreshToken("refresh-2"), now, now.AddMinutes(5));
-            var tokens = await _core.Protector.ProtectAsync(Id, 2, granted, granted.RefreshToken);
+            var tokens = await _core.InstanceTokens.SealAsync(Id, 2, granted, granted.RefreshToken);
             var after = removed ? Instance.Forget(stored.Instance, Id, now) : stored.Instance.Refreshed(Grant.RefreshToken, tokens, null, "refresh", now);
             Assert.NotNull(await _store.TryWriteAsync(stored, after, CancellationToken.None));
         };
@@ -354,12 +354,15 @@ public sealed class InstallFlowTests : IDisposable
         Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(Id));
     }
 
-    [Fact]
-    public async Task A_browser_that_leaves_while_the_state_is_redeemed_does_not_stop_the_install()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_browser_that_leaves_while_the_state_is_redeemed_does_not_stop_the_install(bool isAnswerLost)
     {
         var request = await BeginAsync();
         using var leaving = new CancellationTokenSource();
         _store.Redeeming = leaving.CancelAsync;
+        _store.LoseConsumedState = isAnswerLost;
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, leaving.Token));
     }

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
+using WixOAuth.Functions.Tests.Protection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Install;
 
@@ -11,6 +12,7 @@ public sealed class InstallStateServiceTests : IDisposable
     private static readonly CancellationToken None = CancellationToken.None;
 
     private readonly Core _core = new();
+    private int _links;
 
     public void Dispose() => _core.Dispose();
 
@@ -69,6 +71,20 @@ public sealed class InstallStateServiceTests : IDisposable
         Assert.Equal((ended.Key, TimeSpan.FromMinutes(6)), (finished.Name, finished.MaxAge));
         Assert.Null(Assert.Single((await _core.States.ReadAllAsync([new(finished.Name, finished.Value)], None)).InFlight).Install.Link);
         Assert.Empty(await _core.States.FinishAsync(null, [other, ended], None));
+    }
+
+    [Fact]
+    public async Task Cookies_whose_key_has_gone_hide_none_of_the_current_key()
+    {
+        using var before = new Core(keys: new FixedKeys(FixedKeys.NewKey()));
+        var (_, first) = await before.States.IssueAsync(LinkOf("lost"), None);
+        var (_, second) = await before.States.IssueAsync(LinkOf("lost"), None);
+
+        var (inFlight, useless) = await _core.States.ReadAllAsync(
+            [new(first.Name, first.Value), new(second.Name, second.Value), await CookieAsync("good")], None);
+
+        Assert.Equal("good", Assert.Single(inFlight).Install.Link?.Customer);
+        Assert.Equal([first.Name], useless);
     }
 
     [Theory]
@@ -131,7 +147,7 @@ public sealed class InstallStateServiceTests : IDisposable
         void Count(object? sender, FirstChanceExceptionEventArgs raised) => failures += isOurs.Value && raised.Exception is AuthenticationTagMismatchException ? 1 : 0;
     }
 
-    private ConfirmedLink LinkOf(string customer) => new(1, _core.Clock.GetUtcNow(), customer);
+    private ConfirmedLink LinkOf(string customer) => new(++_links, _core.Clock.GetUtcNow(), customer);
 
     private async Task<KeyValuePair<string, string>> CookieAsync(string customer)
     {

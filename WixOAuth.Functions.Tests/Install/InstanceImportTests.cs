@@ -197,7 +197,16 @@ public sealed class InstanceImportTests : IDisposable
     {
         var of = core ?? _core;
         var import = new InstanceImport(
-            of.Store, of.Writer, of.Get<ImportProof>(), of.InstanceTokens, of.Schedule, _forgotten.Object, of.Clock, of.Get<ILogger<InstanceImport>>());
+            of.Store,
+            of.Writer,
+            of.Get<TokenGrants>(),
+            of.Get<InstanceConfirmation>(),
+            of.Protector,
+            of.InstanceTokens,
+            of.Schedule,
+            _forgotten.Object,
+            of.Clock,
+            of.Get<ILogger<InstanceImport>>());
         return of.RunAsync(() => import.ImportAsync(s_id, token is null ? null : new RefreshToken(token), site, cancellationToken));
     }
 }

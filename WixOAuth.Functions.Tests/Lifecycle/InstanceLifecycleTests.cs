@@ -110,6 +110,27 @@ public sealed class InstanceLifecycleTests
         Assert.Equal((status, status == InstanceStatus.Active), (removed!.Status, removed.RemovalNotedAt is not null));
     }
 
+    [Theory]
+    [InlineData(1, InstanceStatus.Active)]
+    [InlineData(48, InstanceStatus.Active)]
+    [InlineData(49, InstanceStatus.Removed)]
+    internal void A_removal_is_doubted_for_48_hours_after_an_import_revived_the_site(int hours, InstanceStatus status)
+    {
+        var importedAt = Start.AddDays(20);
+        var tombstone = Apply(Apply(null, Life[0]), Life[2])!;
+        var text = new ProtectedText("key", new byte[] { 1 });
+        var revived = Instance.Imported(
+            tombstone,
+            Id,
+            new ImportedSite(Customer: null, ConsentedAt: Start, Revive: true, Site: null, AppVersion: null),
+            new ProtectedTokens(Instance.NextGeneration(tombstone), text, text, importedAt, importedAt.AddMinutes(5)),
+            "import",
+            importedAt);
+        var removed = Apply(revived, new Event(What.Removed, TimeSpan.FromDays(20) + TimeSpan.FromHours(hours)));
+
+        Assert.Equal((status, status == InstanceStatus.Active), (removed!.Status, removed.RemovalNotedAt is not null));
+    }
+
     [Fact]
     public void A_removal_after_a_first_install_is_not_doubted_though_Wix_told_of_the_install_twice()
     {

@@ -4,7 +4,6 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Storage;
-using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Maintenance;
 
@@ -134,7 +133,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         if (what.EndsWith("import", StringComparison.Ordinal))
         {
             var granted = new WixOAuth.Wix.TokenAnswer.Granted(new("access"), new("imported"), Now, Now.AddMinutes(5));
-            var tokens = await _world.Core.Protector.ProtectAsync(id, 7, granted, granted.RefreshToken);
+            var tokens = await _world.Core.InstanceTokens.SealAsync(id, 7, granted, granted.RefreshToken);
             await _world.ChangeAsync(id, before => Instance.Imported(before, id, new ImportedSite(null, null, Revive: true, null, null), tokens, "import", Now));
         }
         else

@@ -141,6 +141,24 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
+    public async Task A_token_behind_any_number_of_tombstones_is_found()
+    {
+        for (var number = 0; number < 5_001; number++)
+        {
+            // Before any other in the store's order.
+            var id = new InstanceId(Guid.ParseExact($"00000000-0000-4000-8000-{number:x12}", "D"));
+            await _store.TryWriteAsync(previous: null, Instance.Forget(before: null, id, _core.Clock.GetUtcNow()), None);
+        }
+
+        await AddAsync(_right);
+
+        using var check = New(_wrong);
+
+        Assert.False(await check.IsPassedAsync(None));
+        Assert.Null(await Checks.FindKeyCheckAsync(None));
+    }
+
+    [Fact]
     public async Task A_token_that_was_removed_before_it_could_be_tried_proves_nothing()
     {
         var id = await AddAsync(_right);

@@ -168,7 +168,7 @@ internal sealed class Core : IDisposable
     {
         var now = Clock.GetUtcNow();
         var granted = new TokenAnswer.Granted(new AccessToken(access), new RefreshToken(refresh), now, now + (lifetime ?? TimeSpan.FromMinutes(5)));
-        var tokens = await Protector.ProtectAsync(id, 1, granted, granted.RefreshToken);
+        var tokens = await InstanceTokens.SealAsync(id, 1, granted, granted.RefreshToken);
         var instance = Instance.Consented(null, id, new Consent(null, null, null, null, false), tokens, Guid.NewGuid().ToString("N"), now);
         return (await Store.TryWriteAsync(null, instance with { DueAt = Schedule.DueAt(instance, now) }, CancellationToken.None))!;
     }

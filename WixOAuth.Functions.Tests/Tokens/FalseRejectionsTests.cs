@@ -78,6 +78,27 @@ public sealed class FalseRejectionsTests : IDisposable
     }
 
     [Fact]
+    public async Task False_rejection_in_the_future_does_not_count_after_the_clock_was_set_back()
+    {
+        await FindFalseAsync();
+        _core.Clock.AdjustTime(Now.AddMinutes(-10));
+
+        Assert.Equal(0, FalseRejections.Recent);
+    }
+
+    [Fact]
+    public async Task False_rejections_that_do_not_count_are_not_kept()
+    {
+        await FindFalseAsync();
+        _core.Clock.AdjustTime(Now.AddHours(2));
+        await FindFalseAsync();
+
+        // A time at which the first would count, and the second is in the future.
+        _core.Clock.AdjustTime(Now.AddHours(-1.5));
+        Assert.Equal(0, FalseRejections.Recent);
+    }
+
+    [Fact]
     public async Task Rejected_sites_become_due_20_a_second()
     {
         List<InstanceId> rejected = [];

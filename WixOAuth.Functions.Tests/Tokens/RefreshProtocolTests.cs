@@ -779,7 +779,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         var (newAccess, newRefresh) = _wix.Consent();
         var granted = Granted(access ?? newAccess, refresh ?? newRefresh, lifetime);
         var generation = (await ReadAsync()).Generation + 1;
-        var tokens = await One.Protector.ProtectAsync(_id, generation, granted, granted.RefreshToken);
+        var tokens = await One.InstanceTokens.SealAsync(_id, generation, granted, granted.RefreshToken);
         await ChangeAsync(instance =>
             Instance.Consented(instance, _id, new Consent(null, null, null, null, false), tokens, Guid.NewGuid().ToString("N"), _clock.GetUtcNow()));
     }

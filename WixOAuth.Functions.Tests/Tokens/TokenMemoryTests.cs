@@ -171,6 +171,25 @@ public sealed class TokenMemoryTests : IDisposable
     }
 
     [Fact]
+    public void A_removal_at_capacity_refuses_tokens_up_to_its_generation()
+    {
+        var ids = Enumerable.Range(0, TokenMemory.Capacity).Select(_ => Core.NewId()).ToList();
+        foreach (var id in ids)
+        {
+            _core.Memory.Remember(New(id: id));
+        }
+
+        _core.Memory.Forget(Id, 3);
+
+        // There is room again when a request that read the token before comes to remember it.
+        _core.Memory.Forget(ids[0]);
+        _core.Memory.Remember(New(generation: 3));
+        Assert.Null(_core.Memory.Find(Id, Now));
+        _core.Memory.Remember(New(generation: 4));
+        Assert.NotNull(_core.Memory.Find(Id, Now));
+    }
+
+    [Fact]
     public async Task Changes_of_another_process_are_seen_when_the_cached_token_expires()
     {
         await _core.InstallAsync(Id, lifetime: TimeSpan.FromHours(4));

@@ -129,5 +129,15 @@ public sealed class TokenScheduleTests
         Assert.True(_schedule.DueAt(instance with { ConsentedAt = s_now.AddHours(-4), AccessTokenExpiresOn = s_now.AddMinutes(5) }, s_now) < s_now.AddMinutes(5));
     }
 
+    [Fact]
+    public void A_pending_set_up_event_does_not_make_a_failing_or_marked_site_due_sooner()
+    {
+        var failing = (Active() with { SetupPending = true, ConsentedAt = s_now }).Failed(TokenError.Rejected, null, s_now.AddMinutes(6), s_now);
+
+        Assert.Equal(s_now.AddMinutes(6), _schedule.DueAt(failing, s_now));
+        Assert.Equal(s_now.AddHours(1), _schedule.DueAt(failing.Marked(s_now), s_now));
+        Assert.Equal(s_now.AddHours(1), _schedule.DueAt(failing.Marked(s_now) with { Failures = null }, s_now));
+    }
+
     private static Instance Active() => Samples.NewInstance();
 }

@@ -536,7 +536,7 @@ public sealed class TokenServiceTests : IDisposable
         var now = _core.Clock.GetUtcNow();
         var granted = new WixOAuth.Wix.TokenAnswer.Granted(new AccessToken(access), new RefreshToken(refresh), now, now + TimeSpan.FromMinutes(5));
         var generation = Instance.NextGeneration(stored.Instance);
-        var tokens = await _core.Protector.ProtectAsync(Id, generation, granted, granted.RefreshToken);
+        var tokens = await _core.InstanceTokens.SealAsync(Id, generation, granted, granted.RefreshToken);
         Assert.NotNull(await _core.Store.TryWriteAsync(
             stored, Instance.Consented(stored.Instance, Id, new Consent(null, null, null, null, false), tokens, "consent", now), CancellationToken.None));
     }

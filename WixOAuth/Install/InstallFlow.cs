@@ -127,14 +127,15 @@ internal sealed class InstallFlow(
             CodeFingerprint = code.Fingerprint(),
             InstanceId = id,
         };
-        if (!await store.TryAddConsumedStateAsync(consumed, CancellationToken.None))
+
+        // A conflict may be our own write, whose answer was lost.
+        if (!await store.TryAddConsumedStateAsync(consumed, CancellationToken.None)
+            && await store.FindConsumedStateAsync(consumed.Nonce, issuedAt, CancellationToken.None) is var first
+            && first?.AttemptId != consumed.AttemptId)
         {
             // A repeat may wait for long, and must not keep others from their turn.
             turn.Dispose();
-            if (await repeats.AnswerAsync(consumed, cancellationToken) is { } repeated)
-            {
-                return await FinishedAsync(repeated, install, request);
-            }
+            return await FinishedAsync(await repeats.AnswerAsync(consumed, first, cancellationToken), install, request);
         }
 
         // 3. From here on the outcome is recorded, whatever it is.

@@ -18,9 +18,6 @@ internal sealed class InstallLinkService(StateProtector protector, IConsumedStat
     private const int NonceLength = 16;
     private const int HeaderLength = NonceLength + sizeof(long);
 
-    // Processes' clocks differ a little.
-    private static readonly TimeSpan ClockSkew = TimeSpan.FromSeconds(5);
-
     // Versions that know no display name must not read it as a part of the customer, so they cannot open such a link.
     private static readonly byte[] WithDisplayName = "display-name"u8.ToArray();
 
@@ -49,7 +46,7 @@ internal sealed class InstallLinkService(StateProtector protector, IConsumedStat
             : await protector.UnprotectAsync(StatePurpose.InstallLink, start, WithDisplayName, cancellationToken) is { Length: > HeaderLength + 2 } named
                 ? ReadNamed(named)
                 : null;
-        return link is not null && time.GetUtcNow() - link.IssuedAt is var age && age <= LinkLifetime && age >= -ClockSkew ? link : null;
+        return link is not null && InstallStateService.IsAlive(time.GetUtcNow() - link.IssuedAt, LinkLifetime) ? link : null;
     }
 
     /// <summary>Redeems a link; false when it was redeemed before, by anyone.</summary>

@@ -6,35 +6,22 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Install;
 
-internal sealed class InstallMetrics
+internal sealed class InstallMetrics(Instruments instruments)
 {
-    private readonly Instruments _instruments;
-    private readonly Counter<long> _installs;
-    private readonly Histogram<double> _redirects;
-    private readonly Counter<long> _setupEvents;
+    private readonly Counter<long> _installs = instruments.Counter("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
+    private readonly Histogram<double> _redirects = instruments.Durations("wixoauth.redirect.duration", "Browsers at the Redirect URL.");
+    private readonly Counter<long> _setupEvents = instruments.Counter("wixoauth.setup_event.deliveries", "{event}", "Set-up events sent to Wix.");
 
-    public InstallMetrics(Instruments instruments)
-    {
-        _instruments = instruments;
-        _installs = instruments.Counter("wixoauth.install.requests", "{request}", "Browsers at the App URL.");
-        _redirects = instruments.Durations("wixoauth.redirect.duration", "Browsers at the Redirect URL.");
-        _setupEvents = instruments.Counter("wixoauth.setup_event.deliveries", "{event}", "Set-up events sent to Wix.");
-    }
+    public Activity? TraceRedirect() => instruments.Trace("Redirect");
 
-    /// <summary>Starts the activity of a redirect; null when nobody listens.</summary>
-    public Activity? TraceRedirect() => _instruments.Trace("Redirect");
-
-    /// <summary>A browser was answered at the App URL.</summary>
     public void InstallBegun(InstallResult result) => _installs.Add(1, Tags.OfOutcome(WordOf(result)));
 
-    /// <summary>A browser was answered at the Redirect URL.</summary>
     public void RedirectEnded(Activity? activity, InstallResult result, TimeSpan took)
     {
         activity.SetOutcome(WordOf(result), failed: result is InstallResult.Stopped);
         _redirects.Record(took.TotalSeconds, Tags.OfOutcome(WordOf(result)));
     }
 
-    /// <summary>A set-up event was sent to Wix, or could not be.</summary>
     public void SentSetupEvent(Delivery delivery) => _setupEvents.Add(1, Tags.OfOutcome(SnakeCaseEnum.Of(delivery)));
 
     private static string WordOf(InstallResult result) => result switch

@@ -3,47 +3,22 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Install;
 
-/// <summary>Why an install cannot go on. Each has its own page, with a way to start again.</summary>
+/// <summary>Why an install cannot go on. Each has its own page, with a way to start again; docs/http-api.md, Pages, says when.</summary>
 internal enum InstallProblem
 {
-    /// <summary>A parameter came twice, is longer than anything Wix sends, or cannot be what it should be.</summary>
     BadRequest,
-
-    /// <summary>The install link is not valid, is over half an hour old, or was used before.</summary>
     BadLink,
-
-    /// <summary>The button of a link's page was pressed by another page than ours.</summary>
     CrossSite,
-
-    /// <summary>No code came: the owner said no, or Wix sent an <c>error</c> (RFC 6749 §4.1.2.1).</summary>
     NotConsented,
-
-    /// <summary>The state is missing, not ours, or of another browser.</summary>
     [JsonStringEnumMemberName("foreign_state")]
     InvalidState,
-
-    /// <summary>The state is over ten minutes old.</summary>
     ExpiredState,
-
-    /// <summary>The state was used before, with another code or instance.</summary>
     ReplayedState,
-
-    /// <summary>No instance was named.</summary>
     BadInstance,
-
-    /// <summary>Wix did not take the code, or its token belongs to another instance or app.</summary>
     Rejected,
-
-    /// <summary>Wix could not be asked, or gave no clear answer: whether the code was spent is unknown.</summary>
     WixUnavailable,
-
-    /// <summary>The storage or the keys cannot be reached.</summary>
     StorageUnavailable,
-
-    /// <summary>Too many installs at once; nothing was spent.</summary>
     Busy,
-
-    /// <summary>An unexpected error in this service.</summary>
     Unexpected,
 }
 

@@ -47,7 +47,7 @@ internal sealed class InstallStart(
         // is started again from an error page.
         var link = inFlight.Select(other => other.Install.Link)
             .OfType<ConfirmedLink>()
-            .Where(confirmed => states.IsAlive(confirmed.ConfirmedAt, InstallStateService.StateLifetime))
+            .Where(confirmed => !states.IsExpired(confirmed.ConfirmedAt))
             .MaxBy(confirmed => confirmed.ConfirmedAt);
         return await ConsentAsync(request.Token, link, inFlight, removed, cancellationToken);
     }
@@ -74,7 +74,7 @@ internal sealed class InstallStart(
         if (!await links.TryRedeemAsync(link, CancellationToken.None))
         {
             // The user of this browser pressed the button twice or went back, and can still go on.
-            return inFlight.Any(other => other.Install.Link?.Id == confirmed.Id && states.IsAlive(other.Install.Link.ConfirmedAt, InstallStateService.StateLifetime))
+            return inFlight.Any(other => other.Install.Link?.Id == confirmed.Id && !states.IsExpired(other.Install.Link.ConfirmedAt))
                 ? new InstallResult.UsedHere()
                 : new InstallResult.Stopped(InstallProblem.BadLink);
         }

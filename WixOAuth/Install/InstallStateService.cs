@@ -48,10 +48,9 @@ internal sealed class InstallStateService(StateProtector protector, TimeProvider
             ? (bytes[..NonceLength], ReadTime(bytes.AsSpan(NonceLength)))
             : null;
 
-    internal bool IsExpired(DateTimeOffset issuedAt) => !IsAlive(issuedAt, StateLifetime);
+    internal bool IsExpired(DateTimeOffset issuedAt) => !IsAlive(time.GetUtcNow() - issuedAt, StateLifetime);
 
-    internal bool IsAlive(DateTimeOffset issuedAt, TimeSpan lifetime) =>
-        time.GetUtcNow() - issuedAt is var age && age <= lifetime && age >= -ClockSkew;
+    internal static bool IsAlive(TimeSpan age, TimeSpan lifetime) => age <= lifetime && age >= -ClockSkew;
 
     /// <summary>The install with that nonce, if this browser carries its cookie.</summary>
     internal async Task<InstallState?> FindAsync(
@@ -74,8 +73,13 @@ internal sealed class InstallStateService(StateProtector protector, TimeProvider
         List<(string Name, InstallState Install)> inFlight = [];
         List<string> useless = [];
 
-        // A client can send any number of cookies, and one that cannot be decrypted costs the most.
-        foreach (var (name, value) in cookies.Where(cookie => IsCookieName(cookie.Key)).Take(MaxRead))
+        // A client can send any number of cookies, and one that cannot be decrypted costs the most, so it ends the search:
+        // those of the current key come first, since the others' key may be gone.
+        var current = await protector.CurrentPrefixAsync(cancellationToken);
+        foreach (var (name, value) in cookies
+            .Where(cookie => IsCookieName(cookie.Key))
+            .Take(MaxRead)
+            .OrderByDescending(cookie => cookie.Value.StartsWith(current, StringComparison.Ordinal)))
         {
             var install = await ReadCookieAsync(value, cancellationToken);
             if (install is not null && !IsExpired(install.IssuedAt))

@@ -1,7 +1,9 @@
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
+using WixOAuth.Protection;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
+using WixOAuth.Wix;
 
 namespace WixOAuth.Install;
 
@@ -32,13 +34,15 @@ internal abstract record ImportResult
 internal sealed class InstanceImport(
     IInstanceStore store,
     InstanceWriter writer,
-    ImportProof proof,
+    TokenGrants grants,
+    InstanceConfirmation confirmation,
+    TokenProtector protector,
     InstanceTokens tokens,
     TokenSchedule schedule,
     IForgottenInstances forgotten,
     TimeProvider time,
 
-    // Eight: the last two are the clock and the log.
+    // Ten: one for each step of an import, so that one class shows all of it in order.
     ILogger<InstanceImport> logger)
 {
     private static readonly TimeSpan s_retryAfter = TimeSpan.FromSeconds(5);
@@ -46,7 +50,7 @@ internal sealed class InstanceImport(
 
     /// <summary>Imports a site; without a refresh token it is served by client credentials. Once the token is used nothing cancels it.</summary>
     /// <exception cref="StorageUnavailableException">The storage fails; the import may have succeeded and can be repeated.</exception>
-    /// <exception cref="SecretUnavailableException">A secret cannot be read; nothing was used.</exception>
+    /// <exception cref="SecretUnavailableException">A secret cannot be read, or nothing may be sealed now; nothing was used.</exception>
     public async Task<ImportResult> ImportAsync(InstanceId id, RefreshToken? refreshToken, ImportedSite site, CancellationToken cancellationToken)
     {
         var stored = await store.FindAsync(id, cancellationToken);
@@ -56,26 +60,43 @@ internal sealed class InstanceImport(
             return new ImportResult.Done(decision);
         }
 
-        if (refreshToken is null && !proof.AllowsNoToken)
+        if (refreshToken is null && !grants.MayUseClientCredentials)
         {
             return new ImportResult.TokenRequired();
         }
 
-        switch (await proof.TryAsync(id, refreshToken, cancellationToken))
+        await protector.EnsureCanSealAsync(cancellationToken);
+        cancellationToken.ThrowIfCancellationRequested();
+
+        // From here on nothing is cancelled. Without a token the app's own credentials are tried.
+        var answer = await grants.TryAsync(id, refreshToken, CancellationToken.None);
+        if (answer is not TokenAnswer.Granted granted)
         {
-            case ImportProofResult.Proven proven:
-                var described = site with { Site = proven.Instance?.Site, AppVersion = proven.Instance?.AppVersion };
-                return new ImportResult.Done(await SaveAsync(id, stored, refreshToken, described, proven));
-            case ImportProofResult.Unavailable { RetryAfter: var wait }:
-                return new ImportResult.WixUnavailable(wait is { } asked && asked > s_retryAfter ? Shorter(asked, s_longestRetryAfter) : s_retryAfter);
-            default:
-                logger.ImportRejected(id);
-                return new ImportResult.Rejected();
+            return answer is TokenAnswer.Unavailable unavailable ? Unavailable(unavailable.RetryAfter) : Rejected(id);
         }
+
+        // Whose token is it? The import's instance id is only a claim.
+        var confirmed = await confirmation.ConfirmAsync(granted.AccessToken, id, CancellationToken.None);
+        if (confirmed.Outcome != ConfirmationOutcome.Confirmed)
+        {
+            return confirmed.Outcome == ConfirmationOutcome.Refused ? Rejected(id) : Unavailable(retryAfter: null);
+        }
+
+        var described = site with { Site = confirmed.Instance?.Site, AppVersion = confirmed.Instance?.AppVersion };
+        return new ImportResult.Done(await SaveAsync(id, stored, refreshToken, described, granted));
+    }
+
+    private static ImportResult.WixUnavailable Unavailable(TimeSpan? retryAfter) =>
+        new(TimeSpan.FromTicks(Math.Clamp(retryAfter?.Ticks ?? 0, s_retryAfter.Ticks, s_longestRetryAfter.Ticks)));
+
+    private ImportResult.Rejected Rejected(InstanceId id)
+    {
+        logger.ImportRejected(id);
+        return new ImportResult.Rejected();
     }
 
     private async Task<ImportOutcome> SaveAsync(
-        InstanceId id, StoredInstance? known, RefreshToken? given, ImportedSite site, ImportProofResult.Proven proven)
+        InstanceId id, StoredInstance? known, RefreshToken? given, ImportedSite site, TokenAnswer.Granted granted)
     {
         var (importId, outcome) = (Guid.NewGuid().ToString("N"), ImportOutcome.Imported);
         var stored = await writer.CommitAsync(
@@ -91,14 +112,14 @@ internal sealed class InstanceImport(
                 }
 
                 var now = time.GetUtcNow();
-                var sealedTokens = await tokens.SealAsync(id, Instance.NextGeneration(before), proven.Granted, proven.RefreshToken);
+                var sealedTokens = await tokens.SealAsync(id, Instance.NextGeneration(before), granted, given is null ? null : granted.RefreshToken ?? given);
                 var instance = Instance.Imported(before, id, site, sealedTokens, importId, now);
                 return instance with { DueAt = schedule.DueAt(instance, now) };
             },
             current => current.CommitId == importId);
         if (stored!.Instance.CommitId == importId)
         {
-            tokens.Remember(stored.Instance, proven.Granted.AccessToken);
+            tokens.Remember(stored.Instance, granted.AccessToken);
             if (site.Revive)
             {
                 await RemoveForgottenAsync(id);
@@ -128,8 +149,6 @@ internal sealed class InstanceImport(
         var isSame = given is not null && before is { Status: not InstanceStatus.Removed } && given.Equals(await tokens.OpenRefreshTokenAsync(before));
         return Instance.DecideImport(before, site, given is not null, isSame);
     }
-
-    private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
 }
 
 internal static partial class ImportLog

@@ -27,20 +27,14 @@ internal sealed class RepeatedRedirects(
     };
 
     /// <summary>
-    /// The same redirect again: a reload gets what the first load got. Null when it turns out to be no repeat, since the
-    /// answer to our own write was lost.
+    /// The same redirect again: a reload gets what the first load got. <paramref name="first"/> is what that had recorded;
+    /// null where its row has gone.
     /// </summary>
-    public async Task<InstallResult?> AnswerAsync(ConsumedState mine, CancellationToken cancellationToken)
+    public async Task<InstallResult> AnswerAsync(ConsumedState mine, ConsumedState? first, CancellationToken cancellationToken)
     {
         var patientUntil = time.GetUtcNow() + LongestWait;
         for (var poll = ShortestPoll; ; poll = poll * 1.5 < LongestPoll ? poll * 1.5 : LongestPoll)
         {
-            var first = await store.FindConsumedStateAsync(mine.Nonce, mine.IssuedAt, cancellationToken);
-            if (first?.AttemptId == mine.AttemptId)
-            {
-                return null;
-            }
-
             if (first is null || first.CodeFingerprint != mine.CodeFingerprint || first.InstanceId != mine.InstanceId)
             {
                 if (_replays.TryPass(out var suppressed))
@@ -67,6 +61,7 @@ internal sealed class RepeatedRedirects(
             }
 
             await Task.Delay(poll, time, cancellationToken);
+            first = await store.FindConsumedStateAsync(mine.Nonce, mine.IssuedAt, cancellationToken);
         }
     }
 

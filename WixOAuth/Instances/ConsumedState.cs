@@ -6,16 +6,9 @@ internal enum ConsumedStateOutcome
     /// <summary>It has not ended, or its process ended before it recorded the outcome.</summary>
     Pending,
 
-    /// <summary>The instance's tokens are saved.</summary>
     Connected,
-
-    /// <summary>Wix rejected the code, or its token belongs to another instance or app.</summary>
     Rejected,
-
-    /// <summary>Wix could not be asked, or gave no clear answer.</summary>
     WixUnavailable,
-
-    /// <summary>The storage failed after the state was recorded.</summary>
     StorageUnavailable,
 }
 

@@ -6,22 +6,13 @@ namespace WixOAuth.Instances;
 /// </summary>
 internal sealed record ImportedSite(string? Customer, DateTimeOffset? ConsentedAt, bool Revive, Site? Site, string? AppVersion);
 
-/// <summary>What an import does to an instance, as <c>outcome</c> of the contract; the last one is an error there.</summary>
+/// <summary>What an import does to an instance (<see cref="Instance.DecideImport"/>), as <c>outcome</c> of the contract; the last one is an error there.</summary>
 internal enum ImportOutcome
 {
-    /// <summary>The instance was not known, or was revived: it has the imported token now.</summary>
     Imported,
-
-    /// <summary>The instance was known and has the imported token now.</summary>
     Refreshed,
-
-    /// <summary>The stored refresh token is the imported one, and works.</summary>
     Unchanged,
-
-    /// <summary>The stored refresh token works and is of the same consent or a later one: nothing changed.</summary>
     Kept,
-
-    /// <summary>The app was removed from the site, or the site was forgotten; nothing changed.</summary>
     Removed,
 }
 

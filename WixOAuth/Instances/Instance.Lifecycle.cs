@@ -4,8 +4,8 @@ namespace WixOAuth.Instances;
 internal sealed partial record Instance
 {
     /// <summary>
-    /// A removal is in doubt for this long after a reinstall: Wix retries an event for about 47 hours, and whether it
-    /// signs it again each time is not known (wix-protocol §10).
+    /// A removal is in doubt for this long after a reinstall, or an import: Wix retries an event for about 47 hours, and
+    /// whether it signs it again each time is not known (wix-protocol §10).
     /// </summary>
     public static readonly TimeSpan RemovalDoubtedFor = TimeSpan.FromHours(48);
 
@@ -81,7 +81,7 @@ internal sealed partial record Instance
         }
 
         var isDoubtful = before is { Status: InstanceStatus.Active, WasInstalledBefore: true }
-            && (before.WixInstalledAt is not { } installedAt || issuedAt - installedAt <= RemovalDoubtedFor);
+            && (before.WixInstalledAt is not { } installedAt || issuedAt - Later(installedAt, before.ImportedAt) <= RemovalDoubtedFor);
         return isDoubtful
             ? before with { WixRemovedAt = issuedAt, RemovalNotedAt = issuedAt, DueAt = now, UpdatedAt = now }
             : Tombstone(before, id, now) with { WixRemovedAt = issuedAt };

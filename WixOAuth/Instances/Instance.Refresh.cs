@@ -55,10 +55,13 @@ internal sealed partial record Instance
         UpdatedAt = now,
     };
 
-    /// <summary>An attempt had no tokens, and releases its lease. No further attempt is made before <paramref name="retryAt"/>.</summary>
-    public Instance Failed(TokenError error, RefreshTokenFault? fault, DateTimeOffset retryAt, DateTimeOffset now)
+    /// <summary>
+    /// An attempt had no tokens, and releases its lease. No further attempt is made before <paramref name="retryAt"/>. Where Wix
+    /// was not asked, it rejected nothing.
+    /// </summary>
+    public Instance Failed(TokenError error, RefreshTokenFault? fault, DateTimeOffset retryAt, DateTimeOffset now, bool wasAsked = true)
     {
-        var rejected = error == TokenError.Rejected;
+        var rejected = wasAsked && error == TokenError.Rejected;
         return this with
         {
             Lease = null,

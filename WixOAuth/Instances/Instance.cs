@@ -139,10 +139,8 @@ internal sealed partial record Instance
     /// </summary>
     public string? ConsentId { get; init; }
 
-    /// <summary>Failed attempts since the last success; none after one.</summary>
     public Failures? Failures { get; init; }
 
-    /// <summary>Rejections that count towards <see cref="InstanceStatus.ReinstallRequired"/>; none after a success.</summary>
     public CountedRejections? CountedRejections { get; init; }
 
     /// <summary>Since when it is <see cref="InstanceStatus.ReinstallRequired"/>; also null where an earlier version marked it.</summary>
@@ -168,7 +166,6 @@ internal sealed partial record Instance
     /// <summary>When it was last asked for, as far as a refresh has written it down.</summary>
     public DateTimeOffset? LastUsedAt { get; init; }
 
-    /// <summary>When it was removed or forgotten.</summary>
     public DateTimeOffset? RemovedAt { get; init; }
 
     /// <summary>Whether it was removed by <c>ForgetInstance</c>: then only a new consent revives it.</summary>

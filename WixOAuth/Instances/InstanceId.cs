@@ -8,9 +8,7 @@ namespace WixOAuth.Instances;
 /// </summary>
 internal readonly record struct InstanceId(Guid Value)
 {
-    /// <summary>
-    /// Reads the one form Wix sends, 36 characters with hyphens, in either case. The empty GUID names no instance.
-    /// </summary>
+    /// <summary>Reads the one form Wix sends, 36 characters with hyphens, in either case. The empty GUID names no instance.</summary>
     public static bool TryParse([NotNullWhen(true)] string? text, out InstanceId id)
     {
         // TryParseExact trims; a name with spaces round it is not one Wix ever made.
@@ -24,7 +22,6 @@ internal readonly record struct InstanceId(Guid Value)
         return false;
     }
 
-    /// <summary>The lower-case <c>D</c> form.</summary>
     public override string ToString() => Value.ToString("D");
 
     /// <summary>The 16 bytes of the GUID in the order of its text.</summary>

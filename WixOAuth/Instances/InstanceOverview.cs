@@ -36,13 +36,9 @@ internal sealed record Overview(
 /// </summary>
 internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
 {
-    /// <summary>The most instances that are looked at.</summary>
     public const int Limit = 200_000;
-
-    /// <summary>The most failing instances that are listed.</summary>
     public const int MostNamed = 1_000;
 
-    /// <summary>The remaining lifetimes that are counted separately.</summary>
     public static readonly IReadOnlyList<TimeSpan> Lives =
         [TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(5)];
 
@@ -51,9 +47,7 @@ internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
 
     private readonly SharedResult<Overview> _counts = new(time, keptFor: TimeSpan.FromSeconds(30));
 
-    /// <summary>The counts, at most half a minute old.</summary>
-    /// <param name="isAnew">Whether to count again although the last counts are recent.</param>
-    /// <param name="cancellationToken">Ends the wait; the count continues for others.</param>
+    /// <summary>The counts, at most half a minute old, or counted <paramref name="isAnew"/>. A caller that cancels ends only its own wait.</summary>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public Task<Overview> GetAsync(bool isAnew, CancellationToken cancellationToken) => _counts.GetAsync(CountAsync, isAnew, cancellationToken);
 

@@ -7,7 +7,7 @@ namespace WixOAuth.Instances;
 /// Changes an instance although others change it too: each change is made from what is stored, written only if that
 /// is still so, and otherwise made again from what is stored then.
 /// </summary>
-internal sealed class InstanceWriter
+internal sealed class InstanceWriter(IInstanceStore store, TimeProvider time)
 {
     /// <summary>
     /// How long new tries of a change that must not be lost begin while the storage fails. The last one may take a storage
@@ -18,27 +18,19 @@ internal sealed class InstanceWriter
     private static readonly TimeSpan s_longestPause = PatientFor / 4;
     private static readonly ResiliencePropertyKey<long> s_startedAt = new("started_at");
 
-    private readonly IInstanceStore _store;
-    private readonly TimeProvider _time;
-    private readonly ResiliencePipeline _patience;
-
-    public InstanceWriter(IInstanceStore store, TimeProvider time)
-    {
-        (_store, _time) = (store, time);
-        _patience = new ResiliencePipelineBuilder { TimeProvider = time }
-            .AddRetry(new RetryStrategyOptions
-            {
-                ShouldHandle = args => new ValueTask<bool>(
-                    args.Outcome.Exception is StorageUnavailableException
-                    && time.GetElapsedTime(args.Context.Properties.GetValue(s_startedAt, 0)) + s_longestPause < PatientFor),
-                MaxRetryAttempts = 6,
-                Delay = PatientFor / 60,
-                MaxDelay = s_longestPause,
-                BackoffType = DelayBackoffType.Exponential,
-                UseJitter = true,
-            })
-            .Build();
-    }
+    private readonly ResiliencePipeline _patience = new ResiliencePipelineBuilder { TimeProvider = time }
+        .AddRetry(new RetryStrategyOptions
+        {
+            ShouldHandle = args => new ValueTask<bool>(
+                args.Outcome.Exception is StorageUnavailableException
+                && time.GetElapsedTime(args.Context.Properties.GetValue(s_startedAt, 0)) + s_longestPause < PatientFor),
+            MaxRetryAttempts = 6,
+            Delay = PatientFor / 60,
+            MaxDelay = s_longestPause,
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+        })
+        .Build();
 
     /// <summary>
     /// Changes an instance. <paramref name="known"/> is what is believed to be stored, to save a read; null to read first.
@@ -49,7 +41,7 @@ internal sealed class InstanceWriter
     /// <exception cref="StorageUnavailableException">The storage fails; the write may have succeeded.</exception>
     public async Task<StoredInstance?> UpdateAsync(
         InstanceId id, StoredInstance? known, Func<Instance?, Instance?> change, CancellationToken cancellationToken) => await WriteAsync(
-            id, known ?? await _store.FindAsync(id, cancellationToken), before => new ValueTask<Instance?>(change(before)), isMine: null, cancellationToken);
+            id, known ?? await store.FindAsync(id, cancellationToken), before => new ValueTask<Instance?>(change(before)), isMine: null, cancellationToken);
 
     /// <inheritdoc cref="CommitAsync(InstanceId, StoredInstance?, Func{Instance?, ValueTask{Instance?}}, Func{Instance, bool}?)" />
     public Task<StoredInstance?> CommitAsync(
@@ -70,7 +62,7 @@ internal sealed class InstanceWriter
         // Hosts have no synchronization context. A test that runs the service step by step has one, and must see every part of
         // it there, so that its fake time does not pass while some of it still runs elsewhere.
         var context = ResilienceContextPool.Shared.Get(continueOnCapturedContext: true, CancellationToken.None);
-        context.Properties.Set(s_startedAt, _time.GetTimestamp());
+        context.Properties.Set(s_startedAt, time.GetTimestamp());
         var isRepeated = false;
         try
         {
@@ -78,7 +70,7 @@ internal sealed class InstanceWriter
                 async _ =>
                 {
                     // What was known may no longer be so after a write that failed without a response.
-                    var stored = isRepeated ? await _store.FindAsync(id, CancellationToken.None) : known;
+                    var stored = isRepeated ? await store.FindAsync(id, CancellationToken.None) : known;
                     isRepeated = true;
                     return await WriteAsync(id, stored, change, isMine, CancellationToken.None);
                 },
@@ -110,12 +102,12 @@ internal sealed class InstanceWriter
                 return stored;
             }
 
-            if (await _store.TryWriteAsync(stored, changed, cancellationToken) is { } written)
+            if (await store.TryWriteAsync(stored, changed, cancellationToken) is { } written)
             {
                 return written;
             }
 
-            stored = await _store.FindAsync(id, cancellationToken);
+            stored = await store.FindAsync(id, cancellationToken);
         }
     }
 }

@@ -1,12 +1,9 @@
 namespace WixOAuth.Instances;
 
-/// <summary>Why a stored refresh token is not in use.</summary>
+/// <summary>Why a stored refresh token is not in use: Wix rejected it, or no protection key opens it.</summary>
 internal enum RefreshTokenFaultKind
 {
-    /// <summary>Wix rejected it.</summary>
     Rejected,
-
-    /// <summary>No protection key opens it.</summary>
     Unreadable,
 }
 
@@ -25,15 +22,8 @@ internal sealed record CountedRejections(int Count, DateTimeOffset FirstAt);
 /// <summary>What is known of an instance's refresh token, as <c>refresh_token</c> of the contract.</summary>
 internal enum RefreshTokenState
 {
-    /// <summary>Stored, and not known to be refused.</summary>
     Ok,
-
-    /// <summary>Stored; Wix rejected it the last time.</summary>
     Rejected,
-
-    /// <summary>Stored; no protection key opens it.</summary>
     Unreadable,
-
-    /// <summary>None is stored.</summary>
     None,
 }

@@ -19,11 +19,7 @@ internal sealed class InstanceLifecycle(
 {
     private bool SendSetupCompleted => settings.Wix.SetupCompletion == SetupCompletion.OnInstall;
 
-    /// <summary>
-    /// <c>AppInstalled</c>: registers an instance that has no recorded consent, and revives one that was removed.
-    /// It is served by client credentials; where the settings forbid these it is recorded as
-    /// <see cref="InstanceStatus.ReinstallRequired"/>, which is true: only a consent can make it work.
-    /// </summary>
+    /// <summary>Applies <see cref="Instance.AppInstalled"/>.</summary>
     /// <returns>False when it changed nothing.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; the event may be applied again.</exception>
     public Task<bool> InstalledAsync(InstanceId id, DateTimeOffset issuedAt, CancellationToken cancellationToken) => ChangeAsync(
@@ -33,19 +29,15 @@ internal sealed class InstanceLifecycle(
         cancellationToken);
 
     /// <summary>
-    /// <c>AppRemoved</c>: erases the tokens and leaves a tombstone, unless the app was installed again since. A removal
-    /// so soon after a reinstall that it may be an old one (<see cref="Instance.RemovalDoubtedFor"/>) is only noted, and
-    /// the next refresh decides: if Wix rejects the tokens it was real, otherwise an old event.
+    /// Applies <see cref="Instance.AppRemoved"/>. A removal in doubt (<see cref="Instance.RemovalDoubtedFor"/>) is settled by
+    /// the next refresh: if Wix rejects the tokens it was real, otherwise an old event.
     /// </summary>
     /// <returns>False when it changed nothing.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; the event may be applied again.</exception>
     public Task<bool> RemovedAsync(InstanceId id, DateTimeOffset issuedAt, CancellationToken cancellationToken) =>
         ChangeAsync("AppRemoved", id, (before, now) => Instance.AppRemoved(before, id, issuedAt, SendSetupCompleted, now), cancellationToken);
 
-    /// <summary>
-    /// <c>ForgetInstance</c>: erases the tokens and leaves a tombstone that only a new consent lifts, of an instance that
-    /// was not known too.
-    /// </summary>
+    /// <summary>Applies <see cref="Instance.Forget"/>.</summary>
     /// <returns>False when it was forgotten before.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; it may be forgotten again.</exception>
     public async Task<bool> ForgetAsync(InstanceId id, CancellationToken cancellationToken)
@@ -57,7 +49,7 @@ internal sealed class InstanceLifecycle(
         return isNews;
     }
 
-    /// <summary><c>SetCustomer</c>: sets or clears the customer that a site belongs to.</summary>
+    /// <summary>Sets or clears the customer that a site belongs to.</summary>
     /// <returns>The instance as it is now; unchanged where it is removed. Null when it is not known.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; it may be set again.</exception>
     public async Task<Instance?> SetCustomerAsync(InstanceId id, string? customer, CancellationToken cancellationToken) =>

@@ -2,38 +2,25 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Lifecycle;
 
-/// <summary>The events that are used (wix-protocol §10).</summary>
+/// <summary>The events that are used (wix-protocol §10). A site that was cloned together with the app tells of an install too.</summary>
 internal enum WebhookEvent
 {
-    /// <summary>The app was installed on a site, or the site was cloned together with it.</summary>
     AppInstalled,
-
-    /// <summary>The app was removed from a site.</summary>
     AppRemoved,
 }
 
 /// <summary>How the delivery of a webhook ended.</summary>
 internal enum WebhookOutcome
 {
-    /// <summary>It was applied, or has nothing new in it: answered 200.</summary>
     Applied,
-
-    /// <summary>It is Wix's, but of a kind that is not used, or about another app: answered 200.</summary>
     NotUsed,
 
     /// <summary>Answered 503 after one second. A slow storage: the event is still applied. Slow keys: it is not. Wix sends it again.</summary>
     TimedOut,
 
-    /// <summary>It is not proven to be Wix's: answered 401.</summary>
     Untrusted,
-
-    /// <summary>It is not a webhook, or too long: answered 400 or 413.</summary>
     Malformed,
-
-    /// <summary>The storage failed, or something unexpected did: answered 503 or 500.</summary>
     Failed,
-
-    /// <summary>The sender disconnected before it was read.</summary>
     Cancelled,
 }
 

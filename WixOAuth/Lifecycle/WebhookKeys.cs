@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using Azure.Security.KeyVault.Secrets;
-using Microsoft.IdentityModel.Tokens;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 
@@ -8,20 +7,15 @@ namespace WixOAuth.Lifecycle;
 
 /// <summary>
 /// The app's public keys: Wix signs each webhook with one of them (wix-protocol §10), by RS256 (RFC 7518 §3.3) and nothing
-/// else. All are tried; nothing in the token's header has a say in that (RFC 8725 §3.1, §3.10).
+/// else. All are tried; nothing in the token's header has a say in that (RFC 8725 §3.1, §3.10). With no keys no webhook is
+/// accepted.
 /// </summary>
-internal sealed class WebhookKeys
+/// <param name="pems">RSA keys, each a PEM; raises <see cref="ArgumentException"/> for anything else.</param>
+internal sealed class WebhookKeys(IReadOnlyCollection<string> pems)
 {
-    private readonly RsaSecurityKey[] _keys;
+    // One for each thread: an RSA must not be used by two threads at once.
+    private readonly ThreadLocal<RSA>[] _keys = [.. pems.Select(KeyOf)];
 
-    /// <summary>Takes RSA keys, each a PEM. With no keys no webhook is accepted.</summary>
-    /// <exception cref="ArgumentException">One is not the PEM of an RSA key.</exception>
-    public WebhookKeys(IReadOnlyCollection<string> pems)
-    {
-        _keys = [.. pems.Select(KeyOf)];
-    }
-
-    /// <summary>The number of keys.</summary>
     public int Count => _keys.Length;
 
     /// <summary>Reads the secret of Key Vault named by <c>Wix__WebhookPublicKeyName</c>.</summary>
@@ -32,31 +26,15 @@ internal sealed class WebhookKeys
             : throw new SecretUnavailableException(
                 $"The secret '{secret.Name}' in Key Vault should be the app's RSA public key as PEM, or base64 of one, or several of them.");
 
-    /// <summary>Whether one of them has signed the signing input of a JWS (RFC 7515 §5.2).</summary>
-    public bool HaveSigned(byte[] signingInput, byte[] signature)
-    {
-        // The provider raises an exception for an empty one.
-        return signature.Length > 0 && Array.Exists(_keys, key => HasSigned(key, signingInput, signature));
-    }
+    /// <summary>Whether one of them has signed the signing input of a JWS (RFC 7515 §5.2). Raises no exception for a forged signature: anybody can send those.</summary>
+    public bool HaveSigned(byte[] signingInput, byte[] signature) =>
+        Array.Exists(_keys, key => key.Value!.VerifyData(signingInput, signature, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1));
 
-    // By the provider itself: a token handler raises an exception for each forged signature, and anybody can send those.
-    private static bool HasSigned(RsaSecurityKey key, byte[] signingInput, byte[] signature)
-    {
-        var provider = key.CryptoProviderFactory.CreateForVerifying(key, SecurityAlgorithms.RsaSha256);
-        try
-        {
-            return provider.Verify(signingInput, signature);
-        }
-        finally
-        {
-            key.CryptoProviderFactory.ReleaseSignatureProvider(provider);
-        }
-    }
-
-    private static RsaSecurityKey KeyOf(string pem)
+    private static ThreadLocal<RSA> KeyOf(string pem)
     {
         using var rsa = RSA.Create();
         rsa.ImportFromPem(pem);
-        return new RsaSecurityKey(rsa.ExportParameters(includePrivateParameters: false));
+        var key = rsa.ExportParameters(includePrivateParameters: false);
+        return new ThreadLocal<RSA>(() => RSA.Create(key));
     }
 }

@@ -5,19 +5,11 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Lifecycle;
 
-internal sealed class WebhookMetrics
+internal sealed class WebhookMetrics(Instruments instruments)
 {
-    private readonly Instruments _instruments;
-    private readonly Histogram<double> _webhooks;
+    private readonly Histogram<double> _webhooks = instruments.Durations("wixoauth.webhook.duration", "Deliveries of webhooks.");
 
-    public WebhookMetrics(Instruments instruments)
-    {
-        _instruments = instruments;
-        _webhooks = instruments.Durations("wixoauth.webhook.duration", "Deliveries of webhooks.");
-    }
-
-    /// <summary>Starts the activity of a webhook; null when nobody listens.</summary>
-    public Activity? TraceWebhook() => _instruments.Trace("Webhook");
+    public Activity? TraceWebhook() => instruments.Trace("Webhook");
 
     public void WebhookEnded(Activity? activity, WebhookOutcome outcome, TimeSpan took)
     {

@@ -1,7 +1,6 @@
 using System.Buffers.Text;
 using System.Text;
 using System.Text.Json;
-using Microsoft.IdentityModel.Tokens;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
@@ -42,7 +41,7 @@ internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSett
         }
 
         // An extension that is not understood makes the whole of it invalid (RFC 7515 §4.1.11).
-        if (header.Text("alg") != SecurityAlgorithms.RsaSha256 || header.Property("crit") is not null)
+        if (header.Text("alg") != "RS256" || header.Property("crit") is not null)
         {
             return new Webhook.Untrusted("it is not signed as Wix signs");
         }

@@ -9,13 +9,12 @@ namespace WixOAuth.Protection;
 /// </summary>
 internal sealed class ProtectionKey
 {
-    /// <summary>The length of the key, in bytes.</summary>
     public const int Length = 32;
 
     private readonly byte[] _key;
     private readonly ConcurrentDictionary<string, byte[]> _derived = new(StringComparer.Ordinal);
 
-    /// <param name="id">What tells it from other versions: 32 lower-case hexadecimal digits.</param>
+    /// <param name="id">Tells it from other versions, no secret: 32 lower-case hexadecimal digits.</param>
     /// <param name="key">32 random bytes.</param>
     /// <exception cref="ArgumentException">The id or the key has another length.</exception>
     public ProtectionKey(string id, ReadOnlySpan<byte> key)
@@ -34,7 +33,6 @@ internal sealed class ProtectionKey
         _key = key.ToArray();
     }
 
-    /// <summary>What tells this key from other versions; no secret.</summary>
     public string Id { get; }
 
     /// <summary>Whether a text can be a key's id: 32 lower-case hexadecimal digits, as Key Vault's versions are.</summary>
@@ -54,6 +52,5 @@ internal sealed class ProtectionKey
         return Convert.ToHexStringLower(id);
     }
 
-    /// <summary>The id only.</summary>
     public override string ToString() => Id;
 }

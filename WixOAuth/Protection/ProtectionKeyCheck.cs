@@ -24,9 +24,8 @@ internal sealed partial class ProtectionKeyCheck(
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(5);
     private const int MaxTries = 3;
 
-    // Where there is no row yet: how many instances are looked at for a token that opens, and how many tokens may fail to.
-    private const int MaxRead = 5_000;
-    private const int MaxTried = 20;
+    // Where there is no row yet: how many stored tokens may fail to open. Tombstones, which have none, do not count.
+    private const int MaxTried = 40;
 
     private readonly Lock _lock = new();
     private volatile Result? _last;
@@ -78,16 +77,10 @@ internal sealed partial class ProtectionKeyCheck(
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        try
+        while (!stoppingToken.IsCancellationRequested)
         {
-            while (!stoppingToken.IsCancellationRequested)
-            {
-                await Task.Delay(await TryCheckAsync() ? Interval : RetryInterval, time, stoppingToken);
-            }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            // The program stops.
+            await Task.Delay(await TryCheckAsync() ? Interval : RetryInterval, time, stoppingToken)
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
         }
     }
 
@@ -171,54 +164,41 @@ internal sealed partial class ProtectionKeyCheck(
     /// <summary>The ids of the keys of stored tokens that do not open; empty when one of them opens, or there are none.</summary>
     private async Task<IReadOnlyCollection<string>> FindKeysOfTokensAsync()
     {
-        var (wanted, tried) = (new HashSet<string>(StringComparer.Ordinal), 0);
-        await foreach (var summary in instances.ReadSummariesAsync(CancellationToken.None).Take(MaxRead))
+        var (wanted, tried, after) = (new HashSet<string>(StringComparer.Ordinal), 0, (InstanceId?)null);
+        do
         {
-            foreach (var keyId in new[] { summary.RefreshTokenKeyId, summary.AccessTokenKeyId }.OfType<string>().Distinct())
+            var page = await instances.ListAsync(status: null, after, IInstanceStore.MaxPage, CancellationToken.None);
+            foreach (var (id, field, generation, text) in page.Instances.SelectMany(TokensOf))
             {
-                switch (await OpensTokenAsync(summary.Id, keyId))
+                if (await FindKeyAsync(text.KeyId) is { } key && TokenProtector.Open(key, id, field, generation, text) is not null)
                 {
-                    case true:
-                        return [];
-                    case false:
-                        wanted.Add(keyId);
-                        tried++;
-                        break;
+                    return [];
                 }
 
-                if (tried == MaxTried)
+                wanted.Add(text.KeyId);
+                if (++tried == MaxTried)
                 {
                     return wanted;
                 }
             }
+
+            after = page.Last;
         }
+        while (after is not null);
 
         return wanted;
     }
 
-    /// <summary>
-    /// Whether a token of that key opens. Null when it was removed or sealed again since it was seen: then it proves nothing.
-    /// </summary>
-    private async Task<bool?> OpensTokenAsync(InstanceId id, string keyId)
+    private static IEnumerable<(InstanceId Id, TokenField Field, long Generation, ProtectedText Text)> TokensOf(Instance instance)
     {
-        try
+        if (instance.RefreshToken is { } refreshToken)
         {
-            if ((await instances.FindAsync(id, CancellationToken.None))?.Instance is not { } instance
-                || (instance.RefreshToken?.KeyId != keyId && instance.AccessToken?.KeyId != keyId))
-            {
-                return null;
-            }
-
-            return await FindKeyAsync(keyId) is { } key
-                && (Opens(TokenField.RefreshToken, instance.RefreshToken, instance.RefreshTokenGeneration ?? instance.Generation)
-                    || Opens(TokenField.AccessToken, instance.AccessToken, instance.Generation));
-
-            bool Opens(TokenField field, ProtectedText? text, long generation) =>
-                text?.KeyId == key.Id && TokenProtector.Open(key, id, field, generation, text) is not null;
+            yield return (instance.Id, TokenField.RefreshToken, instance.RefreshTokenGeneration ?? instance.Generation, refreshToken);
         }
-        catch (InvalidDataException)
+
+        if (instance.AccessToken is { } accessToken)
         {
-            return null;
+            yield return (instance.Id, TokenField.AccessToken, instance.Generation, accessToken);
         }
     }
 

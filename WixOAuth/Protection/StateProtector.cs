@@ -22,7 +22,8 @@ internal enum StatePurpose
 /// </summary>
 /// <remarks>
 /// The text is base64url, without padding, of: a version byte (1), the key's id (16 bytes), the nonce (12 bytes), the
-/// ciphertext, the tag (16 bytes). Random nonces allow 2^32 texts for each purpose and protection key (NIST SP 800-38D,
+/// ciphertext, the tag (16 bytes). It is bound to the first two and what the caller adds (the associated data of RFC 5116):
+/// never change that. Random nonces allow 2^32 texts for each purpose and protection key (NIST SP 800-38D,
 /// 8.3): at ten a second that is 13 years.
 /// </remarks>
 internal sealed class StateProtector(IKeyRing keys)
@@ -39,13 +40,10 @@ internal sealed class StateProtector(IKeyRing keys)
 
     /// <summary>
     /// Seals a payload with the current key. The text has four characters for every three bytes of
-    /// <paramref name="payload"/> and of the 45 that are added: 92 for a payload of 24 bytes.
+    /// <paramref name="payload"/> and of the 45 that are added: 92 for a payload of 24 bytes. The text does not contain
+    /// <paramref name="associatedData"/>, which is needed again to open it.
     /// </summary>
-    /// <param name="purpose">Has keys of its own.</param>
-    /// <param name="payload">At most <see cref="MaxPayloadLength"/> bytes.</param>
-    /// <param name="associatedData">Needed again to open the text; not part of it. May be empty.</param>
-    /// <param name="cancellationToken">Ends the wait for the key.</param>
-    /// <exception cref="ArgumentException">The payload is too long.</exception>
+    /// <exception cref="ArgumentException">The payload is longer than <see cref="MaxPayloadLength"/> bytes.</exception>
     /// <exception cref="SecretUnavailableException">The key cannot be had.</exception>
     public async ValueTask<string> ProtectAsync(
         StatePurpose purpose, ReadOnlyMemory<byte> payload, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)
@@ -56,8 +54,8 @@ internal sealed class StateProtector(IKeyRing keys)
         }
 
         var key = await keys.GetCurrentAsync(cancellationToken);
-        byte[] header = [Version, .. Convert.FromHexString(key.Id)];
-        var data = SealedBytes.Seal(key.Derive(NameOf(purpose)), payload.Span, AssociatedData.OfState(header, associatedData.Span));
+        var header = HeaderOf(key);
+        var data = SealedBytes.Seal(key.Derive(NameOf(purpose)), payload.Span, [.. header, .. associatedData.Span]);
         return Base64Url.EncodeToString([.. header, .. data]);
     }
 
@@ -76,8 +74,15 @@ internal sealed class StateProtector(IKeyRing keys)
         }
 
         var header = bytes.AsSpan(0, HeaderLength);
-        return SealedBytes.Open(key.Derive(NameOf(purpose)), bytes.AsSpan(HeaderLength), AssociatedData.OfState(header, associatedData.Span));
+        return SealedBytes.Open(key.Derive(NameOf(purpose)), bytes.AsSpan(HeaderLength), [.. header, .. associatedData.Span]);
     }
+
+    /// <summary>What every text begins with that the current key seals: its header but for the last bits, which share a character with the nonce.</summary>
+    /// <exception cref="SecretUnavailableException">The key cannot be had.</exception>
+    public async ValueTask<string> CurrentPrefixAsync(CancellationToken cancellationToken) =>
+        Base64Url.EncodeToString(HeaderOf(await keys.GetCurrentAsync(cancellationToken)))[..(HeaderLength * 4 / 3)];
+
+    private static byte[] HeaderOf(ProtectionKey key) => [Version, .. Convert.FromHexString(key.Id)];
 
     private static byte[]? Decode(string? text)
     {

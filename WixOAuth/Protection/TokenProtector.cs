@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using WixOAuth.Instances;
@@ -8,10 +9,7 @@ namespace WixOAuth.Protection;
 /// <summary>The field of an instance that a token is stored in. The numbers are part of what is stored: never change one.</summary>
 internal enum TokenField
 {
-    /// <summary><see cref="Instance.RefreshToken"/>.</summary>
     RefreshToken = 1,
-
-    /// <summary><see cref="Instance.AccessToken"/>.</summary>
     AccessToken = 2,
 }
 
@@ -22,10 +20,8 @@ internal enum TokenField
 /// <remarks>
 /// Each instance has its own encryption key under each protection key. The limit of 2^32 encryptions for random
 /// nonces (NIST SP 800-38D, 8.3) so holds for each instance: at two tokens every five minutes it is reached in 20,000
-/// years, however many instances there are.
+/// years, however many instances there are. Without a <paramref name="check"/> it seals with whatever keys there are.
 /// </remarks>
-/// <param name="keys">The keys.</param>
-/// <param name="check">Whether they are the right ones; null to seal without a check.</param>
 internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = null)
 {
     /// <summary>
@@ -86,7 +82,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
     {
         var plaintext = Encode(field, token);
         var key = await CanSealAsync(cancellationToken) ? await keys.GetCurrentAsync(cancellationToken) : _passed ?? throw NotTheKeys();
-        return new ProtectedText(key.Id, SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedData.OfToken(instance, field, generation)));
+        return new ProtectedText(key.Id, SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedDataOf(instance, field, generation)));
     }
 
     /// <summary>
@@ -135,7 +131,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
     /// <summary>Opens a stored token with one key; null when it does not open.</summary>
     internal static byte[]? Open(ProtectionKey key, InstanceId instance, TokenField field, long generation, ProtectedText text) =>
-        SealedBytes.Open(KeyOf(key, instance), text.Data.Span, AssociatedData.OfToken(instance, field, generation));
+        SealedBytes.Open(KeyOf(key, instance), text.Data.Span, AssociatedDataOf(instance, field, generation));
 
     private static SecretUnavailableException NotTheKeys() => new("The protection keys are not the ones that the stored tokens are sealed with.");
 
@@ -153,6 +149,17 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
     private static byte[] KeyOf(ProtectionKey key, InstanceId instance) =>
         HMACSHA256.HashData(key.Derive("tokens"), instance.ToByteArray());
+
+    /// <summary>
+    /// What a stored token is bound to (the associated data of RFC 5116): the instance (16 bytes), the field (1 byte) and the
+    /// generation (8 bytes, big-endian). The layout is part of what is stored: never change it.
+    /// </summary>
+    private static byte[] AssociatedDataOf(InstanceId instance, TokenField field, long generation)
+    {
+        byte[] data = [.. instance.ToByteArray(), (byte)field, .. new byte[sizeof(long)]];
+        BinaryPrimitives.WriteInt64BigEndian(data.AsSpan(data.Length - sizeof(long)), generation);
+        return data;
+    }
 
     private static byte[] Encode(TokenField field, SecretText token)
     {

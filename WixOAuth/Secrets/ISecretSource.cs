@@ -32,8 +32,6 @@ internal sealed class ConfiguredSource<T>(T value) : ISecretSource<T>
 }
 
 /// <summary>One version of the app secret. Prints its version, never its value.</summary>
-/// <param name="Version">Identifies this value among older and newer ones.</param>
-/// <param name="Value">The secret.</param>
 internal sealed record AppSecretVersion(string Version, AppSecret Value)
 {
     /// <summary>Reads the secret of Key Vault named by <c>Wix__AppSecretName</c>.</summary>

@@ -9,15 +9,12 @@ namespace WixOAuth.Secrets;
 /// one older than 15 minutes, unless the last read failed: then the known value is returned at once, however old, and the
 /// vault is asked again every 30 seconds while there are callers.
 /// </summary>
-/// <remarks>At most one read is in flight; all callers share it, and a caller that cancels does not end it for others.</remarks>
-/// <typeparam name="T">What the secret is read as.</typeparam>
-/// <param name="name">The secret's name, for the log.</param>
-/// <param name="read">
-/// Reads the secret; returns its version too, or null where there is no such secret, and what of it could not be read, in
-/// which case it is soon asked for again. Raises <see cref="SecretUnavailableException"/> where there is nothing to return.
-/// </param>
-/// <param name="time">The clock.</param>
-/// <param name="logger">Logs new versions and each failure.</param>
+/// <remarks>
+/// At most one read is in flight; all callers share it, and a caller that cancels does not end it for others.
+/// <paramref name="read"/> returns the secret's version too, or null where there is no such secret, and what of it could not
+/// be read, in which case it is soon asked for again. It raises <see cref="SecretUnavailableException"/> where there is
+/// nothing to return.
+/// </remarks>
 internal sealed class KeyVaultSource<T>(
     string name, Func<Task<(T Value, string? Version, SecretUnavailableException? Problem)>> read, TimeProvider time, ILogger logger) : ISecretSource<T>
     where T : class

@@ -13,8 +13,6 @@ internal abstract class SecretText : IEquatable<SecretText>
 {
     private readonly string _text;
 
-    /// <summary>Wraps <paramref name="text"/>.</summary>
-    /// <param name="text">The secret; not empty.</param>
     /// <exception cref="ArgumentException"><paramref name="text"/> is empty.</exception>
     protected SecretText(string text)
     {
@@ -28,7 +26,6 @@ internal abstract class SecretText : IEquatable<SecretText>
     /// <summary>The lower-case hexadecimal SHA-256 of the secret's UTF-8 bytes, for comparing without keeping it.</summary>
     public string Fingerprint() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(_text)));
 
-    /// <summary>Always <c>[redacted]</c>.</summary>
     public sealed override string ToString() => "[redacted]";
 
     /// <summary>Compares in a time that does not tell where the two differ. Secrets of different kinds are never equal.</summary>
@@ -43,17 +40,13 @@ internal abstract class SecretText : IEquatable<SecretText>
 }
 
 /// <summary>What goes into the <c>Authorization</c> header of calls to Wix, as it is (wix-protocol §6).</summary>
-/// <param name="text">The token as Wix sent it.</param>
 internal sealed class AccessToken(string text) : SecretText(text);
 
 /// <summary>Exchanged for access tokens; does not expire while the app is installed (wix-protocol §5).</summary>
-/// <param name="text">The token as Wix sent it.</param>
 internal sealed class RefreshToken(string text) : SecretText(text);
 
 /// <summary>What Wix sends to the Redirect URL: valid for 10 minutes, for one use (wix-protocol §4).</summary>
-/// <param name="text">The code as Wix sent it.</param>
 internal sealed class AuthorizationCode(string text) : SecretText(text);
 
 /// <summary>The app secret of the Wix app's dashboard: the <c>client_secret</c> of RFC 6749 §2.3.1.</summary>
-/// <param name="text">The secret as shown on the dashboard.</param>
 internal sealed class AppSecret(string text) : SecretText(text);

@@ -28,10 +28,10 @@ internal sealed class VaultReader(SecretClient client, TimeProvider time, ILogge
     /// <summary>Waits for no <c>Retry-After</c>: meanwhile the known version is used, and <see cref="KeyVaultSource{T}"/> asks again later.</summary>
     internal static BoundedRetryPolicy RetryPolicyWith(DelayStrategy delay) => new(maxRetries: 2, delay, longestPause: TimeSpan.Zero);
 
-    /// <summary>A source of the newest version of one secret.</summary>
-    /// <param name="name">The secret's name.</param>
-    /// <param name="parse">Reads the value; raises <see cref="SecretUnavailableException"/> where it is malformed.</param>
-    /// <param name="whenMissing">The value where there is no such secret; null where that is a failure.</param>
+    /// <summary>
+    /// A source of the newest version of one secret. <paramref name="whenMissing"/> is the value where there is no such secret;
+    /// null where that is a failure.
+    /// </summary>
     public ISecretSource<T> SourceOf<T>(string name, Func<KeyVaultSecret, T> parse, T? whenMissing = null)
         where T : class => SourceOf(name, async () => await ReadAsync(name, version: null) is { } secret
             ? (parse(secret), secret.Properties.Version, null)

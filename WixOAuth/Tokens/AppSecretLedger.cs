@@ -52,22 +52,10 @@ internal sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, I
     }
 
     /// <summary>A probe was rejected by all the sites that it asked.</summary>
-    public void Suspect(int asked)
-    {
-        lock (_lock)
-        {
-            Set(suspect: true, asked);
-        }
-    }
+    public void Suspect(int asked) => Set(suspect: true, asked);
 
     /// <summary>Ends any suspicion, because there are too few sites to tell.</summary>
-    public void Trust()
-    {
-        lock (_lock)
-        {
-            Set(suspect: false, asked: 0);
-        }
-    }
+    public void Trust() => Set(suspect: false, asked: 0);
 
     /// <summary>The sites that had tokens last, the latest first.</summary>
     public IReadOnlyList<InstanceId> LastSucceeded(int count, InstanceId except)
@@ -80,20 +68,23 @@ internal sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, I
 
     private void Set(bool suspect, int asked)
     {
-        if (suspect == _isSuspect)
+        lock (_lock)
         {
-            return;
-        }
+            if (suspect == _isSuspect)
+            {
+                return;
+            }
 
-        Volatile.Write(ref _isSuspect, suspect);
-        metrics.SecretIsSuspect(suspect);
-        if (suspect)
-        {
-            logger.SecretSuspect(asked);
-        }
-        else
-        {
-            logger.SecretTrusted();
+            Volatile.Write(ref _isSuspect, suspect);
+            metrics.SecretIsSuspect(suspect);
+            if (suspect)
+            {
+                logger.SecretSuspect(asked);
+            }
+            else
+            {
+                logger.SecretTrusted();
+            }
         }
     }
 }

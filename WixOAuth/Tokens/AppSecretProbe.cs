@@ -27,8 +27,7 @@ internal sealed class AppSecretProbe(
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(10);
 
     private readonly Lock _lock = new();
-    private Task<Finding?>? _running;
-    private Finding? _last;
+    private Task<Finding>? _probe;
     private long? _startedAt;
 
     /// <summary>What is known about the app secret, now that a site was rejected with it. Probes other sites if nothing newer is known.</summary>
@@ -43,8 +42,8 @@ internal sealed class AppSecretProbe(
         var rejectedAt = time.GetTimestamp();
         try
         {
-            return await ProbeOrLastAsync(rejected).WaitAsync(LongestWait, time) is not { } finding ? SecretProof.Unknown
-                : finding.Proof != SecretProof.Since ? finding.Proof
+            var finding = await ProbeOrLastAsync(rejected).WaitAsync(LongestWait, time);
+            return finding.Proof != SecretProof.Since ? finding.Proof
                 : finding.SecretVersion != secretVersion ? SecretProof.Unknown
                 : time.GetElapsedTime(rejectedAt, finding.EndedAt) >= TimeSpan.Zero ? SecretProof.Since
                 : time.GetElapsedTime(finding.EndedAt, rejectedAt) <= RejectionPolicy.ProofHolds ? SecretProof.Recent
@@ -59,26 +58,21 @@ internal sealed class AppSecretProbe(
     /// <summary>For the sweep, while the secret is suspect: probes, unless that was done within the minute.</summary>
     public Task ProbeAsync() => ProbeOrLastAsync(except: null);
 
-    private Task<Finding?> ProbeOrLastAsync(InstanceId? except)
+    private Task<Finding> ProbeOrLastAsync(InstanceId? except)
     {
         lock (_lock)
         {
-            if (_running is null)
+            if (_probe is { IsCompleted: false } || (_startedAt is { } startedAt && time.GetElapsedTime(startedAt) < BetweenProbes))
             {
-                if (_startedAt is { } startedAt && time.GetElapsedTime(startedAt) < BetweenProbes)
-                {
-                    return Task.FromResult(_last);
-                }
-
-                _startedAt = time.GetTimestamp();
-                _running = RunAsync(except);
+                return _probe!;
             }
 
-            return _running;
+            _startedAt = time.GetTimestamp();
+            return _probe = RunAsync(except);
         }
     }
 
-    private async Task<Finding?> RunAsync(InstanceId? except)
+    private async Task<Finding> RunAsync(InstanceId? except)
     {
         await Task.Yield();
         Finding finding;
@@ -93,11 +87,6 @@ internal sealed class AppSecretProbe(
         }
 
         metrics.Probed(finding.Proof);
-        lock (_lock)
-        {
-            (_running, _last) = (null, finding);
-        }
-
         return finding;
     }
 

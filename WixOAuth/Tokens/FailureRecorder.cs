@@ -24,16 +24,7 @@ internal sealed class FailureRecorder(InstanceWriter writer, TokenSchedule sched
 
                 var now = time.GetUtcNow();
                 var cooldown = TokenSchedule.Cooldown(current.Failures?.Count ?? 0, attempt.Error == TokenError.Rejected, attempt.RetryAfter);
-                var failed = current.Failed(attempt.Error!.Value, attempt.Fault, now + cooldown, now);
-                if (attempt.HasNoGrant)
-                {
-                    // Wix was not asked, so it rejected nothing.
-                    failed = failed with
-                    {
-                        Failures = failed.Failures! with { Rejections = current.Failures?.Rejections ?? 0, FirstRejectedAt = current.Failures?.FirstRejectedAt },
-                    };
-                }
-
+                var failed = current.Failed(attempt.Error!.Value, attempt.Fault, now + cooldown, now, wasAsked: !attempt.HasNoGrant);
                 var isFinal = attempt.HasNoGrant || failed.Status == InstanceStatus.ReinstallRequired;
                 if (attempt.EveryGrantRejected)
                 {

@@ -9,7 +9,8 @@ namespace WixOAuth.Tokens;
 /// the rejection was false: every site that was rejected or marked within <see cref="RejectionPolicy.DoubtedBack"/>
 /// becomes due, <see cref="SitesPerSecond"/> at a time.
 /// </summary>
-internal sealed class FalseRejections : IDisposable
+internal sealed class FalseRejections(
+    IInstanceStore store, InstanceWriter writer, BackgroundWork background, TokenMetrics metrics, TimeProvider time, ILogger<FalseRejections> logger) : IDisposable
 {
     public const int SitesPerSecond = 20;
 
@@ -18,27 +19,15 @@ internal sealed class FalseRejections : IDisposable
 
     private const int Writers = 8;
 
-    private readonly IInstanceStore _store;
-    private readonly InstanceWriter _writer;
-    private readonly BackgroundWork _background;
-    private readonly TokenMetrics _metrics;
-    private readonly TimeProvider _time;
-    private readonly ILogger<FalseRejections> _logger;
     private readonly Lock _lock = new();
     private readonly Dictionary<InstanceId, DateTimeOffset> _seen = [];
 
     // Not a delay within the background work: a program that stops would wait for that.
-    private readonly ITimer _next;
+    private ITimer? _next;
     private bool _isPending;
-    private bool _isRunning;
-    private long? _ranAt;
 
-    public FalseRejections(
-        IInstanceStore store, InstanceWriter writer, BackgroundWork background, TokenMetrics metrics, TimeProvider time, ILogger<FalseRejections> logger)
-    {
-        (_store, _writer, _background, _metrics, _time, _logger) = (store, writer, background, metrics, time, logger);
-        _next = time.CreateTimer(_ => Start(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-    }
+    /// <summary>Whether a scan runs, or ended less than <see cref="BetweenRuns"/> ago.</summary>
+    private bool _isBusy;
 
     /// <summary>How many sites this process saw rejected falsely within <see cref="RejectionPolicy.DoubtedFor"/>.</summary>
     public int Recent
@@ -47,17 +36,18 @@ internal sealed class FalseRejections : IDisposable
         {
             lock (_lock)
             {
-                var since = _time.GetUtcNow() - RejectionPolicy.DoubtedFor;
-                return _seen.Values.Count(at => at >= since);
+                var now = time.GetUtcNow();
+                return _seen.Values.Count(at => IsRecent(at, now));
             }
         }
     }
 
-    public void Dispose() => _next.Dispose();
+    public void Dispose() => _next?.Dispose();
 
-    /// <summary>Looks at a success: whether it shows that a rejection was false. A mark alone is none: a clone waits for its consent.</summary>
-    /// <param name="before">The instance as the attempt found it.</param>
-    /// <param name="grant">The grant that succeeded.</param>
+    /// <summary>
+    /// Looks at a success with <paramref name="grant"/>, of an instance as the attempt found it: whether it shows that a
+    /// rejection was false. A mark alone is none: a clone waits for its consent.
+    /// </summary>
     internal void Check(Instance before, Grant grant)
     {
         var isFalse = before.Failures is { Rejections: > 0 }
@@ -67,34 +57,43 @@ internal sealed class FalseRejections : IDisposable
             return;
         }
 
-        _metrics.RejectionWasFalse();
+        metrics.RejectionWasFalse();
+        var now = time.GetUtcNow();
         lock (_lock)
         {
+            foreach (var (id, _) in _seen.Where(seen => !IsRecent(seen.Value, now)))
+            {
+                _seen.Remove(id);
+            }
+
+            _seen[before.Id] = now;
             _isPending = true;
-            _seen[before.Id] = _time.GetUtcNow();
+            if (_isBusy)
+            {
+                return;
+            }
+
+            _isBusy = true;
         }
 
         Start();
     }
 
-    private void Start() => _background.Start("heal false rejections", HealAsync);
+    // Ignore a time in the future: the clock was set back.
+    private static bool IsRecent(DateTimeOffset at, DateTimeOffset now) => at <= now && now - at <= RejectionPolicy.DoubtedFor;
+
+    private void Start() => background.Start("heal false rejections", HealAsync);
 
     private async Task HealAsync()
     {
         lock (_lock)
         {
-            if (!_isPending || _isRunning)
+            _isBusy = _isPending;
+            _isPending = false;
+            if (!_isBusy)
             {
                 return;
             }
-
-            if (_ranAt is { } ranAt && BetweenRuns - _time.GetElapsedTime(ranAt) is var wait && wait > TimeSpan.Zero)
-            {
-                _next.Change(wait, Timeout.InfiniteTimeSpan);
-                return;
-            }
-
-            (_isPending, _isRunning, _ranAt) = (false, true, _time.GetTimestamp());
         }
 
         // The caller with the new token does not wait for this.
@@ -112,20 +111,16 @@ internal sealed class FalseRejections : IDisposable
         }
         finally
         {
-            lock (_lock)
-            {
-                _isRunning = false;
-            }
-
-            Start();
+            _next ??= time.CreateTimer(_ => Start(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            _next.Change(BetweenRuns, Timeout.InfiniteTimeSpan);
         }
     }
 
     private async Task ScanAsync()
     {
-        var (count, now) = (0, _time.GetUtcNow());
+        var (count, now) = (0, time.GetUtcNow());
         await Parallel.ForEachAsync(
-            _store.ReadSummariesAsync(CancellationToken.None).Where(site => RejectionPolicy.IsDoubted(site, now)),
+            store.ReadSummariesAsync(CancellationToken.None).Where(site => RejectionPolicy.IsDoubted(site, now)),
             new ParallelOptions { MaxDegreeOfParallelism = Writers },
             async (site, _) =>
             {
@@ -134,7 +129,7 @@ internal sealed class FalseRejections : IDisposable
             });
         if (count > 0)
         {
-            _logger.FalseRejection(count);
+            logger.FalseRejection(count);
         }
     }
 
@@ -142,7 +137,7 @@ internal sealed class FalseRejections : IDisposable
     {
         try
         {
-            await _writer.UpdateAsync(
+            await writer.UpdateAsync(
                 id,
                 known: null,
                 current =>
@@ -159,7 +154,7 @@ internal sealed class FalseRejections : IDisposable
         }
         catch (InvalidDataException exception)
         {
-            _logger.Unreadable(id, exception.Message);
+            logger.Unreadable(id, exception.Message);
         }
     }
 }

@@ -32,18 +32,12 @@ internal sealed class HistorySaver(RefreshHistory history, TimeProvider time) : 
     internal Task SaveUnlessSweptAsync(CancellationToken cancellationToken) =>
         history.IsLeftToSweeps ? Task.CompletedTask : history.SaveAsync(cancellationToken);
 
+    // A host that stops expects the exception of the cancellation; one that is only disposed of gets none from a timer that was.
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        try
+        while (await _timer.WaitForNextTickAsync(stoppingToken))
         {
-            while (await _timer.WaitForNextTickAsync(stoppingToken))
-            {
-                await SaveUnlessSweptAsync(stoppingToken);
-            }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            // The program stops.
+            await SaveUnlessSweptAsync(stoppingToken);
         }
     }
 }

@@ -15,13 +15,10 @@ internal sealed class InstanceTokens(TokenProtector protector, TokenMemory memor
     /// <exception cref="SecretUnavailableException">Whether a key opens it cannot be known now.</exception>
     public async Task<TokenResult.Token?> OpenAccessTokenAsync(Instance instance)
     {
-        if (instance is not { AccessToken: { } text, AccessTokenIssuedAt: not null, AccessTokenExpiresOn: not null }
-            || await protector.UnprotectAccessTokenAsync(instance.Id, instance.Generation, text, CancellationToken.None) is not { } accessToken)
-        {
-            return null;
-        }
-
-        return Remember(instance, accessToken);
+        return instance is { AccessToken: { } text, AccessTokenIssuedAt: not null, AccessTokenExpiresOn: not null }
+            && await protector.UnprotectAccessTokenAsync(instance.Id, instance.Generation, text, CancellationToken.None) is { } accessToken
+                ? Remember(instance, accessToken)
+                : null;
     }
 
     /// <summary>The refresh token of a row; null when there is none or no key opens it.</summary>
@@ -44,29 +41,26 @@ internal sealed class InstanceTokens(TokenProtector protector, TokenMemory memor
 
     /// <summary>Seals what Wix granted; see <see cref="ProtectedTokens"/>.</summary>
     public ValueTask<ProtectedTokens> SealAsync(InstanceId id, long generation, TokenAnswer.Granted granted, RefreshToken? refreshToken) =>
-        protector.ProtectAsync(id, generation, granted, refreshToken);
+        SealAsync(protector, id, generation, granted, refreshToken);
+
+    // Not cancellable, since the tokens must be saved.
+    internal static async ValueTask<ProtectedTokens> SealAsync(
+        TokenProtector protector, InstanceId id, long generation, TokenAnswer.Granted granted, RefreshToken? refreshToken) => new(
+            generation,
+            await protector.ProtectAsync(id, TokenField.AccessToken, generation, granted.AccessToken, CancellationToken.None),
+            refreshToken is null
+                ? null
+                : await protector.ProtectAsync(id, TokenField.RefreshToken, generation, refreshToken, CancellationToken.None),
+            granted.IssuedAt,
+            granted.ExpiresOn);
 
     /// <summary>Remembers the access token of a row that was just saved or read.</summary>
-    public TokenResult.Token Remember(Instance instance, AccessToken accessToken)
-    {
-        var token = new TokenResult.Token(
-            instance.Id,
-            accessToken,
-            instance.AccessTokenIssuedAt!.Value,
-            instance.AccessTokenExpiresOn!.Value,
-            instance.Generation,
-            time.GetUtcNow());
-        memory.Remember(token);
-        return token;
-    }
+    public TokenResult.Token Remember(Instance instance, AccessToken accessToken) =>
+        Remember(instance.Id, accessToken, instance.AccessTokenIssuedAt!.Value, instance.AccessTokenExpiresOn!.Value, instance.Generation);
 
     /// <summary>Remembers a token that could not be saved, as the one of <paramref name="generation"/>.</summary>
-    public TokenResult.Token RememberUnsaved(InstanceId id, TokenAnswer.Granted granted, long generation)
-    {
-        var token = new TokenResult.Token(id, granted.AccessToken, granted.IssuedAt, granted.ExpiresOn, generation, time.GetUtcNow());
-        memory.Remember(token);
-        return token;
-    }
+    public TokenResult.Token RememberUnsaved(InstanceId id, TokenAnswer.Granted granted, long generation) =>
+        Remember(id, granted.AccessToken, granted.IssuedAt, granted.ExpiresOn, generation);
 
     /// <summary>The result when another writer committed first.</summary>
     public async Task<TokenResult> AdoptAsync(InstanceId id, StoredInstance? stored)
@@ -92,5 +86,12 @@ internal sealed class InstanceTokens(TokenProtector protector, TokenMemory memor
 
         memory.Forget(id, tombstone.Instance.Generation);
         return new TokenResult.Removed();
+    }
+
+    private TokenResult.Token Remember(InstanceId id, AccessToken accessToken, DateTimeOffset issuedAt, DateTimeOffset expiresOn, long generation)
+    {
+        var token = new TokenResult.Token(id, accessToken, issuedAt, expiresOn, generation, time.GetUtcNow());
+        memory.Remember(token);
+        return token;
     }
 }

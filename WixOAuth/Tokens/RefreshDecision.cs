@@ -19,36 +19,23 @@ internal abstract record RefreshDecision
     public sealed record Refresh : RefreshDecision;
 }
 
-/// <summary>What a decision depends on.</summary>
-internal sealed record RefreshSituation
-{
-    public required Instance Instance { get; init; }
-
-    /// <summary>The access token of the row, if it can be read.</summary>
-    public required TokenResult.Token? Token { get; init; }
-
-    public required TokenRequirements Requirements { get; init; }
-
-    public required DateTimeOffset Now { get; init; }
-
-    /// <summary>The attempt that decides.</summary>
-    public required string AttemptId { get; init; }
-
-    /// <summary>Whether the generation has grown since the attempt began.</summary>
-    public bool IsNewer { get; init; }
-
-    /// <summary>Whether the attempt has waited for as long as any lease can last.</summary>
-    public bool IsOutOfPatience { get; init; }
-
-    /// <summary>Whether new tokens of the instance wait in this process to be saved.</summary>
-    public bool IsUnsaved { get; init; }
-
-    /// <summary>Whether the refresh token was rejected or unreadable and is to be tried again now.</summary>
-    public bool IsRefreshTokenDue { get; init; }
-
-    /// <summary>Whether the settings allow any grant for the instance.</summary>
-    public bool HasAllowedGrant { get; init; } = true;
-}
+/// <summary>
+/// What a decision depends on: the row, its access token if that can be read, and whether, for the attempt that decides, the
+/// generation has grown since it began (<paramref name="IsNewer"/>), it has waited for as long as any lease can last, new
+/// tokens wait in this process to be saved, a refresh token that was rejected or unreadable is to be tried again now, and the
+/// settings allow any grant.
+/// </summary>
+internal sealed record RefreshSituation(
+    Instance Instance,
+    TokenResult.Token? Token,
+    TokenRequirements Requirements,
+    DateTimeOffset Now,
+    string AttemptId,
+    bool IsNewer,
+    bool IsOutOfPatience,
+    bool IsUnsaved,
+    bool IsRefreshTokenDue,
+    bool HasAllowedGrant);
 
 /// <summary>Decides whether a row is served, refused, waited for or refreshed. A pure function.</summary>
 internal static class RefreshDecisions

@@ -3,7 +3,6 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Tokens;
 
-/// <summary>Refreshes of one stretch of time.</summary>
 internal sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Failed);
 
 /// <summary>

@@ -69,10 +69,12 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
         {
             if (_tokens.Get(id) is not TokenResult.Token held || held.Generation <= generation)
             {
+                // Without a size: a full cache takes no other entry, and makes room by dropping some. There are only so many
+                // removed instances.
                 _tokens.Set(
                     id,
                     new Tombstone(generation),
-                    new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = BelievedFor });
+                    new MemoryCacheEntryOptions { Size = 0, Priority = CacheItemPriority.NeverRemove, AbsoluteExpirationRelativeToNow = BelievedFor });
             }
         }
     }

@@ -5,52 +5,32 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Tokens;
 
-/// <summary>Where a token that was asked for came from.</summary>
+/// <summary>Where a token came from: this process, the row (perhaps refreshed by another process meanwhile), or a call to Wix that this caller may have shared.</summary>
 internal enum TokenSource
 {
-    /// <summary>This process's memory: no I/O.</summary>
     Memory,
-
-    /// <summary>The stored row, or a row that another process refreshed meanwhile.</summary>
     Storage,
-
-    /// <summary>A call to Wix, made for this caller or one it waited with.</summary>
     Refresh,
 }
 
 /// <summary>What is measured of tokens and their refreshes.</summary>
-internal sealed class TokenMetrics
+internal sealed class TokenMetrics(Instruments instruments)
 {
     private const string SourceTag = "source";
 
     private static readonly string[] s_sources = [.. Enum.GetValues<TokenSource>().Select(SnakeCaseEnum.Of)];
 
-    private readonly Instruments _instruments;
-    private readonly Counter<long> _requests;
-    private readonly Histogram<double> _refreshes;
-    private readonly Counter<long> _leaseWaits;
-    private readonly Counter<long> _leaseTakeovers;
-    private readonly Gauge<int> _secretSuspect;
-    private readonly Counter<long> _probes;
-    private readonly Counter<long> _falseRejections;
-    private readonly Counter<long> _refreshTokenFaults;
-    private readonly Counter<long> _lastUseWrites;
+    private readonly Counter<long> _requests = instruments.Counter("wixoauth.token.requests", "{request}", "Tokens asked for.");
+    private readonly Histogram<double> _refreshes = instruments.Durations("wixoauth.refresh.duration", "From the lease to the end of a refresh.");
+    private readonly Counter<long> _leaseWaits = instruments.Counter("wixoauth.lease.waits", "{wait}", "Waits for the refresh of another process.");
+    private readonly Counter<long> _leaseTakeovers = instruments.Counter("wixoauth.lease.takeovers", "{lease}", "Leases taken over from an owner that did not come back.");
+    private readonly Gauge<int> _secretSuspect = instruments.Gauge("wixoauth.app_secret.suspect", "1", "1 while the app secret is suspect: Wix rejected all sites that were asked.");
+    private readonly Counter<long> _probes = instruments.Counter("wixoauth.app_secret.probes", "{probe}", "Probes of the app secret.");
+    private readonly Counter<long> _falseRejections = instruments.Counter("wixoauth.false_rejections", "{rejection}", "Rejections by Wix that turned out to be false.");
+    private readonly Counter<long> _refreshTokenFaults = instruments.Counter("wixoauth.refresh_token.faults", "{instance}", "Instances whose refresh token went out of use, or came back into use.");
+    private readonly Counter<long> _lastUseWrites = instruments.Counter("wixoauth.last_use.writes", "{write}", "Last uses written down.");
 
-    public TokenMetrics(Instruments instruments)
-    {
-        _instruments = instruments;
-        _requests = instruments.Counter("wixoauth.token.requests", "{request}", "Tokens asked for.");
-        _refreshes = instruments.Durations("wixoauth.refresh.duration", "From the lease to the end of a refresh.");
-        _leaseWaits = instruments.Counter("wixoauth.lease.waits", "{wait}", "Waits for the refresh of another process.");
-        _leaseTakeovers = instruments.Counter("wixoauth.lease.takeovers", "{lease}", "Leases taken over from an owner that did not come back.");
-        _secretSuspect = instruments.Gauge("wixoauth.app_secret.suspect", "1", "1 while the app secret is suspect: Wix rejected all sites that were asked.");
-        _probes = instruments.Counter("wixoauth.app_secret.probes", "{probe}", "Probes of the app secret.");
-        _falseRejections = instruments.Counter("wixoauth.false_rejections", "{rejection}", "Rejections by Wix that turned out to be false.");
-        _refreshTokenFaults = instruments.Counter("wixoauth.refresh_token.faults", "{instance}", "Instances whose refresh token went out of use, or came back into use.");
-        _lastUseWrites = instruments.Counter("wixoauth.last_use.writes", "{write}", "Last uses written down.");
-    }
-
-    public Activity? Trace(string name, InstanceId id) => _instruments.Trace(name, id);
+    public Activity? Trace(string name, InstanceId id) => instruments.Trace(name, id);
 
     /// <summary>A token was handed out, or refused. Allocates nothing.</summary>
     public void Answered(TokenResult result, TokenSource source, Activity? activity = null)

@@ -79,19 +79,17 @@ internal sealed class TokenRefresher(
     private async Task<RefreshSituation> SituationOfAsync(Instance instance, Progress progress)
     {
         progress.GenerationAtStart ??= instance.Generation;
-        return new RefreshSituation
-        {
-            Instance = instance,
-            Token = await tokens.OpenAccessTokenAsync(instance),
-            Requirements = progress.Requirements,
-            Now = time.GetUtcNow(),
-            AttemptId = progress.AttemptId,
-            IsNewer = instance.Generation > progress.GenerationAtStart,
-            IsOutOfPatience = IsOutOfPatience(progress),
-            IsUnsaved = attempts.IsUnsaved(instance.Id),
-            IsRefreshTokenDue = attempts.IsRefreshTokenDue(instance),
-            HasAllowedGrant = attempts.HasAllowedGrant(instance),
-        };
+        return new RefreshSituation(
+            instance,
+            await tokens.OpenAccessTokenAsync(instance),
+            progress.Requirements,
+            time.GetUtcNow(),
+            progress.AttemptId,
+            instance.Generation > progress.GenerationAtStart,
+            IsOutOfPatience(progress),
+            attempts.IsUnsaved(instance.Id),
+            attempts.IsRefreshTokenDue(instance),
+            attempts.HasAllowedGrant(instance));
     }
 
     private bool IsOutOfPatience(Progress progress) => time.GetElapsedTime(progress.StartedAt) >= LongestWait;

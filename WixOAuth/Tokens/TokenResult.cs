@@ -22,7 +22,6 @@ internal abstract record TokenResult
     {
         public TimeSpan Lifetime => ExpiresOn - IssuedAt;
 
-        /// <summary>From when it is refreshed ahead.</summary>
         public DateTimeOffset RefreshOn { get; init; } = TokenSchedule.RefreshOn(InstanceId, IssuedAt, ExpiresOn);
 
         /// <summary>
@@ -35,7 +34,6 @@ internal abstract record TokenResult
     /// <summary>No such instance was ever installed here.</summary>
     public sealed record Unknown : TokenResult;
 
-    /// <summary>The app was removed from the site.</summary>
     public sealed record Removed : TokenResult;
 
     /// <summary>Wix rejects every grant of the instance; its site's owner has to install the app again.</summary>

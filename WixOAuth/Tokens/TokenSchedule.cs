@@ -31,7 +31,10 @@ internal sealed class TokenSchedule(ServiceSettings settings)
         }
 
         var due = TokenDueAt(instance, now);
-        return instance.SetupPending && SetupDueAt(instance, now) is var setup && setup < due ? setup : due;
+
+        // Without a token nothing can be sent: a marked or failing site is tried when its token is, and not before.
+        var canSend = instance is { SetupPending: true, Status: InstanceStatus.Active } && instance.Failures?.RetryAt is null;
+        return canSend && SetupDueAt(instance, now) is var setup && setup < due ? setup : due;
     }
 
     /// <summary>Whether an instance was not used for so long that it is only checked once a day. An install counts as a use.</summary>
@@ -40,10 +43,7 @@ internal sealed class TokenSchedule(ServiceSettings settings)
         return settings.Tokens.IdleAfter > TimeSpan.Zero && now - (instance.LastUsedAt ?? instance.InstalledAt) > settings.Tokens.IdleAfter;
     }
 
-    /// <summary>How long no attempt is made after a failure.</summary>
-    /// <param name="failuresBefore">How many attempts had failed before this one.</param>
-    /// <param name="rejected">Whether Wix rejected it.</param>
-    /// <param name="retryAfter">When Wix asked to be tried again.</param>
+    /// <summary>How long no attempt is made after a failure, which may be a rejection; at least for as long as Wix asked for.</summary>
     public static TimeSpan Cooldown(int failuresBefore, bool rejected, TimeSpan? retryAfter)
     {
         var (first, most) = rejected

@@ -83,7 +83,7 @@ internal sealed class TokenService(
             var (pending, joined) = round < LastRound
                 ? JoinOrStart(id, requirements, read)
                 : (Start(id, new PendingRefresh(requirements), read: null), false);
-            var result = await pending.Completion.WaitAsync(cancellationToken);
+            var (result, source) = await pending.Task.WaitAsync(cancellationToken);
             var now = time.GetUtcNow();
             if (result is TokenResult.Token token && !requirements.IsAhead)
             {
@@ -93,19 +93,19 @@ internal sealed class TokenService(
 
             if (IsAnswer(requirements, result, pending, joined && round == 1, joined, askedAt, now))
             {
-                return (result, pending.Source);
+                return (result, source);
             }
 
             // What was read before that refresh is outdated.
             read = null;
             if (requirements.Rejected is null && memory.Find(id, now) is { } held && requirements.IsMetBy(held, now))
             {
-                return (held, pending.Source);
+                return (held, source);
             }
 
             if (round == LastRound)
             {
-                return (new TokenResult.WixUnavailable(RefreshDecisions.LongestPoll), pending.Source);
+                return (new TokenResult.WixUnavailable(RefreshDecisions.LongestPoll), source);
             }
         }
     }
@@ -135,7 +135,7 @@ internal sealed class TokenService(
 
     private async Task PauseUnlessRefreshedAsync(TokenResult.Token old, PendingRefresh pending)
     {
-        var result = await pending.Completion;
+        var (result, _) = await pending.Task;
         var now = time.GetUtcNow();
         if (memory.Find(old.InstanceId, now) is { } held && held.Generation == old.Generation)
         {
@@ -167,11 +167,11 @@ internal sealed class TokenService(
     private async Task RunAsync(InstanceId id, PendingRefresh pending, StoredInstance? read)
     {
         await Task.Yield();
-        var (result, source) = ((TokenResult)new TokenResult.StorageUnavailable(), TokenSource.Storage);
+        (TokenResult, TokenSource) result = (new TokenResult.StorageUnavailable(), TokenSource.Storage);
         Exception? unexpected = null;
         try
         {
-            (result, source) = await refresher.RefreshIfNeededAsync(id, pending.Requirements, read);
+            result = await refresher.RefreshIfNeededAsync(id, pending.Requirements, read);
         }
         catch (StorageUnavailableException)
         {
@@ -193,32 +193,14 @@ internal sealed class TokenService(
         finally
         {
             _pending.TryRemove(KeyValuePair.Create(id, pending));
-            pending.Complete(result, source, unexpected);
+            _ = unexpected is null ? pending.TrySetResult(result) : pending.TrySetException(unexpected);
         }
     }
 
     /// <summary>The one refresh of an instance that may be under way in this process, and those who wait for it.</summary>
     private sealed class PendingRefresh(TokenRequirements requirements)
+        : TaskCompletionSource<(TokenResult Result, TokenSource Source)>(TaskCreationOptions.RunContinuationsAsynchronously)
     {
-        private readonly TaskCompletionSource<TokenResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
         public TokenRequirements Requirements => requirements;
-
-        public TokenSource Source { get; private set; } = TokenSource.Storage;
-
-        public Task<TokenResult> Completion => _completion.Task;
-
-        public void Complete(TokenResult result, TokenSource source, Exception? unexpected)
-        {
-            Source = source;
-            if (unexpected is null)
-            {
-                _completion.SetResult(result);
-            }
-            else
-            {
-                _completion.SetException(unexpected);
-            }
-        }
     }
 }

@@ -55,7 +55,7 @@ internal sealed class Service : IDisposable
         var id = new InstanceId(Guid.NewGuid());
         var now = TimeProvider.System.GetUtcNow();
         var granted = new TokenAnswer.Granted(NewAccessToken(), new RefreshToken("OAUTH2." + new string('r', 500)), now, now + TimeSpan.FromDays(1));
-        var tokens = await Get<TokenProtector>().ProtectAsync(id, 1, granted, granted.RefreshToken);
+        var tokens = await Get<InstanceTokens>().SealAsync(id, 1, granted, granted.RefreshToken);
         var consent = new Consent(null, null, null, null, SendSetupCompleted: false);
         await Get<IInstanceStore>().TryWriteAsync(null, Instance.Consented(null, id, consent, tokens, "seed", now), CancellationToken.None);
         return id;

@@ -514,7 +514,7 @@ internal static partial class Parts
         {
             var id = new InstanceId(site);
             var granted = new TokenAnswer.Granted(new AccessToken("stale"), null, now - TimeSpan.FromMinutes(10), now - TimeSpan.FromMinutes(5));
-            var tokens = await protector.ProtectAsync(id, 1, granted, new RefreshToken(run.Around.Wix.GetRefreshToken(site)));
+            var tokens = await InstanceTokens.SealAsync(protector, id, 1, granted, new RefreshToken(run.Around.Wix.GetRefreshToken(site)));
             var consent = new Consent(null, null, null, null, SendSetupCompleted: false);
             await store.TryWriteAsync(
                 null, Instance.Consented(null, id, consent, tokens, "seed", now) with { DueAt = now - TimeSpan.FromMinutes(6) }, run.CancellationToken);

@@ -75,7 +75,7 @@ internal static class TroubledHour
     private static async Task InstallAsync(LoadRun run, ServiceProvider services, IInstanceStore store, InstanceId id, DateTimeOffset now)
     {
         var granted = new TokenAnswer.Granted(new AccessToken("access"), new RefreshToken(RefreshTokenOf(id)), now, now + TimeSpan.FromMinutes(5));
-        var tokens = await run.Around.Protector.ProtectAsync(id, 1, granted, granted.RefreshToken);
+        var tokens = await InstanceTokens.SealAsync(run.Around.Protector, id, 1, granted, granted.RefreshToken);
         var consent = new Consent(null, null, null, null, SendSetupCompleted: false);
         var instance = Instance.Consented(null, id, consent, tokens, "seed", now);
         await store.TryWriteAsync(

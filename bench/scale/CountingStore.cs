@@ -140,7 +140,11 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
         }
     }
 
-    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) => throw NotSimulated();
+    public async Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    {
+        await RequestAsync(() => counts.CountingReads++);
+        return await store.ListAsync(status, after, limit, cancellationToken);
+    }
 
     public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) => throw NotSimulated();
 

@@ -178,7 +178,7 @@ internal sealed class World : IDisposable
             }
 
             var granted = new TokenAnswer.Granted(new AccessToken("access"), new RefreshToken("refresh"), refreshedAt, refreshedAt + Lifetime);
-            var tokens = await protector.ProtectAsync(id, 1, granted, granted.RefreshToken);
+            var tokens = await InstanceTokens.SealAsync(protector, id, 1, granted, granted.RefreshToken);
             await _memory.TryWriteAsync(null, instance with { AccessToken = tokens.Access, RefreshToken = tokens.Refresh }, CancellationToken.None);
             if (used is { } at)
             {

@@ -33,7 +33,7 @@ internal sealed class Seeder(TablesOptions options, TokenProtector protector)
         {
             var id = new InstanceId(seed.InstanceId);
             var granted = new TokenAnswer.Granted(accessToken, null, now - TimeSpan.FromMinutes(10), now - TimeSpan.FromMinutes(5));
-            var tokens = await protector.ProtectAsync(id, 1, granted, new RefreshToken(seed.RefreshToken));
+            var tokens = await InstanceTokens.SealAsync(protector, id, 1, granted, new RefreshToken(seed.RefreshToken));
             instances.Add(NewInstance(id, tokens, now) with { DueAt = now + (dueIn ?? -TimeSpan.FromMinutes(6)) });
         }
 
