@@ -55,14 +55,24 @@ internal sealed partial class ShardMessages(QueueServiceClient service, Maintena
         try
         {
             await SendAllAsync(cancellationToken);
-            metrics.PoisonShards((await _poison.GetPropertiesAsync(cancellationToken)).Value.ApproximateMessagesCount);
-            return true;
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            NotSent(exception is RequestFailedException refused ? $"{refused.Status} {refused.ErrorCode}" : exception.GetType().Name);
+            NotSent(ReasonOf(exception));
             return false;
         }
+
+        try
+        {
+            metrics.PoisonShards((await _poison.GetPropertiesAsync(cancellationToken)).Value.ApproximateMessagesCount);
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The messages are sent: sweeping here as well would do the work twice.
+            NotCounted(ReasonOf(exception));
+        }
+
+        return true;
     }
 
     private async Task SendAllAsync(CancellationToken cancellationToken)
@@ -80,6 +90,12 @@ internal sealed partial class ShardMessages(QueueServiceClient service, Maintena
         }
     }
 
+    private static string ReasonOf(Exception exception) =>
+        exception is RequestFailedException refused ? $"{refused.Status} {refused.ErrorCode}" : exception.GetType().Name;
+
     [LoggerMessage(511, LogLevel.Warning, "The shards could not be sent to the queue ({Reason}); this process sweeps them all itself")]
     private partial void NotSent(string reason);
+
+    [LoggerMessage(513, LogLevel.Warning, "The messages in the queue refresh-shards-poison could not be counted ({Reason})")]
+    private partial void NotCounted(string reason);
 }
