@@ -225,6 +225,22 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData("manifests/x")]
+    [InlineData("manifests/zzz.json")]
+    [InlineData("manifests/99999999T999999Z-0000.json")]
+    [InlineData("manifests/.json")]
+    public async Task A_blob_that_is_no_manifest_is_not_taken_for_a_copy(string stray)
+    {
+        await CopyOneAsync();
+        var name = Assert.Single(await _world.Container.ListAsync(None));
+        await _world.Blobs.UploadBlobAsync(stray, BinaryData.FromString("{}"));
+
+        Assert.Equal([name], await _world.Container.ListAsync(None));
+        Assert.Equal(1, await _world.Container.CountNewestAsync(None));
+        Assert.False(await new BackupMonitor(_world.Clock, _world.Core.Logs.For<BackupMonitor>(), _world.Container).IsOverdueAsync(None));
+    }
+
+    [Theory]
     [InlineData(21, 11, false)]
     [InlineData(21, 10, true)]
     [InlineData(10, 1, false)]

@@ -28,6 +28,8 @@ internal sealed class BackupContainer : IForgottenInstances
     /// <summary>What the names of manifests' blobs begin with.</summary>
     public const string Manifests = "manifests/";
 
+    private const string ManifestSuffix = ".json";
+
     /// <summary>What the names of the blobs begin with that tell of forgotten instances.</summary>
     public const string Forgotten = "forgotten/";
 
@@ -79,12 +81,14 @@ internal sealed class BackupContainer : IForgottenInstances
     public Task InitializeAsync(CancellationToken cancellationToken) =>
         _creates ? AskAsync(() => Blobs.CreateIfNotExistsAsync(cancellationToken: cancellationToken), cancellationToken) : Task.CompletedTask;
 
-    /// <summary>The names of the whole copies, oldest first.</summary>
+    /// <summary>The names of the whole copies, oldest first. Other blobs beside the manifests are left out.</summary>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
     public Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken) => AskAsync<IReadOnlyList<string>>(
         async () => await Blobs
             .GetBlobsAsync(BlobTraits.None, BlobStates.None, Manifests, cancellationToken)
-            .Select(blob => blob.Name[Manifests.Length..^".json".Length])
+            .Where(blob => blob.Name.EndsWith(ManifestSuffix, StringComparison.Ordinal))
+            .Select(blob => blob.Name[Manifests.Length..^ManifestSuffix.Length])
+            .Where(name => BackupMonitor.TimeOf(name) != DateTimeOffset.MinValue)
             .ToListAsync(cancellationToken),
         cancellationToken);
 
@@ -97,7 +101,7 @@ internal sealed class BackupContainer : IForgottenInstances
             return null;
         }
 
-        var blob = Blobs.GetBlobClient($"{Manifests}{newest}.json");
+        var blob = Blobs.GetBlobClient($"{Manifests}{newest}{ManifestSuffix}");
         var content = (await AskAsync(() => blob.DownloadContentAsync(cancellationToken), cancellationToken)).Value.Content;
         try
         {
@@ -119,7 +123,7 @@ internal sealed class BackupContainer : IForgottenInstances
         AskAsync(() => Blobs.GetBlobClient($"{Forgotten}{id}").DeleteIfExistsAsync(cancellationToken: cancellationToken), cancellationToken);
 
     internal Task WriteManifestAsync(string name, BackupManifest manifest, CancellationToken cancellationToken) => AskAsync(
-        () => Blobs.GetBlobClient($"{Manifests}{name}.json").UploadAsync(
+        () => Blobs.GetBlobClient($"{Manifests}{name}{ManifestSuffix}").UploadAsync(
             new BinaryData(JsonSerializer.SerializeToUtf8Bytes(manifest, BackupJson.Default.BackupManifest)), overwrite: true, cancellationToken),
         cancellationToken);
 
