@@ -157,12 +157,8 @@ public sealed class EventDeliveryTests : IAsyncLifetime
             await answers.Task;
             await EventReceiver.Status(context, 204);
         };
-        var outbox = new Moq.Mock<IOutbox>();
+        var outbox = OutboxOfStore();
         outbox.Setup(each => each.ReadAsync(OutboxPart.Waiting, Moq.It.IsAny<CancellationToken>())).Returns(() => ReadAsync());
-        outbox.Setup(each => each.TrySaveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
-            .Returns<OutboxEvent, OutboxEvent, CancellationToken>(_store.TrySaveAsync);
-        outbox.Setup(each => each.RemoveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
-            .Returns<OutboxEvent, CancellationToken>(_store.RemoveAsync);
         using var delivery = NewDelivery(_receiver.Url, outbox: outbox.Object);
 
         var delivering = delivery.DeliverWaitingAsync(None);
@@ -431,6 +427,56 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         Assert.Empty(_receiver.All);
         Assert.Equal(0, (await _store.ReadAsync(OutboxPart.Waiting, None).SingleAsync()).Attempts);
         Assert.Single(_logs.Of(904));
+    }
+
+    [Fact]
+    public async Task An_unexpected_failure_does_not_end_the_delivery_of_later_events()
+    {
+        var reads = 0;
+        var outbox = OutboxOfStore();
+        outbox.Setup(each => each.ReadWaitingAsync(Moq.It.IsAny<InstanceId>(), Moq.It.IsAny<CancellationToken>()))
+            .Returns<InstanceId, CancellationToken>((id, token) => Interlocked.Increment(ref reads) == 1
+                ? throw new InvalidOperationException("a value of the row")
+                : _store.ReadWaitingAsync(id, token));
+        using var delivery = NewDelivery(_receiver.Url, outbox: outbox.Object);
+        await delivery.StartAsync(None);
+
+        await ConnectAsync();
+        await _logs.WaitForAsync(907).WaitAsync(TimeSpan.FromSeconds(30));
+        var later = await ConnectAsync();
+        await _receiver.WaitForAsync(1);
+
+        Assert.False(delivery.ExecuteTask!.IsCompleted);
+        await delivery.StopAsync(None);
+        Assert.Equal([later.Instance.Id.ToString()], _receiver.All.Select(each => each.InstanceId));
+        Assert.DoesNotContain("a value of the row", Assert.Single(_logs.Of(907)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_unexpected_failure_for_one_instance_holds_back_no_other()
+    {
+        var (broken, healthy) = ((await ConnectAsync()).Instance.Id, (await ConnectAsync()).Instance.Id);
+        var outbox = OutboxOfStore();
+        outbox.Setup(each => each.ReadAsync(OutboxPart.Waiting, Moq.It.IsAny<CancellationToken>()))
+            .Returns<OutboxPart, CancellationToken>((part, token) => _store.ReadAsync(part, token));
+        outbox.Setup(each => each.TrySaveAsync(Moq.It.Is<OutboxEvent>(read => read.InstanceId == broken), Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
+            .Throws(new InvalidOperationException());
+        using var delivery = NewDelivery(_receiver.Url, outbox: outbox.Object);
+
+        await delivery.DeliverWaitingAsync(None);
+
+        Assert.Equal([healthy.ToString()], _receiver.All.Select(each => each.InstanceId));
+        Assert.Single(_logs.Of(907));
+    }
+
+    private Moq.Mock<IOutbox> OutboxOfStore()
+    {
+        var outbox = new Moq.Mock<IOutbox>();
+        outbox.Setup(each => each.TrySaveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
+            .Returns<OutboxEvent, OutboxEvent, CancellationToken>(_store.TrySaveAsync);
+        outbox.Setup(each => each.RemoveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
+            .Returns<OutboxEvent, CancellationToken>(_store.RemoveAsync);
+        return outbox;
     }
 
     private async Task<StoredInstance> ConnectAsync(Instance? instance = null) =>

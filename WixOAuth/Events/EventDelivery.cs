@@ -80,6 +80,12 @@ internal sealed class EventDelivery(
             logger.OutboxUnavailable();
             return 0;
         }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            // Raised to the host, it would end the program.
+            logger.DeliveryFailed(exception.GetType().Name);
+            return 0;
+        }
     }
 
     /// <summary>One instance's failure must not end the delivery for the others.</summary>
@@ -111,6 +117,10 @@ internal sealed class EventDelivery(
         catch (SecretUnavailableException)
         {
             logger.EventSecretUnavailable();
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            logger.DeliveryFailed(exception.GetType().Name);
         }
         finally
         {
