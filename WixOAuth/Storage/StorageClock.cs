@@ -34,10 +34,18 @@ internal sealed class StorageClock(TimeProvider? time)
     /// <summary>An instance as it was read, with its token's times by the clock of this process.</summary>
     /// <param name="instance">As it is stored.</param>
     /// <param name="writtenAt">When its row was written last, by the storage's clock.</param>
+    /// <exception cref="InvalidDataException">A time of its token is so early or late that it cannot be moved.</exception>
     public Instance FromStored(Instance instance, DateTimeOffset? writtenAt)
     {
         // No token is stored before it is issued: the writer's clock was set back in between, or its version compares no clocks.
         var ahead = time is null ? default : instance.AccessTokenIssuedAt - writtenAt ?? default;
-        return instance.WithTokenTimesMoved(Lead - (ahead > Tolerance ? ahead : default));
+        try
+        {
+            return instance.WithTokenTimesMoved(Lead - (ahead > Tolerance ? ahead : default));
+        }
+        catch (ArgumentOutOfRangeException)
+        {
+            throw new InvalidDataException($"The row '{InstanceRows.InstanceKey(instance.Id)}' has a time of its access token that is out of range.");
+        }
     }
 }
