@@ -38,11 +38,12 @@ internal sealed class InstanceEndpoints(IInstanceStore store, InstanceLifecycle 
             return Problems.InvalidRequest($"limit should be a whole number from 1 to {IInstanceStore.MaxPage}.");
         }
 
-        // An empty filter is the mistake of a caller who has no customer at hand, and must not show him everybody's sites.
+        // Also an empty one: a caller who has no customer at hand must not see everybody's sites.
         var customer = values["customer"];
-        if (customer is null && request.Query.ContainsKey("customer"))
+        if (request.Query.ContainsKey("customer") && !CustomerEndpoints.IsName(customer ?? ""))
         {
-            return Problems.InvalidRequest($"customer should have 1 to {CustomerEndpoints.MaxNameLength} characters.");
+            return Problems.InvalidRequest(
+                $"customer should have 1 to {CustomerEndpoints.MaxNameLength} characters, none of them a control character and at least one that can be seen.");
         }
 
         // The name of the list in its cursors. Without a customer it is the same as in earlier versions.
