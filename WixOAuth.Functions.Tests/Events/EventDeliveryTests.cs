@@ -8,6 +8,7 @@ using StandardWebhooks;
 using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Http;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Telemetry;
@@ -336,11 +337,30 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
 
         _clock.Advance(DeliveryPolicy.ParkedFor);
-        Assert.Equal(0, await parked.RemoveOldAsync(None));
+        Assert.Equal(0, await parked.RemoveOldAsync(OutboxPart.Parked, None));
         _clock.Advance(TimeSpan.FromTicks(1));
-        Assert.Equal(1, await parked.RemoveOldAsync(None));
+        Assert.Equal(1, await parked.RemoveOldAsync(OutboxPart.Parked, None));
 
         Assert.NotNull(await _store.FindAsync(stored.Instance.Id, None));
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("https://events.example.com")]
+    public async Task Waiting_events_are_removed_after_30_days_where_none_are_sent(string? url)
+    {
+        await ConnectAsync();
+        using var core = url is null
+            ? new Core(_store, _clock)
+            : new Core(_store, _clock, settings: [("Events__Url", url), ("Events__Secret", EventReceiver.Secret)]);
+
+        _clock.Advance(DeliveryPolicy.ParkedFor);
+        await core.Get<TimerEndpoints>().Housekeeping(None);
+        Assert.Single(await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
+        _clock.Advance(TimeSpan.FromTicks(1));
+        await core.Get<TimerEndpoints>().Housekeeping(None);
+
+        Assert.Equal(url is null ? 0 : 1, await _store.ReadAsync(OutboxPart.Waiting, None).CountAsync());
     }
 
     [Fact]
@@ -351,7 +371,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         await _store.TrySaveAsync(last, last with { ParkedAt = _clock.GetUtcNow() - DeliveryPolicy.ParkedFor - TimeSpan.FromTicks(1) }, None);
         var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
 
-        Assert.Equal(1, await parked.RemoveOldAsync(None));
+        Assert.Equal(1, await parked.RemoveOldAsync(OutboxPart.Parked, None));
 
         Assert.Equal(10_000, await _store.ReadAsync(OutboxPart.Parked, None).CountAsync());
         Assert.Equal(10_000, await parked.CountAsync(None));

@@ -84,8 +84,11 @@ internal sealed partial class TimerEndpoints(
         ThrowIfAny(
             await FailureOfAsync(nameof(Housekeeping), () => housekeeping.RunAsync(cancellationToken), cancellationToken),
             await FailureOfAsync(nameof(Housekeeping), () => reencryption.RunAsync(until.Token), until.Token),
-            await FailureOfAsync(nameof(Housekeeping), () => parked.RemoveOldAsync(until.Token), until.Token));
+            await FailureOfAsync(nameof(Housekeeping), () => parked.RemoveOldAsync(PartToRemove, until.Token), until.Token));
     }
+
+    // Without a receiver nobody delivers or parks what waits.
+    private OutboxPart PartToRemove => events is null ? OutboxPart.All : OutboxPart.Parked;
 
     private async Task DeliverEventsAsync(CancellationToken cancellationToken)
     {
