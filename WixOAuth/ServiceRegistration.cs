@@ -171,7 +171,7 @@ public static class ServiceRegistration
 
     private static void AddStorage(this IServiceCollection services, ServiceSettings settings)
     {
-        if (settings.Tables.ServiceUri is not null)
+        if (new StorageOptions[] { settings.Tables, settings.Backup, settings.Sweep }.Any(options => options.ServiceUri is not null))
         {
             services.AddAzureIdentity();
         }
@@ -196,11 +196,6 @@ public static class ServiceRegistration
         if (settings.Tokens.SweepBy != SweepBy.Queue)
         {
             return;
-        }
-
-        if (settings.Sweep.QueueServiceUri is not null)
-        {
-            services.AddAzureIdentity();
         }
 
         services.AddSingleton(provider => ShardMessages.Open(settings.Sweep, provider.GetService<TokenCredential>()));

@@ -3,7 +3,6 @@ using Azure.Core;
 using Azure.Core.Pipeline;
 using Azure.Storage.Queues;
 using Microsoft.Extensions.Logging;
-using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -28,24 +27,13 @@ internal sealed partial class ShardMessages(QueueServiceClient service, Maintena
     private readonly QueueClient _queue = service.GetQueueClient(Name);
     private readonly QueueClient _poison = service.GetQueueClient(PoisonName);
 
-    /// <summary>Connects to the queue service of the settings.</summary>
+    /// <summary>The queue service that the settings name. A timer waits for it: it fails soon, and the timer sweeps by itself then.</summary>
     /// <exception cref="ArgumentException">The settings name none, or its URL without a credential.</exception>
     public static QueueServiceClient Open(SweepOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null)
     {
-        // A timer waits for this: it fails soon, and sweeps by itself then.
-        var client = new QueueClientOptions
-        {
-            Retry = { NetworkTimeout = LongestCall },
-            RetryPolicy = new BoundedRetryPolicy(maxRetries: 1, DelayStrategy.CreateExponentialDelayStrategy(LongestPause, LongestPause), LongestPause),
-        };
-        StorageAnswerPolicy.AddTo(client);
-        client.Transport = transport ?? client.Transport;
-        return (options, credential) switch
-        {
-            ({ ConnectionString: { } text }, _) => new QueueServiceClient(text.Reveal(), client),
-            ({ QueueServiceUri: { } url }, not null) => new QueueServiceClient(url, credential, client),
-            _ => throw new ArgumentException("The settings name no queue service, or its URL without a credential.", nameof(options)),
-        };
+        var client = StorageClients.Configure(new QueueClientOptions(), maxRetries: 1, LongestCall, LongestPause, LongestPause, transport);
+        return StorageClients.Open(
+            options, credential, text => new QueueServiceClient(text, client), (uri, identity) => new QueueServiceClient(uri, identity, client));
     }
 
     /// <summary>Sends a message for each shard.</summary>

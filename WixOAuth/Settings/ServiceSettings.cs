@@ -129,7 +129,7 @@ internal sealed partial class ServiceSettings
     private void ReadSweep(SettingsReader reader)
     {
         Tokens.SweepBy = reader.OneOf("Tokens__SweepBy", Tokens.SweepBy);
-        Sweep.QueueServiceUri = reader.Url("Sweep__queueServiceUri", null);
+        Sweep.ServiceUri = reader.Url("Sweep__queueServiceUri", null);
         Sweep.ConnectionString = Connection(reader, "Sweep", text => new QueueServiceClient(text));
         var isDisabled = reader.Flag("AzureWebJobs.RefreshShard.Disabled", false);
         if (Tokens.SweepBy == SweepBy.Timer)

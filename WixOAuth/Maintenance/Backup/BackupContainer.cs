@@ -5,7 +5,6 @@ using Azure.Core.Pipeline;
 using Azure.Storage.Blobs;
 using Azure.Storage.Blobs.Models;
 using Azure.Storage.Blobs.Specialized;
-using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -36,8 +35,6 @@ internal sealed class BackupContainer : IForgottenInstances
     /// <summary>How many bytes of a blob are read or written at once.</summary>
     public const int BlockSize = 1024 * 1024;
 
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(10);
-
     private readonly bool _creates;
 
     private BackupContainer(BlobContainerClient blobs, bool creates) => (Blobs, _creates) = (blobs, creates);
@@ -45,35 +42,17 @@ internal sealed class BackupContainer : IForgottenInstances
     /// <summary>The container itself; ask it by way of <see cref="AskAsync"/>.</summary>
     public BlobContainerClient Blobs { get; }
 
-    /// <summary>Reaches the container that the settings name. No request is sent yet.</summary>
-    /// <param name="options">Where it is.</param>
-    /// <param name="credential">The app's identity; needed with <see cref="BackupOptions.ServiceUri"/> only.</param>
-    /// <param name="transport">What sends the requests; the SDK's own if none is given.</param>
-    /// <param name="pause">The first wait between two attempts, for tests.</param>
-    /// <exception cref="ArgumentException">The settings name no blob service, or one that needs a credential and there is none.</exception>
+    /// <summary>The container that the settings name. <paramref name="pause"/> replaces the first wait between two attempts in tests.</summary>
+    /// <exception cref="ArgumentException">The settings name no blob service, or one by its URL and there is no credential.</exception>
     public static BackupContainer Open(BackupOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null, TimeSpan? pause = null)
     {
-        var clientOptions = new BlobClientOptions
-        {
-            Retry = { NetworkTimeout = TimeSpan.FromSeconds(30) },
-            RetryPolicy = new BoundedRetryPolicy(
-                maxRetries: 4, DelayStrategy.CreateExponentialDelayStrategy(pause ?? TimeSpan.FromMilliseconds(800), s_longestPause), s_longestPause),
-            Diagnostics = { IsLoggingContentEnabled = false },
-        };
-        StorageAnswerPolicy.AddTo(clientOptions);
-        if (transport is not null)
-        {
-            clientOptions.Transport = transport;
-        }
+        var client = StorageClients.Configure(
+            new BlobClientOptions(), maxRetries: 4, TimeSpan.FromSeconds(30), pause ?? TimeSpan.FromMilliseconds(800), TimeSpan.FromSeconds(10), transport);
+        var service = StorageClients.Open(
+            options, credential, text => new BlobServiceClient(text, client), (uri, identity) => new BlobServiceClient(uri, identity, client));
 
-        return (options, credential) switch
-        {
-            // A laptop's container is made here; in Azure the identity may write blobs, not make containers.
-            ({ ConnectionString: { } text }, _) => new(new BlobServiceClient(text.Reveal(), clientOptions).GetBlobContainerClient(options.Container), creates: true),
-            ({ ServiceUri: { } uri }, not null) => new(new BlobServiceClient(uri, credential, clientOptions).GetBlobContainerClient(options.Container), creates: false),
-            ({ ServiceUri: not null }, null) => throw new ArgumentException("A blob service that is named by its URL needs a credential.", nameof(credential)),
-            _ => throw new ArgumentException("The settings name no blob service for copies.", nameof(options)),
-        };
+        // A laptop's container is made here; in Azure the identity may write blobs, not make containers.
+        return new BackupContainer(service.GetBlobContainerClient(options.Container), creates: options.ConnectionString is not null);
     }
 
     /// <summary>Makes the container where it is ours to make.</summary>

@@ -2,7 +2,6 @@ using Azure.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
-using WixOAuth.Secrets;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Maintenance.Backup;
@@ -19,11 +18,6 @@ internal static class BackupRegistration
         {
             services.AddSingleton<IForgottenInstances, NoForgottenInstances>();
             return services;
-        }
-
-        if (settings.Backup.ServiceUri is not null)
-        {
-            services.AddAzureIdentity();
         }
 
         services.AddSingleton(provider => BackupContainer.Open(settings.Backup, provider.GetService<TokenCredential>()));
