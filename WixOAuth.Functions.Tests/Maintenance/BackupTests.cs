@@ -7,6 +7,7 @@ using WixOAuth.Cli.Restoring;
 using WixOAuth.Functions.Tests.Faults;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Storage;
@@ -318,7 +319,7 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         var row = new TableEntity("00", "x|row") { ["Odd"] = new object() };
         table.Setup(it => it.QueryAsync<TableEntity>(It.IsAny<string>(), It.IsAny<int?>(), It.IsAny<IEnumerable<string>>(), It.IsAny<CancellationToken>()))
             .Returns(AsyncPageable<TableEntity>.FromPages([Page<TableEntity>.FromValues([row], null, Mock.Of<Response>())]));
-        var run = new BackupRun(table.Object, _world.Container, _world.Core.Get<BackupMetrics>(), _world.Clock, _world.Core.Logs.For<BackupRun>());
+        var run = new BackupRun(table.Object, _world.Container, _world.Core.Get<MaintenanceMetrics>(), _world.Clock, _world.Core.Logs.For<BackupRun>());
 
         await Assert.ThrowsAsync<InvalidDataException>(() => run.RunAsync(null, None));
 

@@ -6,12 +6,13 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Maintenance;
 
-/// <summary>What is measured of the timers' work: the sweep, housekeeping and re-encryption.</summary>
+/// <summary>What is measured of the timers' work: the sweep, housekeeping, re-encryption and backup.</summary>
 internal sealed class MaintenanceMetrics
 {
     private readonly Instruments _instruments;
     private readonly TokenMetrics _tokens;
     private readonly Histogram<double> _sweeps;
+    private readonly Histogram<double> _backups;
     private readonly Counter<long> _sweptInstances;
     private readonly Gauge<double> _dueLag;
     private readonly Gauge<int> _poisonShards;
@@ -24,6 +25,7 @@ internal sealed class MaintenanceMetrics
     {
         (_instruments, _tokens) = (instruments, tokens);
         _sweeps = instruments.Durations("wixoauth.sweep.duration", "Sweeps.");
+        _backups = instruments.Durations("wixoauth.backup.duration", "Copies of the table.");
         _sweptInstances = instruments.Counter("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
         _dueLag = instruments.Meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
         _poisonShards = instruments.Gauge("wixoauth.sweep.poison_messages", "{message}", "Messages in the queue refresh-shards-poison.");
@@ -57,6 +59,10 @@ internal sealed class MaintenanceMetrics
         _sweptInstances.Add(summary.Skipped, Tags.OfOutcome("skipped"));
         _sweptInstances.Add(summary.Failed, Tags.OfOutcome("failed"));
     }
+
+    /// <summary>A copy of the table was finished, or failed.</summary>
+    public void BackedUp(bool succeeded, TimeSpan took) =>
+        _backups.Record(took.TotalSeconds, Tags.OfOutcome(succeeded ? Instruments.Ok : "storage_unavailable"));
 
     /// <summary>The messages in the poison queue of the shards were counted.</summary>
     public void PoisonShards(int messages) => _poisonShards.Record(messages);

@@ -14,7 +14,7 @@ namespace WixOAuth.Maintenance.Backup;
 /// Copies the table into the backup container: every row as it is, tokens encrypted as they are. Streamed, so that the
 /// memory it needs does not grow with the table.
 /// </summary>
-internal sealed class BackupRun(TableClient table, BackupContainer container, BackupMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
+internal sealed class BackupRun(TableClient table, BackupContainer container, MaintenanceMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
 {
     private const int ShardsAtOnce = 4;
     private const int WriteAtOnce = 64 * 1024;
