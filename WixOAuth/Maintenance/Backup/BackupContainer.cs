@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Azure;
 using Azure.Core;
 using Azure.Core.Pipeline;
 using Azure.Storage.Blobs;
@@ -114,28 +113,6 @@ internal sealed class BackupContainer : IForgottenInstances
     internal async Task<DateTimeOffset> ReadAgeAsync(CancellationToken cancellationToken) =>
         (await AskAsync(() => Blobs.GetPropertiesAsync(cancellationToken: cancellationToken), cancellationToken)).Value.LastModified;
 
-    /// <summary>
-    /// Asks, and turns whatever goes wrong into one exception. The SDK ends a call with whatever it met last: its own
-    /// exception, several in one, the network's or the credential's.
-    /// </summary>
     /// <exception cref="StorageUnavailableException">It failed.</exception>
-    public static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await ask();
-        }
-        catch (Exception exception) when (exception is not StorageUnavailableException)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            throw Unavailable(exception);
-        }
-    }
-
-    /// <summary>What any failure of the SDK is to the rest of the service.</summary>
-    internal static StorageUnavailableException Unavailable(Exception exception) => new(
-        exception is RequestFailedException { Status: > 0 } refused
-            ? $"The storage service refused with {refused.Status} {refused.ErrorCode}."
-            : $"The storage service could not be asked ({exception.GetType().Name}).",
-        exception);
+    public static Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken) => TableGateway.TranslateAsync("storage", ask, cancellationToken);
 }

@@ -47,7 +47,7 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ma
             metrics.BackedUp(succeeded: false, time.GetElapsedTime(startedAt));
 
             // A row that RowJson cannot write is no outage.
-            var failure = exception is StorageUnavailableException or InvalidDataException ? exception : BackupContainer.Unavailable(exception);
+            var failure = exception is StorageUnavailableException or InvalidDataException ? exception : TableGateway.Unavailable(exception);
             logger.BackupFailed(failure.Message);
             if (failure == exception)
             {
