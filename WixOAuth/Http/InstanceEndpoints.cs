@@ -71,7 +71,7 @@ internal sealed class InstanceEndpoints(IInstanceStore store, InstanceLifecycle 
     public Task<IResult> CompleteSetup(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
         logger.GuardInstanceAsync(request, instanceId, async id => await setup.CompleteAsync(id, cancellationToken) switch
         {
-            (TokenResult.Token, Delivery.Accepted) => new EmptyAnswer(StatusCodes.Status204NoContent),
+            (TokenResult.Token, WixResponseKind.Success) => new EmptyAnswer(StatusCodes.Status204NoContent),
             (TokenResult.Token, _) => Problems.WixUnavailable(TimeSpan.FromMinutes(1)),
             var (result, _) => Problems.Of(result),
         });

@@ -35,7 +35,8 @@ internal sealed class InstallMetrics
     }
 
     /// <summary>A set-up event was sent to Wix, or could not be.</summary>
-    public void SentSetupEvent(Delivery delivery) => _setupEvents.Add(1, Tags.OfOutcome(SnakeCaseEnum.Of(delivery)));
+    public void SentSetupEvent(WixResponseKind delivery) =>
+        _setupEvents.Add(1, Tags.OfOutcome(delivery == WixResponseKind.Success ? "accepted" : SnakeCaseEnum.Of(delivery)));
 
     private static string WordOf(InstallResult result) => result switch
     {

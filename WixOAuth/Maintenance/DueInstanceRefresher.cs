@@ -99,7 +99,7 @@ internal sealed class DueInstanceRefresher(
     {
         var settled = stored.Instance.SetupPending
             && !untilStop.IsCancellationRequested
-            && await setup.SendAsync(stored, accessToken) == Delivery.Accepted;
+            && await setup.SendAsync(stored, accessToken) == WixResponseKind.Success;
         if (!refreshed && !settled)
         {
             await MoveOnAsync(stored);

@@ -38,16 +38,3 @@ internal sealed record TokenInfo(bool? Active, string? ClientId, InstanceId? Ins
 
 /// <summary>What Get App Instance tells (wix-protocol §6). What Wix left out is null.</summary>
 internal sealed record AppInstance(InstanceId? InstanceId, string? AppVersion, Site? Site);
-
-/// <summary>How the delivery of an event to Wix ended.</summary>
-internal enum Delivery
-{
-    /// <summary>Wix took it.</summary>
-    Accepted,
-
-    /// <summary>Wix refused it; saying it again at once does not help.</summary>
-    Rejected,
-
-    /// <summary>Wix could not be reached or asked to try later.</summary>
-    Unavailable,
-}
