@@ -53,9 +53,7 @@ internal sealed class InstanceEndpoints(IInstanceStore store, InstanceLifecycle 
             return Problems.InvalidRequest("cursor should be one that was answered for the same status and customer.");
         }
 
-        var page = customer is null
-            ? await store.ListAsync(status, after, limit, cancellationToken)
-            : await store.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
+        var page = await store.ListAsync(status, after, limit, cancellationToken, customer);
         return new JsonAnswer<InstanceListBody>(
             new InstanceListBody([.. page.Instances.Select(BodyOf)], page.Last is { } end ? ListCursor.Write(list, end) : null),
             Json.Default.InstanceListBody);
