@@ -62,7 +62,6 @@ internal sealed class EventDelivery(
         return waiting;
     }
 
-    /// <summary>Delivers the events of instances that this process has just written.</summary>
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Parallel.ForEachAsync(
         recorder.Signals.ReadAllAsync(stoppingToken),
         new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = stoppingToken },
@@ -130,7 +129,6 @@ internal sealed class EventDelivery(
         return isMore && delivered == events.Count ? await DeliverWrittenAsync(id, noMore, cancellationToken) : events.Count - delivered;
     }
 
-    /// <summary>Takes the lease, sends, and records the result.</summary>
     /// <returns>Whether the instance's next event may be sent.</returns>
     private async Task<bool> DeliverAsync(OutboxEvent waiting, CancellationToken cancellationToken)
     {

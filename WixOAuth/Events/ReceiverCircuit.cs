@@ -67,7 +67,6 @@ internal sealed class ReceiverCircuit(TimeProvider time)
         }
     }
 
-    /// <summary>An attempt failed.</summary>
     /// <returns>True when this one opened the circuit.</returns>
     public bool Failed(InstanceId id)
     {

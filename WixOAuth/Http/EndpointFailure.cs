@@ -57,7 +57,6 @@ internal static partial class EndpointFailure
         }
     }
 
-    /// <summary>Whether the storage or the secrets fail.</summary>
     public static bool IsUnavailable(Exception exception) => exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException;
 
     [LoggerMessage(301, LogLevel.Error, "A request could not be served: {Error}")]

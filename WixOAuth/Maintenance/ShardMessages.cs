@@ -13,7 +13,6 @@ namespace WixOAuth.Maintenance;
 /// <remarks>Sending needs the role Storage Queue Data Message Sender, and Storage Queue Data Reader to count poison messages.</remarks>
 internal sealed partial class ShardMessages(QueueServiceClient service, MaintenanceMetrics metrics, ILogger<ShardMessages> logger)
 {
-    /// <summary>The queue's name.</summary>
     public const string Name = "refresh-shards";
 
     /// <summary>Where the Functions host puts a message that was tried too often.</summary>
@@ -36,7 +35,6 @@ internal sealed partial class ShardMessages(QueueServiceClient service, Maintena
             options, credential, text => new QueueServiceClient(text, client), (uri, identity) => new QueueServiceClient(uri, identity, client));
     }
 
-    /// <summary>Sends a message for each shard.</summary>
     /// <returns>Whether all were sent. If false, some may have been; sweeping a shard twice does no harm.</returns>
     public async Task<bool> TrySendAllAsync(CancellationToken cancellationToken)
     {

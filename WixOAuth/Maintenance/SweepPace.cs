@@ -19,7 +19,6 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
     private int _inFlight;
     private int _wentWell;
 
-    /// <summary>Waits until one more may begin.</summary>
     /// <exception cref="OperationCanceledException">The sweep ends.</exception>
     public async Task WaitAsync(CancellationToken cancellationToken)
     {
@@ -68,7 +67,6 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
         }
     }
 
-    /// <summary>Waits until all that has begun has ended.</summary>
     public async Task WhenIdleAsync()
     {
         for (CountEnded(); _inFlight > 0; CountEnded())

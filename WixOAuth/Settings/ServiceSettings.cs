@@ -174,7 +174,6 @@ internal sealed partial class ServiceSettings
         }
     }
 
-    /// <summary>A secret, which is given either here or in the vault.</summary>
     private static T? Secret<T>(SettingsReader reader, string name, string? whenMissing, string shouldBe, Func<string, (bool Good, T? Value)> parse)
         where T : class
     {

@@ -89,7 +89,6 @@ internal abstract class StorageOptions
     public bool IsConfigured => ServiceUri is not null || ConnectionString is not null;
 }
 
-/// <summary>The settings <c>Tables__…</c>.</summary>
 internal sealed class TablesOptions : StorageOptions
 {
     public string Name { get; set; } = "WixInstances";
@@ -106,7 +105,6 @@ internal sealed class ConnectionString(string text) : SecretText(text);
 
 internal enum SweepBy
 {
-    /// <summary>The timer, in one process.</summary>
     Timer,
 
     /// <summary>A message for each shard, so that several processes share the work.</summary>

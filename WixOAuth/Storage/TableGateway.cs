@@ -16,7 +16,6 @@ internal sealed class TableGateway(TableClient table)
     private const int TransactionLimit = 100;
     private const string Service = "table";
 
-    /// <summary>The properties of a row that a query for keys reads.</summary>
     public static readonly string[] KeysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
     private Task? _firstCreation;
@@ -113,7 +112,6 @@ internal sealed class TableGateway(TableClient table)
         }
     }
 
-    /// <summary>The first rows of a query.</summary>
     public async Task<List<TableEntity>> FirstAsync(string filter, int count, string[]? properties, CancellationToken cancellationToken) =>
         await QueryAsync(filter, properties, count, cancellationToken).Take(count).ToListAsync(cancellationToken);
 
@@ -195,7 +193,6 @@ internal sealed class TableGateway(TableClient table)
         }
     }
 
-    /// <summary>Asks Azure Storage, and translates every failure.</summary>
     /// <exception cref="StorageUnavailableException">It failed.</exception>
     internal static async Task<T> TranslateAsync<T>(string service, Func<Task<T>> ask, CancellationToken cancellationToken)
     {

@@ -10,11 +10,7 @@ internal abstract record TokenAnswer
     {
     }
 
-    /// <summary>Tokens. The access token's life is counted from before its request was sent.</summary>
-    /// <param name="AccessToken">The access token.</param>
-    /// <param name="RefreshToken">The refresh token, where one came: keep the old one otherwise.</param>
-    /// <param name="IssuedAt">From when the life is counted.</param>
-    /// <param name="ExpiresOn">When it ends.</param>
+    /// <summary>Tokens. The access token's life is counted from before its request was sent. Without a refresh token the old one stays.</summary>
     public sealed record Granted(AccessToken AccessToken, RefreshToken? RefreshToken, DateTimeOffset IssuedAt, DateTimeOffset ExpiresOn)
         : TokenAnswer;
 

@@ -15,10 +15,8 @@ namespace WixOAuth.Wix;
 /// </remarks>
 internal sealed class WixClient(WixTransport transport, ServiceSettings settings)
 {
-    /// <summary>The longest one attempt may take.</summary>
     public static readonly TimeSpan AttemptTimeout = TimeSpan.FromSeconds(8);
 
-    /// <summary>The longest pause between two attempts of one call.</summary>
     public static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
     /// <summary>The longest a call may take, attempts and pauses together: leases have to last longer.</summary>

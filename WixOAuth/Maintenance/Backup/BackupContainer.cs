@@ -23,15 +23,12 @@ namespace WixOAuth.Maintenance.Backup;
 /// </remarks>
 internal sealed class BackupContainer : IForgottenInstances
 {
-    /// <summary>What the names of manifests' blobs begin with.</summary>
     public const string Manifests = "manifests/";
 
     private const string ManifestSuffix = ".json";
 
-    /// <summary>What the names of the blobs begin with that tell of forgotten instances.</summary>
     public const string Forgotten = "forgotten/";
 
-    /// <summary>How many bytes of a blob are read or written at once.</summary>
     public const int BlockSize = 1024 * 1024;
 
     private readonly bool _creates;

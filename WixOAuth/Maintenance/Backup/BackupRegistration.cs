@@ -7,7 +7,6 @@ namespace WixOAuth.Maintenance.Backup;
 
 internal static class BackupRegistration
 {
-    /// <summary>Registers what makes copies, where the settings name a place for them.</summary>
     public static IServiceCollection AddBackup(this IServiceCollection services, ServiceSettings settings)
     {
         services.AddSingleton<BackupMonitor>();

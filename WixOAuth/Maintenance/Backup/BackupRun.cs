@@ -24,11 +24,9 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ma
 
     /// <summary>
     /// Makes one copy. It may run beside traffic: each row is copied as it is at one moment, and every instance that
-    /// exists from the beginning to the end is in the copy. A run that dies leaves blobs without a manifest, which no
-    /// restore takes.
+    /// exists from the beginning to the end is in the copy. A run that dies or is cancelled leaves blobs without a manifest,
+    /// which no restore takes.
     /// </summary>
-    /// <param name="progress">Told how many instances are copied so far; may be null.</param>
-    /// <param name="cancellationToken">Ends it without a manifest.</param>
     /// <returns>The copy's name and its manifest.</returns>
     /// <exception cref="StorageUnavailableException">The table or the blob service fails.</exception>
     /// <exception cref="InvalidDataException">A row has a property of an unknown type.</exception>
