@@ -9,7 +9,6 @@ using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance;
-using WixOAuth.Maintenance.Backup;
 using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 
@@ -303,8 +302,8 @@ public sealed partial class TelemetryTests : IDisposable
 
         _core.Get<EventMetrics>().CountedEvents("waiting", 2);
         _core.Get<EventMetrics>().CountedEvents("parked", 1);
-        _core.Get<BackupMetrics>().BackedUp(succeeded: true, TimeSpan.FromSeconds(1));
-        _core.Get<BackupMetrics>().BackedUp(succeeded: false, TimeSpan.FromSeconds(1));
+        _core.Get<MaintenanceMetrics>().BackedUp(succeeded: true, TimeSpan.FromSeconds(1));
+        _core.Get<MaintenanceMetrics>().BackedUp(succeeded: false, TimeSpan.FromSeconds(1));
         await _core.Housekeeping.RunAsync(None);
         await _core.TokenReencryption.RunAsync(None);
         await _core.Webhooks.WixWebhook(new DefaultHttpContext().Request, None);

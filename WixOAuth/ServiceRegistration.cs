@@ -1,4 +1,3 @@
-using System.Net;
 using Azure.Core;
 using Azure.Security.KeyVault.Secrets;
 using Microsoft.Extensions.Configuration;
@@ -170,7 +169,7 @@ public static class ServiceRegistration
 
     private static void AddStorage(this IServiceCollection services, ServiceSettings settings)
     {
-        if (settings.Tables.ServiceUri is not null)
+        if (new StorageOptions[] { settings.Tables, settings.Backup, settings.Sweep }.Any(options => options.ServiceUri is not null))
         {
             services.AddAzureIdentity();
         }
@@ -197,26 +196,14 @@ public static class ServiceRegistration
             return;
         }
 
-        if (settings.Sweep.QueueServiceUri is not null)
-        {
-            services.AddAzureIdentity();
-        }
-
         services.AddSingleton(provider => ShardMessages.Open(settings.Sweep, provider.GetService<TokenCredential>()));
         services.AddSingleton<ShardMessages>();
     }
 
     private static void AddWixClient(this IServiceCollection services)
     {
-        foreach (var (name, connectionLifetime) in new[] { (WixHttp, TimeSpan.FromMinutes(5)), (WixExchangeHttp, TimeSpan.Zero) })
-        {
-            services.AddHttpClient(name)
-                .ConfigurePrimaryHttpMessageHandler(() => Handler(connectionLifetime))
-                .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
-                .ConfigureHttpClient(Configure)
-                .RemoveAllLoggers();
-        }
-
+        services.AddOutgoingHttp(WixHttp, connectionLifetime: TimeSpan.FromMinutes(5), connectTimeout: TimeSpan.FromSeconds(4));
+        services.AddOutgoingHttp(WixExchangeHttp, connectionLifetime: TimeSpan.Zero, connectTimeout: TimeSpan.FromSeconds(4));
         services.AddSingleton<WixMetrics>();
         services.AddSingleton<WixCircuit>();
         services.AddSingleton(provider =>
@@ -225,23 +212,5 @@ public static class ServiceRegistration
             return ActivatorUtilities.CreateInstance<WixTransport>(provider, clients.CreateClient(WixHttp), clients.CreateClient(WixExchangeHttp));
         });
         services.AddSingleton<WixClient>();
-
-        static SocketsHttpHandler Handler(TimeSpan connectionLifetime) => new()
-        {
-            AllowAutoRedirect = false,
-            AutomaticDecompression = DecompressionMethods.All,
-            UseCookies = false,
-            PooledConnectionLifetime = connectionLifetime,
-            ConnectTimeout = TimeSpan.FromSeconds(4),
-            ActivityHeadersPropagator = null,
-        };
-    }
-
-    internal static void Configure(HttpClient client)
-    {
-        // The client bounds each attempt itself, by the clock that tests own.
-        client.Timeout = Timeout.InfiniteTimeSpan;
-        client.MaxResponseContentBufferSize = 256 * 1024;
-        client.DefaultRequestHeaders.UserAgent.ParseAdd("WixOAuth");
     }
 }

@@ -3,8 +3,10 @@ using System.Globalization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Cli.Output;
+using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Telemetry;
+using WixOAuth.Tokens;
 
 namespace WixOAuth.Cli.Commands;
 
@@ -36,9 +38,14 @@ internal static class BackupCommand
     private static async Task<int> RunAsync(CliEnvironment environment, string? settings, Results results, CancellationToken cancellationToken)
     {
         using var deployment = Deployment.Read(environment, settings, "Tables", "Backup");
-        await using var services = new ServiceCollection().AddMetrics().AddSingleton<Instruments>().AddSingleton<BackupMetrics>().BuildServiceProvider();
+        await using var services = new ServiceCollection()
+            .AddMetrics()
+            .AddSingleton<Instruments>()
+            .AddSingleton<TokenMetrics>()
+            .AddSingleton<MaintenanceMetrics>()
+            .BuildServiceProvider();
         var run = new BackupRun(
-            deployment.OpenTable(), deployment.OpenCopies(), services.GetRequiredService<BackupMetrics>(), environment.Time, NullLogger<BackupRun>.Instance);
+            deployment.OpenTable(), deployment.OpenCopies(), services.GetRequiredService<MaintenanceMetrics>(), environment.Time, NullLogger<BackupRun>.Instance);
         var (name, manifest) = await ProgressDisplay.RunAsync(environment, "Copying", total: 0, meter => run.RunAsync(meter, cancellationToken));
         results.Write(
             string.Create(CultureInfo.InvariantCulture, $"{name}: {manifest.Instances:N0} sites in {manifest.Rows:N0} rows"),

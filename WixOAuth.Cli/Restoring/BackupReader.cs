@@ -111,7 +111,7 @@ internal static class BackupReader
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            throw BackupContainer.Unavailable(exception);
+            throw TableGateway.Unavailable(exception);
         }
     }
 
@@ -124,7 +124,7 @@ internal static class BackupReader
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            throw BackupContainer.Unavailable(exception);
+            throw TableGateway.Unavailable(exception);
         }
 
         if (!hashed.HasFlushedFinalBlock)

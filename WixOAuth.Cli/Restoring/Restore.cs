@@ -58,7 +58,7 @@ internal sealed class Restore(BackupContainer container, TableClient table)
         }
         catch (Exception exception) when (exception is not (BackupUnusableException or StorageUnavailableException) && !cancellationToken.IsCancellationRequested)
         {
-            throw BackupContainer.Unavailable(exception);
+            throw TableGateway.Unavailable(exception);
         }
     }
 

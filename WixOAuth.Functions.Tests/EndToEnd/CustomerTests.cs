@@ -96,6 +96,24 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData(200, 200)]
+    [InlineData(201, 400)]
+    [InlineData(4_000, 400)]
+    public async Task A_customer_that_is_too_long_is_an_invalid_request(int length, int status)
+    {
+        using var answer = await _bed.CallAsync(HttpMethod.Get, $"instances?customer={new string('a', length)}");
+
+        Assert.Equal(status, (int)answer.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("%20")]
+    [InlineData("a%09b")]
+    [InlineData("%E2%80%8B")]
+    public async Task A_customer_that_nobody_can_have_is_an_invalid_request(string customer) =>
+        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Get, $"instances?customer={customer}"), 400, "invalid_request");
+
+    [Theory]
     [InlineData("GET", "instances?customr=acme", "customr")]
     [InlineData("GET", "instances?status=active&x=1", "x")]
     [InlineData("GET", "instances/00000000-0000-4000-8000-000000000001?x=", "x")]

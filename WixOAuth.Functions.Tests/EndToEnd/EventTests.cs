@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using System.Text.Json;
 using StandardWebhooks;
+using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Events;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -114,6 +116,20 @@ public sealed class EventTests(AzuriteFixture azurite) : IAsyncLifetime
 
         Assert.DoesNotContain(await silent.RowsAsync(), row => row.RowKey.StartsWith("o|", StringComparison.Ordinal));
         Assert.Equal("""{"events":0}""", await (await silent.CallAsync(HttpMethod.Post, "events/redeliver")).Content.ReadAsStringAsync());
+    }
+
+    [Fact]
+    public async Task Without_a_receiver_parked_events_stay_parked()
+    {
+        await using var silent = await TestBed.StartAsync(azurite);
+        var now = silent.Clock.GetUtcNow();
+        var parked = new OutboxEvent(Core.NewId(), now.UtcTicks, InstanceEventType.Connected, "consent", now) { ParkedAt = now };
+        await silent.Table.AddEntityAsync(OutboxRows.ToRow(parked));
+
+        using var answer = await silent.CallAsync(HttpMethod.Post, "events/redeliver");
+
+        Assert.Equal((202, """{"events":0}"""), ((int)answer.StatusCode, await answer.Content.ReadAsStringAsync()));
+        Assert.StartsWith("p|", Assert.Single(await silent.RowsAsync(), row => row.RowKey[1] == '|' && row.RowKey[0] is 'o' or 'p').RowKey, StringComparison.Ordinal);
     }
 
     private static async Task<(int ExitCode, string Output, string Error)> RunAsync(string tools, EventReceiver.Received received, string secret)

@@ -8,6 +8,7 @@ using StandardWebhooks;
 using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Http;
 using WixOAuth.Instances;
 using WixOAuth.Secrets;
 using WixOAuth.Telemetry;
@@ -157,12 +158,8 @@ public sealed class EventDeliveryTests : IAsyncLifetime
             await answers.Task;
             await EventReceiver.Status(context, 204);
         };
-        var outbox = new Moq.Mock<IOutbox>();
+        var outbox = OutboxOfStore();
         outbox.Setup(each => each.ReadAsync(OutboxPart.Waiting, Moq.It.IsAny<CancellationToken>())).Returns(() => ReadAsync());
-        outbox.Setup(each => each.TrySaveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
-            .Returns<OutboxEvent, OutboxEvent, CancellationToken>(_store.TrySaveAsync);
-        outbox.Setup(each => each.RemoveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
-            .Returns<OutboxEvent, CancellationToken>(_store.RemoveAsync);
         using var delivery = NewDelivery(_receiver.Url, outbox: outbox.Object);
 
         var delivering = delivery.DeliverWaitingAsync(None);
@@ -340,11 +337,30 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
 
         _clock.Advance(DeliveryPolicy.ParkedFor);
-        Assert.Equal(0, await parked.RemoveOldAsync(None));
+        Assert.Equal(0, await parked.RemoveOldAsync(OutboxPart.Parked, None));
         _clock.Advance(TimeSpan.FromTicks(1));
-        Assert.Equal(1, await parked.RemoveOldAsync(None));
+        Assert.Equal(1, await parked.RemoveOldAsync(OutboxPart.Parked, None));
 
         Assert.NotNull(await _store.FindAsync(stored.Instance.Id, None));
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("https://events.example.com")]
+    public async Task Waiting_events_are_removed_after_30_days_where_none_are_sent(string? url)
+    {
+        await ConnectAsync();
+        using var core = url is null
+            ? new Core(_store, _clock)
+            : new Core(_store, _clock, settings: [("Events__Url", url), ("Events__Secret", EventReceiver.Secret)]);
+
+        _clock.Advance(DeliveryPolicy.ParkedFor);
+        await core.Get<TimerEndpoints>().Housekeeping(None);
+        Assert.Single(await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
+        _clock.Advance(TimeSpan.FromTicks(1));
+        await core.Get<TimerEndpoints>().Housekeeping(None);
+
+        Assert.Equal(url is null ? 0 : 1, await _store.ReadAsync(OutboxPart.Waiting, None).CountAsync());
     }
 
     [Fact]
@@ -355,7 +371,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         await _store.TrySaveAsync(last, last with { ParkedAt = _clock.GetUtcNow() - DeliveryPolicy.ParkedFor - TimeSpan.FromTicks(1) }, None);
         var parked = new ParkedEvents(_store, _clock, NewMetrics(), _logs.For<ParkedEvents>());
 
-        Assert.Equal(1, await parked.RemoveOldAsync(None));
+        Assert.Equal(1, await parked.RemoveOldAsync(OutboxPart.Parked, None));
 
         Assert.Equal(10_000, await _store.ReadAsync(OutboxPart.Parked, None).CountAsync());
         Assert.Equal(10_000, await parked.CountAsync(None));
@@ -431,6 +447,56 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         Assert.Empty(_receiver.All);
         Assert.Equal(0, (await _store.ReadAsync(OutboxPart.Waiting, None).SingleAsync()).Attempts);
         Assert.Single(_logs.Of(904));
+    }
+
+    [Fact]
+    public async Task An_unexpected_failure_does_not_end_the_delivery_of_later_events()
+    {
+        var reads = 0;
+        var outbox = OutboxOfStore();
+        outbox.Setup(each => each.ReadWaitingAsync(Moq.It.IsAny<InstanceId>(), Moq.It.IsAny<CancellationToken>()))
+            .Returns<InstanceId, CancellationToken>((id, token) => Interlocked.Increment(ref reads) == 1
+                ? throw new InvalidOperationException("a value of the row")
+                : _store.ReadWaitingAsync(id, token));
+        using var delivery = NewDelivery(_receiver.Url, outbox: outbox.Object);
+        await delivery.StartAsync(None);
+
+        await ConnectAsync();
+        await _logs.WaitForAsync(907).WaitAsync(TimeSpan.FromSeconds(30));
+        var later = await ConnectAsync();
+        await _receiver.WaitForAsync(1);
+
+        Assert.False(delivery.ExecuteTask!.IsCompleted);
+        await delivery.StopAsync(None);
+        Assert.Equal([later.Instance.Id.ToString()], _receiver.All.Select(each => each.InstanceId));
+        Assert.DoesNotContain("a value of the row", Assert.Single(_logs.Of(907)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_unexpected_failure_for_one_instance_holds_back_no_other()
+    {
+        var (broken, healthy) = ((await ConnectAsync()).Instance.Id, (await ConnectAsync()).Instance.Id);
+        var outbox = OutboxOfStore();
+        outbox.Setup(each => each.ReadAsync(OutboxPart.Waiting, Moq.It.IsAny<CancellationToken>()))
+            .Returns<OutboxPart, CancellationToken>((part, token) => _store.ReadAsync(part, token));
+        outbox.Setup(each => each.TrySaveAsync(Moq.It.Is<OutboxEvent>(read => read.InstanceId == broken), Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
+            .Throws(new InvalidOperationException());
+        using var delivery = NewDelivery(_receiver.Url, outbox: outbox.Object);
+
+        await delivery.DeliverWaitingAsync(None);
+
+        Assert.Equal([healthy.ToString()], _receiver.All.Select(each => each.InstanceId));
+        Assert.Single(_logs.Of(907));
+    }
+
+    private Moq.Mock<IOutbox> OutboxOfStore()
+    {
+        var outbox = new Moq.Mock<IOutbox>();
+        outbox.Setup(each => each.TrySaveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
+            .Returns<OutboxEvent, OutboxEvent, CancellationToken>(_store.TrySaveAsync);
+        outbox.Setup(each => each.RemoveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
+            .Returns<OutboxEvent, CancellationToken>(_store.RemoveAsync);
+        return outbox;
     }
 
     private async Task<StoredInstance> ConnectAsync(Instance? instance = null) =>

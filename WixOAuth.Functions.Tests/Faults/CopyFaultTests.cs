@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Cli.Restoring;
 using WixOAuth.Functions.Tests.Maintenance;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -131,7 +132,7 @@ public sealed class CopyFaultTests(AzuriteFixture azurite)
                 }
                 else if (_operation == Backup)
                 {
-                    var run = new BackupRun(_table, _container, _world.Core.Get<BackupMetrics>(), _world.Clock, NullLogger<BackupRun>.Instance);
+                    var run = new BackupRun(_table, _container, _world.Core.Get<MaintenanceMetrics>(), _world.Clock, NullLogger<BackupRun>.Instance);
                     await run.RunAsync(null, CancellationToken.None);
                 }
                 else

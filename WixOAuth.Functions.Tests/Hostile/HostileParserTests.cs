@@ -6,6 +6,7 @@ using Azure.Data.Tables;
 using CsCheck;
 using WixOAuth.Functions.Tests.Storage;
 using WixOAuth.Functions.Tests.Support;
+using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Install;
 using WixOAuth.Instances;
@@ -105,7 +106,7 @@ public sealed class HostileParserTests : IDisposable
             var clock = TestClock.New();
             using var wix = new StubWix();
             using var http = new HttpClient(wix);
-            ServiceRegistration.Configure(http);
+            OutgoingHttp.Configure(http);
             var circuit = new WixCircuit(_core.Get<WixMetrics>(), clock, _core.Logs.For<WixCircuit>());
             var client = new WixClient(new WixTransport(http, http, circuit, _core.Get<WixMetrics>(), clock, _core.Logs.For<WixClient>()), _core.Settings);
             wix.Answer = (_, _, _) =>

@@ -39,6 +39,17 @@ public sealed class SharedResultTests
     }
 
     [Fact]
+    public async Task A_cancelled_computation_is_not_kept()
+    {
+        var result = new SharedResult<int>(TestClock.New(), TimeSpan.FromSeconds(10));
+        _first.SetCanceled();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => result.GetAsync(ComputeAsync, isAnew: false, None));
+
+        Assert.Equal(2, await result.GetAsync(ComputeAsync, isAnew: false, None));
+    }
+
+    [Fact]
     public async Task A_result_is_kept_for_its_time_or_until_the_clock_is_set_back()
     {
         var clock = TestClock.New();

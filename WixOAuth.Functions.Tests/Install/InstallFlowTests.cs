@@ -169,14 +169,14 @@ public sealed class InstallFlowTests : IDisposable
     {
         _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/bi-event" ? StubWix.Status(503) : StubWix.Tokens("access-2"));
         await _core.InstallAsync(Id);
-        Assert.Equal(Delivery.Unavailable, (await _core.RunAsync(() => _core.Setup.CompleteAsync(Id, CancellationToken.None))).Delivery);
+        Assert.Equal(WixResponseKind.Unavailable, (await _core.RunAsync(() => _core.Setup.CompleteAsync(Id, CancellationToken.None))).Delivery);
         Assert.Single(_core.Logs.Of(205));
         Assert.Empty(_core.Logs.Of(204));
 
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Json(System.Net.HttpStatusCode.OK, "{}"));
         _core.Wix.Calls.Clear();
-        Assert.Equal(Delivery.Accepted, (await _core.Setup.CompleteAsync(Id, CancellationToken.None)).Delivery);
-        Assert.Equal(Delivery.Accepted, (await _core.Setup.CompleteAsync(Id, CancellationToken.None)).Delivery);
+        Assert.Equal(WixResponseKind.Success, (await _core.Setup.CompleteAsync(Id, CancellationToken.None)).Delivery);
+        Assert.Equal(WixResponseKind.Success, (await _core.Setup.CompleteAsync(Id, CancellationToken.None)).Delivery);
         Assert.Single(_core.Wix.Calls, call => call.Path == "/apps/v1/bi-event");
         Assert.Single(_core.Logs.Of(204));
     }
@@ -587,8 +587,8 @@ public sealed class InstallFlowTests : IDisposable
 
         public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _store.ReadSummariesAsync(cancellationToken);
 
-        public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-            _store.ListAsync(status, after, limit, cancellationToken);
+        public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
+            _store.ListAsync(status, after, limit, cancellationToken, customer);
 
         public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _store.ReadDueAsync(now, cancellationToken);
 

@@ -7,6 +7,7 @@ using WixOAuth.Cli.Restoring;
 using WixOAuth.Functions.Tests.Faults;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Storage;
@@ -225,6 +226,22 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData("manifests/x")]
+    [InlineData("manifests/zzz.json")]
+    [InlineData("manifests/99999999T999999Z-0000.json")]
+    [InlineData("manifests/.json")]
+    public async Task A_blob_that_is_no_manifest_is_not_taken_for_a_copy(string stray)
+    {
+        await CopyOneAsync();
+        var name = Assert.Single(await _world.Container.ListAsync(None));
+        await _world.Blobs.UploadBlobAsync(stray, BinaryData.FromString("{}"));
+
+        Assert.Equal([name], await _world.Container.ListAsync(None));
+        Assert.Equal(1, await _world.Container.CountNewestAsync(None));
+        Assert.False(await new BackupMonitor(_world.Clock, _world.Core.Logs.For<BackupMonitor>(), _world.Container).IsOverdueAsync(None));
+    }
+
+    [Theory]
     [InlineData(21, 11, false)]
     [InlineData(21, 10, true)]
     [InlineData(10, 1, false)]
@@ -302,7 +319,7 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         var row = new TableEntity("00", "x|row") { ["Odd"] = new object() };
         table.Setup(it => it.QueryAsync<TableEntity>(It.IsAny<string>(), It.IsAny<int?>(), It.IsAny<IEnumerable<string>>(), It.IsAny<CancellationToken>()))
             .Returns(AsyncPageable<TableEntity>.FromPages([Page<TableEntity>.FromValues([row], null, Mock.Of<Response>())]));
-        var run = new BackupRun(table.Object, _world.Container, _world.Core.Get<BackupMetrics>(), _world.Clock, _world.Core.Logs.For<BackupRun>());
+        var run = new BackupRun(table.Object, _world.Container, _world.Core.Get<MaintenanceMetrics>(), _world.Clock, _world.Core.Logs.For<BackupRun>());
 
         await Assert.ThrowsAsync<InvalidDataException>(() => run.RunAsync(null, None));
 

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Cli.Restoring;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
 using WixOAuth.Settings;
@@ -48,7 +49,7 @@ internal sealed class CopyWorld : IDisposable
     }
 
     public async Task<BackupManifest> BackUpAsync() =>
-        (await new BackupRun(Table, Container, Core.Get<BackupMetrics>(), Clock, Core.Logs.For<BackupRun>()).RunAsync(null, None)).Manifest;
+        (await new BackupRun(Table, Container, Core.Get<MaintenanceMetrics>(), Clock, Core.Logs.For<BackupRun>()).RunAsync(null, None)).Manifest;
 
     internal Task<BackupContents> CheckAsync(BackupManifest manifest, IKeyRing? keys = null) =>
         new BackupCheck(Container, keys ?? Support.Core.KeyRingOf(Core.Settings.Tokens.ProtectionKey!)).RunAsync(manifest, null, None);

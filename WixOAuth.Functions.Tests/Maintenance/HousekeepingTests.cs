@@ -192,6 +192,35 @@ public abstract class HousekeepingTests
     }
 
     [Fact]
+    public async Task Lost_and_orphaned_due_rows_are_mended_although_tombstones_use_up_the_time()
+    {
+        var inner = await CreateAsync();
+        var orphaning = new OrphaningStore(inner);
+        var store = new WatchedStore(orphaning);
+        using var core = new Core(store);
+        var now = core.Clock.GetUtcNow();
+        await store.TryWriteAsync(null, Tombstone(now.AddYears(-1)), None);
+        var lost = new DueInstance(Core.NewId(), now.AddHours(-2));
+        await store.TryWriteAsync(null, Samples.NewInstance(lost.Id) with { DueAt = lost.DueAt }, None);
+        await inner.RemoveDueAsync(lost, None);
+        orphaning.Orphans.Add(new(Core.NewId(), now));
+        store.Before = (method, _) =>
+        {
+            if (method == nameof(IInstanceStore.TryRemoveAsync))
+            {
+                core.Clock.Advance(Housekeeping.LongestRun);
+            }
+
+            return Task.CompletedTask;
+        };
+
+        await core.Housekeeping.RunAsync(None);
+
+        Assert.Equal(now, (await store.FindAsync(lost.Id, None))!.Instance.DueAt);
+        Assert.Empty(orphaning.Orphans);
+    }
+
+    [Fact]
     public async Task Its_caller_can_cancel_it()
     {
         using var core = new Core(await CreateAsync());

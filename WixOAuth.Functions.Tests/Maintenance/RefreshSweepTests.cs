@@ -192,7 +192,7 @@ public sealed class RefreshSweepTests : IDisposable
     [Fact]
     public async Task Work_that_throws_has_ended_too()
     {
-        using var pace = new SweepPace(_core.Circuit, most: 1, _core.Clock);
+        var pace = new SweepPace(_core.Circuit, most: 1, _core.Clock);
         await pace.WaitAsync(None);
         pace.Begin(() => throw new InvalidOperationException());
 

@@ -389,7 +389,7 @@ public abstract class InstanceStoreConformance
             List<Instance> listed = [];
             for (InstanceId? after = null; ;)
             {
-                var page = await store.ListByCustomerAsync(Customer, null, after, limit, None);
+                var page = await store.ListAsync(null, after, limit, None, Customer);
                 Assert.InRange(page.Instances.Count, 0, limit);
                 listed.AddRange(page.Instances);
                 if ((after = page.Last) is null)
@@ -402,11 +402,11 @@ public abstract class InstanceStoreConformance
             Assert.Equal((await store.ListAsync(null, null, IInstanceStore.MaxPage, None)).Instances.Select(instance => instance.Id).Where(mine.Contains), listed.Select(instance => instance.Id));
         }
 
-        var active = await store.ListByCustomerAsync(Customer, InstanceStatus.Active, null, IInstanceStore.MaxPage, None);
+        var active = await store.ListAsync(InstanceStatus.Active, null, IInstanceStore.MaxPage, None, Customer);
         Assert.Equal(8, active.Instances.Count);
         Assert.All(active.Instances, instance => Assert.Equal((Customer, InstanceStatus.Active), (instance.Customer, instance.Status)));
-        Assert.Empty((await store.ListByCustomerAsync("nobody", null, null, 1, None)).Instances);
-        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => store.ListByCustomerAsync(Customer, null, null, 0, None));
+        Assert.Empty((await store.ListAsync(null, null, 1, None, "nobody")).Instances);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => store.ListAsync(null, null, 0, None, Customer));
     }
 
     [Fact]
@@ -637,8 +637,11 @@ public abstract class InstanceStoreConformance
             () => store.InitializeAsync(gone),
             () => store.FindAsync(NewId(), gone),
             () => store.TryWriteAsync(null, NewInstance(), gone),
-            () => store.ListAsync(null, null, 1, gone),
-            () => store.ListByCustomerAsync("customer", null, null, 1, gone),
+            async () =>
+            {
+                await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.ListAsync(null, null, 1, gone));
+                await store.ListAsync(null, null, 1, gone, "customer");
+            },
             async () => await store.ReadDueAsync(new InstanceShard(3), Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             async () => await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.TryRemoveAsync(new StoredInstance(NewInstance(), "any"), gone),

@@ -97,8 +97,8 @@ internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsu
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         BusyAsync(inner.ReadByStatusAsync(status, cancellationToken), cancellationToken);
 
-    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-        BusyAsync(() => inner.ListAsync(status, after, limit, cancellationToken));
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
+        BusyAsync(() => inner.ListAsync(status, after, limit, cancellationToken, customer));
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) =>
         BusyAsync(inner.ReadSummariesAsync(cancellationToken), cancellationToken);

@@ -10,8 +10,8 @@ internal sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
 
     public bool Fails { get; init; }
 
-    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-        store.ListAsync(status, after, limit, cancellationToken);
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
+        store.ListAsync(status, after, limit, cancellationToken, customer);
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => store.ReadSummariesAsync(cancellationToken);
 

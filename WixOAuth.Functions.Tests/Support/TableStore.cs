@@ -32,12 +32,8 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         _instances.ReadByStatusAsync(status, cancellationToken);
 
-    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-        _instances.ListAsync(status, after, limit, cancellationToken);
-
-    public Task<InstancePage> ListByCustomerAsync(
-        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-        _instances.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
+        _instances.ListAsync(status, after, limit, cancellationToken, customer);
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _instances.ReadSummariesAsync(cancellationToken);
 

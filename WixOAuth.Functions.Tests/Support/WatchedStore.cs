@@ -41,8 +41,8 @@ internal sealed class WatchedStore(IInstanceStore store) : IInstanceStore, ICons
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         store.ReadByStatusAsync(status, cancellationToken);
 
-    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-        store.ListAsync(status, after, limit, cancellationToken);
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
+        store.ListAsync(status, after, limit, cancellationToken, customer);
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => store.ReadSummariesAsync(cancellationToken);
 

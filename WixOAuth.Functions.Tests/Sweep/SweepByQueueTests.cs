@@ -70,6 +70,35 @@ public sealed class SweepByQueueTests : IDisposable
     }
 
     [Fact]
+    public async Task Sent_messages_count_although_the_poison_queue_cannot_be_read()
+    {
+        using var core = new Core();
+        using var wire = new StubStorage((request, _) => Task.FromResult(AnswerTo(request)));
+        var options = new SweepOptions { ConnectionString = new ConnectionString("DefaultEndpointsProtocol=http;AccountName=a;AccountKey=AAAA;QueueEndpoint=http://127.0.0.1:1/a;") };
+        var shards = new ShardMessages(
+            ShardMessages.Open(options, null, new HttpClientTransport(wire)), core.Get<MaintenanceMetrics>(), core.Logs.For<ShardMessages>());
+
+        Assert.True(await shards.TrySendAllAsync(CancellationToken.None));
+
+        Assert.Empty(core.Logs.Of(511));
+        Assert.Single(core.Logs.Of(513));
+
+        static HttpResponseMessage AnswerTo(HttpRequestMessage request)
+        {
+            const string Sent = """
+                <QueueMessagesList><QueueMessage><MessageId>1</MessageId><InsertionTime>Thu, 01 Jan 2026 00:00:00 GMT</InsertionTime>
+                <ExpirationTime>Thu, 01 Jan 2026 00:01:00 GMT</ExpirationTime><PopReceipt>1</PopReceipt>
+                <TimeNextVisible>Thu, 01 Jan 2026 00:00:00 GMT</TimeNextVisible></QueueMessage></QueueMessagesList>
+                """;
+            var answer = request.Method == HttpMethod.Post
+                ? new HttpResponseMessage(HttpStatusCode.Created) { Content = new StringContent(Sent, null, "application/xml") }
+                : new HttpResponseMessage(HttpStatusCode.Forbidden);
+            answer.Headers.Add("x-ms-request-id", "1");
+            return answer;
+        }
+    }
+
+    [Fact]
     public async Task The_local_program_starts_its_own_queue_when_none_is_given()
     {
         var settings = Settings();

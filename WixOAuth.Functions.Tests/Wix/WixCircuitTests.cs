@@ -245,7 +245,7 @@ public sealed class WixCircuitTests : IDisposable
         Assert.Null(await _core.RunAsync(() => _core.Client.GetAppInstanceAsync(token, CancellationToken.None)));
         Assert.Equal(4, _core.Wix.Calls.Count);
 
-        Assert.Equal(Delivery.Unavailable, await _core.RunAsync(() => _core.Client.SendSetupCompletedAsync(token, CancellationToken.None)));
+        Assert.Equal(WixResponseKind.Unavailable, await _core.RunAsync(() => _core.Client.SendSetupCompletedAsync(token, CancellationToken.None)));
         Assert.Equal(5, _core.Wix.Calls.Count);
     }
 

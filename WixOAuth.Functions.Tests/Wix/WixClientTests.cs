@@ -60,7 +60,7 @@ public sealed class WixClientTests : IDisposable
     {
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Json(HttpStatusCode.OK, "{}"));
 
-        Assert.Equal(Delivery.Accepted, await _core.Client.SendSetupCompletedAsync(new AccessToken("the-token"), CancellationToken.None));
+        Assert.Equal(WixResponseKind.Success, await _core.Client.SendSetupCompletedAsync(new AccessToken("the-token"), CancellationToken.None));
         await _core.Client.GetAppInstanceAsync(new AccessToken("the-token"), CancellationToken.None);
 
         Assert.Equal(
@@ -104,7 +104,7 @@ public sealed class WixClientTests : IDisposable
                 new TokenAnswer.Unavailable(TokenError.WixUnavailable, null),
                 await core.RunAsync(() => core.Client.ExchangeCodeAsync(Code, Secret, CancellationToken.None)));
             Assert.Equal(
-                Delivery.Unavailable, await core.RunAsync(() => core.Client.SendSetupCompletedAsync(new AccessToken("t"), CancellationToken.None)));
+                WixResponseKind.Unavailable, await core.RunAsync(() => core.Client.SendSetupCompletedAsync(new AccessToken("t"), CancellationToken.None)));
         }
     }
 

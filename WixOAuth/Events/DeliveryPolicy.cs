@@ -9,7 +9,6 @@ internal static class DeliveryPolicy
     // While the receiver is down for everybody, most events are not tried at all.
     private const int FewestAttempts = 10;
 
-    /// <summary>A parked event is kept for this long.</summary>
     public static readonly TimeSpan ParkedFor = TimeSpan.FromDays(30);
 
     /// <summary>A process that sends an event may take this long: the attempt, and the write of its result.</summary>

@@ -62,7 +62,6 @@ internal sealed class EventDelivery(
         return waiting;
     }
 
-    /// <summary>Delivers the events of instances that this process has just written.</summary>
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Parallel.ForEachAsync(
         recorder.Signals.ReadAllAsync(stoppingToken),
         new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = stoppingToken },
@@ -78,6 +77,12 @@ internal sealed class EventDelivery(
         catch (StorageUnavailableException)
         {
             logger.OutboxUnavailable();
+            return 0;
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            // Raised to the host, it would end the program.
+            logger.DeliveryFailed(exception.GetType().Name);
             return 0;
         }
     }
@@ -112,6 +117,10 @@ internal sealed class EventDelivery(
         {
             logger.EventSecretUnavailable();
         }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            logger.DeliveryFailed(exception.GetType().Name);
+        }
         finally
         {
             _sending.TryRemove(id, out isMore);
@@ -120,7 +129,6 @@ internal sealed class EventDelivery(
         return isMore && delivered == events.Count ? await DeliverWrittenAsync(id, noMore, cancellationToken) : events.Count - delivered;
     }
 
-    /// <summary>Takes the lease, sends, and records the result.</summary>
     /// <returns>Whether the instance's next event may be sent.</returns>
     private async Task<bool> DeliverAsync(OutboxEvent waiting, CancellationToken cancellationToken)
     {

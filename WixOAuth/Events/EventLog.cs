@@ -22,4 +22,7 @@ internal static partial class EventLog
 
     [LoggerMessage(906, LogLevel.Information, "{Count} parked events were made due again")]
     public static partial void EventsRedelivered(this ILogger logger, int count);
+
+    [LoggerMessage(907, LogLevel.Error, "The events of an instance could not be delivered ({Error}); they wait for the next sweep")]
+    public static partial void DeliveryFailed(this ILogger logger, string error);
 }

@@ -23,9 +23,7 @@ internal sealed class EventOverview(IOutbox outbox, ServiceSettings settings, Ti
 
     private readonly SharedResult<StoredEvents> _counts = new(time, keptFor: settings.Events.Url is null ? TimeSpan.FromHours(1) : TimeSpan.FromSeconds(30));
 
-    /// <summary>The stored events; null where there are none and <c>Events__Url</c> is not set.</summary>
-    /// <param name="isAnew">Whether they are counted now, though it was done lately.</param>
-    /// <param name="cancellationToken">Ends the wait; the count goes on for others.</param>
+    /// <summary>The stored events; null where there are none and <c>Events__Url</c> is not set. Cancelling ends the wait; the count goes on for others.</summary>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task<StoredEvents?> GetAsync(bool isAnew, CancellationToken cancellationToken)
     {

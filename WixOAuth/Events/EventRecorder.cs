@@ -16,10 +16,8 @@ internal sealed class EventRecorder(TimeProvider time, ILogger<EventRecorder> lo
     private readonly Channel<InstanceId> _written = Channel.CreateBounded<InstanceId>(
         new BoundedChannelOptions(MostWritten) { FullMode = BoundedChannelFullMode.DropOldest });
 
-    /// <summary>Tells the delivery in this process which instances have a new event.</summary>
     public ChannelReader<InstanceId> Signals => _written.Reader;
 
-    /// <summary>The instance to write, and the events to write with it.</summary>
     public (Instance Instance, IReadOnlyList<OutboxEvent> Events) Record(Instance? before, Instance after)
     {
         var now = time.GetUtcNow();
@@ -36,7 +34,6 @@ internal sealed class EventRecorder(TimeProvider time, ILogger<EventRecorder> lo
         return events.Count == 0 ? (after, events) : (after with { EventSequence = sequence }, events);
     }
 
-    /// <summary>An instance was written with events.</summary>
     public void Written(InstanceId id) => _written.Writer.TryWrite(id);
 
     /// <summary>The table does not take the row of an event; the instance is written without it.</summary>

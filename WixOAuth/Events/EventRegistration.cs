@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using WixOAuth.Hosting;
 using WixOAuth.Secrets;
 using WixOAuth.Settings;
 
@@ -23,22 +24,7 @@ internal static class EventRegistration
         services.AddSecret(
             settings.Events.Secret,
             provider => provider.GetRequiredService<VaultReader>().SourceOf(settings.Events.SecretName, EventSecrets.Parse));
-        services.AddHttpClient(Http)
-            .ConfigurePrimaryHttpMessageHandler(() => new SocketsHttpHandler
-            {
-                AllowAutoRedirect = false,
-                UseCookies = false,
-                PooledConnectionLifetime = TimeSpan.FromMinutes(5),
-                ActivityHeadersPropagator = null,
-            })
-            .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
-            .ConfigureHttpClient(client =>
-            {
-                // The sender bounds each attempt itself, by the clock that tests own.
-                client.Timeout = Timeout.InfiniteTimeSpan;
-                client.DefaultRequestHeaders.UserAgent.ParseAdd("WixOAuth");
-            })
-            .RemoveAllLoggers();
+        services.AddOutgoingHttp(Http, connectionLifetime: TimeSpan.FromMinutes(5), connectTimeout: EventSender.Timeout);
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<EventSender>(
             provider, provider.GetRequiredService<IHttpClientFactory>().CreateClient(Http)));
         services.AddSingleton<EventDelivery>();

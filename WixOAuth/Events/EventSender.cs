@@ -12,7 +12,6 @@ internal readonly record struct SendResult(SendOutcome Outcome, TimeSpan? RetryA
 
 internal enum SendOutcome
 {
-    /// <summary>The receiver answered 2xx.</summary>
     Delivered,
 
     /// <summary>The receiver answered 410: it wants no such event any more.</summary>
@@ -33,7 +32,6 @@ internal sealed class EventSender(HttpClient http, ISecretSource<EventSecrets> s
 
     private readonly Uri _source = new(settings.Wix.RedirectUrl.GetLeftPart(UriPartial.Authority));
 
-    /// <summary>Tries once.</summary>
     /// <exception cref="SecretUnavailableException">The signing secret cannot be read now.</exception>
     /// <exception cref="OperationCanceledException">The program stops.</exception>
     public async Task<SendResult> SendAsync(OutboxEvent occurred, Instance? instance, CancellationToken cancellationToken)

@@ -18,7 +18,6 @@ internal interface IOutbox
     /// <summary>A part of the events. Those that wait, and those that are parked, come instance by instance and in order for each.</summary>
     IAsyncEnumerable<OutboxEvent> ReadAsync(OutboxPart part, CancellationToken cancellationToken);
 
-    /// <summary>The events of one instance that wait, in order.</summary>
     IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken);
 
     /// <summary>Replaces an event that was read by <paramref name="changed"/>; moves it when it was parked or is no longer.</summary>

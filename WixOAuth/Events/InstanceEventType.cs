@@ -27,7 +27,6 @@ internal enum InstanceEventType
     CustomerConflict,
 }
 
-/// <summary>The names of event types on the wire.</summary>
 internal static class InstanceEventTypes
 {
     public static string NameOf(InstanceEventType type) => "instance." + SnakeCaseEnum.Of(type);

@@ -9,8 +9,6 @@ namespace WixOAuth.Events;
 internal static class InstanceEvents
 {
     /// <summary>The events of a change, in the order in which they are sent.</summary>
-    /// <param name="before">The stored record; null when the instance was not known.</param>
-    /// <param name="after">The record that replaces it.</param>
     public static IEnumerable<(InstanceEventType Type, string Reason)> Between(Instance? before, Instance after)
     {
         var newTokens = after.ConsentId is not null && after.ConsentId != before?.ConsentId ? "consent"

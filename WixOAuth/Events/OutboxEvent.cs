@@ -5,13 +5,9 @@ namespace WixOAuth.Events;
 
 /// <summary>
 /// An event that waits for its delivery, as a row beside the instance that it is about. It holds no customer and no
-/// site: these are read when the event is sent, so that erasing an instance needs no search in the outbox.
+/// site: these are read when the event is sent, so that erasing an instance needs no search in the outbox. Its sequence orders
+/// the events of an instance: UTC ticks, greater than those of the event before, and the time when it occurred.
 /// </summary>
-/// <param name="InstanceId">The instance.</param>
-/// <param name="Sequence">Orders the events of an instance: UTC ticks, greater than those of the event before.</param>
-/// <param name="Type">What happened.</param>
-/// <param name="Reason">Why, as a word of the contract.</param>
-/// <param name="OccurredAt">The time of the sequence: by the clock of the process that wrote it, unless that was set back.</param>
 internal sealed record OutboxEvent(InstanceId InstanceId, long Sequence, InstanceEventType Type, string Reason, DateTimeOffset OccurredAt)
 {
     /// <summary>The CloudEvents <c>id</c> and the <c>webhook-id</c>: the same in every delivery of this event.</summary>
@@ -20,7 +16,6 @@ internal sealed record OutboxEvent(InstanceId InstanceId, long Sequence, Instanc
     /// <summary>From when on delivery is retried: its occurrence, or the moment when it was made due again.</summary>
     public DateTimeOffset WaitingSince { get; init; } = OccurredAt;
 
-    /// <summary>How often delivery was tried since then.</summary>
     public int Attempts { get; init; }
 
     public DateTimeOffset? LastAttemptAt { get; init; }

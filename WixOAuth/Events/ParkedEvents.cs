@@ -60,15 +60,15 @@ internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetri
         return last.IsAny;
     }
 
-    /// <summary>Removes the events that have been parked for longer than they are kept.</summary>
+    /// <summary>Removes the events of a part that have been parked, or have waited, for longer than parked ones are kept.</summary>
     /// <returns>How many.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
-    public async Task<int> RemoveOldAsync(CancellationToken cancellationToken)
+    public async Task<int> RemoveOldAsync(OutboxPart part, CancellationToken cancellationToken)
     {
         var (count, before) = (0, time.GetUtcNow() - DeliveryPolicy.ParkedFor);
-        await foreach (var each in outbox.ReadAsync(OutboxPart.Parked, cancellationToken))
+        await foreach (var each in outbox.ReadAsync(part, cancellationToken))
         {
-            if (each.ParkedAt < before)
+            if ((each.ParkedAt ?? each.WaitingSince) < before)
             {
                 await outbox.RemoveAsync(each, cancellationToken);
                 count++;

@@ -17,9 +17,19 @@ internal sealed class ReceiverCircuit(TimeProvider time)
     private readonly Lock _gate = new();
     private readonly HashSet<InstanceId> _failed = [];
     private long _pausedAt;
+    private DateTimeOffset? _recoveredAt;
 
     /// <summary>When the receiver answered again after the circuit was open; null if it never was.</summary>
-    public DateTimeOffset? RecoveredAt { get; private set; }
+    public DateTimeOffset? RecoveredAt
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _recoveredAt;
+            }
+        }
+    }
 
     private bool IsOpen => _failed.Count >= InstancesToOpen;
 
@@ -50,14 +60,13 @@ internal sealed class ReceiverCircuit(TimeProvider time)
         {
             if (IsOpen)
             {
-                RecoveredAt = time.GetUtcNow();
+                _recoveredAt = time.GetUtcNow();
             }
 
             _failed.Clear();
         }
     }
 
-    /// <summary>An attempt failed.</summary>
     /// <returns>True when this one opened the circuit.</returns>
     public bool Failed(InstanceId id)
     {

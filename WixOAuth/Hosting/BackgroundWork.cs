@@ -23,7 +23,6 @@ internal sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : I
         }
     }
 
-    /// <summary>Waits until all work that runs now has ended.</summary>
     public Task WhenIdleAsync(CancellationToken cancellationToken) => Task.WhenAll(_running.Keys).WaitAsync(cancellationToken);
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -8,9 +8,6 @@ namespace WixOAuth.Hosting;
 /// Retries requests of the Azure SDK, but not where a service asks for a longer pause (<c>Retry-After</c>) than
 /// <paramref name="longestPause"/>: the SDK itself would wait for as long as it is told to, and so would our callers.
 /// </summary>
-/// <param name="maxRetries">How often a request is sent again.</param>
-/// <param name="delay">The pauses between attempts.</param>
-/// <param name="longestPause">The longest <c>Retry-After</c> that is waited for.</param>
 internal sealed class BoundedRetryPolicy(int maxRetries, DelayStrategy delay, TimeSpan longestPause) : RetryPolicy(maxRetries, delay)
 {
     protected override bool ShouldRetry(HttpMessage message, Exception? exception) =>

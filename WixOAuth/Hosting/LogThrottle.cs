@@ -11,7 +11,6 @@ internal sealed class LogThrottle(TimeProvider time, int most = 1)
     private long? _beganAt;
     private int _lines;
 
-    /// <summary>Whether to log now.</summary>
     /// <param name="suppressed">How many lines were kept back in the minute before; told once.</param>
     public bool TryPass(out int suppressed)
     {

@@ -17,7 +17,7 @@ internal sealed class SharedResult<T>(TimeProvider time, TimeSpan keptFor)
             var now = time.GetUtcNow();
 
             // A time in the future was written by a clock that has been set back since.
-            if (isAnew || _last is not { } last || now - last.At >= keptFor || now < last.At || last.Result.IsFaulted)
+            if (isAnew || _last is not { } last || now - last.At >= keptFor || now < last.At || last.Result is { IsCompleted: true, IsCompletedSuccessfully: false })
             {
                 _last = last = (now, ComputeAsync(compute));
             }

@@ -6,7 +6,7 @@ namespace WixOAuth.Http;
 
 internal static class BodyReader
 {
-    /// <summary>The longest body taken, in bytes.</summary>
+    /// <summary>In bytes.</summary>
     public const int MaxLength = 16_384;
 
     /// <summary>Reads a body; null for one that is too long, breaks off or breaks the rules of HTTP.</summary>

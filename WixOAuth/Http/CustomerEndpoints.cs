@@ -11,7 +11,7 @@ namespace WixOAuth.Http;
 
 internal sealed class CustomerEndpoints(InstanceLifecycle life, InstallLinkService links, ServiceSettings settings, ILogger<CustomerEndpoints> logger)
 {
-    /// <summary>The longest customer and the longest display name, in characters.</summary>
+    /// <summary>In characters, of a customer and of a display name.</summary>
     public const int MaxNameLength = 200;
 
     public Task<IResult> CreateInstallLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>

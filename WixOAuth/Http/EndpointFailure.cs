@@ -19,9 +19,10 @@ internal static partial class EndpointFailure
     public static Task<IResult> AnswerAsync<T>(this IServiceProvider services, Func<T, Task<IResult>> answer)
         where T : notnull => services.GetRequiredService<ILogger<T>>().GuardUnexpectedAsync(() => answer(services.GetRequiredService<T>()));
 
-    /// <summary>For an endpoint of an instance that has no parameters.</summary>
-    public static Task<IResult> GuardInstanceAsync(this ILogger logger, HttpRequest request, string instanceId, Func<InstanceId, Task<IResult>> answer) =>
-        logger.GuardAsync(async () => Parameters.RefuseUnknown(request)
+    /// <summary>For an endpoint of an instance that has no other parameters than these.</summary>
+    public static Task<IResult> GuardInstanceAsync(
+        this ILogger logger, HttpRequest request, string instanceId, Func<InstanceId, Task<IResult>> answer, string[]? names = null) =>
+        logger.GuardAsync(async () => Parameters.RefuseUnknown(request, names)
             ?? (InstanceId.TryParse(instanceId, out var id) ? await answer(id) : Problems.InvalidInstanceId()));
 
     /// <summary>For an answer that comes of storage or secrets.</summary>
@@ -56,7 +57,6 @@ internal static partial class EndpointFailure
         }
     }
 
-    /// <summary>Whether the storage or the secrets fail.</summary>
     public static bool IsUnavailable(Exception exception) => exception is StorageUnavailableException or SecretUnavailableException or InvalidDataException;
 
     [LoggerMessage(301, LogLevel.Error, "A request could not be served: {Error}")]

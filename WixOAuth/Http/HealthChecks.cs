@@ -22,7 +22,6 @@ internal sealed class HealthChecks(
     private static readonly TimeSpan s_longestCheck = TimeSpan.FromSeconds(5);
     private readonly SharedResult<HealthBody> _finding = new(time, keptFor: TimeSpan.FromSeconds(10));
 
-    /// <summary>The last finding, or a new one when that is older than 10 seconds.</summary>
     internal Task<HealthBody> FindAsync(CancellationToken cancellationToken) => _finding.GetAsync(CheckAsync, isAnew: false, cancellationToken);
 
     private async Task<HealthBody> CheckAsync()

@@ -8,16 +8,11 @@ namespace WixOAuth.Http;
 
 internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, ILogger<ImportEndpoint> logger)
 {
-    public Task<IResult> ImportInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    public Task<IResult> ImportInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardInstanceAsync(request, instanceId, async id =>
     {
         if (!Parameters.TryReadAll(request, ["revive"], out var values, out var refusal))
         {
             return refusal;
-        }
-
-        if (!InstanceId.TryParse(instanceId, out var id))
-        {
-            return Problems.InvalidInstanceId();
         }
 
         if (values["revive"] is not (null or "true" or "false"))
@@ -34,7 +29,7 @@ internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, I
         var site = new ImportedSite(body.Customer, body.ConsentedAt, values["revive"] == "true", Site: null, AppVersion: null);
         var token = body.RefreshToken is { } text ? new RefreshToken(text) : null;
         return Answer(id, await import.ImportAsync(id, token, site, cancellationToken));
-    });
+    }, ["revive"]);
 
     private static IResult Answer(InstanceId id, ImportResult result) => result switch
     {

@@ -38,11 +38,12 @@ internal sealed class InstanceEndpoints(IInstanceStore store, InstanceLifecycle 
             return Problems.InvalidRequest($"limit should be a whole number from 1 to {IInstanceStore.MaxPage}.");
         }
 
-        // An empty filter is the mistake of a caller who has no customer at hand, and must not show him everybody's sites.
+        // Also an empty one: a caller who has no customer at hand must not see everybody's sites.
         var customer = values["customer"];
-        if (customer is null && request.Query.ContainsKey("customer"))
+        if (request.Query.ContainsKey("customer") && !CustomerEndpoints.IsName(customer ?? ""))
         {
-            return Problems.InvalidRequest($"customer should have 1 to {CustomerEndpoints.MaxNameLength} characters.");
+            return Problems.InvalidRequest(
+                $"customer should have 1 to {CustomerEndpoints.MaxNameLength} characters, none of them a control character and at least one that can be seen.");
         }
 
         // The name of the list in its cursors. Without a customer it is the same as in earlier versions.
@@ -52,9 +53,7 @@ internal sealed class InstanceEndpoints(IInstanceStore store, InstanceLifecycle 
             return Problems.InvalidRequest("cursor should be one that was answered for the same status and customer.");
         }
 
-        var page = customer is null
-            ? await store.ListAsync(status, after, limit, cancellationToken)
-            : await store.ListByCustomerAsync(customer, status, after, limit, cancellationToken);
+        var page = await store.ListAsync(status, after, limit, cancellationToken, customer);
         return new JsonAnswer<InstanceListBody>(
             new InstanceListBody([.. page.Instances.Select(BodyOf)], page.Last is { } end ? ListCursor.Write(list, end) : null),
             Json.Default.InstanceListBody);
@@ -70,7 +69,7 @@ internal sealed class InstanceEndpoints(IInstanceStore store, InstanceLifecycle 
     public Task<IResult> CompleteSetup(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
         logger.GuardInstanceAsync(request, instanceId, async id => await setup.CompleteAsync(id, cancellationToken) switch
         {
-            (TokenResult.Token, Delivery.Accepted) => new EmptyAnswer(StatusCodes.Status204NoContent),
+            (TokenResult.Token, WixResponseKind.Success) => new EmptyAnswer(StatusCodes.Status204NoContent),
             (TokenResult.Token, _) => Problems.WixUnavailable(TimeSpan.FromMinutes(1)),
             var (result, _) => Problems.Of(result),
         });

@@ -16,8 +16,6 @@ internal static class ListCursor
     private const int IdLength = 16;
     private const int SumLength = 6;
 
-    /// <param name="list">The word that names the list; null for that of all instances.</param>
-    /// <param name="last">After which instance it goes on.</param>
     public static string Write(string? list, InstanceId last)
     {
         Span<byte> bytes = [Version, .. last.ToByteArray()];

@@ -29,7 +29,6 @@ internal static class Problems
 
     public static IResult Unexpected() => new ProblemAnswer(500, "internal_error", "Something went wrong here.");
 
-    /// <summary>The problem that a result without a token is.</summary>
     public static IResult Of(TokenResult result) => result switch
     {
         TokenResult.Unknown => UnknownInstance(),

@@ -1,10 +1,11 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Events;
+using WixOAuth.Settings;
 
 namespace WixOAuth.Http;
 
-internal sealed class ServiceEndpoints(HealthChecks checks, ParkedEvents parked, ILogger<ServiceEndpoints> logger)
+internal sealed class ServiceEndpoints(HealthChecks checks, ParkedEvents parked, ServiceSettings settings, ILogger<ServiceEndpoints> logger)
 {
     // docs/openapi.json, built into the assembly.
     private static readonly BinaryData s_document = BinaryData.FromStream(typeof(ServiceEndpoints).Assembly.GetManifestResourceStream("openapi.json")!);
@@ -20,9 +21,16 @@ internal sealed class ServiceEndpoints(HealthChecks checks, ParkedEvents parked,
     public Task<IResult> OpenApi() => logger.GuardUnexpectedAsync(() => Task.FromResult<IResult>(new OpenApiAnswer(s_document)));
 
     public Task<IResult> RedeliverEvents(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
-        Parameters.RefuseUnknown(request)
-        ?? new JsonAnswer<RedeliveryBody>(
-            new RedeliveryBody(await parked.RedeliverAsync(cancellationToken)), Json.Default.RedeliveryBody, StatusCodes.Status202Accepted));
+    {
+        if (Parameters.RefuseUnknown(request) is { } refusal)
+        {
+            return refusal;
+        }
+
+        // Without a receiver nobody would send what is made due.
+        var count = settings.Events.Url is null ? 0 : await parked.RedeliverAsync(cancellationToken);
+        return new JsonAnswer<RedeliveryBody>(new RedeliveryBody(count), Json.Default.RedeliveryBody, StatusCodes.Status202Accepted);
+    });
 }
 
 internal sealed class OpenApiAnswer(ReadOnlyMemory<byte> document) : Answer(200)

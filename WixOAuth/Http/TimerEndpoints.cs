@@ -16,18 +16,20 @@ internal sealed partial class TimerEndpoints(
     ConsumedStateCleanup cleanup,
     Housekeeping housekeeping,
     TokenReencryption reencryption,
-    BackupTimer backup,
     BackupMonitor backups,
     ParkedEvents parked,
     TimeProvider time,
     ILogger<TimerEndpoints> logger,
 
-    // Eleven: nine do the work of the timers, then the clock and the log. The last two are registered by settings.
+    // Eleven: nine do the work of the timers, then the clock and the log. The last three are registered by settings.
     ShardMessages? shards = null,
-    EventDelivery? events = null)
+    EventDelivery? events = null,
+    BackupRun? backup = null)
 {
     /// <summary>Maintenance takes up nothing new after this time: hosts end a function after five minutes.</summary>
     public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
+
+    private int _toldOfNoBackup;
 
     /// <summary>Resolves the endpoints and runs a function.</summary>
     /// <exception cref="TimerFailedException">They cannot be resolved, or the run failed.</exception>
@@ -84,8 +86,11 @@ internal sealed partial class TimerEndpoints(
         ThrowIfAny(
             await FailureOfAsync(nameof(Housekeeping), () => housekeeping.RunAsync(cancellationToken), cancellationToken),
             await FailureOfAsync(nameof(Housekeeping), () => reencryption.RunAsync(until.Token), until.Token),
-            await FailureOfAsync(nameof(Housekeeping), () => parked.RemoveOldAsync(until.Token), until.Token));
+            await FailureOfAsync(nameof(Housekeeping), () => parked.RemoveOldAsync(PartToRemove, until.Token), until.Token));
     }
+
+    // Without a receiver nobody delivers or parks what waits.
+    private OutboxPart PartToRemove => events is null ? OutboxPart.All : OutboxPart.Parked;
 
     private async Task DeliverEventsAsync(CancellationToken cancellationToken)
     {
@@ -96,10 +101,24 @@ internal sealed partial class TimerEndpoints(
         }
     }
 
-    /// <summary>The timer <c>Backup</c>: copies the table.</summary>
+    /// <summary>The timer <c>Backup</c>: copies the table, or says once that no copies are configured.</summary>
     /// <exception cref="TimerFailedException">The copy failed.</exception>
-    public async Task Backup(CancellationToken cancellationToken) =>
-        ThrowIfAny(await FailureOfAsync(nameof(Backup), () => backup.RunAsync(cancellationToken), cancellationToken));
+    public async Task Backup(CancellationToken cancellationToken)
+    {
+        if (backup is { } run)
+        {
+            var copying = async () =>
+            {
+                await run.RunAsync(progress: null, cancellationToken);
+                backups.Finished();
+            };
+            ThrowIfAny(await FailureOfAsync(nameof(Backup), copying, cancellationToken));
+        }
+        else if (Interlocked.Exchange(ref _toldOfNoBackup, 1) == 0)
+        {
+            logger.BackupNotConfigured();
+        }
+    }
 
     private async Task SweepOrSendAsync(CancellationToken cancellationToken)
     {

@@ -1,25 +1,14 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
-using WixOAuth.Instances;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Http;
 
 internal sealed class TokenEndpoints(TokenService tokenService, TimeProvider time, ILogger<TokenEndpoints> logger)
 {
-    public Task<IResult> GetToken(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    public Task<IResult> GetToken(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardInstanceAsync(request, instanceId, async id =>
     {
-        if (Parameters.RefuseUnknown(request, "min_ttl", "rejected") is { } refusal)
-        {
-            return refusal;
-        }
-
-        if (!InstanceId.TryParse(instanceId, out var id))
-        {
-            return Problems.InvalidInstanceId();
-        }
-
         TimeSpan? minTtl = null;
         if (request.Query["min_ttl"] is { Count: > 0 } ttls)
         {
@@ -50,7 +39,7 @@ internal sealed class TokenEndpoints(TokenService tokenService, TimeProvider tim
         return await tokenService.GetTokenAsync(id, requirements, cancellationToken) is var result && result is TokenResult.Token token
             ? new JsonAnswer<TokenBody>(BodyOf(token), Json.Default.TokenBody)
             : Problems.Of(result);
-    });
+    }, ["min_ttl", "rejected"]);
 
     public Task<IResult> RefreshInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
         logger.GuardInstanceAsync(request, instanceId, async id =>

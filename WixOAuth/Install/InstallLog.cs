@@ -25,7 +25,7 @@ internal static partial class InstallLog
     public static partial void SetupCompleted(this ILogger logger, InstanceId instanceId);
 
     [LoggerMessage(205, LogLevel.Warning, "Instance {InstanceId}: the set-up event could not be sent to Wix ({Delivery})")]
-    public static partial void SetupNotCompleted(this ILogger logger, InstanceId instanceId, Wix.Delivery delivery);
+    public static partial void SetupNotCompleted(this ILogger logger, InstanceId instanceId, Wix.WixResponseKind delivery);
 
     [LoggerMessage(206, LogLevel.Error, "Redirect for instance {InstanceId}: its tokens could not be saved ({Error}); its owner is asked to start again")]
     public static partial void NotSaved(this ILogger logger, InstanceId instanceId, string error);

@@ -22,7 +22,8 @@ internal sealed class InstallMetrics(Instruments instruments)
         _redirects.Record(took.TotalSeconds, Tags.OfOutcome(WordOf(result)));
     }
 
-    public void SentSetupEvent(Delivery delivery) => _setupEvents.Add(1, Tags.OfOutcome(SnakeCaseEnum.Of(delivery)));
+    public void SentSetupEvent(WixResponseKind delivery) =>
+        _setupEvents.Add(1, Tags.OfOutcome(delivery == WixResponseKind.Success ? "accepted" : SnakeCaseEnum.Of(delivery)));
 
     private static string WordOf(InstallResult result) => result switch
     {

@@ -24,12 +24,12 @@ internal sealed class SetupCompleter(
 {
     /// <summary>Tells Wix for an instance whose token is at hand; what fails stays pending for the sweep.</summary>
     /// <exception cref="StorageUnavailableException">Wix was told, but it could not be noted.</exception>
-    public async Task<Delivery> SendAsync(StoredInstance stored, AccessToken accessToken)
+    public async Task<WixResponseKind> SendAsync(StoredInstance stored, AccessToken accessToken)
     {
         var id = stored.Instance.Id;
         var delivery = await wix.SendSetupCompletedAsync(accessToken, CancellationToken.None);
         metrics.SentSetupEvent(delivery);
-        if (delivery != Delivery.Accepted)
+        if (delivery != WixResponseKind.Success)
         {
             logger.SetupNotCompleted(id, delivery);
             return delivery;
@@ -59,18 +59,18 @@ internal sealed class SetupCompleter(
 
     /// <summary>Tells Wix for an instance that our own app says is set up; done already is fine.</summary>
     /// <returns>
-    /// The token it was done with, or why it could not be done; <see cref="Delivery.Accepted"/> also when it was
+    /// The token it was done with, or why it could not be done; <see cref="WixResponseKind.Success"/> also when it was
     /// done before.
     /// </returns>
     /// <exception cref="StorageUnavailableException">The storage fails.</exception>
-    public async Task<(TokenResult Token, Delivery Delivery)> CompleteAsync(InstanceId id, CancellationToken cancellationToken)
+    public async Task<(TokenResult Token, WixResponseKind Delivery)> CompleteAsync(InstanceId id, CancellationToken cancellationToken)
     {
         var result = await tokenService.GetTokenAsync(id, TokenRequirements.Default, cancellationToken);
         if (result is not TokenResult.Token token || await store.FindAsync(id, cancellationToken) is not { } stored)
         {
-            return (result, Delivery.Unavailable);
+            return (result, WixResponseKind.Unavailable);
         }
 
-        return (result, stored.Instance.SetupCompletedAt is not null ? Delivery.Accepted : await SendAsync(stored, token.AccessToken));
+        return (result, stored.Instance.SetupCompletedAt is not null ? WixResponseKind.Success : await SendAsync(stored, token.AccessToken));
     }
 }

@@ -87,30 +87,11 @@ internal interface IInstanceStore
     /// A part of the list of all instances, or of all with one status, in an order of the store's own that never
     /// changes. Paging returns each instance that exists and keeps the status throughout exactly once.
     /// <paramref name="after"/> is <see cref="InstancePage.Last"/> of the page before, whose instance may be gone by now;
-    /// null to begin.
+    /// null to begin. There is no index of customers: with <paramref name="customer"/> every instance after
+    /// <paramref name="after"/> is looked at until enough are found.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="limit"/> is not 1 to <see cref="MaxPage"/>.</exception>
-    Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken);
-
-    /// <summary>
-    /// As <see cref="ListAsync"/>, of the instances that belong to a customer. There is no index of customers: it looks at
-    /// every instance after <paramref name="after"/> until it has found enough.
-    /// </summary>
-    async Task<InstancePage> ListByCustomerAsync(
-        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, MaxPage);
-        List<Instance> found = [];
-        do
-        {
-            var page = await ListAsync(status, after, MaxPage, cancellationToken);
-            found.AddRange(page.Instances.Where(instance => instance.Customer == customer));
-            after = page.Last;
-        }
-        while (after is not null && found.Count <= limit);
-        return found.Count > limit ? new InstancePage(found[..limit], found[limit - 1].Id) : new InstancePage(found, after);
-    }
+    Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null);
 
     /// <summary>The summaries of all instances, in no order that means anything. A row that cannot be read is left out.</summary>
     IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken);

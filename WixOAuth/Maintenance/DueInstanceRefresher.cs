@@ -7,10 +7,8 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Maintenance;
 
-/// <summary>How the sweep left one instance.</summary>
 internal enum SweepOutcome
 {
-    /// <summary>It has a new token.</summary>
     Refreshed,
 
     /// <summary>It needed none after all (removed, idle, or another process was refreshing it), or no grant is allowed for it.</summary>
@@ -20,7 +18,6 @@ internal enum SweepOutcome
     Failed,
 }
 
-/// <summary>What the sweep does for one instance that is due.</summary>
 internal sealed class DueInstanceRefresher(
     IInstanceStore store,
     InstanceWriter writer,
@@ -33,9 +30,7 @@ internal sealed class DueInstanceRefresher(
     // Eight: the last two are the clock and the log.
     ILogger<DueInstanceRefresher> logger)
 {
-    /// <summary>Refreshes an instance that is due, sends what is pending to Wix, and moves it on in the due index.</summary>
-    /// <param name="due">The row of the due index.</param>
-    /// <param name="untilStop">Ends it before tokens are requested, and not after.</param>
+    /// <summary>Refreshes an instance that is due, sends what is pending to Wix, and moves it on in the due index. A stop ends it only before tokens are requested.</summary>
     internal async Task<SweepOutcome> RefreshAsync(DueInstance due, CancellationToken untilStop)
     {
         try
@@ -99,7 +94,7 @@ internal sealed class DueInstanceRefresher(
     {
         var settled = stored.Instance.SetupPending
             && !untilStop.IsCancellationRequested
-            && await setup.SendAsync(stored, accessToken) == Delivery.Accepted;
+            && await setup.SendAsync(stored, accessToken) == WixResponseKind.Success;
         if (!refreshed && !settled)
         {
             await MoveOnAsync(stored);

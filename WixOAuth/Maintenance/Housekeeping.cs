@@ -46,6 +46,17 @@ internal sealed class Housekeeping(
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         try
         {
+            // First what refreshes depend on. Tombstones come last, because they may be so many that they use up the time.
+            await EachAsync(
+                (await FindMissedAsync(now - s_missedAfter, until.Token)).ToAsyncEnumerable(),
+                TryMakeDueAsync,
+                () => Interlocked.Increment(ref missed),
+                until.Token);
+            await EachAsync(
+                store.ReadDueAsync(DateTimeOffset.MaxValue, until.Token).Take(MaxDueRowsRead),
+                RemoveOrphanAsync,
+                () => Interlocked.Increment(ref dueRows),
+                until.Token);
             var countedBefore = now - (RefreshHistory.Stretch * RefreshHistory.Stretches * 2);
             int count;
             do
@@ -58,16 +69,6 @@ internal sealed class Housekeeping(
                 store.ReadByStatusAsync(InstanceStatus.Removed, until.Token).Take(MaxTombstonesRead),
                 RemoveTombstoneAsync,
                 () => Interlocked.Increment(ref tombstones),
-                until.Token);
-            await EachAsync(
-                store.ReadDueAsync(DateTimeOffset.MaxValue, until.Token).Take(MaxDueRowsRead),
-                RemoveOrphanAsync,
-                () => Interlocked.Increment(ref dueRows),
-                until.Token);
-            await EachAsync(
-                (await FindMissedAsync(now - s_missedAfter, until.Token)).ToAsyncEnumerable(),
-                TryMakeDueAsync,
-                () => Interlocked.Increment(ref missed),
                 until.Token);
         }
         catch (OperationCanceledException) when (inTime.IsCancellationRequested && !cancellationToken.IsCancellationRequested)

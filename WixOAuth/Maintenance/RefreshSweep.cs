@@ -67,7 +67,7 @@ internal sealed class RefreshSweep(
         history.SweepBegins();
         using var inTime = new CancellationTokenSource(LongestSweep, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
-        using var pace = new SweepPace(circuit, settings.Tokens.RefreshConcurrency, time);
+        var pace = new SweepPace(circuit, settings.Tokens.RefreshConcurrency, time);
         SweepSummary summary;
         Exception? failure = null;
         try

@@ -3,7 +3,6 @@ using Azure.Core;
 using Azure.Core.Pipeline;
 using Azure.Storage.Queues;
 using Microsoft.Extensions.Logging;
-using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -14,7 +13,6 @@ namespace WixOAuth.Maintenance;
 /// <remarks>Sending needs the role Storage Queue Data Message Sender, and Storage Queue Data Reader to count poison messages.</remarks>
 internal sealed partial class ShardMessages(QueueServiceClient service, MaintenanceMetrics metrics, ILogger<ShardMessages> logger)
 {
-    /// <summary>The queue's name.</summary>
     public const string Name = "refresh-shards";
 
     /// <summary>Where the Functions host puts a message that was tried too often.</summary>
@@ -28,41 +26,39 @@ internal sealed partial class ShardMessages(QueueServiceClient service, Maintena
     private readonly QueueClient _queue = service.GetQueueClient(Name);
     private readonly QueueClient _poison = service.GetQueueClient(PoisonName);
 
-    /// <summary>Connects to the queue service of the settings.</summary>
+    /// <summary>The queue service that the settings name. A timer waits for it: it fails soon, and the timer sweeps by itself then.</summary>
     /// <exception cref="ArgumentException">The settings name none, or its URL without a credential.</exception>
     public static QueueServiceClient Open(SweepOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null)
     {
-        // A timer waits for this: it fails soon, and sweeps by itself then.
-        var client = new QueueClientOptions
-        {
-            Retry = { NetworkTimeout = LongestCall },
-            RetryPolicy = new BoundedRetryPolicy(maxRetries: 1, DelayStrategy.CreateExponentialDelayStrategy(LongestPause, LongestPause), LongestPause),
-        };
-        StorageAnswerPolicy.AddTo(client);
-        client.Transport = transport ?? client.Transport;
-        return (options, credential) switch
-        {
-            ({ ConnectionString: { } text }, _) => new QueueServiceClient(text.Reveal(), client),
-            ({ QueueServiceUri: { } url }, not null) => new QueueServiceClient(url, credential, client),
-            _ => throw new ArgumentException("The settings name no queue service, or its URL without a credential.", nameof(options)),
-        };
+        var client = StorageClients.Configure(new QueueClientOptions(), maxRetries: 1, LongestCall, LongestPause, LongestPause, transport);
+        return StorageClients.Open(
+            options, credential, text => new QueueServiceClient(text, client), (uri, identity) => new QueueServiceClient(uri, identity, client));
     }
 
-    /// <summary>Sends a message for each shard.</summary>
     /// <returns>Whether all were sent. If false, some may have been; sweeping a shard twice does no harm.</returns>
     public async Task<bool> TrySendAllAsync(CancellationToken cancellationToken)
     {
         try
         {
             await SendAllAsync(cancellationToken);
-            metrics.PoisonShards((await _poison.GetPropertiesAsync(cancellationToken)).Value.ApproximateMessagesCount);
-            return true;
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            NotSent(exception is RequestFailedException refused ? $"{refused.Status} {refused.ErrorCode}" : exception.GetType().Name);
+            NotSent(ReasonOf(exception));
             return false;
         }
+
+        try
+        {
+            metrics.PoisonShards((await _poison.GetPropertiesAsync(cancellationToken)).Value.ApproximateMessagesCount);
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The messages are sent: sweeping here as well would do the work twice.
+            NotCounted(ReasonOf(exception));
+        }
+
+        return true;
     }
 
     private async Task SendAllAsync(CancellationToken cancellationToken)
@@ -80,6 +76,12 @@ internal sealed partial class ShardMessages(QueueServiceClient service, Maintena
         }
     }
 
+    private static string ReasonOf(Exception exception) =>
+        exception is RequestFailedException refused ? $"{refused.Status} {refused.ErrorCode}" : exception.GetType().Name;
+
     [LoggerMessage(511, LogLevel.Warning, "The shards could not be sent to the queue ({Reason}); this process sweeps them all itself")]
     private partial void NotSent(string reason);
+
+    [LoggerMessage(513, LogLevel.Warning, "The messages in the queue refresh-shards-poison could not be counted ({Reason})")]
+    private partial void NotCounted(string reason);
 }

@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Maintenance;
@@ -5,29 +6,34 @@ namespace WixOAuth.Maintenance;
 /// <summary>
 /// How many instances a sweep refreshes at a time: few at first, twice as many each time that many went well, so that
 /// the first 429 finds few in flight. While the circuit to Wix is open it sends one each time the circuit lets one
-/// through, and starts again with one when it closes.
+/// through, and starts again with one when it closes. For the loop of one sweep only.
 /// </summary>
-internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time) : IDisposable
+internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
 {
     /// <summary>How many begin at a time.</summary>
     public const int First = 8;
 
-    private readonly Lock _lock = new();
-    private readonly SemaphoreSlim _ended = new(0);
+    // Whether each one went well, as it ends. All else is changed by the loop alone.
+    private readonly Channel<bool> _ended = Channel.CreateUnbounded<bool>();
     private int _allowed = Math.Min(First, most);
     private int _inFlight;
     private int _wentWell;
 
-    /// <summary>Waits until one more may begin. Only one caller waits at a time.</summary>
     /// <exception cref="OperationCanceledException">The sweep ends.</exception>
     public async Task WaitAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (!MayBegin())
+            CountEnded();
+            if (circuit.IsOpen)
             {
-                await _ended.WaitAsync(cancellationToken);
+                (_allowed, _wentWell) = (1, 0);
+            }
+
+            if (_inFlight >= _allowed)
+            {
+                await _ended.Reader.WaitToReadAsync(cancellationToken);
             }
             else if (circuit.RetryAfter is var pause && pause > TimeSpan.Zero)
             {
@@ -41,15 +47,10 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
         }
     }
 
-    /// <summary>Begins one, after <see cref="WaitAsync"/>.</summary>
-    /// <param name="work">The work; returns whether it went well.</param>
+    /// <summary>Begins work, after <see cref="WaitAsync"/>. The work returns whether it went well.</summary>
     public void Begin(Func<Task<bool>> work)
     {
-        lock (_lock)
-        {
-            _inFlight++;
-        }
-
+        _inFlight++;
         _ = RunAsync();
 
         async Task RunAsync()
@@ -61,50 +62,28 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
             }
             finally
             {
-                lock (_lock)
-                {
-                    _inFlight--;
-                    if (wentWell && ++_wentWell >= _allowed)
-                    {
-                        (_allowed, _wentWell) = (Math.Min(_allowed * 2, most), 0);
-                    }
-
-                    // Inside the lock: after the last one has ended this object may be disposed.
-                    _ended.Release();
-                }
+                _ended.Writer.TryWrite(wentWell);
             }
         }
     }
 
-    /// <summary>Waits until all that has begun has ended.</summary>
     public async Task WhenIdleAsync()
     {
-        while (IsBusy())
+        for (CountEnded(); _inFlight > 0; CountEnded())
         {
-            await _ended.WaitAsync(CancellationToken.None);
+            await _ended.Reader.WaitToReadAsync(CancellationToken.None);
         }
     }
 
-    public void Dispose() => _ended.Dispose();
-
-    private bool MayBegin()
+    private void CountEnded()
     {
-        lock (_lock)
+        while (_ended.Reader.TryRead(out var wentWell))
         {
-            if (circuit.IsOpen)
+            _inFlight--;
+            if (wentWell && ++_wentWell >= _allowed)
             {
-                (_allowed, _wentWell) = (1, 0);
+                (_allowed, _wentWell) = (Math.Min(_allowed * 2, most), 0);
             }
-
-            return _inFlight < _allowed;
-        }
-    }
-
-    private bool IsBusy()
-    {
-        lock (_lock)
-        {
-            return _inFlight > 0;
         }
     }
 }

@@ -23,7 +23,6 @@ internal sealed class TokenReencryption(
     // A process that keeps writing to the row meanwhile uses the newest key itself.
     private const int MaxTries = 3;
 
-    /// <summary>Looks at all instances and encrypts again what needs it.</summary>
     /// <param name="cancellationToken">Ends the run; the summary is then incomplete.</param>
     /// <exception cref="SecretUnavailableException">The keys cannot be had, or are not those of the stored tokens.</exception>
     /// <exception cref="StorageUnavailableException">The storage fails; the next run goes on.</exception>

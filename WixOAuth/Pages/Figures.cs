@@ -2,12 +2,10 @@ using System.Globalization;
 
 namespace WixOAuth.Pages;
 
-/// <summary>How numbers, times and ages are written on the operators' page.</summary>
 internal static class Figures
 {
     public static string N(int number) => number.ToString("N0", CultureInfo.InvariantCulture);
 
-    /// <summary>A length in a chart.</summary>
     public static string Length(double length) => length.ToString("F1", CultureInfo.InvariantCulture);
 
     public static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("HH:mm:ss 'UTC,' d MMMM yyyy", CultureInfo.InvariantCulture);

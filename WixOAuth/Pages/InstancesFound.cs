@@ -33,7 +33,6 @@ internal sealed record InstanceRow(
     bool CanAct,
     bool CanCompleteSetup)
 {
-    /// <summary>The row of an instance.</summary>
     /// <param name="instance">The instance.</param>
     /// <param name="now">The time.</param>
     /// <param name="sendsSetup">

@@ -3,7 +3,6 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Pages;
 
-/// <summary>A segment of the bar of active instances, by the remaining lifetime of their tokens.</summary>
 internal sealed record LifePart(string Css, string X, string Width, string Words, string Count, bool IsBad)
 {
     private const double ChartWidth = 600;
@@ -34,7 +33,6 @@ internal sealed record LifePart(string Css, string X, string Width, string Words
     }
 }
 
-/// <summary>A bar of the chart: failed refreshes above successful ones.</summary>
 internal sealed record HourBar(int X, string GoodY, string GoodHeight, string BadY, string BadHeight);
 
 internal sealed record HourChart(IReadOnlyList<HourBar> Bars, string Succeeded, string Failed)

@@ -19,7 +19,6 @@ internal sealed record StatusTotals(IReadOnlyList<StatusTile> Tiles, IReadOnlyLi
     private static StatusTile Tile(string list, string words, int count, string? trouble) =>
         new(list, words, Figures.N(count), count > 0 ? trouble : null);
 
-    /// <summary>Lines about refresh tokens, and whether all instances were counted.</summary>
     private static IReadOnlyList<StatusLine> LinesOf(Overview overview)
     {
         var byGrant = overview.ByGrant;

@@ -129,7 +129,7 @@ internal sealed partial class ServiceSettings
     private void ReadSweep(SettingsReader reader)
     {
         Tokens.SweepBy = reader.OneOf("Tokens__SweepBy", Tokens.SweepBy);
-        Sweep.QueueServiceUri = reader.Url("Sweep__queueServiceUri", null);
+        Sweep.ServiceUri = reader.Url("Sweep__queueServiceUri", null);
         Sweep.ConnectionString = Connection(reader, "Sweep", text => new QueueServiceClient(text));
         var isDisabled = reader.Flag("AzureWebJobs.RefreshShard.Disabled", false);
         if (Tokens.SweepBy == SweepBy.Timer)
@@ -174,7 +174,6 @@ internal sealed partial class ServiceSettings
         }
     }
 
-    /// <summary>A secret, which is given either here or in the vault.</summary>
     private static T? Secret<T>(SettingsReader reader, string name, string? whenMissing, string shouldBe, Func<string, (bool Good, T? Value)> parse)
         where T : class
     {

@@ -77,30 +77,27 @@ internal sealed class KeyVaultOptions
     public Uri? VaultUri { get; set; }
 }
 
-/// <summary>The settings <c>Tables__…</c>: exactly one of the first two is given.</summary>
-internal sealed class TablesOptions
+/// <summary>Where a service of Azure Storage is; at most one of the two is given.</summary>
+internal abstract class StorageOptions
 {
-    /// <summary>Where the table service is; authenticated with the app's identity.</summary>
+    /// <summary>Its URL; authenticated with the app's identity.</summary>
     public Uri? ServiceUri { get; set; }
 
-    /// <summary>How to reach the table service, with its key: printed nowhere.</summary>
+    /// <summary>How to reach it with its key: printed nowhere.</summary>
     public ConnectionString? ConnectionString { get; set; }
 
+    public bool IsConfigured => ServiceUri is not null || ConnectionString is not null;
+}
+
+internal sealed class TablesOptions : StorageOptions
+{
     public string Name { get; set; } = "WixInstances";
 }
 
-/// <summary>The settings <c>Backup__…</c>: at most one of the first two is given; without either no copies are made.</summary>
-internal sealed class BackupOptions
+/// <summary>The settings <c>Backup__…</c>; no copies are made where none is configured.</summary>
+internal sealed class BackupOptions : StorageOptions
 {
-    /// <summary>Where the blob service of the copies is; authenticated with the app's identity.</summary>
-    public Uri? ServiceUri { get; set; }
-
-    /// <summary>How to reach that blob service, with its key: printed nowhere.</summary>
-    public ConnectionString? ConnectionString { get; set; }
-
     public string Container { get; set; } = "token-backups";
-
-    public bool IsConfigured => ServiceUri is not null || ConnectionString is not null;
 }
 
 /// <summary>A storage connection string; holds the account's key.</summary>
@@ -108,22 +105,14 @@ internal sealed class ConnectionString(string text) : SecretText(text);
 
 internal enum SweepBy
 {
-    /// <summary>The timer, in one process.</summary>
     Timer,
 
     /// <summary>A message for each shard, so that several processes share the work.</summary>
     Queue,
 }
 
-/// <summary>The settings <c>Sweep</c> and <c>Sweep__…</c>: exactly one of these two is given where <see cref="TokensOptions.SweepBy"/> is <see cref="SweepBy.Queue"/>.</summary>
-internal sealed class SweepOptions
-{
-    /// <summary>Where the queue service is; authenticated with the app's identity.</summary>
-    public Uri? QueueServiceUri { get; set; }
-
-    /// <summary>How to reach the queue service, with its key: printed nowhere.</summary>
-    public ConnectionString? ConnectionString { get; set; }
-}
+/// <summary>The settings <c>Sweep</c> and <c>Sweep__queueServiceUri</c>: one is given where <see cref="TokensOptions.SweepBy"/> is <see cref="SweepBy.Queue"/>.</summary>
+internal sealed class SweepOptions : StorageOptions;
 
 internal sealed class TokensOptions
 {

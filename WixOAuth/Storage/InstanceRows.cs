@@ -30,7 +30,6 @@ internal static class InstanceRows
 
     public static string ShardOf(InstanceId id) => ShardOf(id.ToByteArray());
 
-    /// <summary>The partition key of a shard.</summary>
     public static string Key(InstanceShard shard) => shard.Number.ToString("D2", CultureInfo.InvariantCulture);
 
     public static string InstanceKey(InstanceId id) => $"i|{id}";
@@ -41,26 +40,20 @@ internal static class InstanceRows
 
     public static string DueKey(DateTimeOffset due, InstanceId id) => $"d|{Ticks(due)}|{id}";
 
-    /// <summary>All rows of a shard, of whatever kind.</summary>
     public static string ShardFilter(string shard) => TableClient.CreateQueryFilter($"PartitionKey eq {shard}");
 
-    /// <summary>Whether a row is an instance.</summary>
     public static bool IsInstance(string rowKey) => rowKey.StartsWith("i|", StringComparison.Ordinal);
 
-    /// <summary>A range of the due index: all that was due at <paramref name="now"/>.</summary>
     public static string DueFilter(string shard, DateTimeOffset now) => Range(shard, "d|", $"d|{Ticks(now, 1)}");
 
-    /// <summary>A range of instances: all after <paramref name="after"/>, or all.</summary>
     public static string InstanceFilter(string shard, InstanceId? after) => After(shard, "i", after);
 
-    /// <summary>A range of instances: from one to another, both included.</summary>
+    /// <summary>Both included.</summary>
     public static string InstanceFilter(string shard, InstanceId first, InstanceId last) =>
         Range(shard, InstanceKey(first), $"{InstanceKey(last)}|");
 
-    /// <summary>A range of the status index: all after <paramref name="after"/>, or all.</summary>
     public static string StatusFilter(string shard, InstanceStatus status, InstanceId? after) => After(shard, $"s|{SnakeCaseEnum.Of(status)}", after);
 
-    /// <summary>A range of instances: all of a customer, of one status or any, after <paramref name="after"/>, or all.</summary>
     public static string CustomerFilter(string shard, string customer, InstanceStatus? status, InstanceId? after) =>
         $"{InstanceFilter(shard, after)} and {TableClient.CreateQueryFilter($"Customer eq {customer}")}"
         + (status is { } only ? $" and Status eq '{SnakeCaseEnum.Of(only)}'" : "");
@@ -68,7 +61,6 @@ internal static class InstanceRows
     /// <summary>The instance that a key of <see cref="InstanceKey"/> or <see cref="StatusKey"/> names; null for one that is not of this layout.</summary>
     public static InstanceId? ReadId(string rowKey) => InstanceId.TryParse(rowKey.Split('|')[^1], out var id) ? id : null;
 
-    /// <summary>What <see cref="ReadSummary"/> needs of a row.</summary>
     public static readonly string[] SummaryProperties =
     [
         "RowKey", "Status", "Grant", "AccessTokenGrant", "AccessTokenExpiresOn", "DueAt", "LastError", "FailedAt", "MarkedAt",
@@ -95,7 +87,6 @@ internal static class InstanceRows
             }
             : null;
 
-    /// <summary>A range of redeemed states: all that were issued before <paramref name="before"/>.</summary>
     public static string ConsumedStateFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
 
     /// <summary>Reads a key of the status index; null for one that is not of this layout.</summary>
@@ -120,10 +111,8 @@ internal static class InstanceRows
     /// <summary>Where the rows that belong to no instance are kept: tallies, the sweep's state and the key check.</summary>
     public static string ServiceShard { get; } = Key(new InstanceShard(0));
 
-    /// <summary>A range of tallies: all of stretches that began at <paramref name="from"/> or later.</summary>
     public static string TalliesSince(DateTimeOffset from) => Range(ServiceShard, $"h|{Ticks(from)}", "h}");
 
-    /// <summary>A range of tallies: all of stretches that began before <paramref name="before"/>.</summary>
     public static string TalliesBefore(DateTimeOffset before) => Range(ServiceShard, "h|", $"h|{Ticks(before)}");
 
     public static TableEntity ToRow(ConsumedState consumedState)

@@ -12,10 +12,6 @@ internal sealed class StorageAnswerPolicy : HttpPipelineSynchronousPolicy
 {
     private const string RequestId = "x-ms-request-id";
 
-    /// <summary>Adds the policy to a client of tables, blobs or queues.</summary>
-    // Next to the transport: before the body is read.
-    public static void AddTo(ClientOptions options) => options.AddPolicy(new StorageAnswerPolicy(), HttpPipelinePosition.BeforeTransport);
-
     public override void OnReceivedResponse(HttpMessage message)
     {
         if (!message.Response.Headers.Contains(RequestId))

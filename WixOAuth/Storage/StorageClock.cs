@@ -14,11 +14,8 @@ internal sealed class StorageClock(TimeProvider? time)
 
     private long _lead;
 
-    /// <summary>How far the clock of this process is ahead, as far as the last answer has shown.</summary>
     private TimeSpan Lead => TimeSpan.FromTicks(Interlocked.Read(ref _lead));
 
-    /// <summary>Compares the clocks.</summary>
-    /// <param name="answeredAt">The date of an answer that has just arrived.</param>
     public void Observe(DateTimeOffset? answeredAt)
     {
         if (time is not null && answeredAt is not null)
@@ -28,16 +25,21 @@ internal sealed class StorageClock(TimeProvider? time)
         }
     }
 
-    /// <summary>An instance with the times that are to be stored.</summary>
     public Instance ToStored(Instance instance) => instance.WithTokenTimesMoved(-Lead);
 
-    /// <summary>An instance as it was read, with its token's times by the clock of this process.</summary>
-    /// <param name="instance">As it is stored.</param>
-    /// <param name="writtenAt">When its row was written last, by the storage's clock.</param>
+    /// <summary>An instance as it was read, with its token's times by the clock of this process. Its row was written at a time of the storage's clock.</summary>
+    /// <exception cref="InvalidDataException">A time of its token is so early or late that it cannot be moved.</exception>
     public Instance FromStored(Instance instance, DateTimeOffset? writtenAt)
     {
         // No token is stored before it is issued: the writer's clock was set back in between, or its version compares no clocks.
         var ahead = time is null ? default : instance.AccessTokenIssuedAt - writtenAt ?? default;
-        return instance.WithTokenTimesMoved(Lead - (ahead > Tolerance ? ahead : default));
+        try
+        {
+            return instance.WithTokenTimesMoved(Lead - (ahead > Tolerance ? ahead : default));
+        }
+        catch (ArgumentOutOfRangeException)
+        {
+            throw new InvalidDataException($"The row '{InstanceRows.InstanceKey(instance.Id)}' has a time of its access token that is out of range.");
+        }
     }
 }

@@ -14,8 +14,8 @@ internal sealed class TableGateway(TableClient table)
 {
     // Azure's limit for one transaction.
     private const int TransactionLimit = 100;
+    private const string Service = "table";
 
-    /// <summary>The properties of a row that a query for keys reads.</summary>
     public static readonly string[] KeysOnly = [nameof(ITableEntity.PartitionKey), nameof(ITableEntity.RowKey)];
 
     private Task? _firstCreation;
@@ -57,7 +57,7 @@ internal sealed class TableGateway(TableClient table)
     /// <exception cref="StorageUnavailableException">It failed.</exception>
     public Task CreateAsync(CancellationToken cancellationToken)
     {
-        var creation = TranslateAsync(() => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
+        var creation = TranslateAsync(Service, () => table.CreateIfNotExistsAsync(cancellationToken), cancellationToken);
         _firstCreation ??= creation;
         return creation;
     }
@@ -78,7 +78,7 @@ internal sealed class TableGateway(TableClient table)
             cancellationToken.ThrowIfCancellationRequested();
         }
 
-        return await TranslateAsync(ask, cancellationToken);
+        return await TranslateAsync(Service, ask, cancellationToken);
     }
 
     /// <summary>One transaction.</summary>
@@ -112,7 +112,6 @@ internal sealed class TableGateway(TableClient table)
         }
     }
 
-    /// <summary>The first rows of a query.</summary>
     public async Task<List<TableEntity>> FirstAsync(string filter, int count, string[]? properties, CancellationToken cancellationToken) =>
         await QueryAsync(filter, properties, count, cancellationToken).Take(count).ToListAsync(cancellationToken);
 
@@ -194,22 +193,24 @@ internal sealed class TableGateway(TableClient table)
         }
     }
 
-    private static async Task<T> TranslateAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
+    /// <exception cref="StorageUnavailableException">It failed.</exception>
+    internal static async Task<T> TranslateAsync<T>(string service, Func<Task<T>> ask, CancellationToken cancellationToken)
     {
         try
         {
             return await ask();
         }
-        catch (Exception exception)
+        catch (Exception exception) when (exception is not StorageUnavailableException)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            throw new StorageUnavailableException(Describe(exception), exception);
+            throw Unavailable(exception, service);
         }
     }
 
-    private static string Describe(Exception exception) => exception switch
-    {
-        RequestFailedException { Status: > 0 } refused => $"The table service refused with {refused.Status} {refused.ErrorCode}.",
-        _ => "The table service could not be asked.",
-    };
+    /// <summary>What any failure of the SDK is to the rest of the service.</summary>
+    internal static StorageUnavailableException Unavailable(Exception exception, string service = "storage") => new(
+        exception is RequestFailedException { Status: > 0 } refused
+            ? $"The {service} service refused with {refused.Status} {refused.ErrorCode}."
+            : $"The {service} service could not be asked ({exception.GetType().Name}).",
+        exception);
 }

@@ -48,59 +48,37 @@ internal sealed partial class TableInstanceStore
     /// Shard by shard, in each by id. Without a status a page is one request for each shard that it reaches into. With
     /// one, the status index tells which instances, and a second request for each shard reads the range that they lie in.
     /// If the range holds more than twice as many rows as wanted, the rest are read individually. The cost of a page does not
-    /// depend on the table's size.
+    /// depend on the table's size. With a customer the table service filters all rows.
     /// </para>
     /// <para>A row that this version cannot read is left out.</para>
     /// </remarks>
-    public async Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    public async Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
         var (found, last, left) = (new List<Instance>(), after, limit);
-        var first = after is { } id ? InstanceRows.ShardOf(id) : "";
+        var (first, byIndex) = (after is { } id ? InstanceRows.ShardOf(id) : "", status is not null && customer is null);
         foreach (var shard in InstanceRows.Shards.Where(shard => string.CompareOrdinal(shard, first) >= 0))
         {
             var from = shard == first ? after : null;
-            var filter = status is { } only ? InstanceRows.StatusFilter(shard, only, from) : InstanceRows.InstanceFilter(shard, from);
+            var filter = (customer, status) switch
+            {
+                ({ } name, _) => InstanceRows.CustomerFilter(shard, name, status, from),
+                (_, { } only) => InstanceRows.StatusFilter(shard, only, from),
+                _ => InstanceRows.InstanceFilter(shard, from),
+            };
 
             // One more than asked for tells whether there is more.
-            var rows = await gateway.FirstAsync(filter, left + 1, status is null ? null : TableGateway.KeysOnly, cancellationToken);
+            var rows = await gateway.FirstAsync(filter, left + 1, byIndex ? TableGateway.KeysOnly : null, cancellationToken);
             var page = rows.Take(left).ToList();
             var ids = page.Select(row => InstanceRows.ReadId(row.RowKey)).OfType<InstanceId>().ToList();
-            if (status is not null && ids.Count > 0)
+            if (byIndex && ids.Count > 0)
             {
                 page = await ReadAsync(shard, ids, cancellationToken);
             }
 
             found.AddRange(page.Select(ReadOrNull).OfType<Instance>().Where(instance => instance.Status == (status ?? instance.Status)));
             last = ids.Count > 0 ? ids[^1] : last;
-            if (rows.Count > left)
-            {
-                return new InstancePage(found, last);
-            }
-
-            left -= rows.Count;
-        }
-
-        return new InstancePage(found, null);
-    }
-
-    /// <remarks>The table service filters, shard by shard; a row that this version cannot read is left out.</remarks>
-    public async Task<InstancePage> ListByCustomerAsync(
-        string customer, InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
-        var (found, last, left) = (new List<Instance>(), after, limit);
-        var first = after is { } id ? InstanceRows.ShardOf(id) : "";
-        foreach (var shard in InstanceRows.Shards.Where(shard => string.CompareOrdinal(shard, first) >= 0))
-        {
-            // One more than asked for tells whether there is more.
-            var filter = InstanceRows.CustomerFilter(shard, customer, status, shard == first ? after : null);
-            var rows = await gateway.FirstAsync(filter, left + 1, properties: null, cancellationToken);
-            var page = rows.Take(left).ToList();
-            found.AddRange(page.Select(ReadOrNull).OfType<Instance>());
-            last = page.Count > 0 ? InstanceRows.ReadId(page[^1].RowKey) ?? last : last;
             if (rows.Count > left)
             {
                 return new InstancePage(found, last);

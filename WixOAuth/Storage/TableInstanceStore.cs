@@ -18,10 +18,8 @@ namespace WixOAuth.Storage;
 /// raises it.
 /// </para>
 /// <para>A site of which nothing at all is known is read as none.</para>
+/// <para>Without an <see cref="EventRecorder"/> no events are written; without a clock the times of tokens are stored as they are.</para>
 /// </remarks>
-/// <param name="gateway">The table; <see cref="InitializeAsync"/> creates it.</param>
-/// <param name="events">Adds the events that a write causes; null where none are sent.</param>
-/// <param name="clock">Compares the clock of this process with the storage's; null stores the times of tokens as they are.</param>
 internal sealed partial class TableInstanceStore(TableGateway gateway, EventRecorder? events = null, StorageClock? clock = null) : IInstanceStore
 {
     // A transaction names each row once, so no more than the deletes beside the instance's own row can be in the way.

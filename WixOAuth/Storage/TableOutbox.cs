@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Azure;
 using Azure.Data.Tables;
 using WixOAuth.Events;
@@ -13,16 +12,9 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
     /// The shards come in random order, so that an event that a receiver cannot take is not always tried first. One request
     /// for each shard, and one for each further 1,000 events.
     /// </remarks>
-    public async IAsyncEnumerable<OutboxEvent> ReadAsync(OutboxPart part, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        foreach (var shard in InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()))
-        {
-            await foreach (var each in QueryAsync(OutboxRows.Filter(part, shard), cancellationToken))
-            {
-                yield return each;
-            }
-        }
-    }
+    public IAsyncEnumerable<OutboxEvent> ReadAsync(OutboxPart part, CancellationToken cancellationToken) =>
+        InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()).ToAsyncEnumerable()
+            .SelectMany(shard => QueryAsync(OutboxRows.Filter(part, shard), cancellationToken));
 
     public IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken) =>
         QueryAsync(OutboxRows.WaitingFilter(id), cancellationToken);
@@ -30,47 +22,25 @@ internal sealed class TableOutbox(TableGateway gateway) : IOutbox
     public async Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken)
     {
         var (row, match) = (OutboxRows.ToRow(changed), new ETag(read.ETag));
-        try
-        {
-            if (OutboxRows.Key(read) == row.RowKey)
-            {
-                var saved = await gateway.AskAsync(
-                    () => gateway.Table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken);
-                return changed with { ETag = ETagOf(saved.Headers.ETag) };
-            }
+        var saving = OutboxRows.Key(read) == row.RowKey
+            ? gateway.AskAsync(() => gateway.Table.UpdateEntityAsync(row, match, TableUpdateMode.Replace, cancellationToken), cancellationToken)
+            : MoveAsync();
+        return await TableGateway.UnlessConflictAsync(saving) is { } saved ? changed with { ETag = TableGateway.ETagOf(saved) } : null;
 
-            List<TableTransactionAction> move =
+        async Task<Response> MoveAsync() => (await gateway.SubmitAsync(
             [
                 new(TableTransactionActionType.UpsertReplace, row),
                 new(TableTransactionActionType.Delete, new TableEntity(row.PartitionKey, OutboxRows.Key(read)), match),
-            ];
-            var moved = await gateway.AskAsync(() => gateway.Table.SubmitTransactionAsync(move, cancellationToken), cancellationToken);
-            return changed with { ETag = ETagOf(moved.Value[0].Headers.ETag) };
-        }
-        catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
-        {
-            return null;
-        }
+            ],
+            cancellationToken))[0];
     }
 
-    public async Task RemoveAsync(OutboxEvent delivered, CancellationToken cancellationToken)
+    public Task RemoveAsync(OutboxEvent delivered, CancellationToken cancellationToken)
     {
         var (shard, key) = (InstanceRows.ShardOf(delivered.InstanceId), OutboxRows.Key(delivered));
-        await gateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, key, ETag.All, cancellationToken), cancellationToken);
+        return gateway.AskAsync(() => gateway.Table.DeleteEntityAsync(shard, key, ETag.All, cancellationToken), cancellationToken);
     }
 
-    private async IAsyncEnumerable<OutboxEvent> QueryAsync(string filter, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        await using var rows = gateway.Table.QueryAsync<TableEntity>(filter, cancellationToken: cancellationToken).GetAsyncEnumerator(cancellationToken);
-        while (await gateway.AskAsync(() => rows.MoveNextAsync().AsTask(), cancellationToken))
-        {
-            if (OutboxRows.ToEvent(rows.Current) is { } each)
-            {
-                yield return each;
-            }
-        }
-    }
-
-    private static string ETagOf(ETag? etag) =>
-        etag?.ToString() ?? throw new StorageUnavailableException("The table service answered a write without an ETag.");
+    private IAsyncEnumerable<OutboxEvent> QueryAsync(string filter, CancellationToken cancellationToken) =>
+        gateway.QueryAsync(filter, properties: null, pageSize: null, cancellationToken).Select(OutboxRows.ToEvent).OfType<OutboxEvent>();
 }

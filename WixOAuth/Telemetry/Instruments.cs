@@ -14,7 +14,6 @@ internal sealed class Instruments : IDisposable
     /// <summary>The name of the meter and of the activity source.</summary>
     public const string Name = "WixOAuth";
 
-    /// <summary>The value of <see cref="Tags.Outcome"/> where nothing failed.</summary>
     internal const string Ok = "ok";
 
     public Instruments(IMeterFactory meters)
@@ -22,7 +21,6 @@ internal sealed class Instruments : IDisposable
         Meter = meters.Create(Name);
     }
 
-    /// <summary>Where the activities come from.</summary>
     public ActivitySource Source { get; } = new(Name);
 
     internal Meter Meter { get; }
@@ -37,7 +35,6 @@ internal sealed class Instruments : IDisposable
 
     internal Gauge<int> Gauge(string name, string unit, string description) => Meter.CreateGauge<int>(name, unit, description);
 
-    /// <summary>A histogram of durations, in seconds.</summary>
     internal Histogram<double> Durations(string name, string description) => Meter.CreateHistogram(
         name, "s", description, advice: new InstrumentAdvice<double>
         {

@@ -10,11 +10,7 @@ internal abstract record TokenAnswer
     {
     }
 
-    /// <summary>Tokens. The access token's life is counted from before its request was sent.</summary>
-    /// <param name="AccessToken">The access token.</param>
-    /// <param name="RefreshToken">The refresh token, where one came: keep the old one otherwise.</param>
-    /// <param name="IssuedAt">From when the life is counted.</param>
-    /// <param name="ExpiresOn">When it ends.</param>
+    /// <summary>Tokens. The access token's life is counted from before its request was sent. Without a refresh token the old one stays.</summary>
     public sealed record Granted(AccessToken AccessToken, RefreshToken? RefreshToken, DateTimeOffset IssuedAt, DateTimeOffset ExpiresOn)
         : TokenAnswer;
 
@@ -38,16 +34,3 @@ internal sealed record TokenInfo(bool? Active, string? ClientId, InstanceId? Ins
 
 /// <summary>What Get App Instance tells (wix-protocol §6). What Wix left out is null.</summary>
 internal sealed record AppInstance(InstanceId? InstanceId, string? AppVersion, Site? Site);
-
-/// <summary>How the delivery of an event to Wix ended.</summary>
-internal enum Delivery
-{
-    /// <summary>Wix took it.</summary>
-    Accepted,
-
-    /// <summary>Wix refused it; saying it again at once does not help.</summary>
-    Rejected,
-
-    /// <summary>Wix could not be reached or asked to try later.</summary>
-    Unavailable,
-}

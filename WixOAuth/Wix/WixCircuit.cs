@@ -14,7 +14,6 @@ namespace WixOAuth.Wix;
 /// </remarks>
 internal sealed class WixCircuit
 {
-    /// <summary>How often one call is let through while the circuit is open.</summary>
     public static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(10);
 
     /// <summary>How many calls in a row have to fail, within <see cref="FailureWindow"/>, to open the circuit without a 429.</summary>
@@ -93,7 +92,6 @@ internal sealed class WixCircuit
     }
 
     /// <summary>Begins a call; false where the circuit refuses it, because it opened since the caller entered.</summary>
-    /// <param name="isProbe">Whether the call finds out whether Wix is back.</param>
     internal bool TryBegin(out bool isProbe)
     {
         lock (_lock)

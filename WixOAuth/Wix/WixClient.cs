@@ -15,10 +15,8 @@ namespace WixOAuth.Wix;
 /// </remarks>
 internal sealed class WixClient(WixTransport transport, ServiceSettings settings)
 {
-    /// <summary>The longest one attempt may take.</summary>
     public static readonly TimeSpan AttemptTimeout = TimeSpan.FromSeconds(8);
 
-    /// <summary>The longest pause between two attempts of one call.</summary>
     public static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
     /// <summary>The longest a call may take, attempts and pauses together: leases have to last longer.</summary>
@@ -92,21 +90,13 @@ internal sealed class WixClient(WixTransport transport, ServiceSettings settings
     }
 
     /// <summary>Sends the BI event <c>APP_FINISHED_CONFIGURATION</c> (wix-protocol §6): the instance's set-up is complete.</summary>
-    public async Task<Delivery> SendSetupCompletedAsync(AccessToken accessToken, CancellationToken cancellationToken)
-    {
-        var response = await transport.SendAsync(
+    public async Task<WixResponseKind> SendSetupCompletedAsync(AccessToken accessToken, CancellationToken cancellationToken) =>
+        (await transport.SendAsync(
             new WixRequest(
                 WixRequestKind.Event,
                 "bi_event",
                 () => Authorized(Post("/apps/v1/bi-event", new() { ["eventName"] = "APP_FINISHED_CONFIGURATION" }), accessToken)),
-            cancellationToken);
-        return response.Kind switch
-        {
-            WixResponseKind.Success => Delivery.Accepted,
-            WixResponseKind.Rejected => Delivery.Rejected,
-            _ => Delivery.Unavailable,
-        };
-    }
+            cancellationToken)).Kind;
 
     private async Task<TokenAnswer> RequestTokenAsync(
         WixRequestKind kind, string endpoint, string path, Dictionary<string, string> body, TimeSpan longest, CancellationToken cancellationToken)

@@ -52,7 +52,6 @@ internal static class WixJson
     public static JsonElement? Object(this JsonElement element, string name) =>
         element.Property(name) is { ValueKind: JsonValueKind.Object } value ? value : null;
 
-    /// <summary>The value of a name, whatever it is.</summary>
     public static JsonElement? Property(this JsonElement element, string name)
     {
         try
@@ -66,10 +65,8 @@ internal static class WixJson
         }
     }
 
-    /// <summary>A text of a length to be stored.</summary>
     public static string? Text(this JsonElement element, string name) => element.LongText(name) is { Length: <= MaxText } text ? text : null;
 
-    /// <summary>A text as long as the body allows.</summary>
     public static string? LongText(this JsonElement element, string name)
     {
         if (element.Property(name) is not { } value)
@@ -123,7 +120,6 @@ internal static class WixJson
         return parts.Length >= 3 && FromBase64Url(parts[^2]) is { } json ? Parse(json) : null;
     }
 
-    /// <summary>The bytes of base64url; null for anything else.</summary>
     public static byte[]? FromBase64Url(string text)
     {
         var bytes = new byte[Base64Url.GetMaxDecodedLength(text.Length)];

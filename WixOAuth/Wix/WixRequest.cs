@@ -17,9 +17,6 @@ internal enum WixRequestKind
 }
 
 /// <summary>A request to Wix, created again for each attempt.</summary>
-/// <param name="Kind">What it is for.</param>
-/// <param name="Endpoint">Its name in metrics and logs.</param>
-/// <param name="Create">Makes the message.</param>
 internal sealed record WixRequest(WixRequestKind Kind, string Endpoint, Func<HttpRequestMessage> Create)
 {
     // The message holds secrets.

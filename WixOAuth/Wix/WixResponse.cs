@@ -15,7 +15,6 @@ internal enum WixResponseKind
     Unavailable,
 }
 
-/// <summary>One answer of Wix, or the lack of one.</summary>
 internal sealed record WixResponse(WixResponseKind Kind)
 {
     /// <summary>The body, where it is a JSON object.</summary>

@@ -55,7 +55,6 @@ internal sealed class WixTransport
             .Build());
     }
 
-    /// <summary>Sends a request, repeated where its kind allows.</summary>
     public async Task<WixResponse> SendAsync(WixRequest request, CancellationToken cancellationToken)
     {
         // Hosts have no context to return to; tests that run the service step by step do.

@@ -53,8 +53,8 @@ internal sealed class FleetStorage(SimulatedTime time)
         public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
             _memory.ReadByStatusAsync(status, cancellationToken);
 
-        public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken) =>
-            _memory.ListAsync(status, after, limit, cancellationToken);
+        public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
+            _memory.ListAsync(status, after, limit, cancellationToken, customer);
 
         public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _memory.ReadSummariesAsync(cancellationToken);
 

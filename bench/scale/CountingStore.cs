@@ -140,10 +140,10 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
         }
     }
 
-    public async Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    public async Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null)
     {
         await RequestAsync(() => counts.CountingReads++);
-        return await store.ListAsync(status, after, limit, cancellationToken);
+        return await store.ListAsync(status, after, limit, cancellationToken, customer);
     }
 
     public Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken) => throw NotSimulated();

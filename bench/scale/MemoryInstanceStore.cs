@@ -164,7 +164,7 @@ internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) 
     }
 
     /// <inheritdoc />
-    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken)
+    public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, IInstanceStore.MaxPage);
@@ -177,7 +177,7 @@ internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) 
                     .. _ids.GetViewBetween(last, AfterAllIds)
                         .SkipWhile(id => id == last)
                         .Select(id => _instances[new InstanceId(Guid.ParseExact(id, "D"))].Instance)
-                        .Where(instance => instance.Status == (status ?? instance.Status))
+                        .Where(instance => instance.Status == (status ?? instance.Status) && (customer is null || instance.Customer == customer))
                         .Take(limit + 1),
                 ];
                 return all.Count > limit ? new InstancePage(all[..limit], all[limit - 1].Id) : new InstancePage(all, null);

@@ -1,11 +1,9 @@
 using System.Text.Json;
-using Azure;
 using Azure.Core;
 using Azure.Core.Pipeline;
 using Azure.Storage.Blobs;
 using Azure.Storage.Blobs.Models;
 using Azure.Storage.Blobs.Specialized;
-using WixOAuth.Hosting;
 using WixOAuth.Instances;
 using WixOAuth.Settings;
 using WixOAuth.Storage;
@@ -25,16 +23,13 @@ namespace WixOAuth.Maintenance.Backup;
 /// </remarks>
 internal sealed class BackupContainer : IForgottenInstances
 {
-    /// <summary>What the names of manifests' blobs begin with.</summary>
     public const string Manifests = "manifests/";
 
-    /// <summary>What the names of the blobs begin with that tell of forgotten instances.</summary>
+    private const string ManifestSuffix = ".json";
+
     public const string Forgotten = "forgotten/";
 
-    /// <summary>How many bytes of a blob are read or written at once.</summary>
     public const int BlockSize = 1024 * 1024;
-
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(10);
 
     private readonly bool _creates;
 
@@ -43,35 +38,17 @@ internal sealed class BackupContainer : IForgottenInstances
     /// <summary>The container itself; ask it by way of <see cref="AskAsync"/>.</summary>
     public BlobContainerClient Blobs { get; }
 
-    /// <summary>Reaches the container that the settings name. No request is sent yet.</summary>
-    /// <param name="options">Where it is.</param>
-    /// <param name="credential">The app's identity; needed with <see cref="BackupOptions.ServiceUri"/> only.</param>
-    /// <param name="transport">What sends the requests; the SDK's own if none is given.</param>
-    /// <param name="pause">The first wait between two attempts, for tests.</param>
-    /// <exception cref="ArgumentException">The settings name no blob service, or one that needs a credential and there is none.</exception>
+    /// <summary>The container that the settings name. <paramref name="pause"/> replaces the first wait between two attempts in tests.</summary>
+    /// <exception cref="ArgumentException">The settings name no blob service, or one by its URL and there is no credential.</exception>
     public static BackupContainer Open(BackupOptions options, TokenCredential? credential, HttpPipelineTransport? transport = null, TimeSpan? pause = null)
     {
-        var clientOptions = new BlobClientOptions
-        {
-            Retry = { NetworkTimeout = TimeSpan.FromSeconds(30) },
-            RetryPolicy = new BoundedRetryPolicy(
-                maxRetries: 4, DelayStrategy.CreateExponentialDelayStrategy(pause ?? TimeSpan.FromMilliseconds(800), s_longestPause), s_longestPause),
-            Diagnostics = { IsLoggingContentEnabled = false },
-        };
-        StorageAnswerPolicy.AddTo(clientOptions);
-        if (transport is not null)
-        {
-            clientOptions.Transport = transport;
-        }
+        var client = StorageClients.Configure(
+            new BlobClientOptions(), maxRetries: 4, TimeSpan.FromSeconds(30), pause ?? TimeSpan.FromMilliseconds(800), TimeSpan.FromSeconds(10), transport);
+        var service = StorageClients.Open(
+            options, credential, text => new BlobServiceClient(text, client), (uri, identity) => new BlobServiceClient(uri, identity, client));
 
-        return (options, credential) switch
-        {
-            // A laptop's container is made here; in Azure the identity may write blobs, not make containers.
-            ({ ConnectionString: { } text }, _) => new(new BlobServiceClient(text.Reveal(), clientOptions).GetBlobContainerClient(options.Container), creates: true),
-            ({ ServiceUri: { } uri }, not null) => new(new BlobServiceClient(uri, credential, clientOptions).GetBlobContainerClient(options.Container), creates: false),
-            ({ ServiceUri: not null }, null) => throw new ArgumentException("A blob service that is named by its URL needs a credential.", nameof(credential)),
-            _ => throw new ArgumentException("The settings name no blob service for copies.", nameof(options)),
-        };
+        // A laptop's container is made here; in Azure the identity may write blobs, not make containers.
+        return new BackupContainer(service.GetBlobContainerClient(options.Container), creates: options.ConnectionString is not null);
     }
 
     /// <summary>Makes the container where it is ours to make.</summary>
@@ -79,12 +56,14 @@ internal sealed class BackupContainer : IForgottenInstances
     public Task InitializeAsync(CancellationToken cancellationToken) =>
         _creates ? AskAsync(() => Blobs.CreateIfNotExistsAsync(cancellationToken: cancellationToken), cancellationToken) : Task.CompletedTask;
 
-    /// <summary>The names of the whole copies, oldest first.</summary>
+    /// <summary>The names of the whole copies, oldest first. Other blobs beside the manifests are left out.</summary>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
     public Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken) => AskAsync<IReadOnlyList<string>>(
         async () => await Blobs
             .GetBlobsAsync(BlobTraits.None, BlobStates.None, Manifests, cancellationToken)
-            .Select(blob => blob.Name[Manifests.Length..^".json".Length])
+            .Where(blob => blob.Name.EndsWith(ManifestSuffix, StringComparison.Ordinal))
+            .Select(blob => blob.Name[Manifests.Length..^ManifestSuffix.Length])
+            .Where(name => BackupMonitor.TimeOf(name) != DateTimeOffset.MinValue)
             .ToListAsync(cancellationToken),
         cancellationToken);
 
@@ -97,7 +76,7 @@ internal sealed class BackupContainer : IForgottenInstances
             return null;
         }
 
-        var blob = Blobs.GetBlobClient($"{Manifests}{newest}.json");
+        var blob = Blobs.GetBlobClient($"{Manifests}{newest}{ManifestSuffix}");
         var content = (await AskAsync(() => blob.DownloadContentAsync(cancellationToken), cancellationToken)).Value.Content;
         try
         {
@@ -119,7 +98,7 @@ internal sealed class BackupContainer : IForgottenInstances
         AskAsync(() => Blobs.GetBlobClient($"{Forgotten}{id}").DeleteIfExistsAsync(cancellationToken: cancellationToken), cancellationToken);
 
     internal Task WriteManifestAsync(string name, BackupManifest manifest, CancellationToken cancellationToken) => AskAsync(
-        () => Blobs.GetBlobClient($"{Manifests}{name}.json").UploadAsync(
+        () => Blobs.GetBlobClient($"{Manifests}{name}{ManifestSuffix}").UploadAsync(
             new BinaryData(JsonSerializer.SerializeToUtf8Bytes(manifest, BackupJson.Default.BackupManifest)), overwrite: true, cancellationToken),
         cancellationToken);
 
@@ -131,28 +110,6 @@ internal sealed class BackupContainer : IForgottenInstances
     internal async Task<DateTimeOffset> ReadAgeAsync(CancellationToken cancellationToken) =>
         (await AskAsync(() => Blobs.GetPropertiesAsync(cancellationToken: cancellationToken), cancellationToken)).Value.LastModified;
 
-    /// <summary>
-    /// Asks, and turns whatever goes wrong into one exception. The SDK ends a call with whatever it met last: its own
-    /// exception, several in one, the network's or the credential's.
-    /// </summary>
     /// <exception cref="StorageUnavailableException">It failed.</exception>
-    public static async Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await ask();
-        }
-        catch (Exception exception) when (exception is not StorageUnavailableException)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            throw Unavailable(exception);
-        }
-    }
-
-    /// <summary>What any failure of the SDK is to the rest of the service.</summary>
-    internal static StorageUnavailableException Unavailable(Exception exception) => new(
-        exception is RequestFailedException { Status: > 0 } refused
-            ? $"The storage service refused with {refused.Status} {refused.ErrorCode}."
-            : $"The storage service could not be asked ({exception.GetType().Name}).",
-        exception);
+    public static Task<T> AskAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken) => TableGateway.TranslateAsync("storage", ask, cancellationToken);
 }

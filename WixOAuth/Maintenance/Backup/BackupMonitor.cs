@@ -4,7 +4,6 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Maintenance.Backup;
 
-/// <summary>Tells whether the last copy is too old.</summary>
 internal sealed class BackupMonitor(TimeProvider time, ILogger<BackupMonitor> logger, BackupContainer? container = null)
 {
     /// <summary>Copies are made daily; one that is older than this is overdue.</summary>
@@ -53,7 +52,6 @@ internal sealed class BackupMonitor(TimeProvider time, ILogger<BackupMonitor> lo
         return IsOverdue(_last);
     }
 
-    /// <summary>A copy was just finished.</summary>
     internal void Finished() => _last = new Look(time.GetUtcNow(), "just finished", time.GetUtcNow());
 
     /// <summary>When a copy was begun, by its name; the earliest time for a name that is not a copy's.</summary>

@@ -14,7 +14,7 @@ namespace WixOAuth.Maintenance.Backup;
 /// Copies the table into the backup container: every row as it is, tokens encrypted as they are. Streamed, so that the
 /// memory it needs does not grow with the table.
 /// </summary>
-internal sealed class BackupRun(TableClient table, BackupContainer container, BackupMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
+internal sealed class BackupRun(TableClient table, BackupContainer container, MaintenanceMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
 {
     private const int ShardsAtOnce = 4;
     private const int WriteAtOnce = 64 * 1024;
@@ -24,11 +24,9 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ba
 
     /// <summary>
     /// Makes one copy. It may run beside traffic: each row is copied as it is at one moment, and every instance that
-    /// exists from the beginning to the end is in the copy. A run that dies leaves blobs without a manifest, which no
-    /// restore takes.
+    /// exists from the beginning to the end is in the copy. A run that dies or is cancelled leaves blobs without a manifest,
+    /// which no restore takes.
     /// </summary>
-    /// <param name="progress">Told how many instances are copied so far; may be null.</param>
-    /// <param name="cancellationToken">Ends it without a manifest.</param>
     /// <returns>The copy's name and its manifest.</returns>
     /// <exception cref="StorageUnavailableException">The table or the blob service fails.</exception>
     /// <exception cref="InvalidDataException">A row has a property of an unknown type.</exception>
@@ -47,7 +45,7 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ba
             metrics.BackedUp(succeeded: false, time.GetElapsedTime(startedAt));
 
             // A row that RowJson cannot write is no outage.
-            var failure = exception is StorageUnavailableException or InvalidDataException ? exception : BackupContainer.Unavailable(exception);
+            var failure = exception is StorageUnavailableException or InvalidDataException ? exception : TableGateway.Unavailable(exception);
             logger.BackupFailed(failure.Message);
             if (failure == exception)
             {
