@@ -182,7 +182,7 @@ public sealed class RefreshSweepTests : IDisposable
             ? throw new StorageUnavailableException("The storage is down.")
             : Task.CompletedTask;
 
-        Assert.Equal((1, 1, 0, 0), Counts(await _core.Clock.RunAsync(SweepAsync(), TimeSpan.FromSeconds(1))));
+        Assert.Equal((1, 1, 0, 0), Counts(await _core.RunAsync(SweepAsync, TimeSpan.FromSeconds(1))));
 
         Assert.True(reads > 1);
         Assert.Empty(_core.Logs.Of(409));
