@@ -159,25 +159,6 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
-    public async Task A_token_that_was_removed_before_it_could_be_tried_proves_nothing()
-    {
-        var id = await AddAsync(_right);
-        var store = new FaultyStore(_store)
-        {
-            Before = async _ =>
-            {
-                await _store.TryRemoveAsync((await _store.FindAsync(id, None))!, None);
-                return StoreFault.None;
-            },
-        };
-
-        using var check = new ProtectionKeyCheck(_store, store, new FixedKeys(_right), _core.Clock, _core.Logs.For<ProtectionKeyCheck>());
-
-        Assert.True(await check.IsPassedAsync(None));
-        Assert.Empty(_core.Logs.Of(109));
-    }
-
-    [Fact]
     public async Task A_refresh_token_that_was_kept_while_the_generation_grew_proves_the_key()
     {
         var stored = (await _store.FindAsync(await AddAsync(_right), None))!;
