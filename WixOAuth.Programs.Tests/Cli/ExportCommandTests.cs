@@ -56,7 +56,7 @@ public sealed class ExportCommandTests(AzuriteFixture azurite) : IDisposable
         File.Delete(FileName);
 
         var unopened = await bed.InstallAsync();
-        await ChangeAsync(bed, unopened, row => row["RefreshToken"] = ((string)row["RefreshToken"])[..^4] + "AAAA");
+        await ChangeAsync(bed, unopened, row => ((byte[])row["RefreshToken"])[^1] ^= 1);
         var run = await CliRun.RunAsync(bed.Settings, "export", FileName, "--json");
 
         Assert.Equal(1, run.ExitCode);
