@@ -60,7 +60,7 @@ public sealed class InstallStateServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task Only_the_cookies_of_an_ended_install_s_link_lose_it_and_they_live_as_long_as_before()
+    public async Task When_an_install_ends_the_cookies_of_its_link_lose_it_and_live_as_long_as_before()
     {
         var (ended, other) = (await CookieAsync("ended"), await CookieAsync("other"));
         var link = Assert.Single((await _core.States.ReadAllAsync([ended], None)).InFlight).Install.Link;

@@ -69,8 +69,7 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
         {
             if (_tokens.Get(id) is not TokenResult.Token held || held.Generation <= generation)
             {
-                // Without a size: a full cache takes no other entry, and makes room by dropping some. There are only so many
-                // removed instances.
+                // Without a size: a full cache refuses entries that have one. Few instances are removed within five minutes.
                 _tokens.Set(
                     id,
                     new Tombstone(generation),
