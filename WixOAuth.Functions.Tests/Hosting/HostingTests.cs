@@ -70,6 +70,24 @@ public class HostingTests
     }
 
     [Fact]
+    public async Task A_stop_waits_for_what_background_work_has_started_meanwhile()
+    {
+        var work = new BackgroundWork(NullLogger<BackgroundWork>.Instance);
+        var (first, second) = (new TaskCompletionSource(), new TaskCompletionSource());
+        work.Start("first", async () =>
+        {
+            await first.Task;
+            work.Start("second", () => second.Task);
+        });
+
+        var stopping = work.StopAsync(CancellationToken.None);
+        first.SetResult();
+        Assert.False(stopping.IsCompleted);
+        second.SetResult();
+        await stopping;
+    }
+
+    [Fact]
     public async Task A_stop_that_times_out_logs_the_work_it_abandons()
     {
         using var logs = new CapturedLogs();

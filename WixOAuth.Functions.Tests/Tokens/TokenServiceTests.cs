@@ -145,6 +145,31 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
+    public async Task A_stop_waits_for_the_refresh_of_a_caller_that_has_left()
+    {
+        await _core.InstallAsync(Id);
+        _core.Clock.Advance(TimeSpan.FromMinutes(5));
+        var (asked, answer) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new TaskCompletionSource<HttpResponseMessage>(TaskCreationOptions.RunContinuationsAsynchronously));
+        _core.Wix.Answer = (_, _, _) =>
+        {
+            asked.TrySetResult();
+            return answer.Task;
+        };
+        using var leaving = new CancellationTokenSource();
+        var caller = _core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, leaving.Token).AsTask();
+        await asked.Task;
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => caller);
+
+        var stopping = _core.Background.StopAsync(CancellationToken.None);
+        Assert.False(stopping.IsCompleted);
+        answer.SetResult(StubWix.Tokens("access-2", "refresh-2"));
+        await stopping;
+
+        Assert.Equal("refresh-2", await _core.RefreshTokenOfAsync(Id));
+    }
+
+    [Fact]
     public async Task A_caller_that_cancels_does_not_fail_the_others()
     {
         await _core.InstallAsync(Id);

@@ -23,7 +23,14 @@ internal sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : I
         }
     }
 
-    public Task WhenIdleAsync(CancellationToken cancellationToken) => Task.WhenAll(_running.Keys).WaitAsync(cancellationToken);
+    /// <summary>Completes when no work runs, also none that other work has started meanwhile.</summary>
+    public async Task WhenIdleAsync(CancellationToken cancellationToken)
+    {
+        while (!_running.IsEmpty)
+        {
+            await Task.WhenAll(_running.Keys).WaitAsync(cancellationToken);
+        }
+    }
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

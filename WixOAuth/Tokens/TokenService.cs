@@ -159,7 +159,8 @@ internal sealed class TokenService(
 
     private PendingRefresh Start(InstanceId id, PendingRefresh pending, StoredInstance? read)
     {
-        _ = RunAsync(id, pending, read);
+        // The program waits for it when it stops, even if the caller has left: what Wix grants must be saved.
+        background.Start("refresh", () => RunAsync(id, pending, read));
         return pending;
     }
 
