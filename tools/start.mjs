@@ -7,6 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { describeMissing, findFunc } from './core-tools.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const windows = process.platform === 'win32';
@@ -52,12 +53,6 @@ const answers = (port) => new Promise((done) => {
   socket.once('error', () => done(false));
 });
 
-function findFunc() {
-  const here = join(root, 'node_modules', '.bin', windows ? 'func.cmd' : 'func');
-  // The package is there even where its program could not be downloaded. npm puts the one here before others.
-  return ['func', here].find((func) => spawnSync(func, ['--version'], { shell: windows }).status === 0);
-}
-
 // As the host sees them: the environment wins over local.settings.json. Without the file the sample serves.
 function readSettings() {
   const own = join(root, 'local.settings.json');
@@ -81,8 +76,9 @@ function readSettings() {
 
 async function startPretendWix() {
   console.log('No Wix__AppId is given: a pretend Wix is started.');
-  if (spawnSync('dotnet', ['build', join(root, 'WixOAuth.Local'), '--nologo', '--verbosity', 'quiet', '--disable-build-servers'], { stdio: 'inherit' }).status !== 0) {
-    end(1, 'WixOAuth.Local, which has the pretend Wix, could not be built: see above.');
+  const build = spawnSync('dotnet', ['build', join(root, 'WixOAuth.Local'), '--nologo', '--verbosity', 'quiet', '--disable-build-servers'], { stdio: 'inherit' });
+  if (build.status !== 0) {
+    end(1, `WixOAuth.Local, which has the pretend Wix, could not be built: ${build.error ? 'is the .NET SDK installed?' : 'see above.'}`);
     return null;
   }
 
@@ -107,7 +103,7 @@ setInterval(() => process.ppid === npm || end(0), 500).unref();
 const func = findFunc();
 const settings = func && readSettings();
 if (!func) {
-  end(1, 'Azure Functions Core Tools 4 are missing: npm install puts them here, or see https://learn.microsoft.com/azure/azure-functions/functions-run-local (dotnet run --project WixOAuth.Local needs neither).');
+  end(1, describeMissing());
 } else if (settings) {
   // Neither Wix must ever be asked for the sites of the other. A folder that held a real one alone stays that one's.
   const isReal = existsSync(join(dataFolder, 'azurite')) && !existsSync(join(dataFolder, 'pretend-wix.json'));

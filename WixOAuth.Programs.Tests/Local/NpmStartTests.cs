@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Text.Json;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Local;
 
@@ -62,16 +63,50 @@ public sealed class NpmStartTests : IDisposable
         }
     }
 
-    [SkippableFact]
-    public async Task Without_Core_Tools_it_says_where_they_are_to_be_had()
+    [SkippableTheory]
+    [InlineData("exit 1")]
+    [InlineData("echo 3.0.4899")]
+    public async Task Without_Core_Tools_4_it_says_how_they_are_to_be_had(string func)
     {
         Skip.If(OperatingSystem.IsWindows(), "The stand-in is a shell script.");
-        await WriteFuncAsync("exit 1");
+        await WriteFuncAsync(func);
         using var process = Start(FreePort.Next());
 
         await LineAsync("Azure Functions Core Tools 4 are missing");
         await process.WaitForExitAsync().WaitAsync(s_patience);
         Assert.Equal(1, process.ExitCode);
+    }
+
+    /// <summary><c>npm install</c> in a copy of the repository: npm says "up to date" in each of these cases.</summary>
+    [SkippableTheory]
+    [InlineData("nothing", 1, "Azure Functions Core Tools 4 are missing: npm ")]
+    [InlineData("package without program", 1, "Run: npm rebuild azure-functions-core-tools")]
+    [InlineData("package's script before an installed func", 0, "")]
+    public async Task Npm_install_says_what_is_missing(string there, int exitCode, string said)
+    {
+        Skip.If(OperatingSystem.IsWindows(), "The stand-in is a shell script.");
+        var tools = Directory.CreateDirectory(Path.Combine(_folder.Path, "tools")).FullName;
+        File.Copy(Path.Combine(Repository.Root, "tools", "core-tools.mjs"), Path.Combine(tools, "core-tools.mjs"));
+        File.Copy(Path.Combine(Repository.Root, "package-lock.json"), Path.Combine(_folder.Path, "package-lock.json"));
+        var modules = Directory.CreateDirectory(Path.Combine(_folder.Path, "node_modules")).FullName;
+        var shims = Directory.CreateDirectory(Path.Combine(modules, ".bin")).FullName;
+        if (there != "nothing")
+        {
+            Directory.CreateDirectory(Path.Combine(modules, "azure-functions-core-tools"));
+            await WriteFuncAsync("exit 1", shims);
+        }
+
+        await WriteFuncAsync(exitCode == 0 ? "echo 4.0.0" : "exit 1");
+        var start = new ProcessStartInfo("node", [Path.Combine(tools, "core-tools.mjs")]) { RedirectStandardError = true };
+        start.Environment["PATH"] = string.Join(Path.PathSeparator, shims, _folder.Path, Environment.GetEnvironmentVariable("PATH"));
+        using var process = Process.Start(start)!;
+        var errors = await process.StandardError.ReadToEndAsync().WaitAsync(s_patience);
+        await process.WaitForExitAsync().WaitAsync(s_patience);
+
+        Assert.Contains(said, errors, StringComparison.Ordinal);
+        Assert.Equal((exitCode, exitCode == 0), (process.ExitCode, errors.Length == 0));
+        using var package = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(Repository.Root, "package.json")));
+        Assert.Equal("node tools/core-tools.mjs", package.RootElement.GetProperty("scripts").GetProperty("postinstall").GetString());
     }
 
     [SkippableTheory]
@@ -178,9 +213,9 @@ public sealed class NpmStartTests : IDisposable
         return process;
     }
 
-    private async Task WriteFuncAsync(string script)
+    private async Task WriteFuncAsync(string script, string? folder = null)
     {
-        var file = Path.Combine(_folder.Path, "func");
+        var file = Path.Combine(folder ?? _folder.Path, "func");
         await File.WriteAllTextAsync(file, $"#!/bin/sh\n{script}\n");
         if (!OperatingSystem.IsWindows())
         {
