@@ -58,7 +58,7 @@ public static class ServiceRegistration
         services.AddEvents(settings);
         services.AddLifecycle(settings);
         services.AddEndpoints();
-        services.AddHostedService<HistorySaver>();
+        services.AddHostedService(provider => provider.GetRequiredService<RefreshHistory>());
         services.AddHostedService<WarmUp>();
         return services;
     }
@@ -141,6 +141,20 @@ public static class ServiceRegistration
         services.AddHostedService(provider => provider.GetRequiredService<ProtectionKeyCheck>());
     }
 
+    private static void AddBackup(this IServiceCollection services, ServiceSettings settings)
+    {
+        services.AddSingleton<BackupMonitor>();
+        if (!settings.Backup.IsConfigured)
+        {
+            services.AddSingleton<IForgottenInstances, NoForgottenInstances>();
+            return;
+        }
+
+        services.AddSingleton(provider => BackupContainer.Open(settings.Backup, provider.GetService<TokenCredential>()));
+        services.AddSingleton<IForgottenInstances>(provider => provider.GetRequiredService<BackupContainer>());
+        services.AddSingleton<BackupRun>();
+    }
+
     private static void AddLifecycle(this IServiceCollection services, ServiceSettings settings)
     {
         services.AddSingleton<InstanceLifecycle>();
@@ -180,10 +194,10 @@ public static class ServiceRegistration
         services.AddSingleton<IInstanceStore, TableInstanceStore>();
         services.AddSingleton<IConsumedStateStore, TableConsumedStates>();
         services.AddSingleton<IOutbox, TableOutbox>();
-        services.AddSingleton<TableSweepRecords>();
-        services.AddSingleton<ISweepStateStore>(provider => provider.GetRequiredService<TableSweepRecords>());
-        services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableSweepRecords>());
-        services.AddSingleton<IKeyCheckStore, TableKeyCheck>();
+        services.AddSingleton<TableServiceRows>();
+        services.AddSingleton<ISweepStateStore>(provider => provider.GetRequiredService<TableServiceRows>());
+        services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableServiceRows>());
+        services.AddSingleton<IKeyCheckStore>(provider => provider.GetRequiredService<TableServiceRows>());
         services.AddSingleton<InstanceWriter>();
         services.AddSingleton<InstanceOverview>();
         services.AddHostedService<StorageInitializer>();

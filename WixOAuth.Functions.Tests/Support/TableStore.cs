@@ -10,14 +10,13 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
 {
     private readonly TableInstanceStore _instances;
     private readonly TableConsumedStates _states;
-    private readonly TableSweepRecords _records;
-    private readonly TableKeyCheck _keyCheck;
+    private readonly TableServiceRows _service;
     private readonly TableOutbox _outbox;
 
     public TableStore(TableClient table, EventRecorder? events = null, TimeProvider? time = null)
     {
         var gateway = new TableGateway(table);
-        (_instances, _states, _records, _keyCheck, _outbox) = (new(gateway, events, new StorageClock(time)), new(gateway), new(gateway), new(gateway), new(gateway));
+        (_instances, _states, _service, _outbox) = (new(gateway, events, new StorageClock(time)), new(gateway), new(gateway), new(gateway));
     }
 
     public Task InitializeAsync(CancellationToken cancellationToken) => _instances.InitializeAsync(cancellationToken);
@@ -63,17 +62,17 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
         _states.RemoveConsumedStatesAsync(before, limit, cancellationToken);
 
     public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken) =>
-        _records.SaveTalliesAsync(tallies, cancellationToken);
+        _service.SaveTalliesAsync(tallies, cancellationToken);
 
     public Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken) =>
-        _records.ReadTalliesAsync(from, cancellationToken);
+        _service.ReadTalliesAsync(from, cancellationToken);
 
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        _records.RemoveTalliesAsync(before, limit, cancellationToken);
+        _service.RemoveTalliesAsync(before, limit, cancellationToken);
 
-    public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken) => _records.SaveSweepStateAsync(state, cancellationToken);
+    public Task SaveSweepStateAsync(SweepState state, CancellationToken cancellationToken) => _service.SaveSweepStateAsync(state, cancellationToken);
 
-    public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => _records.ReadSweepStateAsync(cancellationToken);
+    public Task<SweepState?> ReadSweepStateAsync(CancellationToken cancellationToken) => _service.ReadSweepStateAsync(cancellationToken);
 
     public IAsyncEnumerable<OutboxEvent> ReadAsync(OutboxPart part, CancellationToken cancellationToken) => _outbox.ReadAsync(part, cancellationToken);
 
@@ -84,8 +83,8 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
 
     public Task RemoveAsync(OutboxEvent delivered, CancellationToken cancellationToken) => _outbox.RemoveAsync(delivered, cancellationToken);
 
-    Task<StoredKeyCheck?> IKeyCheckStore.FindKeyCheckAsync(CancellationToken cancellationToken) => _keyCheck.FindKeyCheckAsync(cancellationToken);
+    Task<StoredKeyCheck?> IKeyCheckStore.FindKeyCheckAsync(CancellationToken cancellationToken) => _service.FindKeyCheckAsync(cancellationToken);
 
     Task<bool> IKeyCheckStore.TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken) =>
-        _keyCheck.TryWriteKeyCheckAsync(previous, check, cancellationToken);
+        _service.TryWriteKeyCheckAsync(previous, check, cancellationToken);
 }

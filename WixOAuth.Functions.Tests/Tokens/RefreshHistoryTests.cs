@@ -6,7 +6,7 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
 
-public sealed class RefreshHistoryTests
+public sealed class RefreshHistoryTests : IDisposable
 {
     private static readonly CancellationToken None = CancellationToken.None;
 
@@ -17,6 +17,8 @@ public sealed class RefreshHistoryTests
     private readonly RefreshHistory _history;
 
     public RefreshHistoryTests() => _history = New(_store);
+
+    public void Dispose() => _history.Dispose();
 
     [Fact]
     public async Task The_last_hour_is_listed_in_five_minute_intervals_oldest_first()
@@ -171,7 +173,7 @@ public sealed class RefreshHistoryTests
     }
 
     [Fact]
-    public async Task A_process_that_does_not_sweep_saves_its_counts_every_five_minutes()
+    public async Task Without_sweeps_the_counts_are_saved_every_five_minutes()
     {
         var saved = new TaskCompletionSource();
         var store = new Mock<IRefreshTallyStore>();
@@ -181,42 +183,23 @@ public sealed class RefreshHistoryTests
             return Task.CompletedTask;
         });
         var history = New(store.Object);
-        using var saver = new HistorySaver(history, _clock);
-        await saver.StartAsync(None);
+        await history.StartAsync(None);
         Add(history, succeeded: 1, failed: 0);
         Assert.False(saved.Task.IsCompleted);
 
         _clock.Advance(RefreshHistory.Stretch);
 
         await saved.Task.WaitAsync(TimeSpan.FromSeconds(30));
-        await saver.StopAsync(None);
-    }
-
-    [Fact]
-    public async Task In_a_process_that_sweeps_only_the_sweeps_save_the_counts()
-    {
-        using var saver = new HistorySaver(_history, _clock);
-        Add(_history, succeeded: 1, failed: 0);
-        _history.SweepBegins();
-        _clock.Advance(RefreshHistory.Stretch - TimeSpan.FromTicks(1));
-        await saver.SaveUnlessSweptAsync(None);
-        Assert.Empty(await _store.ReadTalliesAsync(DateTimeOffset.MinValue, None));
-
-        // The timer runs elsewhere since.
-        _clock.Advance(TimeSpan.FromTicks(1));
-        await saver.SaveUnlessSweptAsync(None);
-        Assert.Single(await _store.ReadTalliesAsync(DateTimeOffset.MinValue, None));
+        await history.StopAsync(None);
     }
 
     [Fact]
     public async Task Unsaved_counts_are_saved_when_the_process_stops()
     {
-        using var saver = new HistorySaver(_history, _clock);
-        await saver.StartAsync(None);
-        _history.SweepBegins();
+        await _history.StartAsync(None);
         Add(_history, succeeded: 1, failed: 1);
 
-        await saver.StopAsync(None);
+        await _history.StopAsync(None);
 
         Assert.Equal((1, 1), await LastAsync(New(_store)));
     }

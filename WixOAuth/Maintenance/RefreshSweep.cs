@@ -64,7 +64,6 @@ internal sealed class RefreshSweep(
         var (now, startedAt) = (time.GetUtcNow(), time.GetTimestamp());
         var counts = new int[3];
         var oldest = now;
-        history.SweepBegins();
         using var inTime = new CancellationTokenSource(LongestSweep, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         var pace = new SweepPace(circuit, settings.Tokens.RefreshConcurrency, time);

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
 
@@ -7,10 +8,10 @@ internal sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Fail
 
 /// <summary>
 /// How refreshes went over the last hour, for the operators' page. Timers and HTTP may run in processes of their own, so
-/// each saves its counts where all can read them: one that sweeps with each sweep, another once every
-/// <see cref="Stretch"/>. Unsaved counts are missing when a process ends; the metrics are exact.
+/// each saves its counts where all can read them: with each sweep, once every <see cref="Stretch"/> where there is none,
+/// and when it stops. Unsaved counts are missing when a process is killed; the metrics are exact.
 /// </summary>
-internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger)
+internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger) : BackgroundService
 {
     public const int Stretches = 12;
 
@@ -18,15 +19,12 @@ internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time
 
     private readonly Guid _process = Guid.NewGuid();
     private readonly Lock _lock = new();
-    private readonly Count[] _counts = new Count[Stretches];
+    private readonly RefreshTally?[] _tallies = new RefreshTally?[Stretches];
+    private readonly PeriodicTimer _timer = new(Stretch, time);
+    private DateTimeOffset _savedAt;
+    private int _unsaved;
     private int _isSaving;
-    private long _sweptAt;
     private int _hasFaultNews;
-
-    /// <summary>Whether sweeps of this process have begun lately: then the sweeps save the counts.</summary>
-    public bool IsLeftToSweeps => Volatile.Read(ref _sweptAt) is not 0 and var sweptAt && time.GetElapsedTime(sweptAt) < Stretch;
-
-    public void SweepBegins() => Volatile.Write(ref _sweptAt, time.GetTimestamp());
 
     /// <summary>Whether the refresh token of any instance went out of use, or came back into use, since this was last asked.</summary>
     public bool TakeFaultNews() => Interlocked.Exchange(ref _hasFaultNews, 0) != 0;
@@ -39,16 +37,13 @@ internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time
             Volatile.Write(ref _hasFaultNews, 1);
         }
 
-        var number = Number(time.GetUtcNow());
+        var from = StretchOf(time.GetUtcNow());
         lock (_lock)
         {
-            ref var count = ref _counts[(int)(number % Stretches)];
-            if (count.Number != number)
-            {
-                count = default;
-            }
-
-            count = new Count(number, count.Succeeded + (succeeded ? 1 : 0), count.Failed + (succeeded ? 0 : 1), IsSaved: false);
+            ref var tally = ref _tallies[(int)(from.Ticks / Stretch.Ticks % Stretches)];
+            var counted = tally?.From == from ? tally : new RefreshTally(_process, from, 0, 0);
+            tally = succeeded ? counted with { Succeeded = counted.Succeeded + 1 } : counted with { Failed = counted.Failed + 1 };
+            _unsaved++;
         }
     }
 
@@ -67,12 +62,17 @@ internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time
 
         try
         {
-            var oldest = Number(time.GetUtcNow()) - Stretches;
-            var unsaved = Counted().Where(count => !count.IsSaved && count.Number > oldest).ToList();
-            if (unsaved.Count > 0)
+            var now = StretchOf(time.GetUtcNow());
+            var (tallies, unsaved) = Counted();
+            var changed = tallies.Where(tally => tally.From >= _savedAt && tally.From > now - (Stretches * Stretch)).ToList();
+            if (unsaved > 0 && changed.Count > 0)
             {
-                await store.SaveTalliesAsync([.. unsaved.Select(TallyOf)], cancellationToken);
-                unsaved.ForEach(MarkSaved);
+                await store.SaveTalliesAsync(changed, cancellationToken);
+                _savedAt = now;
+                lock (_lock)
+                {
+                    _unsaved -= unsaved;
+                }
             }
         }
         catch (StorageUnavailableException)
@@ -89,44 +89,53 @@ internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time
     /// <exception cref="StorageUnavailableException">The saved counts cannot be read.</exception>
     public async Task<IReadOnlyList<RefreshCount>> ReadAsync(CancellationToken cancellationToken)
     {
-        var first = Number(time.GetUtcNow()) - Stretches + 1;
-        var others = (await store.ReadTalliesAsync(From(first), cancellationToken)).Where(tally => tally.Process != _process);
-        var tallies = others.Concat(Counted().Select(TallyOf)).ToLookup(tally => Number(tally.From));
+        var first = StretchOf(time.GetUtcNow()) - ((Stretches - 1) * Stretch);
+        var others = (await store.ReadTalliesAsync(first, cancellationToken)).Where(tally => tally.Process != _process);
+        var tallies = others.Concat(Counted().Tallies).ToLookup(tally => tally.From);
         return
         [
-            .. Enumerable.Range(0, Stretches).Select(i => new RefreshCount(
-                From(first + i),
-                tallies[first + i].Sum(tally => tally.Succeeded),
-                tallies[first + i].Sum(tally => tally.Failed))),
+            .. Enumerable.Range(0, Stretches).Select(i => first + (i * Stretch)).Select(from => new RefreshCount(
+                from,
+                tallies[from].Sum(tally => tally.Succeeded),
+                tallies[from].Sum(tally => tally.Failed))),
         ];
     }
 
-    private List<Count> Counted()
+    public override async Task StopAsync(CancellationToken cancellationToken)
     {
-        lock (_lock)
+        await base.StopAsync(cancellationToken);
+        try
         {
-            return [.. _counts];
+            await SaveAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // The host waits no longer. A few counts are missing then.
         }
     }
 
-    private RefreshTally TallyOf(Count count) => new(_process, From(count.Number), count.Succeeded, count.Failed);
-
-    private void MarkSaved(Count saved)
+    public override void Dispose()
     {
-        lock (_lock)
+        _timer.Dispose();
+        base.Dispose();
+    }
+
+    // A host that stops expects the exception of the cancellation; one that is only disposed of gets none from a timer that was.
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (await _timer.WaitForNextTickAsync(stoppingToken))
         {
-            // More may have been counted meanwhile.
-            ref var count = ref _counts[(int)(saved.Number % Stretches)];
-            if (count == saved)
-            {
-                count = saved with { IsSaved = true };
-            }
+            await SaveAsync(stoppingToken);
         }
     }
 
-    private static long Number(DateTimeOffset at) => at.UtcTicks / Stretch.Ticks;
+    private (List<RefreshTally> Tallies, int Unsaved) Counted()
+    {
+        lock (_lock)
+        {
+            return ([.. _tallies.OfType<RefreshTally>()], _unsaved);
+        }
+    }
 
-    private static DateTimeOffset From(long number) => new(number * Stretch.Ticks, TimeSpan.Zero);
-
-    private readonly record struct Count(long Number, int Succeeded, int Failed, bool IsSaved);
+    private static DateTimeOffset StretchOf(DateTimeOffset at) => new(at.UtcTicks - (at.UtcTicks % Stretch.Ticks), TimeSpan.Zero);
 }

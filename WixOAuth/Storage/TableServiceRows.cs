@@ -1,10 +1,14 @@
+using Azure;
 using Azure.Data.Tables;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Storage;
 
-/// <summary>What sweeps record in the table of the instances: tallies of refreshes, and the state of the last sweep.</summary>
-internal sealed class TableSweepRecords(TableGateway gateway) : IRefreshTallyStore, ISweepStateStore
+/// <summary>
+/// The rows of the service itself, in a partition of their own: tallies of refreshes, the state of the last sweep, and the
+/// key check (properties <c>Check</c> and <c>CheckKeyId</c>).
+/// </summary>
+internal sealed class TableServiceRows(TableGateway gateway) : IRefreshTallyStore, ISweepStateStore, IKeyCheckStore
 {
     public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken)
     {
@@ -39,5 +43,20 @@ internal sealed class TableSweepRecords(TableGateway gateway) : IRefreshTallySto
         {
             return null;
         }
+    }
+
+    public async Task<StoredKeyCheck?> FindKeyCheckAsync(CancellationToken cancellationToken) =>
+        await gateway.FindRowAsync(InstanceRows.ServiceShard, InstanceRows.KeyCheckKey, cancellationToken) is { Value: var row }
+            ? new StoredKeyCheck(new RowReader(row).Protected("Check"), row.ETag.ToString())
+            : null;
+
+    public async Task<bool> TryWriteKeyCheckAsync(StoredKeyCheck? previous, ProtectedText check, CancellationToken cancellationToken)
+    {
+        var row = new TableEntity(InstanceRows.ServiceShard, InstanceRows.KeyCheckKey) { ["Check"] = check.Data.ToArray(), ["CheckKeyId"] = check.KeyId };
+        return await TableGateway.UnlessConflictAsync(gateway.AskAsync(
+            () => previous is null
+                ? gateway.Table.AddEntityAsync(row, cancellationToken)
+                : gateway.Table.UpdateEntityAsync(row, new ETag(previous.ETag), TableUpdateMode.Replace, cancellationToken),
+            cancellationToken)) is not null;
     }
 }
