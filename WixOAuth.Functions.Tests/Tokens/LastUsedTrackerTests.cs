@@ -91,42 +91,6 @@ public sealed class LastUsedTrackerTests : IDisposable
     }
 
     [Fact]
-    public async Task One_instance_more_than_fit_and_all_are_forgotten()
-    {
-        var (now, gate) = (_core.Clock.GetUtcNow(), new TaskCompletionSource());
-        _store.Before = (_, _) => gate.Task;
-        for (var number = 0; number < LastUsedTracker.Capacity; number++)
-        {
-            _core.Uses.Note(Core.NewId(), now);
-        }
-
-        Assert.Equal(LastUsedTracker.Capacity, _core.Uses.Count);
-        _core.Uses.Note(Id, now);
-        _core.Uses.Note(Core.NewId(), now);
-
-        Assert.Equal(2, _core.Uses.Count);
-        Assert.Equal(now, _core.Uses.Newest(Id, known: null));
-        gate.SetResult();
-        await _core.Background.WhenIdleAsync(None);
-    }
-
-    [Fact]
-    public async Task More_than_ten_thousand_waiting_writes_are_put_off_and_made_a_minute_later()
-    {
-        var (now, gate) = (_core.Clock.GetUtcNow(), new TaskCompletionSource());
-        _store.Before = (_, _) => gate.Task;
-        var ids = Enumerable.Range(0, 10_005).Select(_ => Core.NewId()).ToList();
-        ids.ForEach(id => _core.Uses.Note(id, now));
-        gate.SetResult();
-        await _core.Background.WhenIdleAsync(None);
-        Assert.Equal(10_000, Writes);
-
-        ids.ForEach(id => _core.Uses.Note(id, now.AddMinutes(1)));
-        await _core.Background.WhenIdleAsync(None);
-        Assert.Equal(10_005, Writes);
-    }
-
-    [Fact]
     public async Task A_failed_write_is_repeated_after_a_minute_and_no_caller_notices()
     {
         using var measured = new Measured(_core);

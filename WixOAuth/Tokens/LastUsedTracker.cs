@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Threading.RateLimiting;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
 using WixOAuth.Instances;
@@ -25,9 +26,8 @@ internal sealed class LastUsedTracker(
     // Half of IdleAfter: a saved use is never so old that an instance in use looks idle.
     private readonly long _writeEvery = Math.Min(TimeSpan.TicksPerHour, settings.Tokens.IdleAfter.Ticks / 2);
     private readonly ConcurrentDictionary<InstanceId, Use> _uses = new();
-    private readonly SemaphoreSlim _writers = new(Writers);
+    private readonly ConcurrencyLimiter _writers = new(new ConcurrencyLimiterOptions { PermitLimit = Writers, QueueLimit = MostWaiting - Writers });
     private readonly LogThrottle _failures = new(time);
-    private int _waiting;
     private int _held;
 
     internal int Count => _uses.Count;
@@ -59,7 +59,7 @@ internal sealed class LastUsedTracker(
         if ((now.UtcTicks >= nextWrite || nextWrite - now.UtcTicks > TimeSpan.TicksPerHour)
             && Interlocked.CompareExchange(ref use.NextWrite, now.UtcTicks + _writeEvery, nextWrite) == nextWrite)
         {
-            Write(id, use, now);
+            background.Start("last use", () => WriteAsync(id, use));
         }
     }
 
@@ -71,23 +71,17 @@ internal sealed class LastUsedTracker(
 
     public void Dispose() => _writers.Dispose();
 
-    private void Write(InstanceId id, Use use, DateTimeOffset now)
+    private async Task WriteAsync(InstanceId id, Use use)
     {
-        if (Interlocked.Increment(ref _waiting) > MostWaiting)
+        using var turn = await _writers.AcquireAsync();
+        if (!turn.IsAcquired)
         {
-            Interlocked.Decrement(ref _waiting);
-            Volatile.Write(ref use.NextWrite, (now + RetryAfter).UtcTicks);
+            TryAgainLater(use);
             return;
         }
 
-        background.Start("last use", () => WriteAsync(id, use));
-    }
-
-    private async Task WriteAsync(InstanceId id, Use use)
-    {
         // The caller of GetToken does not wait for this.
         await Task.Yield();
-        await _writers.WaitAsync(CancellationToken.None);
         try
         {
             await store.SaveLastUseAsync(id, new DateTimeOffset(Volatile.Read(ref use.At), TimeSpan.Zero), CancellationToken.None);
@@ -95,19 +89,16 @@ internal sealed class LastUsedTracker(
         }
         catch (StorageUnavailableException)
         {
-            Volatile.Write(ref use.NextWrite, (time.GetUtcNow() + RetryAfter).UtcTicks);
+            TryAgainLater(use);
             metrics.WroteLastUse(written: false);
             if (_failures.TryPass(out var suppressed))
             {
                 logger.LastUsesNotWritten(1 + suppressed);
             }
         }
-        finally
-        {
-            _writers.Release();
-            Interlocked.Decrement(ref _waiting);
-        }
     }
+
+    private void TryAgainLater(Use use) => Volatile.Write(ref use.NextWrite, (time.GetUtcNow() + RetryAfter).UtcTicks);
 
     /// <summary>UTC ticks, written by many threads at once: the last one wins, which is near enough.</summary>
     private sealed class Use
