@@ -4,16 +4,10 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Events;
 
-internal sealed class EventMetrics
+internal sealed class EventMetrics(Instruments instruments)
 {
-    private readonly Counter<long> _attempts;
-    private readonly Gauge<int> _stored;
-
-    public EventMetrics(Instruments instruments)
-    {
-        _attempts = instruments.Counter("wixoauth.event.deliveries", "{attempt}", "Attempts to deliver an event to the receiver.");
-        _stored = instruments.Gauge("wixoauth.event.stored", "{event}", "Events that wait for their delivery, or are parked.");
-    }
+    private readonly Counter<long> _attempts = instruments.Counter("wixoauth.event.deliveries", "{attempt}", "Attempts to deliver an event to the receiver.");
+    private readonly Gauge<int> _stored = instruments.Gauge("wixoauth.event.stored", "{event}", "Events that wait for their delivery, or are parked.");
 
     internal void SentEvent(SendOutcome outcome) => _attempts.Add(1, Tags.OfOutcome(SnakeCaseEnum.Of(outcome)));
 

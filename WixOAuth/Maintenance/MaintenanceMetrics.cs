@@ -6,35 +6,19 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Maintenance;
 
-internal sealed class MaintenanceMetrics
+internal sealed class MaintenanceMetrics(Instruments instruments, TokenMetrics tokens)
 {
-    private readonly Instruments _instruments;
-    private readonly TokenMetrics _tokens;
-    private readonly Histogram<double> _sweeps;
-    private readonly Histogram<double> _backups;
-    private readonly Counter<long> _sweptInstances;
-    private readonly Gauge<double> _dueLag;
-    private readonly Gauge<int> _poisonShards;
-    private readonly Gauge<int> _onFallback;
-    private readonly Gauge<int> _byGrant;
-    private readonly Counter<long> _removedRows;
-    private readonly Gauge<int> _keyUses;
+    private readonly Histogram<double> _sweeps = instruments.Durations("wixoauth.sweep.duration", "Sweeps.");
+    private readonly Histogram<double> _backups = instruments.Durations("wixoauth.backup.duration", "Copies of the table.");
+    private readonly Counter<long> _sweptInstances = instruments.Counter("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
+    private readonly Gauge<double> _dueLag = instruments.Meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
+    private readonly Gauge<int> _poisonShards = instruments.Gauge("wixoauth.sweep.poison_messages", "{message}", "Messages in the queue refresh-shards-poison.");
+    private readonly Gauge<int> _onFallback = instruments.Gauge("wixoauth.instances.on_fallback", "{instance}", "Instances served by client credentials because of their refresh token.");
+    private readonly Gauge<int> _byGrant = instruments.Gauge("wixoauth.instances.by_grant", "{instance}", "Active instances by the grant of their access token.");
+    private readonly Counter<long> _removedRows = instruments.Counter("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
+    private readonly Gauge<int> _keyUses = instruments.Gauge("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");
 
-    public MaintenanceMetrics(Instruments instruments, TokenMetrics tokens)
-    {
-        (_instruments, _tokens) = (instruments, tokens);
-        _sweeps = instruments.Durations("wixoauth.sweep.duration", "Sweeps.");
-        _backups = instruments.Durations("wixoauth.backup.duration", "Copies of the table.");
-        _sweptInstances = instruments.Counter("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
-        _dueLag = instruments.Meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
-        _poisonShards = instruments.Gauge("wixoauth.sweep.poison_messages", "{message}", "Messages in the queue refresh-shards-poison.");
-        _onFallback = instruments.Gauge("wixoauth.instances.on_fallback", "{instance}", "Instances served by client credentials because of their refresh token.");
-        _byGrant = instruments.Gauge("wixoauth.instances.by_grant", "{instance}", "Active instances by the grant of their access token.");
-        _removedRows = instruments.Counter("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
-        _keyUses = instruments.Gauge("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");
-    }
-
-    public Activity? TraceSweep() => _instruments.Trace("Sweep");
+    public Activity? TraceSweep() => instruments.Trace("Sweep");
 
     public void Swept(Activity? activity, SweepSummary summary, Exception? failure = null, InstanceShard? shard = null)
     {
@@ -47,7 +31,7 @@ internal sealed class MaintenanceMetrics
             _dueLag.Record(summary.DueLag.TotalSeconds);
         }
 
-        _tokens.SecretIsSuspect(summary.Suspect);
+        tokens.SecretIsSuspect(summary.Suspect);
         _sweptInstances.Add(summary.Refreshed, Tags.OfOutcome("refreshed"));
         _sweptInstances.Add(summary.Skipped, Tags.OfOutcome("skipped"));
         _sweptInstances.Add(summary.Failed, Tags.OfOutcome("failed"));

@@ -9,37 +9,23 @@ internal static class RowWriter
     // The earliest time a property of Azure's may hold; Azurite takes any.
     private static readonly DateTimeOffset s_earliest = new(1601, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    public static void Put(this TableEntity row, string name, long? number)
+    public static void Put(this TableEntity row, string name, object? value)
     {
-        if (number is { } known)
+        if (value is DateTimeOffset time)
         {
-            row[name] = known;
+            ArgumentOutOfRangeException.ThrowIfLessThan(time, s_earliest, name);
+            value = time.ToUniversalTime();
         }
-    }
 
-    public static void Put(this TableEntity row, string name, string? text)
-    {
-        if (text is not null)
+        if (value is not null)
         {
-            row[name] = text;
+            row[name] = value;
         }
     }
 
     public static void Put(this TableEntity row, string name, ProtectedText? text)
     {
-        if (text is not null)
-        {
-            row[name] = text.Data.ToArray();
-            row[name + "KeyId"] = text.KeyId;
-        }
-    }
-
-    public static void Put(this TableEntity row, string name, DateTimeOffset? time)
-    {
-        if (time is { } known)
-        {
-            ArgumentOutOfRangeException.ThrowIfLessThan(known, s_earliest, name);
-            row[name] = known.ToUniversalTime();
-        }
+        row.Put(name, text?.Data.ToArray());
+        row.Put(name + "KeyId", text?.KeyId);
     }
 }

@@ -154,42 +154,29 @@ internal sealed class TableGateway(TableClient table)
         var shards = new Queue<IAsyncEnumerator<TableEntity>>(inShards.Select(shard =>
             QueryAsync(filter(shard), KeysOnly, pageSize: null, cancellationToken).GetAsyncEnumerator(cancellationToken)));
         StorageUnavailableException? missed = null;
-        try
+        while (shards.TryDequeue(out var shard))
         {
-            while (shards.TryPeek(out var shard))
+            try
             {
-                bool hasMore;
-                try
+                if (!await shard.MoveNextAsync())
                 {
-                    hasMore = await shard.MoveNextAsync();
-                }
-                catch (StorageUnavailableException exception)
-                {
-                    // The other shards' instances should not have to wait for this one.
-                    (hasMore, missed) = (false, exception);
-                }
-
-                if (!hasMore)
-                {
-                    await shards.Dequeue().DisposeAsync();
                     continue;
                 }
-
-                shards.Enqueue(shards.Dequeue());
-                yield return shard.Current.RowKey;
             }
-
-            if (missed is not null)
+            catch (StorageUnavailableException exception)
             {
-                throw missed;
+                // The other shards' instances should not have to wait for this one.
+                missed = exception;
+                continue;
             }
+
+            shards.Enqueue(shard);
+            yield return shard.Current.RowKey;
         }
-        finally
+
+        if (missed is not null)
         {
-            foreach (var shard in shards)
-            {
-                await shard.DisposeAsync();
-            }
+            throw missed;
         }
     }
 

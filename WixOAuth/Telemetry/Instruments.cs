@@ -9,21 +9,16 @@ namespace WixOAuth.Telemetry;
 /// they are about (<c>TokenMetrics</c>, <c>WixMetrics</c>, …); docs/metrics.md describes them. Tags hold words of a fixed set:
 /// never an instance, a customer or a secret. Traces name the instance, in <c>wix.instance_id</c>, and never a URL.
 /// </summary>
-internal sealed class Instruments : IDisposable
+internal sealed class Instruments(IMeterFactory meters) : IDisposable
 {
     /// <summary>The name of the meter and of the activity source.</summary>
     public const string Name = "WixOAuth";
 
     internal const string Ok = "ok";
 
-    public Instruments(IMeterFactory meters)
-    {
-        Meter = meters.Create(Name);
-    }
-
     public ActivitySource Source { get; } = new(Name);
 
-    internal Meter Meter { get; }
+    internal Meter Meter { get; } = meters.Create(Name);
 
     /// <summary>Starts an activity about one instance; null when nobody listens.</summary>
     internal Activity? Trace(string name, InstanceId id) => Source.StartActivity(name)?.SetInstance(id);
