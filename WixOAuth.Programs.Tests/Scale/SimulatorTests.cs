@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace WixOAuth.Functions.Tests.Scale;
+namespace WixOAuth.Programs.Tests.Scale;
 
 /// <summary>
 /// The simulator of bench/scale in worlds so small that its counts can be worked out by hand.

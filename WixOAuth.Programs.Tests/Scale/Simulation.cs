@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace WixOAuth.Functions.Tests.Scale;
+namespace WixOAuth.Programs.Tests.Scale;
 
 /// <summary>A program of <c>bench/</c> on simulated time: a process of its own, because it needs a thread pool of one thread.</summary>
 internal static class Simulation
