@@ -12,6 +12,7 @@ using WixOAuth.Hosting;
 using WixOAuth.Http;
 using WixOAuth.Local;
 using WixOAuth.PretendWix;
+using WixOAuth.Settings;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
@@ -105,6 +106,13 @@ internal sealed class TestBed : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>Starts the program with a storage that refuses every connection, and does not pause between its attempts.</summary>
+    public static Task<TestBed> StartWithoutStorageAsync(AzuriteFixture azurite) => StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(
+        TableConnection.Open(
+            new TablesOptions { ConnectionString = new ConnectionString("DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;TableEndpoint=http://127.0.0.1:1/a") },
+            credential: null,
+            pause: TimeSpan.Zero))));
 
     /// <summary>Stops the program and starts it again, on the same storage, with some settings changed.</summary>
     public async Task RestartAsync(params (string Name, string Value)[] settings)

@@ -70,7 +70,7 @@ public sealed class WebhookTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task While_the_key_is_changed_both_are_taken_and_then_only_the_new_one()
     {
-        using var next = new WebhookSigner();
+        var next = new WebhookSigner();
         var (first, second) = (Guid.NewGuid(), Guid.NewGuid());
         var old = _bed.Wix.WebhookPublicKeyPem;
         Assert.Equal(HttpStatusCode.Unauthorized, await PostNextAsync(first));
@@ -103,7 +103,7 @@ public sealed class WebhookTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task Hostile_text_in_a_signed_webhook_changes_no_page()
     {
-        using var signer = new WebhookSigner();
+        var signer = new WebhookSigner();
         await _bed.RestartAsync(("Wix__WebhookPublicKey", signer.Pem));
         const string hostile = "</h3><script>alert(1)</script><img src=x onerror='alert(1)'>\u202e{{7*7}}";
         var claims = WebhookSigner.ClaimsOf("AppInstalled", Guid.NewGuid(), _bed.Clock.GetUtcNow(), TestBed.AppId);

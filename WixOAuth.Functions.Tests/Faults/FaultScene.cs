@@ -3,6 +3,7 @@ using Azure.Core.Pipeline;
 using Azure.Data.Tables;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
+using Microsoft.Extensions.Time.Testing;
 using WixOAuth.Events;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Install;
@@ -20,6 +21,7 @@ internal sealed class FaultScene : IDisposable
     private static readonly TimeSpan s_turnOnThePool = TimeSpan.FromMilliseconds(3);
 
     private readonly FaultOperation _operation;
+    private readonly CountingClock _clock = new();
     private readonly FaultyTables _wire;
     private readonly FaultyStore _store;
     private readonly TableClient _table;
@@ -28,7 +30,7 @@ internal sealed class FaultScene : IDisposable
     private FaultScene(FaultOperation operation, TableClient table, FaultyTables wire, TableStore store)
     {
         (_operation, _table, _undisturbed, _wire, _store) = (operation, table, new TableStore(table), wire, new FaultyStore(store));
-        Core = new Core(_store, settings:
+        Core = new Core(_store, _clock, settings:
         [
             ("Wix__WebhookPublicKey", s_signer.Pem),
             ("Wix__ClientCredentialsFallback", "false"),
@@ -216,11 +218,15 @@ internal sealed class FaultScene : IDisposable
 
     private async Task<T> LetTimePassAsync<T>(Task<T> work)
     {
+        var seen = (Fired: -1, Calls: -1);
         for (var step = 0; !work.IsCompleted && step < 20_000; step++)
         {
             await SingleThreadSynchronizationContext.SettleAsync(() => _store.IsBusy);
-            if (_operation.RunsOnThePool)
+
+            // Where the last step has woken nothing, the pool has nothing to do either.
+            if (_operation.RunsOnThePool && (_clock.Fired, Calls.Made.Count) is var now && now != seen)
             {
+                seen = now;
                 await Task.WhenAny(work, Task.Delay(s_turnOnThePool, TimeProvider.System));
             }
 
@@ -231,5 +237,23 @@ internal sealed class FaultScene : IDisposable
         }
 
         return await work.WaitAsync(TimeSpan.FromSeconds(20));
+    }
+
+    /// <summary>Counts how many of its timers have fired.</summary>
+    private sealed class CountingClock() : FakeTimeProvider(TestClock.Start)
+    {
+        private int _fired;
+
+        public int Fired => Volatile.Read(ref _fired);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => base.CreateTimer(
+            given =>
+            {
+                Interlocked.Increment(ref _fired);
+                callback(given);
+            },
+            state,
+            dueTime,
+            period);
     }
 }

@@ -15,31 +15,26 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
 {
     private const string Name = "wix-webhook-public-key";
 
-    private readonly RSA _first = RSA.Create(2048);
-    private readonly RSA _second = RSA.Create(2048);
+    private static readonly RSA s_first = RSA.Create(2048);
+    private static readonly RSA s_second = RSA.Create(2048);
     private readonly Core _core = new();
 
-    public void Dispose()
-    {
-        _first.Dispose();
-        _second.Dispose();
-        _core.Dispose();
-    }
+    public void Dispose() => _core.Dispose();
 
     [Fact]
     public async Task Without_the_secret_there_are_no_keys_and_it_is_read_at_most_once_a_minute()
     {
         var reader = NewReader();
 
-        Assert.Equal(new Webhook.Untrusted("there is no key to check it with"), await ReadAsync(reader, _first));
-        await ReadAsync(reader, _first);
+        Assert.Equal(new Webhook.Untrusted("there is no key to check it with"), await ReadAsync(reader, s_first));
+        await ReadAsync(reader, s_first);
         Assert.Single(Vault.Calls);
         Assert.Contains("There is no secret wix-webhook-public-key in Key Vault", Logs.Everything, StringComparison.Ordinal);
 
-        Vault.Add(Name, Pem(_first));
-        Assert.IsType<Webhook.Untrusted>(await ReadAsync(reader, _first));
+        Vault.Add(Name, Pem(s_first));
+        Assert.IsType<Webhook.Untrusted>(await ReadAsync(reader, s_first));
         Time.Advance(KeyVaultSource<WebhookKeys>.NewestInterval);
-        Assert.IsType<Webhook.Known>(await ReadAsync(reader, _first));
+        Assert.IsType<Webhook.Known>(await ReadAsync(reader, s_first));
         Assert.Equal(2, Vault.Calls.Count);
     }
 
@@ -49,46 +44,46 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
     [InlineData("base64")]
     public async Task The_key_may_be_written_as_in_the_setting(string form)
     {
-        Vault.Add(Name, form == "base64" ? Convert.ToBase64String(Encoding.ASCII.GetBytes(Pem(_first))) : string.Format(null, form, Pem(_first)));
+        Vault.Add(Name, form == "base64" ? Convert.ToBase64String(Encoding.ASCII.GetBytes(Pem(s_first))) : string.Format(null, form, Pem(s_first)));
 
-        Assert.IsType<Webhook.Known>(await ReadAsync(NewReader(), _first));
+        Assert.IsType<Webhook.Known>(await ReadAsync(NewReader(), s_first));
     }
 
     [Fact]
     public async Task A_signature_by_an_unknown_key_has_the_vault_asked_once_a_minute_and_a_good_one_never()
     {
-        Vault.Add(Name, Pem(_first));
+        Vault.Add(Name, Pem(s_first));
         var reader = NewReader();
-        await ReadAsync(reader, _first);
+        await ReadAsync(reader, s_first);
         Time.Advance(KeyVaultSource<WebhookKeys>.NewestInterval);
-        await ReadAsync(reader, _first);
+        await ReadAsync(reader, s_first);
         Assert.Single(Vault.Calls);
 
         for (var forged = 0; forged < 20; forged++)
         {
-            Assert.Equal(new Webhook.Untrusted("its signature is not by a key that we know"), await ReadAsync(reader, _second));
+            Assert.Equal(new Webhook.Untrusted("its signature is not by a key that we know"), await ReadAsync(reader, s_second));
         }
 
         Assert.Equal(2, Vault.Calls.Count);
-        Vault.Add(Name, $"{Pem(_first)}\n{Pem(_second)}");
+        Vault.Add(Name, $"{Pem(s_first)}\n{Pem(s_second)}");
         Time.Advance(KeyVaultSource<WebhookKeys>.NewestInterval);
-        Assert.IsType<Webhook.Known>(await ReadAsync(reader, _second));
-        Assert.IsType<Webhook.Known>(await ReadAsync(reader, _first));
+        Assert.IsType<Webhook.Known>(await ReadAsync(reader, s_second));
+        Assert.IsType<Webhook.Known>(await ReadAsync(reader, s_first));
         Assert.Equal(3, Vault.Calls.Count);
     }
 
     [Fact]
     public async Task A_malformed_key_leaves_the_known_ones_in_use()
     {
-        Vault.Add(Name, Pem(_first));
+        Vault.Add(Name, Pem(s_first));
         var reader = NewReader();
-        await ReadAsync(reader, _first);
+        await ReadAsync(reader, s_first);
 
         Vault.Add(Name, "rubbish");
         Time.Advance(TimeSpan.FromHours(1));
-        await ReadAsync(reader, _second);
+        await ReadAsync(reader, s_second);
 
-        Assert.IsType<Webhook.Known>(await ReadAsync(reader, _first));
+        Assert.IsType<Webhook.Known>(await ReadAsync(reader, s_first));
         Assert.Contains("should be the app's RSA public key as PEM", Logs.Everything, StringComparison.Ordinal);
         Assert.DoesNotContain("rubbish", Logs.Everything, StringComparison.Ordinal);
     }
@@ -96,15 +91,15 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
     [Fact]
     public async Task A_404_of_a_proxy_leaves_the_known_ones_in_use()
     {
-        Vault.Add(Name, Pem(_first));
+        Vault.Add(Name, Pem(s_first));
         var reader = NewReader();
-        await ReadAsync(reader, _first);
+        await ReadAsync(reader, s_first);
 
         Vault.Fault = () => Results.Content("<html>No such page</html>", "text/html", statusCode: 404);
         Time.Advance(TimeSpan.FromHours(1));
-        await ReadAsync(reader, _second);
+        await ReadAsync(reader, s_second);
 
-        Assert.IsType<Webhook.Known>(await ReadAsync(reader, _first));
+        Assert.IsType<Webhook.Known>(await ReadAsync(reader, s_first));
     }
 
     [Fact]
@@ -112,7 +107,7 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
     {
         Vault.Fault = KeyVaultServer.Forbidden;
 
-        Assert.Equal(503, await PostAsync(Endpoint(), _first));
+        Assert.Equal(503, await PostAsync(Endpoint(), s_first));
     }
 
     [Fact]
@@ -123,7 +118,7 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
 
         for (var forged = 0; forged < 20; forged++)
         {
-            Assert.Equal(503, await PostAsync(endpoint, _second));
+            Assert.Equal(503, await PostAsync(endpoint, s_second));
         }
 
         Assert.Single(Logs.Lines(LogLevel.Error), line => line.Contains("could not be served", StringComparison.Ordinal));
@@ -134,15 +129,15 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
     {
         var gate = new TaskCompletionSource();
         (Vault.Gate, var endpoint) = (gate.Task, Endpoint());
-        Vault.Add(Name, Pem(_first));
+        Vault.Add(Name, Pem(s_first));
 
-        var posting = PostAsync(endpoint, _first);
+        var posting = PostAsync(endpoint, s_first);
         await Vault.Arrived.Task;
         Time.Advance(WebhookEndpoint.LongestAnswer);
         Assert.Equal(503, await posting);
 
         gate.SetResult();
-        Assert.Equal(200, await PostAsync(endpoint, _first));
+        Assert.Equal(200, await PostAsync(endpoint, s_first));
     }
 
     private static string Pem(RSA key) => key.ExportSubjectPublicKeyInfoPem();

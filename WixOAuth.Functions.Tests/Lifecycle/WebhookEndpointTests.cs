@@ -27,11 +27,7 @@ public sealed class WebhookEndpointTests : IDisposable
         _endpoint = _core.Webhooks;
     }
 
-    public void Dispose()
-    {
-        _core.Dispose();
-        _signer.Dispose();
-    }
+    public void Dispose() => _core.Dispose();
 
     [Fact]
     public async Task However_many_are_refused_the_log_has_a_line_a_minute()

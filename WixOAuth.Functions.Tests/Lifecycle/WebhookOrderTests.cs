@@ -17,7 +17,7 @@ namespace WixOAuth.Functions.Tests.Lifecycle;
 /// site's owner installs, upgrades and removes the app and the timer comes by. In the end we know what is so at Wix.
 /// For every order of one life see <see cref="InstanceLifecycleTests"/>.
 /// </summary>
-public sealed class WebhookOrderTests : IDisposable
+public sealed class WebhookOrderTests
 {
     private static readonly TimeSpan[] Gaps =
     [
@@ -45,8 +45,6 @@ public sealed class WebhookOrderTests : IDisposable
         Deliver,
         Nothing,
     }
-
-    public void Dispose() => _signer.Dispose();
 
     [Fact]
     public Task However_late_and_often_and_in_whatever_order_they_come_the_end_is_as_at_Wix() =>

@@ -48,6 +48,24 @@ internal sealed class CopyWorld : IDisposable
         return new CopyWorld(azurite, azurite.NewContainer(), store, table);
     }
 
+    /// <summary>The same table and container, with a core of its own.</summary>
+    public CopyWorld Share() => new(_azurite, Options, Store, Table);
+
+    /// <summary>The same table, and a container of its own.</summary>
+    public CopyWorld WithNewContainer() => new(_azurite, _azurite.NewContainer(), Store, Table);
+
+    /// <summary>The same container, and a table with these rows.</summary>
+    public async Task<CopyWorld> WithTableOfAsync(IEnumerable<TableEntity> rows)
+    {
+        var (store, table) = await _azurite.CreateAsync();
+        foreach (var shard in rows.GroupBy(row => row.PartitionKey))
+        {
+            await table.SubmitTransactionAsync(shard.Select(row => new TableTransactionAction(TableTransactionActionType.Add, row)));
+        }
+
+        return new CopyWorld(_azurite, Options, store, table);
+    }
+
     public async Task<BackupManifest> BackUpAsync() =>
         (await new BackupRun(Table, Container, Core.Get<MaintenanceMetrics>(), Clock, Core.Logs.For<BackupRun>()).RunAsync(null, None)).Manifest;
 

@@ -311,7 +311,7 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
         {
             ConnectionString = new ConnectionString($"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=AAAA;TableEndpoint=http://127.0.0.1:{port}/a;"),
         };
-        var store = new TableStore(TableConnection.Open(nowhere, null));
+        var store = new TableStore(TableConnection.Open(nowhere, null, pause: TimeSpan.Zero));
 
         await Assert.ThrowsAsync<StorageUnavailableException>(() => store.FindAsync(NewId(), None));
     }

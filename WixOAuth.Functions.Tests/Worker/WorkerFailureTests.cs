@@ -2,6 +2,7 @@ using System.Net;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Functions.Tests.Worker.Rpc;
 using WixOAuth.Instances;
+using WixOAuth.Processes;
 
 namespace WixOAuth.Functions.Tests.Worker;
 
@@ -12,7 +13,10 @@ public sealed class WorkerFailureTests(AzuriteFixture azurite)
     [Fact]
     public async Task Timers_are_reported_as_failed_when_the_table_is_down()
     {
-        await using var bed = await WorkerBed.StartAsync(azurite, ("Tables__ConnectionString", WorkerBed.Nowhere()));
+        // Asks for a longer pause than the service makes, so that no call is repeated.
+        await using var down = await CountingProxy.StartAsync(azurite.NewTable().ConnectionString!, CancellationToken.None, (_, _) => Task.FromResult<StorageAnswer?>(
+            new(503, new Dictionary<string, string[]> { ["x-ms-request-id"] = ["1"], ["Retry-After"] = ["60"] }, default)));
+        await using var bed = await WorkerBed.StartAsync(azurite, ("Tables__ConnectionString", down.ConnectionString));
 
         foreach (var name in new[] { "RefreshTokens", "Housekeeping" })
         {
