@@ -205,6 +205,25 @@ public sealed class CustodyTests : IDisposable
     }
 
     [Fact]
+    public async Task A_refresh_token_is_opened_although_the_fallback_noted_a_generation_that_an_earlier_version_had_moved()
+    {
+        var id = (await InstallAsync(1))[0];
+        var now = _core.Clock.GetUtcNow();
+        await ChangeAsync(id, instance => instance with { Generation = 10, RefreshTokenGeneration = null });
+        var byCredentials = new ProtectedTokens(11, new ProtectedText(new string('0', 32), new byte[40]), null, now, now.AddHours(4));
+        await ChangeAsync(id, instance => instance.Refreshed(
+            Grant.ClientCredentials, byCredentials, RejectionPolicy.Observed(null, RefreshTokenFaultKind.Unreadable, now), "attempt", now));
+        Assert.Equal(10, (await _core.ReadAsync(id)).RefreshTokenGeneration);
+        GrantAll();
+
+        Assert.IsType<TokenResult.Token>(await _core.GetAsync(id, TokenRequirements.New));
+
+        Assert.Equal("refresh-0", _core.Wix.Calls.Single().Body!.Value.GetProperty("refresh_token").GetString());
+        Assert.Equal("refresh-0", await _core.RefreshTokenOfAsync(id));
+        Assert.Equal(RefreshTokenState.Ok, (await _core.ReadAsync(id)).RefreshTokenState);
+    }
+
+    [Fact]
     public async Task One_rejection_does_not_confirm_a_removal_in_doubt_and_the_full_proof_does()
     {
         var ids = await InstallAsync(6);

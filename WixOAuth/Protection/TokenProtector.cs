@@ -25,8 +25,8 @@ internal enum TokenField
 internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = null)
 {
     /// <summary>
-    /// How far back the generation of an unreadable refresh token is searched where a version that does not know
-    /// <see cref="Instance.RefreshTokenGeneration"/> has dropped it from the row.
+    /// How far back the generation of a refresh token is searched: a version that does not know
+    /// <see cref="Instance.RefreshTokenGeneration"/> drops it from the row, and the next write then notes too high a one.
     /// </summary>
     private const int GenerationsBack = 256;
 
@@ -118,7 +118,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
         var sealedFor = instance.RefreshTokenGeneration ?? instance.Generation;
         var refreshToken = await UnprotectRefreshTokenAsync(instance.Id, sealedFor, text, cancellationToken);
-        if (refreshToken is null && instance.RefreshTokenGeneration is null && await keys.FindAsync(text.KeyId, cancellationToken) is not null)
+        if (refreshToken is null && await keys.FindAsync(text.KeyId, cancellationToken) is not null)
         {
             for (var generation = sealedFor - 1; refreshToken is null && generation >= Math.Max(1, sealedFor - GenerationsBack); generation--)
             {
