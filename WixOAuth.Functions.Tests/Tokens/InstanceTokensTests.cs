@@ -1,5 +1,7 @@
+using WixOAuth.Functions.Tests.Protection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
@@ -46,6 +48,22 @@ public sealed class InstanceTokensTests : IDisposable
 
         Assert.Null(await _core.InstanceTokens.OpenRefreshTokenAsync(instance));
         Assert.Empty(_core.Logs.Of(406));
+    }
+
+    [Fact]
+    public async Task Tokens_whose_key_is_disabled_do_not_open_and_where_keys_may_not_be_listed_nothing_is_concluded()
+    {
+        var (key, disabled) = (FixedKeys.NewKey(), FixedKeys.NewKey());
+        using var sealing = new Core(keys: new FixedKeys(disabled));
+        var instance = (await sealing.InstallAsync(Id)).Instance;
+        using var without = new Core(keys: Core.KeyRingOf(key, disabled));
+        using var unlisted = new Core(keys: Core.KeyRingOf(key, disabled, areAll: false));
+
+        Assert.Null(await without.InstanceTokens.OpenAccessTokenAsync(instance));
+        Assert.Null(await without.InstanceTokens.OpenRefreshTokenAsync(instance));
+        Assert.Contains(disabled.Id, Assert.Single(without.Logs.Of(406)), StringComparison.Ordinal);
+        await Assert.ThrowsAnyAsync<SecretUnavailableException>(() => unlisted.InstanceTokens.OpenAccessTokenAsync(instance));
+        await Assert.ThrowsAnyAsync<SecretUnavailableException>(() => unlisted.InstanceTokens.OpenRefreshTokenAsync(instance));
     }
 
     [Fact]

@@ -87,7 +87,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
     /// <summary>
     /// The access token of that instance and generation; null when <paramref name="text"/> does not open: it was sealed
-    /// with a key that no longer exists, stored elsewhere, or changed.
+    /// with a key that no longer exists or cannot be used, stored elsewhere, or changed.
     /// </summary>
     /// <exception cref="SecretUnavailableException">The key cannot be had now.</exception>
     public async ValueTask<AccessToken?> UnprotectAccessTokenAsync(
@@ -118,7 +118,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
         var sealedFor = instance.RefreshTokenGeneration ?? instance.Generation;
         var refreshToken = await UnprotectRefreshTokenAsync(instance.Id, sealedFor, text, cancellationToken);
-        if (refreshToken is null && await keys.FindAsync(text.KeyId, cancellationToken) is not null)
+        if (refreshToken is null && await FindKeyAsync(text.KeyId, cancellationToken) is not null)
         {
             for (var generation = sealedFor - 1; refreshToken is null && generation >= Math.Max(1, sealedFor - GenerationsBack); generation--)
             {
@@ -138,13 +138,26 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
     private async ValueTask<string?> UnprotectAsync(
         InstanceId instance, TokenField field, long generation, ProtectedText text, CancellationToken cancellationToken)
     {
-        if (await keys.FindAsync(text.KeyId, cancellationToken) is not { } key || Open(key, instance, field, generation, text) is not { } plaintext)
+        if (await FindKeyAsync(text.KeyId, cancellationToken) is not { } key || Open(key, instance, field, generation, text) is not { } plaintext)
         {
             return null;
         }
 
         check?.OnTokenOpened();
         return Decode(plaintext);
+    }
+
+    /// <summary>The key of that id; null for one that is disabled or malformed too: the service goes on without it until a person changes that.</summary>
+    private async ValueTask<ProtectionKey?> FindKeyAsync(string id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await keys.FindAsync(id, cancellationToken);
+        }
+        catch (SecretUnusableException exception) when (!exception.MayNotExist)
+        {
+            return null;
+        }
     }
 
     private static byte[] KeyOf(ProtectionKey key, InstanceId instance) =>
