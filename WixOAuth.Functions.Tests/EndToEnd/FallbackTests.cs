@@ -1,5 +1,7 @@
 using System.Net;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using WixOAuth.Instances;
 using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
@@ -60,6 +62,25 @@ public sealed class FallbackTests(AzuriteFixture azurite)
         await bed.SweepAsync();
         bed.Clock.Advance(TimeSpan.FromSeconds(11));
         Assert.Empty(await DegradedAsync(bed));
+    }
+
+    [Fact]
+    public async Task A_sweep_more_than_five_minutes_in_the_future_says_nothing_of_now()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        await bed.SweepAsync();
+        await SweptAsync(TimeSpan.FromMinutes(4));
+        Assert.Empty(await DegradedAsync(bed));
+
+        bed.Clock.Advance(TimeSpan.FromSeconds(11));
+        await SweptAsync(TimeSpan.FromMinutes(6));
+        Assert.Equal(["sweep_overdue"], await DegradedAsync(bed));
+
+        Task SweptAsync(TimeSpan ahead)
+        {
+            var state = new SweepState(bed.Clock.GetUtcNow() + ahead, OnFallback: 0, Unreadable: 0, IsSecretSuspect: false, IsWixThrottled: false);
+            return bed.Host.Services.GetRequiredService<ISweepStateStore>().SaveSweepStateAsync(state, CancellationToken.None);
+        }
     }
 
     private static async Task AssertGrantsAsync(TestBed bed, Guid id, string refreshToken)

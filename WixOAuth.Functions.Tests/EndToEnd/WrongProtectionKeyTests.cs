@@ -157,6 +157,48 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task Sites_whose_key_version_is_disabled_are_served_by_the_fallback_and_return_when_it_is_enabled()
+    {
+        await using var vault = await KeyVaultServer.StartAsync();
+        vault.Add("wix-app-secret", TestBed.AppSecret);
+        vault.Add(KeyName, NewKey());
+        await using var bed = await TestBed.StartAsync(
+            azurite,
+            services => services.Replace(ServiceDescriptor.Singleton(vault.Client())),
+            ("KeyVault__VaultUri", vault.Uri.ToString()),
+            ("Wix__AppSecret", ""),
+            ("Tokens__ProtectionKey", ""));
+        await bed.InstallAsync("Site of the key that stays");
+        var disabled = vault.Add(KeyName, NewKey());
+        await bed.RestartAsync();
+        var sites = await InstallAsync(bed);
+        var before = await SealedAsync(bed, sites);
+
+        vault.Disable(KeyName, disabled);
+        await bed.RestartAsync();
+        Assert.Equal(("healthy", "healthy", "healthy"), await HealthAsync(bed.Api));
+        foreach (var id in sites)
+        {
+            Assert.Equal(HttpStatusCode.OK, (await bed.GetTokenAsync(id)).StatusCode);
+            Assert.Equal("unreadable", (await bed.GetInstanceAsync(id)).GetProperty("refresh_token").GetString());
+        }
+
+        await bed.Host.Services.GetRequiredService<TimerEndpoints>().Housekeeping(CancellationToken.None);
+        bed.Clock.Advance(TimeSpan.FromHours(4));
+        await SweepAsync(bed);
+        Assert.Equal(before, await SealedAsync(bed, sites));
+        Assert.All(before, text => Assert.StartsWith(disabled, text, StringComparison.Ordinal));
+
+        vault.Enable(KeyName, disabled);
+        bed.Clock.Advance(TimeSpan.FromMinutes(1));
+        await AssertOwnTokensWorkAsync(bed, sites);
+        foreach (var id in sites)
+        {
+            Assert.Equal("ok", (await bed.GetInstanceAsync(id)).GetProperty("refresh_token").GetString());
+        }
+    }
+
+    [Fact]
     public async Task A_table_without_the_row_gets_it_at_a_start_with_the_right_key_only()
     {
         await using var bed = await TestBed.StartAsync(azurite);
@@ -192,6 +234,19 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
     private static async Task<SortedDictionary<string, string>> TokensAsync(TestBed bed) => new(
         (await bed.RowsAsync()).Where(row => row.RowKey.StartsWith("i|", StringComparison.Ordinal)).ToDictionary(
             row => row.RowKey, row => $"{row["RefreshTokenKeyId"]} {Convert.ToHexString(row.GetBinary("RefreshToken"))} {row["Generation"]} {row["Grant"]}"));
+
+    /// <summary>The refresh tokens of some sites as they are stored, each after the id of its key.</summary>
+    private static async Task<List<string>> SealedAsync(TestBed bed, IReadOnlyList<Guid> sites)
+    {
+        List<string> texts = [];
+        foreach (var id in sites)
+        {
+            var row = (await bed.RowsOfAsync(id)).Single(row => row.RowKey.StartsWith("i|", StringComparison.Ordinal));
+            texts.Add($"{row["RefreshTokenKeyId"]} {Convert.ToHexString(row.GetBinary("RefreshToken"))}");
+        }
+
+        return texts;
+    }
 
     private static async Task<(string? Status, string? Storage, string? Secrets)> HealthAsync(Uri api)
     {

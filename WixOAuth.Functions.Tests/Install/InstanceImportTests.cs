@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Moq;
+using WixOAuth.Functions.Tests.Protection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Install;
 using WixOAuth.Instances;
@@ -160,6 +161,25 @@ public sealed class InstanceImportTests : IDisposable
         await _core.Store.TryWriteAsync(stored, stored.Instance with { Status = InstanceStatus.Removed }, CancellationToken.None);
 
         Assert.Equal(new ImportResult.Done(ImportOutcome.Removed), await ImportAsync(s_site, token: "imported-refresh"));
+    }
+
+    [Fact]
+    public async Task Refresh_token_whose_key_is_disabled_is_replaced_once_it_is_known_to_be_unreadable()
+    {
+        var (old, newest) = (FixedKeys.NewKey(), FixedKeys.NewKey());
+        using var both = new Core(_core.Store, _core.Clock, keys: new FixedKeys(old, newest));
+        await both.InstallAsync(Core.NewId());
+        using var sealing = new Core(_core.Store, _core.Clock, keys: new FixedKeys(newest, old));
+        var stored = await sealing.InstallAsync(s_id);
+        using var without = new Core(_core.Store, _core.Clock, keys: Core.KeyRingOf(newest, disabled: old));
+        without.Wix.Answer = _core.Wix.Answer;
+
+        Assert.Equal(new ImportResult.Done(ImportOutcome.Kept), await ImportAsync(s_site, core: without));
+        var fault = RejectionPolicy.Observed(null, RefreshTokenFaultKind.Unreadable, _core.Clock.GetUtcNow());
+        await _core.Store.TryWriteAsync(stored, stored.Instance with { RefreshTokenFault = fault }, CancellationToken.None);
+        Assert.Equal(new ImportResult.Done(ImportOutcome.Refreshed), await ImportAsync(s_site, core: without));
+
+        Assert.Equal("imported-refresh", await without.RefreshTokenOfAsync(s_id));
     }
 
     [Theory]

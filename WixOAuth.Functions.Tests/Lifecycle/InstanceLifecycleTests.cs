@@ -104,7 +104,7 @@ public sealed class InstanceLifecycleTests
     [InlineData(49, InstanceStatus.Removed)]
     internal void A_removal_is_doubted_for_48_hours_after_a_reinstall(int hours, InstanceStatus status)
     {
-        var reinstalled = Apply(Apply(null, Life[0]), new Event(What.Consent, TimeSpan.FromDays(3)));
+        var reinstalled = Apply(Apply(null, Life[0]), new Event(What.Consent, TimeSpan.FromDays(3)))! with { ConsentedAt = Start.AddDays(3) };
         var removed = Apply(reinstalled, new Event(What.Removed, TimeSpan.FromDays(3) + TimeSpan.FromHours(hours)));
 
         Assert.Equal((status, status == InstanceStatus.Active), (removed!.Status, removed.RemovalNotedAt is not null));
@@ -116,19 +116,46 @@ public sealed class InstanceLifecycleTests
     [InlineData(49, InstanceStatus.Removed)]
     internal void A_removal_is_doubted_for_48_hours_after_an_import_revived_the_site(int hours, InstanceStatus status)
     {
-        var importedAt = Start.AddDays(20);
-        var tombstone = Apply(Apply(null, Life[0]), Life[2])!;
-        var text = new ProtectedText("key", new byte[] { 1 });
-        var revived = Instance.Imported(
-            tombstone,
-            Id,
-            new ImportedSite(Customer: null, ConsentedAt: Start, Revive: true, Site: null, AppVersion: null),
-            new ProtectedTokens(Instance.NextGeneration(tombstone), text, text, importedAt, importedAt.AddMinutes(5)),
-            "import",
-            importedAt);
+        var revived = Import(Apply(Apply(null, Life[0]), Life[2]), consentedAt: Start, Start.AddDays(20));
         var removed = Apply(revived, new Event(What.Removed, TimeSpan.FromDays(20) + TimeSpan.FromHours(hours)));
 
         Assert.Equal((status, status == InstanceStatus.Active), (removed!.Status, removed.RemovalNotedAt is not null));
+    }
+
+    [Theory]
+    [InlineData(true, -24, InstanceStatus.Active)]
+    [InlineData(false, -24, InstanceStatus.Active)]
+    [InlineData(true, 48, InstanceStatus.Active)]
+    [InlineData(true, 49, InstanceStatus.Removed)]
+    [InlineData(false, 49, InstanceStatus.Removed)]
+    internal void A_removal_is_doubted_before_and_for_48_hours_after_a_first_import(bool hasConsentTime, int hours, InstanceStatus status)
+    {
+        var imported = Import(before: null, consentedAt: hasConsentTime ? Start : null, Start.AddDays(20));
+        Assert.False(imported.InstalledBefore);
+        var removed = Apply(imported, new Event(What.Removed, TimeSpan.FromDays(20) + TimeSpan.FromHours(hours)));
+
+        Assert.Equal((status, status == InstanceStatus.Active), (removed!.Status, removed.RemovalNotedAt is not null));
+    }
+
+    [Theory]
+    [InlineData(-0.1, InstanceStatus.Active)]
+    [InlineData(48, InstanceStatus.Active)]
+    [InlineData(49, InstanceStatus.Removed)]
+    internal void A_removal_is_doubted_around_another_consent_of_which_Wix_did_not_tell_the_time(double hours, InstanceStatus status)
+    {
+        var consented = Consent(Apply(null, Life[0]), issuedAt: null) with { ConsentedAt = Start.AddDays(20) };
+        Assert.Equal(Start, consented.WixInstalledAt);
+        var removed = Apply(consented, new Event(What.Removed, TimeSpan.FromDays(20) + TimeSpan.FromHours(hours)));
+
+        Assert.Equal((status, status == InstanceStatus.Active), (removed!.Status, removed.RemovalNotedAt is not null));
+    }
+
+    [Fact]
+    public void A_removal_after_a_first_install_is_not_doubted_though_Wix_did_not_tell_the_time_of_its_consent()
+    {
+        var removed = Apply(Consent(before: null, issuedAt: null), new Event(What.Removed, TimeSpan.FromDays(29)));
+
+        Assert.Equal(InstanceStatus.Removed, removed!.Status);
     }
 
     [Fact]
@@ -429,7 +456,19 @@ public sealed class InstanceLifecycleTests
         _ => Instance.AppRemoved(before, Id, Start + each.At, sendSetupCompleted: true, s_afterAll),
     };
 
-    private static Instance Consent(Instance? before, DateTimeOffset issuedAt)
+    private static Instance Import(Instance? before, DateTimeOffset? consentedAt, DateTimeOffset importedAt)
+    {
+        var text = new ProtectedText("key", new byte[] { 1 });
+        return Instance.Imported(
+            before,
+            Id,
+            new ImportedSite(Customer: null, consentedAt, Revive: true, Site: null, AppVersion: null),
+            new ProtectedTokens(Instance.NextGeneration(before), text, text, importedAt, importedAt.AddMinutes(5)),
+            "import",
+            importedAt);
+    }
+
+    private static Instance Consent(Instance? before, DateTimeOffset? issuedAt)
     {
         var text = new ProtectedText("key", new byte[] { 1 });
         return Instance.Consented(

@@ -131,6 +131,59 @@ public abstract class HousekeepingTests
         }
     }
 
+    [Theory]
+    [InlineData(InstanceStatus.Active, null, true)]
+    [InlineData(InstanceStatus.ReinstallRequired, null, true)]
+    [InlineData(InstanceStatus.Removed, null, false)]
+    [InlineData(InstanceStatus.Active, 26 * 60, false)]
+    [InlineData(InstanceStatus.Active, (26 * 60) + 1, true)]
+    [InlineData(InstanceStatus.ReinstallRequired, (26 * 60) + 1, true)]
+    internal async Task An_instance_that_is_to_be_tried_and_has_no_due_time_or_one_too_far_ahead_is_due_now(InstanceStatus status, int? minutesAhead, bool isDueNow)
+    {
+        var store = await CreateAsync();
+        using var core = new Core(store);
+        var now = core.Clock.GetUtcNow();
+        DateTimeOffset? dueAt = minutesAhead is { } minutes ? now.AddMinutes(minutes) : null;
+        var id = Core.NewId();
+        await store.TryWriteAsync(null, Samples.NewInstance(id) with { Status = status, UpdatedAt = now, DueAt = dueAt }, None);
+
+        await core.Housekeeping.RunAsync(None);
+
+        var expected = isDueNow ? now : dueAt;
+        Assert.Equal(expected, (await store.FindAsync(id, None))!.Instance.DueAt);
+        Assert.Equal(
+            expected is { } at ? [new DueInstance(id, at)] : [],
+            await store.ReadDueAsync(DateTimeOffset.MaxValue, None).ToListAsync());
+        Assert.Equal(isDueNow ? 1 : 0, core.Logs.Of(432).Count);
+    }
+
+    [Theory]
+    [InlineData("token")]
+    [InlineData("failure")]
+    [InlineData("mark")]
+    public async Task A_site_that_a_clock_far_ahead_has_written_is_served_again_without_being_asked_for(string what)
+    {
+        using var core = new Core(await CreateAsync());
+        core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("access-2"));
+        var stored = await core.InstallAsync(Core.NewId());
+        var ahead = core.Clock.GetUtcNow().AddYears(1);
+        var instance = stored.Instance with { AccessTokenIssuedAt = ahead, AccessTokenExpiresOn = ahead.AddMinutes(5), RefreshedAt = ahead };
+        instance = what switch
+        {
+            "failure" => instance.Failed(TokenError.WixUnavailable, fault: null, ahead.AddMinutes(2), ahead),
+            "mark" => instance.Failed(TokenError.Rejected, fault: null, ahead.AddMinutes(2), ahead).Marked(ahead),
+            _ => instance,
+        };
+        await core.Store.TryWriteAsync(stored, instance with { DueAt = ahead.AddHours(1) }, None);
+
+        await core.Housekeeping.RunAsync(None);
+        await core.RunAsync(() => core.Sweep.RunAsync(None));
+
+        var healed = await core.ReadAsync(instance.Id);
+        Assert.Equal((InstanceStatus.Active, null, null, 2), (healed.Status, healed.Failures, healed.MarkedAt, healed.Generation));
+        Assert.InRange(healed.DueAt!.Value, core.Clock.GetUtcNow(), core.Clock.GetUtcNow().AddMinutes(5));
+    }
+
     [Fact]
     public async Task An_unreadable_row_is_kept_and_does_not_affect_the_others()
     {

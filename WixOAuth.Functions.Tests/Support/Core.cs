@@ -199,6 +199,18 @@ internal sealed class Core : IDisposable
     internal static IKeyRing KeyRingOf(ProtectionKey key) =>
         new KeyRing(new ConfiguredSource<ProtectionKeys>(new ProtectionKeys(key)), NullLogger<KeyRing>.Instance);
 
+    /// <summary>
+    /// As in Key Vault while a version is disabled. Without <paramref name="areAll"/> the versions may not be listed, so that
+    /// nothing is known of it.
+    /// </summary>
+    internal static IKeyRing KeyRingOf(ProtectionKey key, ProtectionKey disabled, bool areAll = true) => new KeyRing(
+        new ConfiguredSource<ProtectionKeys>(new ProtectionKeys(key) with
+        {
+            Unusable = areAll ? new Dictionary<string, string> { [disabled.Id] = "It is disabled." } : new Dictionary<string, string>(),
+            AreAll = areAll,
+        }),
+        NullLogger<KeyRing>.Instance);
+
     /// <summary>A new id, of a site whose name is asked for just before midnight: no test meets that by chance.</summary>
     public static InstanceId NewId()
     {

@@ -190,6 +190,36 @@ public sealed class CustodyTests : IDisposable
         Assert.Equal((null, RefreshTokenState.Ok, newest.Id), (healed.RefreshTokenGeneration, healed.RefreshTokenState, healed.RefreshToken!.KeyId));
     }
 
+    [Theory]
+    [InlineData("Wix__PreferredGrant", "RefreshToken", true)]
+    [InlineData("Wix__PreferredGrant", "ClientCredentials", true)]
+    [InlineData("Wix__ClientCredentialsFallback", "false", false)]
+    public async Task A_refresh_token_whose_key_is_disabled_for_a_while_stays_sealed_as_it_was(string setting, string value, bool isServed)
+    {
+        var (old, newest) = (FixedKeys.NewKey(), FixedKeys.NewKey());
+        using var both = new Core(_store, _core.Clock, keys: new FixedKeys(old, newest));
+        await both.InstallAsync(Core.NewId());
+        using var sealing = new Core(_store, _core.Clock, keys: new FixedKeys(newest, old));
+        var id = Core.NewId();
+        var before = (await sealing.InstallAsync(id, refresh: "refresh-0")).Instance;
+        using var without = new Core(_store, _core.Clock, keys: Core.KeyRingOf(newest, disabled: old), settings: (setting, value));
+        without.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("by-credentials", expiresIn: 14_400));
+
+        var result = await without.GetAsync(id);
+
+        Assert.Equal(isServed ? "by-credentials" : null, (result as TokenResult.Token)?.AccessToken.Reveal());
+        Assert.Equal(isServed, result is not TokenResult.WixUnavailable);
+        await without.TokenReencryption.RunAsync(None);
+        var kept = await without.ReadAsync(id);
+        Assert.Equal((before.RefreshToken, RefreshTokenState.Unreadable), (kept.RefreshToken, kept.RefreshTokenState));
+        Assert.Equal(isServed ? null : TokenError.Undecryptable, kept.Failures?.LastError);
+
+        both.Wix.Answer = (_, body, _) => Task.FromResult(
+            body!.Value.TryGetProperty("refresh_token", out var used) && used.GetString() == "refresh-0" ? StubWix.Tokens("access-2") : StubWix.Status(400));
+        Assert.Equal("access-2", Assert.IsType<TokenResult.Token>(await both.GetAsync(id, TokenRequirements.New)).AccessToken.Reveal());
+        Assert.Equal(("refresh-0", RefreshTokenState.Ok), (await both.RefreshTokenOfAsync(id), (await both.ReadAsync(id)).RefreshTokenState));
+    }
+
     [Fact]
     public async Task A_refresh_token_is_opened_although_an_earlier_version_dropped_the_generation_it_was_sealed_for()
     {
@@ -202,6 +232,25 @@ public sealed class CustodyTests : IDisposable
 
         Assert.Equal("refresh-0", _core.Wix.Calls.Single().Body!.Value.GetProperty("refresh_token").GetString());
         Assert.Equal("refresh-0", await _core.RefreshTokenOfAsync(id));
+    }
+
+    [Fact]
+    public async Task A_refresh_token_is_opened_although_the_fallback_noted_a_generation_that_an_earlier_version_had_moved()
+    {
+        var id = (await InstallAsync(1))[0];
+        var now = _core.Clock.GetUtcNow();
+        await ChangeAsync(id, instance => instance with { Generation = 10, RefreshTokenGeneration = null });
+        var byCredentials = new ProtectedTokens(11, new ProtectedText(new string('0', 32), new byte[40]), null, now, now.AddHours(4));
+        await ChangeAsync(id, instance => instance.Refreshed(
+            Grant.ClientCredentials, byCredentials, RejectionPolicy.Observed(null, RefreshTokenFaultKind.Unreadable, now), "attempt", now));
+        Assert.Equal(10, (await _core.ReadAsync(id)).RefreshTokenGeneration);
+        GrantAll();
+
+        Assert.IsType<TokenResult.Token>(await _core.GetAsync(id, TokenRequirements.New));
+
+        Assert.Equal("refresh-0", _core.Wix.Calls.Single().Body!.Value.GetProperty("refresh_token").GetString());
+        Assert.Equal("refresh-0", await _core.RefreshTokenOfAsync(id));
+        Assert.Equal(RefreshTokenState.Ok, (await _core.ReadAsync(id)).RefreshTokenState);
     }
 
     [Fact]

@@ -122,6 +122,22 @@ public sealed class FalseRejectionsTests : IDisposable
         Assert.Contains("; 41 instances", Assert.Single(_core.Logs.Of(424)), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(30)]
+    [InlineData(null)]
+    public async Task Marked_site_that_was_rejected_again_within_the_day_becomes_due(int? markedHoursAgo)
+    {
+        var id = await RejectAsync();
+        var stored = (await _memory.FindAsync(id, None))!;
+        DateTimeOffset? markedAt = markedHoursAgo is { } hours ? Now.AddHours(-hours) : null;
+        await _memory.TryWriteAsync(stored, stored.Instance with { Status = InstanceStatus.ReinstallRequired, MarkedAt = markedAt }, None);
+        _core.Clock.Advance(TimeSpan.FromHours(2));
+
+        await FindFalseAsync();
+
+        Assert.Equal(Now, (await _core.ReadAsync(id)).DueAt);
+    }
+
     [Fact]
     public async Task Rejected_sites_are_searched_for_every_five_minutes_at_most()
     {

@@ -1,5 +1,7 @@
+using WixOAuth.Functions.Tests.Protection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Instances;
+using WixOAuth.Secrets;
 using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.Tokens;
@@ -27,14 +29,41 @@ public sealed class InstanceTokensTests : IDisposable
         Assert.Equal(isFound ? 0 : 1, _core.Logs.Of(406).Count);
     }
 
-    [Fact]
-    public async Task A_row_that_says_for_which_generation_its_refresh_token_was_sealed_is_believed()
+    // A later version then notes the generation of a row that an earlier version wrote.
+    [Theory]
+    [InlineData(1, true)]
+    [InlineData(257, true)]
+    [InlineData(258, false)]
+    public async Task A_refresh_token_is_found_up_to_256_generations_before_the_one_that_the_row_says(int generation, bool isFound)
     {
-        var instance = (await _core.InstallAsync(Id)).Instance;
+        var instance = (await _core.InstallAsync(Id)).Instance with { Generation = 500, RefreshTokenGeneration = generation };
 
-        Assert.NotNull(await _core.InstanceTokens.OpenRefreshTokenAsync(instance with { Generation = 500, RefreshTokenGeneration = 1 }));
-        Assert.Null(await _core.InstanceTokens.OpenRefreshTokenAsync(instance with { Generation = 1, RefreshTokenGeneration = 2 }));
-        Assert.Null(await _core.InstanceTokens.OpenRefreshTokenAsync(instance with { RefreshToken = null }));
+        Assert.Equal(isFound ? "refresh-1" : null, (await _core.InstanceTokens.OpenRefreshTokenAsync(instance))?.Reveal());
+    }
+
+    [Fact]
+    public async Task A_row_without_a_refresh_token_has_none_to_search()
+    {
+        var instance = (await _core.InstallAsync(Id)).Instance with { RefreshToken = null };
+
+        Assert.Null(await _core.InstanceTokens.OpenRefreshTokenAsync(instance));
+        Assert.Empty(_core.Logs.Of(406));
+    }
+
+    [Fact]
+    public async Task Tokens_whose_key_is_disabled_do_not_open_and_where_keys_may_not_be_listed_nothing_is_concluded()
+    {
+        var (key, disabled) = (FixedKeys.NewKey(), FixedKeys.NewKey());
+        using var sealing = new Core(keys: new FixedKeys(disabled));
+        var instance = (await sealing.InstallAsync(Id)).Instance;
+        using var without = new Core(keys: Core.KeyRingOf(key, disabled));
+        using var unlisted = new Core(keys: Core.KeyRingOf(key, disabled, areAll: false));
+
+        Assert.Null(await without.InstanceTokens.OpenAccessTokenAsync(instance));
+        Assert.Null(await without.InstanceTokens.OpenRefreshTokenAsync(instance));
+        Assert.Contains(disabled.Id, Assert.Single(without.Logs.Of(406)), StringComparison.Ordinal);
+        await Assert.ThrowsAnyAsync<SecretUnavailableException>(() => unlisted.InstanceTokens.OpenAccessTokenAsync(instance));
+        await Assert.ThrowsAnyAsync<SecretUnavailableException>(() => unlisted.InstanceTokens.OpenRefreshTokenAsync(instance));
     }
 
     [Fact]

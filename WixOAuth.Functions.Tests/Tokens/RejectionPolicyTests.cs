@@ -121,7 +121,12 @@ public sealed class RejectionPolicyTests
     [InlineData(InstanceStatus.Active, null, null, 25, false)]
     [InlineData(InstanceStatus.Active, null, null, null, false)]
     [InlineData(InstanceStatus.ReinstallRequired, 1, 1, null, true)]
-    [InlineData(InstanceStatus.ReinstallRequired, 1, 25, null, false)]
+    [InlineData(InstanceStatus.ReinstallRequired, 2, 30, null, true)]
+    [InlineData(InstanceStatus.ReinstallRequired, 25, 25, null, false)]
+    [InlineData(InstanceStatus.ReinstallRequired, null, 1, null, true)]
+    [InlineData(InstanceStatus.ReinstallRequired, 2, null, null, true)]
+    [InlineData(InstanceStatus.ReinstallRequired, 25, null, null, false)]
+    [InlineData(InstanceStatus.ReinstallRequired, null, null, null, false)]
     [InlineData(InstanceStatus.Removed, 1, 1, 1, false)]
     internal void A_false_rejection_casts_doubt_on(InstanceStatus status, int? rejectedHoursAgo, int? markedHoursAgo, int? faultHoursAgo, bool isDoubted)
     {

@@ -58,14 +58,25 @@ public sealed class TokenScheduleTests
     {
         var marked = Samples.NewInstance().Failed(TokenError.Rejected, null, s_now, s_now).Marked(s_now);
         Assert.Equal(s_now.AddHours(1), _schedule.DueAt(marked, s_now));
-        Assert.Equal(s_now.AddHours(5), _schedule.DueAt(TriedAt(1), s_now));
-        Assert.Equal(s_now.AddHours(5) + s_day, _schedule.DueAt(TriedAt(5), s_now));
-        Assert.Equal(s_now.AddHours(29) + s_day, _schedule.DueAt(TriedAt(29), s_now));
+        Assert.Equal(s_now.AddHours(5), _schedule.DueAt(TriedAt(1), s_now.AddHours(1)));
+        Assert.Equal(s_now.AddHours(5) + s_day, _schedule.DueAt(TriedAt(5), s_now.AddHours(5)));
+        Assert.Equal(s_now.AddHours(29) + s_day, _schedule.DueAt(TriedAt(29), s_now.AddHours(29)));
 
         // An earlier version that marked it wrote no time of that.
         Assert.Equal(s_now.AddHours(1), _schedule.DueAt(marked with { MarkedAt = null }, s_now));
 
         Instance TriedAt(int hours) => marked.Failed(TokenError.Rejected, null, s_now, s_now.AddHours(hours));
+    }
+
+    [Fact]
+    public void A_site_that_a_clock_ahead_has_written_is_due_now_and_a_marked_one_within_a_day()
+    {
+        var failed = Samples.NewInstance().Failed(TokenError.Rejected, null, s_now + TokenSchedule.LatestDue, s_now);
+        Assert.Equal(s_now + TokenSchedule.LatestDue, _schedule.DueAt(failed, s_now));
+        Assert.Equal(s_now.AddTicks(-1), _schedule.DueAt(failed, s_now.AddTicks(-1)));
+
+        var ahead = s_now.AddYears(1);
+        Assert.Equal(s_now + s_day, _schedule.DueAt(failed.Failed(TokenError.Rejected, null, ahead, ahead).Marked(ahead), s_now));
     }
 
     [Theory]

@@ -46,7 +46,9 @@ internal sealed partial class ServiceTroubles(
             (swept is { OnFallback: > 0 }, "sites_on_fallback"),
             (ledger.IsSuspect || swept is { IsSecretSuspect: true }, "secret_suspect"),
             (circuit.IsOpen || swept is { IsWixThrottled: true }, "wix_throttled"),
-            (time.GetUtcNow() - swept?.SweptAt > s_sweepOverdueAfter, "sweep_overdue"),
+
+            // A sweep in the future says nothing of now: its clock was ahead.
+            ((time.GetUtcNow() - swept?.SweptAt)?.Duration() > s_sweepOverdueAfter, "sweep_overdue"),
             (await isAnyParked, "events_parked"),
             (await isBackupOverdue, "backup_overdue"),
         ];

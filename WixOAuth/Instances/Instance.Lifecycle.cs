@@ -4,8 +4,8 @@ namespace WixOAuth.Instances;
 internal sealed partial record Instance
 {
     /// <summary>
-    /// A removal is in doubt for this long after a reinstall, or an import: Wix retries an event for about 47 hours, and
-    /// whether it signs it again each time is not known (wix-protocol §10).
+    /// A removal is in doubt for this long after a reinstall, another consent or an import: Wix retries an event for about
+    /// 47 hours, and whether it signs it again each time is not known (wix-protocol §10).
     /// </summary>
     public static readonly TimeSpan RemovalDoubtedFor = TimeSpan.FromHours(48);
 
@@ -80,8 +80,11 @@ internal sealed partial record Instance
             return before;
         }
 
-        var isDoubtful = before is { Status: InstanceStatus.Active, WasInstalledBefore: true }
-            && (before.WixInstalledAt is not { } installedAt || issuedAt - Later(installedAt, before.ImportedAt) <= RemovalDoubtedFor);
+        // Wix may not have told when the consent was, and of an import it does not.
+        var installedAt = Later(Later(before.WixInstalledAt, before.ImportedAt), before.ConsentedAt);
+        var isDoubtful = before.Status == InstanceStatus.Active
+            && (before.WasInstalledBefore || before.ImportedAt is not null)
+            && !(issuedAt - installedAt > RemovalDoubtedFor);
         return isDoubtful
             ? before with { WixRemovedAt = issuedAt, RemovalNotedAt = issuedAt, DueAt = now, UpdatedAt = now }
             : Tombstone(before, id, now) with { WixRemovedAt = issuedAt };

@@ -34,7 +34,7 @@ internal sealed class Housekeeping(
     /// <summary>
     /// Removes tombstones older than <see cref="TombstoneLifetime"/>, rows of the
     /// due index without an instance, and counts of refreshes older than the hour that is shown. Makes instances due that
-    /// have lost their row in the due index: no sweep would see them.
+    /// no sweep would see: those that have lost their row in the due index, have no due time, or one too far ahead.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
     /// <exception cref="OperationCanceledException">The program stops.</exception>
@@ -48,7 +48,7 @@ internal sealed class Housekeeping(
         {
             // First what refreshes depend on. Tombstones come last, because they may be so many that they use up the time.
             await EachAsync(
-                (await FindMissedAsync(now - s_missedAfter, until.Token)).ToAsyncEnumerable(),
+                (await FindMissedAsync(now, until.Token)).ToAsyncEnumerable(),
                 TryMakeDueAsync,
                 () => Interlocked.Increment(ref missed),
                 until.Token);
@@ -122,17 +122,19 @@ internal sealed class Housekeeping(
         return true;
     }
 
-    private async Task<HashSet<DueInstance>> FindMissedAsync(DateTimeOffset dueBefore, CancellationToken cancellationToken)
+    private async Task<HashSet<(InstanceId Id, DateTimeOffset? DueAt)>> FindMissedAsync(DateTimeOffset now, CancellationToken cancellationToken)
     {
+        // Earlier versions gave a marked instance no due time.
+        var (dueBefore, latest) = (now - s_missedAfter, now + TokenSchedule.LatestDue);
         var missed = await store.ReadSummariesAsync(cancellationToken)
-            .Where(summary => summary.DueAt < dueBefore)
-            .Select(summary => new DueInstance(summary.Id, summary.DueAt!.Value))
+            .Where(summary => summary.Status != InstanceStatus.Removed && !(summary.DueAt >= dueBefore && summary.DueAt <= latest))
+            .Select(summary => (summary.Id, summary.DueAt))
             .ToHashSetAsync(cancellationToken: cancellationToken);
         if (missed.Count > 0)
         {
             await foreach (var due in store.ReadDueAsync(dueBefore, cancellationToken))
             {
-                missed.Remove(due);
+                missed.Remove((due.Id, due.DueAt));
             }
         }
 
@@ -140,7 +142,7 @@ internal sealed class Housekeeping(
     }
 
     // At another time than before: a write adds a row to the due index only where the time changes.
-    private async Task<bool> TryMakeDueAsync(DueInstance missed, CancellationToken cancellationToken) =>
+    private async Task<bool> TryMakeDueAsync((InstanceId Id, DateTimeOffset? DueAt) missed, CancellationToken cancellationToken) =>
         await store.FindAsync(missed.Id, cancellationToken) is { } stored
         && stored.Instance.DueAt == missed.DueAt
         && await store.TryWriteAsync(stored, stored.Instance with { DueAt = time.GetUtcNow() }, cancellationToken) is not null;

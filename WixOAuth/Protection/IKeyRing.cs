@@ -85,7 +85,7 @@ internal sealed class KeyRing(ISecretSource<ProtectionKeys> source, ILogger<KeyR
         }
 
         return source.IsFailing ? throw new SecretUnavailableException($"Cannot tell whether protection key {id} exists: its source is unavailable.")
-            : !keys.AreAll ? throw new SecretUnusableException($"Cannot tell whether protection key {id} exists: the keys in its source may not be listed.")
+            : !keys.AreAll ? throw new SecretUnusableException($"Cannot tell whether protection key {id} exists: the keys in its source may not be listed.") { MayNotExist = true }
             : null;
     }
 }

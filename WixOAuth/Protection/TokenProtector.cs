@@ -25,8 +25,8 @@ internal enum TokenField
 internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = null)
 {
     /// <summary>
-    /// How far back the generation of an unreadable refresh token is searched where a version that does not know
-    /// <see cref="Instance.RefreshTokenGeneration"/> has dropped it from the row.
+    /// How far back the generation of a refresh token is searched: a version that does not know
+    /// <see cref="Instance.RefreshTokenGeneration"/> drops it from the row, and the next write then notes too high a one.
     /// </summary>
     private const int GenerationsBack = 256;
 
@@ -87,7 +87,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
     /// <summary>
     /// The access token of that instance and generation; null when <paramref name="text"/> does not open: it was sealed
-    /// with a key that no longer exists, stored elsewhere, or changed.
+    /// with a key that no longer exists or cannot be used, stored elsewhere, or changed.
     /// </summary>
     /// <exception cref="SecretUnavailableException">The key cannot be had now.</exception>
     public async ValueTask<AccessToken?> UnprotectAccessTokenAsync(
@@ -118,7 +118,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
 
         var sealedFor = instance.RefreshTokenGeneration ?? instance.Generation;
         var refreshToken = await UnprotectRefreshTokenAsync(instance.Id, sealedFor, text, cancellationToken);
-        if (refreshToken is null && instance.RefreshTokenGeneration is null && await keys.FindAsync(text.KeyId, cancellationToken) is not null)
+        if (refreshToken is null && await FindKeyAsync(text.KeyId, cancellationToken) is not null)
         {
             for (var generation = sealedFor - 1; refreshToken is null && generation >= Math.Max(1, sealedFor - GenerationsBack); generation--)
             {
@@ -138,13 +138,26 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
     private async ValueTask<string?> UnprotectAsync(
         InstanceId instance, TokenField field, long generation, ProtectedText text, CancellationToken cancellationToken)
     {
-        if (await keys.FindAsync(text.KeyId, cancellationToken) is not { } key || Open(key, instance, field, generation, text) is not { } plaintext)
+        if (await FindKeyAsync(text.KeyId, cancellationToken) is not { } key || Open(key, instance, field, generation, text) is not { } plaintext)
         {
             return null;
         }
 
         check?.OnTokenOpened();
         return Decode(plaintext);
+    }
+
+    // The service goes on without a key that is disabled or malformed, as without one that is gone, until a person changes that.
+    private async ValueTask<ProtectionKey?> FindKeyAsync(string id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await keys.FindAsync(id, cancellationToken);
+        }
+        catch (SecretUnusableException exception) when (!exception.MayNotExist)
+        {
+            return null;
+        }
     }
 
     private static byte[] KeyOf(ProtectionKey key, InstanceId instance) =>

@@ -48,4 +48,8 @@ internal sealed record AppSecretVersion(string Version, AppSecret Value)
 internal class SecretUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException);
 
 /// <summary>The source answered, and what is asked for cannot be used: it is disabled, malformed or forbidden. Only a person can mend that.</summary>
-internal sealed class SecretUnusableException(string message) : SecretUnavailableException(message);
+internal sealed class SecretUnusableException(string message) : SecretUnavailableException(message)
+{
+    /// <summary>Whether it is not even known that it exists, because the source may not be asked for all that it has.</summary>
+    public bool MayNotExist { get; init; }
+}

@@ -160,7 +160,7 @@ internal static class RejectionPolicy
         return site.Status switch
         {
             InstanceStatus.Active => IsLate(site.RejectedAt) || (site.RefreshTokenFault == RefreshTokenFaultKind.Rejected && IsLate(site.RefreshTokenFaultSince)),
-            InstanceStatus.ReinstallRequired => IsLate(site.MarkedAt),
+            InstanceStatus.ReinstallRequired => IsLate(site.MarkedAt) || IsLate(site.RejectedAt),
             _ => false,
         };
 

@@ -18,6 +18,12 @@ internal sealed class TokenSchedule(ServiceSettings settings)
 
     private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
 
+    /// <summary>
+    /// Nothing is due later than this: the longest schedule is a day, and clocks differ. A later time was set by a clock
+    /// that was ahead.
+    /// </summary>
+    public static readonly TimeSpan LatestDue = Daily + TimeSpan.FromHours(2);
+
     /// <summary>When a token is to be refreshed although it is still valid.</summary>
     public static DateTimeOffset RefreshOn(InstanceId id, DateTimeOffset issuedAt, DateTimeOffset expiresOn) =>
         expiresOn - ((expiresOn - issuedAt) * (AheadPart - (Spread * JitterOf(id))));
@@ -31,6 +37,11 @@ internal sealed class TokenSchedule(ServiceSettings settings)
         }
 
         var due = TokenDueAt(instance, now);
+        if (due > now + LatestDue)
+        {
+            // A marked site may have no allowed grant: it is only looked at, and must not stay due now.
+            due = instance.Status == InstanceStatus.ReinstallRequired ? now + Daily : now;
+        }
 
         // Without a token nothing can be sent: a marked or failing site is tried when its token is, and not before.
         var canSend = instance is { SetupPending: true, Status: InstanceStatus.Active } && instance.Failures?.RetryAt is null;
