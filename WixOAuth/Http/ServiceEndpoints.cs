@@ -8,7 +8,7 @@ namespace WixOAuth.Http;
 internal sealed class ServiceEndpoints(HealthChecks checks, ParkedEvents parked, ServiceSettings settings, ILogger<ServiceEndpoints> logger)
 {
     // docs/openapi.json, built into the assembly.
-    private static readonly BinaryData s_document = BinaryData.FromStream(typeof(ServiceEndpoints).Assembly.GetManifestResourceStream("openapi.json")!);
+    private static readonly byte[] s_document = BinaryData.FromStream(typeof(ServiceEndpoints).Assembly.GetManifestResourceStream("openapi.json")!).ToArray();
 
     public Task<IResult> Health(CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
@@ -31,9 +31,4 @@ internal sealed class ServiceEndpoints(HealthChecks checks, ParkedEvents parked,
         var count = settings.Events.Url is null ? 0 : await parked.RedeliverAsync(cancellationToken);
         return new JsonAnswer<RedeliveryBody>(new RedeliveryBody(count), Json.Default.RedeliveryBody, StatusCodes.Status202Accepted);
     });
-}
-
-internal sealed class OpenApiAnswer(ReadOnlyMemory<byte> document) : Answer(200)
-{
-    protected override Task WriteAsync(HttpResponse response) => WriteAsync(response, "application/json; charset=utf-8", document);
 }

@@ -1,4 +1,3 @@
-using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using RazorSlices;
@@ -163,16 +162,4 @@ internal sealed class StatusEndpoint(
         Has(instance.Site?.Name, search) || Has(instance.Customer, search) || Has(instance.Site?.Url, search) || Has(instance.Id.ToString(), search);
 
     private static bool Has(string? text, string search) => text?.Contains(search, StringComparison.OrdinalIgnoreCase) == true;
-}
-
-/// <summary>A page for operators, or a part of it: never framed, alone in its window.</summary>
-internal sealed class OperatorsPage(string html, string policy, int statusCode = StatusCodes.Status200OK) : Answer(statusCode)
-{
-    protected override Task WriteAsync(HttpResponse response)
-    {
-        response.Headers.ContentSecurityPolicy = policy;
-        response.Headers.XFrameOptions = "DENY";
-        response.Headers["Cross-Origin-Opener-Policy"] = "same-origin";
-        return WriteAsync(response, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
-    }
 }
