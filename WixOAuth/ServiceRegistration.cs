@@ -144,7 +144,6 @@ public static class ServiceRegistration
     private static void AddLifecycle(this IServiceCollection services, ServiceSettings settings)
     {
         services.AddSingleton<InstanceLifecycle>();
-        services.AddSingleton<WebhookMetrics>();
         services.AddSingleton<WebhookReader>();
         services.AddSecret(
             settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
