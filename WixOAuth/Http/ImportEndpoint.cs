@@ -31,15 +31,14 @@ internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, I
         return Answer(id, await import.ImportAsync(id, token, site, cancellationToken));
     }, ["revive"]);
 
-    private static IResult Answer(InstanceId id, ImportResult result) => result switch
+    private static IResult Answer(InstanceId id, ImportResult result) => result.Outcome switch
     {
-        ImportResult.Done { Outcome: ImportOutcome.Removed } => Problems.AppRemoved(),
-        ImportResult.Done { Outcome: ImportOutcome.Imported } => new JsonAnswer<ImportBody>(
-            new ImportBody(id.ToString(), SnakeCaseEnum.Of(ImportOutcome.Imported)), Json.Default.ImportBody, StatusCodes.Status201Created),
-        ImportResult.Done { Outcome: var outcome } => new JsonAnswer<ImportBody>(new ImportBody(id.ToString(), SnakeCaseEnum.Of(outcome)), Json.Default.ImportBody),
-        ImportResult.TokenRequired => Problems.InvalidRequest("refresh_token should be given: the settings forbid client credentials."),
-        ImportResult.WixUnavailable { RetryAfter: var wait } => Problems.WixUnavailable(wait),
-        _ => Problems.ImportRejected(),
+        ImportOutcome.Removed => Problems.AppRemoved(),
+        ImportOutcome.Rejected => Problems.ImportRejected(),
+        ImportOutcome.TokenRequired => Problems.InvalidRequest("refresh_token should be given: the settings forbid client credentials."),
+        ImportOutcome.WixUnavailable => Problems.WixUnavailable(result.RetryAfter),
+        ImportOutcome.Imported => new JsonAnswer<ImportBody>(new ImportBody(id.ToString(), "imported"), Json.Default.ImportBody, StatusCodes.Status201Created),
+        var outcome => new JsonAnswer<ImportBody>(new ImportBody(id.ToString(), SnakeCaseEnum.Of(outcome)), Json.Default.ImportBody),
     };
 
     private async Task<ImportRequestBody?> ReadAsync(HttpRequest request, CancellationToken cancellationToken) =>
