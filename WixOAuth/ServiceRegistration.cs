@@ -156,7 +156,6 @@ public static class ServiceRegistration
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
-        services.AddSingleton<CustomerEndpoints>();
         services.AddSingleton<ImportEndpoint>();
         services.AddSingleton<WebhookEndpoint>();
         services.AddSingleton<StatusEndpoint>();

@@ -23,7 +23,7 @@ internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, I
         if (await ReadAsync(request, cancellationToken) is not { } body)
         {
             return Problems.InvalidRequest(
-                $"The body should be JSON with refresh_token, customer (1 to {CustomerEndpoints.MaxNameLength} characters) and consented_at (RFC 3339 with its offset, from 1970 to now), all optional.");
+                $"The body should be JSON with refresh_token, customer (1 to {InstanceEndpoints.MaxNameLength} characters) and consented_at (RFC 3339 with its offset, from 1970 to now), all optional.");
         }
 
         var site = new ImportedSite(body.Customer, body.ConsentedAt, values["revive"] == "true", Site: null, AppVersion: null);
@@ -44,7 +44,7 @@ internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, I
     private async Task<ImportRequestBody?> ReadAsync(HttpRequest request, CancellationToken cancellationToken) =>
         await BodyReader.ReadJsonAsync(request, Json.Default.ImportRequestBody, cancellationToken) is { } body
         && (body.RefreshToken is null || IsToken(body.RefreshToken))
-        && (body.Customer is null || CustomerEndpoints.IsName(body.Customer))
+        && (body.Customer is null || InstanceEndpoints.IsName(body.Customer))
         && !(body.ConsentedAt < DateTimeOffset.UnixEpoch || body.ConsentedAt > time.GetUtcNow() + Instance.WixClockTolerance)
             ? body
             : null;
