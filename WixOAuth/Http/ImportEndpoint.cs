@@ -10,12 +10,7 @@ internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, I
 {
     public Task<IResult> ImportInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardInstanceAsync(request, instanceId, async id =>
     {
-        if (!Parameters.TryReadAll(request, ["revive"], out var values, out var refusal))
-        {
-            return refusal;
-        }
-
-        if (values["revive"] is not (null or "true" or "false"))
+        if (request.Query["revive"] is not ([] or ["" or "true" or "false"]))
         {
             return Problems.InvalidRequest("revive should be true or false.");
         }
@@ -26,7 +21,7 @@ internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, I
                 $"The body should be JSON with refresh_token, customer (1 to {InstanceEndpoints.MaxNameLength} characters) and consented_at (RFC 3339 with its offset, from 1970 to now), all optional.");
         }
 
-        var site = new ImportedSite(body.Customer, body.ConsentedAt, values["revive"] == "true", Site: null, AppVersion: null);
+        var site = new ImportedSite(body.Customer, body.ConsentedAt, request.Query["revive"] == "true", Site: null, AppVersion: null);
         var token = body.RefreshToken is { } text ? new RefreshToken(text) : null;
         return Answer(id, await import.ImportAsync(id, token, site, cancellationToken));
     }, ["revive"]);

@@ -80,13 +80,8 @@ internal sealed class InstanceEndpoints(
             var (result, _) => Problems.Of(result),
         });
 
-    public Task<IResult> CreateInstallLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    public Task<IResult> CreateInstallLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(request, async () =>
     {
-        if (Parameters.RefuseUnknown(request) is { } refusal)
-        {
-            return refusal;
-        }
-
         if (await BodyReader.ReadJsonAsync(request, Json.Default.LinkRequestBody, cancellationToken) is not { Customer: { } customer } asked
             || !IsName(customer)
             || !(asked.DisplayName is null || IsName(asked.DisplayName)))

@@ -20,13 +20,8 @@ internal sealed class ServiceEndpoints(HealthChecks checks, ParkedEvents parked,
 
     public Task<IResult> OpenApi() => logger.GuardUnexpectedAsync(() => Task.FromResult<IResult>(new OpenApiAnswer(s_document)));
 
-    public Task<IResult> RedeliverEvents(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    public Task<IResult> RedeliverEvents(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(request, async () =>
     {
-        if (Parameters.RefuseUnknown(request) is { } refusal)
-        {
-            return refusal;
-        }
-
         // Without a receiver nobody would send what is made due.
         var count = settings.Events.Url is null ? 0 : await parked.RedeliverAsync(cancellationToken);
         return new JsonAnswer<RedeliveryBody>(new RedeliveryBody(count), Json.Default.RedeliveryBody, StatusCodes.Status202Accepted);
