@@ -58,7 +58,6 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
     private async Task AnswerAsync(HttpContext context)
     {
         var response = context.Response;
-        SetHeaders(response);
 
         // Routing answers a known route's wrong method with its own endpoint, a 405; the Functions host says 404.
         if (context.GetEndpoint()?.Metadata.GetMetadata<FunctionEndpoint>() is not { } endpoint)
@@ -92,18 +91,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
 
             // The real worker answers an empty 200 too. This host imitates it so that tests notice.
             response.Clear();
-            SetHeaders(response);
         }
-    }
-
-    // Before the function runs, so that what it sets itself stands.
-    private static void SetHeaders(HttpResponse response)
-    {
-        var headers = response.Headers;
-        headers.CacheControl = "no-store";
-        headers["Referrer-Policy"] = "no-referrer";
-        headers.XContentTypeOptions = "nosniff";
-        headers.StrictTransportSecurity = "max-age=31536000";
     }
 
     private Task FireAsync(HttpContext context)
