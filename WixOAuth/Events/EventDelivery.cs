@@ -145,7 +145,8 @@ internal sealed class EventDelivery(
             return false;
         }
 
-        var instance = await FindAsync(leased.InstanceId, cancellationToken);
+        // The event is true although its instance cannot be read; the receiver learns the id.
+        var instance = await store.FindReadableAsync(leased.InstanceId, cancellationToken);
         var result = await sender.SendAsync(leased, instance, cancellationToken);
         metrics.SentEvent(result.Outcome);
         return await RecordAsync(leased, result);
@@ -178,18 +179,5 @@ internal sealed class EventDelivery(
 
         logger.EventParked(failed.InstanceId, failed.Type, failed.Attempts);
         return true;
-    }
-
-    private async Task<Instance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return (await store.FindAsync(id, cancellationToken))?.Instance;
-        }
-        catch (InvalidDataException)
-        {
-            // The event is true although its instance cannot be read; the receiver learns the id.
-            return null;
-        }
     }
 }

@@ -106,7 +106,7 @@ internal sealed class StatusEndpoint(
 
         if (InstanceId.TryParse(search, out var id))
         {
-            return (await ReadAsync(id, cancellationToken) is { } instance && IsListed(instance) ? [instance] : [], null);
+            return (await store.FindReadableAsync(id, cancellationToken) is { } instance && IsListed(instance) ? [instance] : [], null);
         }
 
         // Tables have no index of names, so a search scans the list. It stops after 5,000 instances and offers to continue.
@@ -139,23 +139,10 @@ internal sealed class StatusEndpoint(
         List<Instance> found = [];
         foreach (var ids in rest.Take(limit).Chunk(ReadsAtOnce))
         {
-            found.AddRange((await Task.WhenAll(ids.Select(id => ReadAsync(id, cancellationToken)))).OfType<Instance>().Where(instance => instance.IsFailing));
+            found.AddRange((await Task.WhenAll(ids.Select(id => store.FindReadableAsync(id, cancellationToken)))).OfType<Instance>().Where(instance => instance.IsFailing));
         }
 
         return new InstancePage(found, rest.Count > limit ? rest[limit - 1] : null);
-    }
-
-    /// <summary>Null where it is not known, or cannot be read by this version, as in the lists.</summary>
-    private async Task<Instance?> ReadAsync(InstanceId id, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return (await store.FindAsync(id, cancellationToken))?.Instance;
-        }
-        catch (InvalidDataException)
-        {
-            return null;
-        }
     }
 
     private static bool Matches(Instance instance, string search) =>
