@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.Azure.Functions.Worker;
@@ -8,8 +10,11 @@ namespace WixOAuth.Local;
 /// <summary>
 /// Answers requests as the Functions host and its worker would: routes, keys, and functions that throw.
 /// </summary>
-internal sealed partial class FunctionHost(FunctionMap map, TimerService timers, FunctionKeys keys, ILogger<FunctionHost> logger)
+internal sealed partial class FunctionHost(FunctionMap map, TimerService timers, IConfiguration configuration, ILogger<FunctionHost> logger)
 {
+    // The one key that function-level and admin-level endpoints ask for.
+    private readonly byte[] _key = Encoding.UTF8.GetBytes(configuration["Functions:Key"]!.Trim());
+
     /// <summary>Maps every function below <paramref name="routePrefix"/>, and the address that fires timers.</summary>
     public void Map(WebApplication app, string routePrefix)
     {
@@ -66,7 +71,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
             return;
         }
 
-        if (endpoint.Level != AuthorizationLevel.Anonymous && !keys.AreShownBy(context.Request))
+        if (endpoint.Level != AuthorizationLevel.Anonymous && !HasKey(context.Request))
         {
             response.StatusCode = StatusCodes.Status401Unauthorized;
             return;
@@ -93,6 +98,11 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
             response.Clear();
         }
     }
+
+    // In the header, or where there is no header in the query.
+    private bool HasKey(HttpRequest request) =>
+        (request.Headers["x-functions-key"] is { Count: > 0 } header ? header : request.Query["code"]) is [{ } shown]
+        && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(shown), _key);
 
     private Task FireAsync(HttpContext context)
     {

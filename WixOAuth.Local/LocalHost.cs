@@ -139,7 +139,6 @@ internal sealed class LocalHost : IRunningProgram
         services.RemoveAll<IHostLifetime>();
         services.AddSingleton<IHostLifetime, NoLifetime>();
         services.AddSingleton(map);
-        services.AddSingleton(new FunctionKeys(settings.Text("Functions__Key")!));
         services.AddSingleton<FunctionHost>();
         services.AddSingleton<TimerService>();
         services.TryAddSingleton(TimeProvider.System);
