@@ -117,7 +117,7 @@ internal sealed class LocalServices : IAsyncDisposable
     {
         if (NeedsAzurite(settings))
         {
-            _azurite = await Azurite.StartAsync(folder.PathOf("azurite"), savesMeanwhile: true, cancellationToken, NeedsQueue(settings));
+            _azurite = await Azurite.StartAsync(folder.PathOf("azurite"), cancellationToken, withQueues: NeedsQueue(settings));
         }
     }
 

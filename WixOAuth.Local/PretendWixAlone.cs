@@ -63,12 +63,8 @@ internal sealed class PretendWixAlone : IRunningProgram
         throw new StartFailedException("A real Wix is given (Wix__AppId, Wix__ApiUrl or KeyVault__VaultUri): there is no need of a pretend one.");
     }
 
-    public async Task WaitAsync(CancellationToken cancellationToken)
-    {
-        var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var stopping = cancellationToken.Register(told.SetResult);
-        await told.Task;
-    }
+    public async Task WaitAsync(CancellationToken cancellationToken) =>
+        await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     public ValueTask DisposeAsync() => _services.DisposeAsync();
 }
