@@ -36,10 +36,8 @@ internal sealed class Azurite : IAsyncDisposable
             + $"TableEndpoint=http://127.0.0.1:{ports.Table}/{Account};BlobEndpoint=http://127.0.0.1:{ports.Blob}/{Account};{queue}");
     }
 
-    /// <summary>Reaches this Azurite, and no other.</summary>
     public ConnectionString ConnectionString { get; }
 
-    /// <summary>The key of its account: another one at each start, unless it is given.</summary>
     internal string AccountKey { get; }
 
     internal int ProcessId => _process.Id;

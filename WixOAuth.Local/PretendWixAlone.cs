@@ -5,10 +5,8 @@ namespace WixOAuth.Local;
 /// <summary>A program that has started and runs until it is told to stop.</summary>
 internal interface IRunningProgram : IAsyncDisposable
 {
-    /// <summary>What is printed when it has started.</summary>
     IReadOnlyList<string> StartLines { get; }
 
-    /// <summary>Waits until it stops by itself or is told to.</summary>
     Task WaitAsync(CancellationToken cancellationToken);
 }
 
@@ -18,7 +16,6 @@ internal interface IRunningProgram : IAsyncDisposable
 /// </summary>
 internal sealed class PretendWixAlone : IRunningProgram
 {
-    /// <summary>What it is called on the command line.</summary>
     public const string Name = "pretend-wix";
 
     private static readonly string[] s_settings =

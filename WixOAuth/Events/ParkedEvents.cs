@@ -40,7 +40,6 @@ internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetri
     }
 
     /// <summary>How many events are parked, at most 10,000.</summary>
-    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task<int> CountAsync(CancellationToken cancellationToken)
     {
         var count = await outbox.ReadAsync(OutboxPart.Parked, cancellationToken).Take(MostCounted).CountAsync(cancellationToken);
@@ -49,7 +48,6 @@ internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetri
     }
 
     /// <summary>Whether any event is parked, as of a minute ago at most.</summary>
-    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task<bool> IsAnyAsync(CancellationToken cancellationToken)
     {
         if (_last is not { } last || time.GetElapsedTime(last.At) >= KeptFor)

@@ -62,7 +62,6 @@ internal sealed class SetupCompleter(
     /// The token it was done with, or why it could not be done; <see cref="WixResponseKind.Success"/> also when it was
     /// done before.
     /// </returns>
-    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task<(TokenResult Token, WixResponseKind Delivery)> CompleteAsync(InstanceId id, CancellationToken cancellationToken)
     {
         var result = await tokenService.GetTokenAsync(id, TokenRequirements.Default, cancellationToken);
