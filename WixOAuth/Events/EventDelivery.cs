@@ -142,14 +142,29 @@ internal sealed class EventDelivery(
             waiting, waiting with { Lease = new Lease(_process, now + DeliveryPolicy.LeaseTime) }, cancellationToken);
         if (leased is null)
         {
+            _receiver.NotTried();
             return false;
         }
 
         // The event is true although its instance cannot be read; the receiver learns the id.
         var instance = await store.FindReadableAsync(leased.InstanceId, cancellationToken);
-        var result = await sender.SendAsync(leased, instance, cancellationToken);
+        var result = await SendAsync(leased, instance, cancellationToken);
         metrics.SentEvent(result.Outcome);
         return await RecordAsync(leased, result);
+    }
+
+    private async Task<SendResult> SendAsync(OutboxEvent leased, Instance? instance, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await sender.SendAsync(leased, instance, cancellationToken);
+        }
+        catch (Exception exception) when (exception is not SecretUnavailableException && !cancellationToken.IsCancellationRequested)
+        {
+            // An attempt like others, or the event would be tried at every sweep for ever.
+            logger.DeliveryFailed(exception.GetType().Name);
+            return new SendResult(SendOutcome.Unreachable);
+        }
     }
 
     // After an attempt nothing is cancelled: a delivery that is not recorded is a second delivery.
