@@ -139,7 +139,7 @@ internal sealed class InstallFlow(
         }
 
         // 3. From here on the outcome is recorded, whatever it is.
-        var (outcome, result, expiresOn) = await SpendAsync(code, id, install.Link?.Customer);
+        var (outcome, result, expiresOn) = await SpendAsync(consumed, code, install.Link?.Customer);
         await RecordAsync(consumed with { Outcome = outcome, AccessTokenExpiresOn = expiresOn });
         LogEnd(id, outcome);
         return await FinishedAsync(result, install, request);
@@ -179,9 +179,9 @@ internal sealed class InstallFlow(
     }
 
     private async Task<(ConsumedStateOutcome Outcome, InstallResult Result, DateTimeOffset? ExpiresOn)> SpendAsync(
-        AuthorizationCode code, InstanceId id, string? customer)
+        ConsumedState consumed, AuthorizationCode code, string? customer)
     {
-        var isConfirmed = false;
+        var (id, isConfirmed) = (consumed.InstanceId, false);
         try
         {
             // 4. What is stored? Before the code is spent: a row that this version cannot read could not take its tokens.
@@ -224,6 +224,12 @@ internal sealed class InstallFlow(
             }
 
             return Stopped(ConsumedStateOutcome.StorageUnavailable);
+        }
+        catch
+        {
+            // Nobody expected this. A page that is loaded again must not wait for an outcome that never comes.
+            await RecordAsync(consumed with { Outcome = ConsumedStateOutcome.StorageUnavailable });
+            throw;
         }
 
         static (ConsumedStateOutcome, InstallResult, DateTimeOffset?) Stopped(ConsumedStateOutcome outcome) =>
