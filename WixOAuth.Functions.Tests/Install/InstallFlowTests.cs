@@ -227,7 +227,7 @@ public sealed class InstallFlowTests : IDisposable
 
         var reload = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
 
-        Assert.Equal(new InstallResult.Stopped(InstallProblem.StorageUnavailable), reload);
+        Assert.Equal(InstallProblem.StorageUnavailable, Assert.IsType<InstallResult.Stopped>(reload).Problem);
         Assert.Equal(1, _store.Polls);
         Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
     }

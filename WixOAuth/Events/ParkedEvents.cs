@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Events;
 
 /// <summary>The events whose delivery was given up: counted, made due again, and removed after <see cref="DeliveryPolicy.ParkedFor"/>.</summary>
-internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetrics metrics, ILogger<ParkedEvents> logger)
+internal sealed partial class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetrics metrics, ILogger<ParkedEvents> logger)
 {
     private const int MostCounted = 10_000;
     private const int Concurrency = 16;
@@ -35,7 +35,7 @@ internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetri
             });
 
         _last = null;
-        logger.EventsRedelivered(count);
+        EventsRedelivered(count);
         return count;
     }
 
@@ -75,6 +75,9 @@ internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetri
 
         return count;
     }
+
+    [LoggerMessage(906, LogLevel.Information, "{Count} parked events were made due again")]
+    private partial void EventsRedelivered(int count);
 
     private sealed record Finding(long At, bool IsAny);
 }

@@ -123,6 +123,7 @@ internal sealed partial class WebhookEndpoint(
         }
     }
 
+    // No content of a webhook that is not verified.
     [LoggerMessage(603, LogLevel.Warning, "A webhook was refused: {Reason}")]
     private partial void WebhookRefused(string reason);
 
