@@ -50,14 +50,14 @@ public sealed class InstanceFunctions(IServiceProvider services)
     [Function(nameof(CreateInstallLink))]
     public Task<IResult> CreateInstallLink(
         [HttpTrigger(AuthorizationLevel.Function, "post", Route = "install-links")] HttpRequest request, CancellationToken cancellationToken) =>
-        services.AnswerAsync<CustomerEndpoints>(endpoint => endpoint.CreateInstallLink(request, cancellationToken));
+        services.AnswerAsync<InstanceEndpoints>(endpoint => endpoint.CreateInstallLink(request, cancellationToken));
 
     [Function(nameof(SetCustomer))]
     public Task<IResult> SetCustomer(
         [HttpTrigger(AuthorizationLevel.Function, "put", Route = "instances/{instanceId}/customer")] HttpRequest request,
         string instanceId,
         CancellationToken cancellationToken) =>
-        services.AnswerAsync<CustomerEndpoints>(endpoint => endpoint.SetCustomer(request, instanceId, cancellationToken));
+        services.AnswerAsync<InstanceEndpoints>(endpoint => endpoint.SetCustomer(request, instanceId, cancellationToken));
 
     [Function(nameof(ImportInstance))]
     public Task<IResult> ImportInstance(

@@ -23,7 +23,7 @@ internal sealed class OptionalFunctions(IConfiguration configuration) : IFunctio
 
     private bool IsAskedFor(string? function) => function switch
     {
-        nameof(Timers.Backup) => Schedules.IsSet(configuration, "BackupSchedule"),
+        nameof(Timers.Backup) => Schedules.IsBackupSet(configuration),
 
         // Its listener would look for a connection.
         nameof(Timers.RefreshShard) => string.Equals(configuration["Tokens:SweepBy"]?.Trim(), nameof(SweepBy.Queue), StringComparison.OrdinalIgnoreCase),

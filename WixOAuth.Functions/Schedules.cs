@@ -12,19 +12,15 @@ internal static class Schedules
     // Any time serves: a cron expression that never occurs in nine years, leap years included, never occurs.
     private static readonly DateTime s_anyTime = new(2000, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
-    private static readonly string[] s_settings = ["RefreshSchedule", "HousekeepingSchedule"];
-
-    // Not in the settings of earlier versions, which go on working.
-    private static readonly string[] s_optional = ["BackupSchedule"];
+    // Not in the settings of earlier versions, which go on working: without it the function does not run.
+    private const string Backup = "BackupSchedule";
 
     /// <summary>One line for each schedule that is missing or bad. The Functions host itself reports neither.</summary>
-    public static IEnumerable<string> FindProblems(IConfiguration configuration) =>
-        s_settings.Where(setting => !TryParse(configuration[setting], out _))
-            .Concat(s_optional.Where(setting => IsSet(configuration, setting) && !TryParse(configuration[setting], out _)))
-            .Select(Describe);
+    public static IEnumerable<string> FindProblems(IConfiguration configuration) => new[] { "RefreshSchedule", "HousekeepingSchedule", Backup }
+        .Where(setting => !TryParse(configuration[setting], out _) && (setting != Backup || IsBackupSet(configuration)))
+        .Select(Describe);
 
-    /// <summary>Whether a schedule is given; a function whose schedule need not be given does not run without it.</summary>
-    public static bool IsSet(IConfiguration configuration, string setting) => !string.IsNullOrWhiteSpace(configuration[setting]);
+    public static bool IsBackupSet(IConfiguration configuration) => !string.IsNullOrWhiteSpace(configuration[Backup]);
 
     /// <summary>What to say about a bad schedule.</summary>
     public static string Describe(string name) => $"{name} {Expected}.";

@@ -58,19 +58,14 @@ internal static class TelemetryExport
                 // Alerts count log lines; those of a trace that is sampled out count too.
                 options.EnableTraceBasedLogsSampler = false;
             });
-            services.UseIdentity(Text(configuration, Authentication));
+            if (Text(configuration, Authentication)?.Contains("Authorization=AAD", StringComparison.OrdinalIgnoreCase) == true)
+            {
+                services.AddAzureIdentity();
+                services.AddOptions<AzureMonitorExporterOptions>().Configure<TokenCredential>((exporter, credential) => exporter.Credential = credential);
+            }
         }
 
         return telemetry;
-    }
-
-    private static void UseIdentity(this IServiceCollection services, string? authentication)
-    {
-        if (authentication?.Contains("Authorization=AAD", StringComparison.OrdinalIgnoreCase) == true)
-        {
-            services.AddAzureIdentity();
-            services.AddOptions<AzureMonitorExporterOptions>().Configure<TokenCredential>((options, credential) => options.Credential = credential);
-        }
     }
 
     // The exporters would fall back to a collector on this machine, or throw with the value in the message.

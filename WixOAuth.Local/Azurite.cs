@@ -36,38 +36,20 @@ internal sealed class Azurite : IAsyncDisposable
             + $"TableEndpoint=http://127.0.0.1:{ports.Table}/{Account};BlobEndpoint=http://127.0.0.1:{ports.Blob}/{Account};{queue}");
     }
 
-    /// <summary>Reaches this Azurite, and no other.</summary>
     public ConnectionString ConnectionString { get; }
 
-    /// <summary>The key of its account: another one at each start, unless it is given.</summary>
     internal string AccountKey { get; }
 
-    /// <summary>The process's id.</summary>
     internal int ProcessId => _process.Id;
 
-    /// <summary>The processor time it has used: Azurite does one thing at a time, so a second in a second is its limit.</summary>
-    internal TimeSpan ProcessorTime
-    {
-        get
-        {
-            _process.Refresh();
-            return _process.TotalProcessorTime;
-        }
-    }
-
-    /// <summary>Starts Azurite and waits until it answers.</summary>
-    /// <param name="dataFolder">Where its data is kept; made if missing. One Azurite at a time can use it.</param>
-    /// <param name="cancellationToken">Ends the attempt.</param>
-    /// <exception cref="StartFailedException">Node or Azurite is not installed, or it ended or did not answer within a minute.</exception>
-    public static Task<Azurite> StartAsync(string dataFolder, CancellationToken cancellationToken) =>
-        StartAsync(dataFolder, savesMeanwhile: true, cancellationToken);
-
     /// <summary>
-    /// As the other one; may save at its end only, so that it never stands still to save a large table, and may serve
-    /// queues, whose messages it keeps in memory. With the account key of an earlier start it can be reached as before.
+    /// Starts Azurite on a folder that no other uses, and waits until it answers. It may save at its end only, so that it never
+    /// stands still to save a large table, and may serve queues, whose messages it keeps in memory. With the account key of an
+    /// earlier start it can be reached as before.
     /// </summary>
-    internal static async Task<Azurite> StartAsync(
-        string dataFolder, bool savesMeanwhile, CancellationToken cancellationToken, bool withQueues = false, string? accountKey = null)
+    /// <exception cref="StartFailedException">Node or Azurite is not installed, or it ended or did not answer within a minute.</exception>
+    public static async Task<Azurite> StartAsync(
+        string dataFolder, CancellationToken cancellationToken, bool savesMeanwhile = true, bool withQueues = false, string? accountKey = null)
     {
         var script = FindScript();
         var @lock = Lock(dataFolder);

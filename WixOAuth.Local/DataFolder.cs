@@ -75,8 +75,6 @@ internal sealed class DataFolder(string path)
     }
 
     /// <summary>Takes what only one program at a time may use; it is given back when the answer is disposed or the program ends.</summary>
-    /// <param name="what">What it is, in words: it names the file too.</param>
-    /// <param name="setting">The setting that makes another program do without it.</param>
     /// <exception cref="StartFailedException">Another program has it.</exception>
     public IDisposable TakeAlone(string what, string setting)
     {

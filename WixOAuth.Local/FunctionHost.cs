@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.Azure.Functions.Worker;
@@ -8,8 +10,11 @@ namespace WixOAuth.Local;
 /// <summary>
 /// Answers requests as the Functions host and its worker would: routes, keys, and functions that throw.
 /// </summary>
-internal sealed partial class FunctionHost(FunctionMap map, TimerService timers, FunctionKeys keys, ILogger<FunctionHost> logger)
+internal sealed partial class FunctionHost(FunctionMap map, TimerService timers, IConfiguration configuration, ILogger<FunctionHost> logger)
 {
+    // The one key that function-level and admin-level endpoints ask for.
+    private readonly byte[] _key = Encoding.UTF8.GetBytes(configuration["Functions:Key"]!.Trim());
+
     /// <summary>Maps every function below <paramref name="routePrefix"/>, and the address that fires timers.</summary>
     public void Map(WebApplication app, string routePrefix)
     {
@@ -58,7 +63,6 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
     private async Task AnswerAsync(HttpContext context)
     {
         var response = context.Response;
-        SetHeaders(response);
 
         // Routing answers a known route's wrong method with its own endpoint, a 405; the Functions host says 404.
         if (context.GetEndpoint()?.Metadata.GetMetadata<FunctionEndpoint>() is not { } endpoint)
@@ -67,7 +71,7 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
             return;
         }
 
-        if (endpoint.Level != AuthorizationLevel.Anonymous && !keys.AreShownBy(context.Request))
+        if (endpoint.Level != AuthorizationLevel.Anonymous && !HasKey(context.Request))
         {
             response.StatusCode = StatusCodes.Status401Unauthorized;
             return;
@@ -92,19 +96,13 @@ internal sealed partial class FunctionHost(FunctionMap map, TimerService timers,
 
             // The real worker answers an empty 200 too. This host imitates it so that tests notice.
             response.Clear();
-            SetHeaders(response);
         }
     }
 
-    // Before the function runs, so that what it sets itself stands.
-    private static void SetHeaders(HttpResponse response)
-    {
-        var headers = response.Headers;
-        headers.CacheControl = "no-store";
-        headers["Referrer-Policy"] = "no-referrer";
-        headers.XContentTypeOptions = "nosniff";
-        headers.StrictTransportSecurity = "max-age=31536000";
-    }
+    // In the header, or where there is no header in the query.
+    private bool HasKey(HttpRequest request) =>
+        (request.Headers["x-functions-key"] is { Count: > 0 } header ? header : request.Query["code"]) is [{ } shown]
+        && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(shown), _key);
 
     private Task FireAsync(HttpContext context)
     {

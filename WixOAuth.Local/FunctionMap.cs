@@ -97,10 +97,7 @@ internal sealed class FunctionMap
         method.GetParameters().Select(parameter => parameter.GetCustomAttribute<T>()).FirstOrDefault(trigger => trigger is not null);
 }
 
-/// <summary>What a route leads to.</summary>
-/// <param name="Name">The function's name.</param>
-/// <param name="Level">Which key a request has to show.</param>
-/// <param name="Run">What answers; made at the first request, which keeps the start short.</param>
+/// <summary>What a route leads to. <c>Run</c> is made at the first request, which keeps the start short.</summary>
 internal sealed record FunctionEndpoint(string Name, AuthorizationLevel Level, Lazy<RequestDelegate> Run)
 {
     /// <summary>What runs <paramref name="function"/>: a new instance of its class for each request, as in the real worker.</summary>

@@ -26,8 +26,6 @@ internal sealed record ListenAddresses(IReadOnlyList<string> Urls, string BaseUr
     /// Where the pretend Wix listens: the port after the service's, so that its address is the same at each start; a free
     /// one when that port is in use, or when the service itself listens on any free port.
     /// </summary>
-    /// <param name="serviceUrl">Where the service listens.</param>
-    /// <param name="urls">The addresses as given.</param>
     public static Uri FindNext(string serviceUrl, string urls)
     {
         var port = new Uri(serviceUrl).Port + 1;

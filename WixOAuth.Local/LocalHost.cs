@@ -30,10 +30,8 @@ internal sealed class LocalHost : IRunningProgram
     /// <summary>The page to start an install from: the pretend Wix's, or the App URL with a real Wix.</summary>
     public Uri InstallPage { get; }
 
-    /// <summary>The key that function-level endpoints ask for.</summary>
     public string FunctionKey { get; }
 
-    /// <summary>The service's own parts.</summary>
     public IServiceProvider Services => _app.Services;
 
     /// <summary>What is printed when the host has started. Holds the function key, on purpose.</summary>
@@ -47,9 +45,6 @@ internal sealed class LocalHost : IRunningProgram
     ];
 
     /// <summary>Starts the service's functions and everything they need.</summary>
-    /// <param name="settings">The settings; those that are missing are filled in.</param>
-    /// <param name="overrides">Replaces parts of the service, for tests.</param>
-    /// <param name="cancellationToken">Ends the start; what was already started is stopped.</param>
     /// <exception cref="Microsoft.Extensions.Options.OptionsValidationException">Settings are bad, one line for each.</exception>
     /// <exception cref="StartFailedException">An address or the data folder cannot be used.</exception>
     public static Task<LocalHost> StartAsync(LocalSettings settings, Action<IServiceCollection>? overrides, CancellationToken cancellationToken) =>
@@ -64,7 +59,6 @@ internal sealed class LocalHost : IRunningProgram
             },
             cancellationToken);
 
-    /// <summary>Starts other functions, with other services.</summary>
     internal static async Task<LocalHost> StartAsync(
         LocalSettings settings, FunctionMap map, Action<IServiceCollection> add, CancellationToken cancellationToken)
     {
@@ -139,7 +133,6 @@ internal sealed class LocalHost : IRunningProgram
         services.RemoveAll<IHostLifetime>();
         services.AddSingleton<IHostLifetime, NoLifetime>();
         services.AddSingleton(map);
-        services.AddSingleton(new FunctionKeys(settings.Text("Functions__Key")!));
         services.AddSingleton<FunctionHost>();
         services.AddSingleton<TimerService>();
         services.TryAddSingleton(TimeProvider.System);

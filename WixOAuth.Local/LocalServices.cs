@@ -32,7 +32,6 @@ internal sealed class LocalServices : IAsyncDisposable
     /// <summary>The pretend Wix's page to start an install from; null with a real Wix.</summary>
     public Uri? InstallPage => _wix?.Url;
 
-    /// <summary>Starts what is missing.</summary>
     /// <exception cref="StartFailedException">Another program uses the same data folder, or it cannot be used, or Azurite cannot be started.</exception>
     public static async Task<LocalServices> StartAsync(LocalSettings settings, string apiUrl, CancellationToken cancellationToken)
     {
@@ -117,7 +116,7 @@ internal sealed class LocalServices : IAsyncDisposable
     {
         if (NeedsAzurite(settings))
         {
-            _azurite = await Azurite.StartAsync(folder.PathOf("azurite"), savesMeanwhile: true, cancellationToken, NeedsQueue(settings));
+            _azurite = await Azurite.StartAsync(folder.PathOf("azurite"), cancellationToken, withQueues: NeedsQueue(settings));
         }
     }
 

@@ -32,10 +32,8 @@ internal sealed class LocalSettings
     /// <summary>The folder of host.json and local.settings.json.</summary>
     internal static string Root { get; } = FindRoot();
 
-    /// <summary>The addresses to serve on, as given.</summary>
     internal string Urls => Text("urls")!;
 
-    /// <summary>The file that was read; null where there is none.</summary>
     internal SettingsFile? File { get; }
 
     /// <summary>
@@ -51,7 +49,6 @@ internal sealed class LocalSettings
     internal DataFolder DataFolder => new(DataFolderIn(Root));
 
     /// <inheritdoc cref="DataFolder"/>
-    /// <param name="root">The folder of host.json.</param>
     internal string DataFolderIn(string root)
     {
         var shared = Path.Combine(root, ".data");
@@ -90,7 +87,6 @@ internal sealed class LocalSettings
     }
 
     /// <summary>Takes these settings and looks nowhere else, so that a test does not depend on where it runs.</summary>
-    /// <param name="values">Names with <c>__</c> or <c>:</c>.</param>
     public static LocalSettings From(IEnumerable<KeyValuePair<string, string?>> values) =>
         new(new ConfigurationBuilder()
             .AddInMemoryCollection(s_defaults)
@@ -100,7 +96,6 @@ internal sealed class LocalSettings
     /// <summary>A setting; null when it was not given or is blank.</summary>
     internal string? Text(string name) => Configuration[Colons(name)]?.Trim() is { Length: > 0 } text ? text : null;
 
-    /// <summary>Fills in a setting that was not given.</summary>
     internal string Fill(string name, Func<string> value)
     {
         if (Text(name) is { } given)

@@ -5,10 +5,8 @@ namespace WixOAuth.Local;
 /// <summary>A program that has started and runs until it is told to stop.</summary>
 internal interface IRunningProgram : IAsyncDisposable
 {
-    /// <summary>What is printed when it has started.</summary>
     IReadOnlyList<string> StartLines { get; }
 
-    /// <summary>Waits until it stops by itself or is told to.</summary>
     Task WaitAsync(CancellationToken cancellationToken);
 }
 
@@ -18,7 +16,6 @@ internal interface IRunningProgram : IAsyncDisposable
 /// </summary>
 internal sealed class PretendWixAlone : IRunningProgram
 {
-    /// <summary>What it is called on the command line.</summary>
     public const string Name = "pretend-wix";
 
     private static readonly string[] s_settings =
@@ -63,12 +60,8 @@ internal sealed class PretendWixAlone : IRunningProgram
         throw new StartFailedException("A real Wix is given (Wix__AppId, Wix__ApiUrl or KeyVault__VaultUri): there is no need of a pretend one.");
     }
 
-    public async Task WaitAsync(CancellationToken cancellationToken)
-    {
-        var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var stopping = cancellationToken.Register(told.SetResult);
-        await told.Task;
-    }
+    public async Task WaitAsync(CancellationToken cancellationToken) =>
+        await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     public ValueTask DisposeAsync() => _services.DisposeAsync();
 }

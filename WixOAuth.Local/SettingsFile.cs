@@ -65,7 +65,6 @@ internal sealed class SettingsFile
     }
 
     /// <summary>What of the file was ignored, a line each; never a value, which may be a secret.</summary>
-    /// <param name="serviceNames">The names of the service's settings.</param>
     public IEnumerable<string> FindIgnored(IReadOnlySet<string> serviceNames)
     {
         if (!_hasValues)

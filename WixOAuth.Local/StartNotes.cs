@@ -6,9 +6,6 @@ namespace WixOAuth.Local;
 internal static class StartNotes
 {
     /// <summary>One line each; none holds a setting's value but addresses and the app id.</summary>
-    /// <param name="settings">The settings, complete.</param>
-    /// <param name="pretendWix">The pretend Wix; null with a real one.</param>
-    /// <param name="apiUrl">Where the functions are served.</param>
     public static IEnumerable<string> Of(LocalSettings settings, Uri? pretendWix, string apiUrl)
     {
         var service = ServiceSettings.Read(settings.Configuration);

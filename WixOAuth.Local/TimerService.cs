@@ -21,7 +21,6 @@ internal sealed partial class TimerService : BackgroundService
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
 
-    /// <summary>Reads the schedules.</summary>
     /// <exception cref="OptionsValidationException">A schedule is invalid.</exception>
     public TimerService(FunctionMap map, IConfiguration configuration, IServiceProvider services, TimeProvider time, ILogger<TimerService> logger)
     {
@@ -121,7 +120,6 @@ internal sealed partial class TimerService : BackgroundService
 
     private sealed record Timer(Function<TimerTriggerAttribute> Function, CrontabSchedule Schedule)
     {
-        /// <summary>An entry for each run that was asked for.</summary>
         public Channel<bool> Asked { get; } = Channel.CreateUnbounded<bool>();
     }
 }

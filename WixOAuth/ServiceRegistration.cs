@@ -158,7 +158,6 @@ public static class ServiceRegistration
     private static void AddLifecycle(this IServiceCollection services, ServiceSettings settings)
     {
         services.AddSingleton<InstanceLifecycle>();
-        services.AddSingleton<WebhookMetrics>();
         services.AddSingleton<WebhookReader>();
         services.AddSecret(
             settings.Wix.WebhookPublicKeyName is { Length: > 0 } ? null : new WebhookKeys(settings.Wix.WebhookPublicKeys),
@@ -171,7 +170,6 @@ public static class ServiceRegistration
         services.AddSingleton<InstallEndpoints>();
         services.AddSingleton<TokenEndpoints>();
         services.AddSingleton<InstanceEndpoints>();
-        services.AddSingleton<CustomerEndpoints>();
         services.AddSingleton<ImportEndpoint>();
         services.AddSingleton<WebhookEndpoint>();
         services.AddSingleton<StatusEndpoint>();

@@ -34,9 +34,9 @@ internal sealed record ImportSite(
         {
             problem = "the refresh token is empty; leave the column out to import sites without refresh tokens";
         }
-        else if (customer is not null && !CustomerEndpoints.IsName(customer))
+        else if (customer is not null && !InstanceEndpoints.IsName(customer))
         {
-            problem = $"the customer is blank, longer than {CustomerEndpoints.MaxNameLength} characters or has control characters";
+            problem = $"the customer is blank, longer than {InstanceEndpoints.MaxNameLength} characters or has control characters";
         }
         else if (time is not null && consentedAt is null)
         {

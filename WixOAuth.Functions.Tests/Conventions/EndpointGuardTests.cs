@@ -1,4 +1,6 @@
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Microsoft.AspNetCore.Http;
 using Mono.Cecil;
 using Mono.Cecil.Cil;
 using RazorSlices;
@@ -8,7 +10,7 @@ using WixOAuth.Pages;
 
 namespace WixOAuth.Functions.Tests.Conventions;
 
-/// <summary>A function that throws answers an empty 200, so all that may fail happens inside a guard: rendering a page too.</summary>
+/// <summary>A function that throws answers an empty 200, so all that may fail happens inside a guard: rendering a page and serializing a body too.</summary>
 public sealed class EndpointGuardTests : IDisposable
 {
     private const string Secret = "a-secret-that-got-into-a-message";
@@ -45,13 +47,19 @@ public sealed class EndpointGuardTests : IDisposable
     }
 
     [Fact]
-    public async Task A_page_that_fails_while_it_renders_is_a_problem_and_one_log_line()
+    public Task A_page_that_fails_while_it_renders_is_a_problem_and_one_log_line() =>
+        AssertGuardedAsync(async () => new HandshakePage(200, await Page.RenderAsync("Half a page", new FailingPage())));
+
+    [Fact]
+    public Task A_body_that_fails_while_it_is_serialized_is_a_problem_and_one_log_line() => AssertGuardedAsync(() => Task.FromResult<IResult>(
+        new JsonAnswer<FailingBody>(new FailingBody(), (JsonTypeInfo<FailingBody>)JsonSerializerOptions.Default.GetTypeInfo(typeof(FailingBody)))));
+
+    private static async Task AssertGuardedAsync(Func<Task<IResult>> answer)
     {
         using var logs = new LogLines();
 
-        var answer = await logs.For<EndpointGuardTests>().GuardUnexpectedAsync(async () => new HandshakePage(200, await Page.RenderAsync("Half a page", new FailingPage())));
+        var (status, body) = await HttpApiTests.ExecuteAsync(await logs.For<EndpointGuardTests>().GuardUnexpectedAsync(answer));
 
-        var (status, body) = await HttpApiTests.ExecuteAsync(answer);
         Assert.Equal(500, status);
         Assert.Equal("internal_error", JsonDocument.Parse(body).RootElement.GetProperty("code").GetString());
         var text = Assert.Single(logs.All).Text;
@@ -73,6 +81,11 @@ public sealed class EndpointGuardTests : IDisposable
     private static bool IsOfSlices(MethodReference called) => called.DeclaringType.Scope.Name == "RazorSlices";
 
     private static TypeDefinition Outermost(TypeDefinition type) => type.DeclaringType is { } outer ? Outermost(outer) : type;
+
+    private sealed record FailingBody
+    {
+        public string Text => throw new InvalidOperationException(Secret);
+    }
 
     private sealed class FailingPage : RazorSlice
     {

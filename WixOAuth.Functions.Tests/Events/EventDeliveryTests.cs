@@ -290,6 +290,35 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_one_attempt_of_an_open_circuit_is_not_spent_on_events_that_another_process_sends()
+    {
+        for (var number = 0; number < 3; number++)
+        {
+            await ConnectAsync();
+        }
+
+        var isElsewhere = false;
+        var outbox = OutboxOfStore();
+        outbox.Setup(each => each.ReadAsync(OutboxPart.Waiting, Moq.It.IsAny<CancellationToken>())).Returns<OutboxPart, CancellationToken>(_store.ReadAsync);
+        outbox.Setup(each => each.TrySaveAsync(Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<OutboxEvent>(), Moq.It.IsAny<CancellationToken>()))
+            .Returns<OutboxEvent, OutboxEvent, CancellationToken>((read, changed, token) =>
+                isElsewhere ? Task.FromResult<OutboxEvent?>(null) : _store.TrySaveAsync(read, changed, token));
+        using var delivery = NewDelivery(_receiver.Url, outbox: outbox.Object);
+        _receiver.Answer = (_, context) => EventReceiver.Status(context, 503);
+        await delivery.DeliverWaitingAsync(None);
+        Assert.Single(_logs.Of(901));
+        _receiver.Answer = (_, context) => EventReceiver.Status(context, 204);
+        _clock.Advance(TimeSpan.FromMinutes(1));
+
+        isElsewhere = true;
+        await delivery.DeliverWaitingAsync(None);
+        isElsewhere = false;
+        await delivery.DeliverWaitingAsync(None);
+
+        Assert.Empty(await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync());
+    }
+
+    [Fact]
     public async Task After_72_hours_events_are_parked_and_can_be_made_due_again()
     {
         await ConnectAsync();
@@ -310,6 +339,26 @@ public sealed class EventDeliveryTests : IAsyncLifetime
 
         Assert.Single(_receiver.All);
         Assert.Equal(0, await parked.CountAsync(None));
+    }
+
+    [Fact]
+    public async Task An_attempt_that_fails_unexpectedly_counts_so_that_its_event_is_parked_in_the_end()
+    {
+        await ConnectAsync();
+        var secrets = new Moq.Mock<ISecretSource<EventSecrets>>();
+        secrets.Setup(source => source.GetAsync(Moq.It.IsAny<CancellationToken>())).Throws(new InvalidOperationException("the value of a secret"));
+        using var delivery = NewDelivery(_receiver.Url, source: secrets.Object);
+
+        for (var hour = 0; hour <= 72; hour++)
+        {
+            Assert.Equal(hour, (await _store.ReadAsync(OutboxPart.Waiting, None).SingleAsync()).Attempts);
+            await delivery.DeliverWaitingAsync(None);
+            _clock.Advance(TimeSpan.FromHours(1.01));
+        }
+
+        Assert.Single(await _store.ReadAsync(OutboxPart.Parked, None).ToListAsync());
+        Assert.Equal(73, _logs.Of(907).Count);
+        Assert.DoesNotContain(_logs.All, line => line.Text.Contains("the value of a secret", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -132,7 +132,7 @@ internal sealed record FaultOperation(string Name, string Success, Func<FaultSce
             : result.GetType().Name;
 
     private static Task<string> SetCustomerAsync(FaultScene scene) => FaultScene.AnswerAsync(
-        request => scene.Core.Get<CustomerEndpoints>().SetCustomer(request, $"{scene.Id}", CancellationToken.None), """{"customer":"acme"}""");
+        request => scene.Core.Get<InstanceEndpoints>().SetCustomer(request, $"{scene.Id}", CancellationToken.None), """{"customer":"acme"}""");
 
     private static Task<string> StatusViewAsync(FaultScene scene) =>
         FaultScene.AnswerAsync(request => scene.Core.Get<StatusEndpoint>().StatusView(request, CancellationToken.None));

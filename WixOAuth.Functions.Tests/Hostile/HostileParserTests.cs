@@ -13,6 +13,7 @@ using WixOAuth.Instances;
 using WixOAuth.Lifecycle;
 using WixOAuth.Secrets;
 using WixOAuth.Storage;
+using WixOAuth.Telemetry;
 using WixOAuth.Wix;
 
 namespace WixOAuth.Functions.Tests.Hostile;
@@ -107,7 +108,7 @@ public sealed class HostileParserTests : IDisposable
             using var wix = new StubWix();
             using var http = new HttpClient(wix);
             OutgoingHttp.Configure(http);
-            var circuit = new WixCircuit(_core.Get<WixMetrics>(), clock, _core.Logs.For<WixCircuit>());
+            var circuit = new WixCircuit(_core.Get<Instruments>(), clock, _core.Logs.For<WixCircuit>());
             var client = new WixClient(new WixTransport(http, http, circuit, _core.Get<WixMetrics>(), clock, _core.Logs.For<WixClient>()), _core.Settings);
             wix.Answer = (_, _, _) =>
             {
@@ -129,7 +130,7 @@ public sealed class HostileParserTests : IDisposable
             {
                 if (answer is TokenAnswer.Granted granted)
                 {
-                    Assert.InRange(granted.ExpiresOn - granted.IssuedAt, TimeSpan.FromSeconds(1), TokenAnswerReader.LongestLife);
+                    Assert.InRange(granted.ExpiresOn - granted.IssuedAt, TimeSpan.FromSeconds(1), WixClient.LongestLife);
                     Assert.All(granted.AccessToken.Reveal() + granted.RefreshToken?.Reveal(), c => Assert.InRange(c, '!', '~'));
                     Assert.InRange(status, 200, 299);
                 }

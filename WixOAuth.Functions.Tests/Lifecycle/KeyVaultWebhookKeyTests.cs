@@ -7,6 +7,7 @@ using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Http;
 using WixOAuth.Lifecycle;
 using WixOAuth.Secrets;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Functions.Tests.Lifecycle;
 
@@ -146,7 +147,7 @@ public sealed class KeyVaultWebhookKeyTests : KeyVaultFixture, IDisposable
         Reader().SourceOf(Name, WebhookKeys.Parse, whenMissing: new WebhookKeys([])), _core.Settings, Time);
 
     private WebhookEndpoint Endpoint() =>
-        new(NewReader(), _core.Life, _core.Background, _core.Get<WebhookMetrics>(), Time, Logs.For<WebhookEndpoint>());
+        new(NewReader(), _core.Life, _core.Background, _core.Get<Instruments>(), Time, Logs.For<WebhookEndpoint>());
 
     private string Signed(RSA key) => SignedWebhook.Of(key, "AppRemoved", Core.NewId(), Time.GetUtcNow());
 

@@ -30,7 +30,7 @@ public sealed class SweepByQueueTests : IDisposable
     [Fact]
     public async Task A_tick_sweeps_every_shard_and_a_bad_message_does_no_harm()
     {
-        await using var azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, CancellationToken.None, withQueues: true);
+        await using var azurite = await Azurite.StartAsync(_folder.FullName, CancellationToken.None, savesMeanwhile: false, withQueues: true);
         await using var host = await StartAsync(azurite, azurite.ConnectionString.Reveal());
         var service = host.Services.GetRequiredService<QueueServiceClient>();
 
@@ -47,7 +47,7 @@ public sealed class SweepByQueueTests : IDisposable
     [Fact]
     public async Task The_timer_sweeps_by_itself_while_the_queue_cannot_be_reached()
     {
-        await using var azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, CancellationToken.None);
+        await using var azurite = await Azurite.StartAsync(_folder.FullName, CancellationToken.None, savesMeanwhile: false);
         await using var host = await StartAsync(azurite, "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=AAAA;QueueEndpoint=http://127.0.0.1:1/a;");
 
         await TickAsync(host);

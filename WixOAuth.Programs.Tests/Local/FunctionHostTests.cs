@@ -116,7 +116,6 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     {
         var response = await SendAsync("POST", "/api/SetsHeaders", null);
         Assert.Equal("max-age=1", Assert.Single(response.Headers.GetValues("Cache-Control")));
-        Assert.Equal("no-referrer", Assert.Single(response.Headers.GetValues("Referrer-Policy")));
     }
 
     [Fact]
@@ -194,9 +193,10 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     {
         Assert.Equal(expected, response.StatusCode);
         Assert.Empty(await response.Content.ReadAsByteArrayAsync());
-        Assert.Equal("no-store", Assert.Single(response.Headers.GetValues("Cache-Control")));
-        Assert.Equal("no-referrer", Assert.Single(response.Headers.GetValues("Referrer-Policy")));
-        Assert.Equal("nosniff", Assert.Single(response.Headers.GetValues("X-Content-Type-Options")));
+
+        // As from the real host: tests of the service's own headers would pass with these.
+        Assert.False(response.Headers.Contains("Cache-Control"));
+        Assert.False(response.Headers.Contains("Referrer-Policy"));
     }
 
     private async Task<HttpResponseMessage> SendAsync(string method, string path, string? key)

@@ -1,44 +1,29 @@
-using System.Text.Json;
-using System.Text.Json.Serialization;
+using System.Text.Json.Nodes;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Events;
 
 /// <summary>An event as it is sent: CloudEvents 1.0 in the structured JSON format.</summary>
-internal sealed record CloudEvent(
-    [property: JsonPropertyName("specversion")] string SpecVersion,
-    string Id,
-    string Source,
-    string Type,
-    DateTimeOffset Time,
-    string Subject,
-    [property: JsonPropertyName("datacontenttype")] string DataContentType,
-    CloudEventData Data)
+internal static class CloudEvent
 {
     public const string MediaType = "application/cloudevents+json";
 
     /// <summary>The body of an event, with the instance as it is stored now: null when it is gone. The source is the public URL of the service.</summary>
-    public static string Serialize(OutboxEvent occurred, Instance? instance, Uri source)
+    public static string Serialize(OutboxEvent occurred, Instance? instance, Uri source) => new JsonObject
     {
-        var id = occurred.InstanceId.ToString();
-        var site = instance?.Site is { } known ? new CloudEventSite(known.Id, known.Name, known.Url) : null;
-        var body = new CloudEvent(
-            "1.0",
-            occurred.Id,
-            source.AbsoluteUri.TrimEnd('/'),
-            InstanceEventTypes.NameOf(occurred.Type),
-            occurred.OccurredAt,
-            id,
-            "application/json",
-            new CloudEventData(id, instance?.Customer, site, occurred.Reason));
-        return JsonSerializer.Serialize(body, CloudEventJson.Default.CloudEvent);
-    }
+        ["specversion"] = "1.0",
+        ["id"] = occurred.Id,
+        ["source"] = source.AbsoluteUri.TrimEnd('/'),
+        ["type"] = InstanceEventTypes.NameOf(occurred.Type),
+        ["time"] = occurred.OccurredAt,
+        ["subject"] = occurred.InstanceId.ToString(),
+        ["datacontenttype"] = "application/json",
+        ["data"] = new JsonObject
+        {
+            ["instance_id"] = occurred.InstanceId.ToString(),
+            ["customer"] = instance?.Customer,
+            ["site"] = instance?.Site is { } site ? new JsonObject { ["id"] = site.Id, ["name"] = site.Name, ["url"] = site.Url } : null,
+            ["reason"] = occurred.Reason,
+        },
+    }.ToJsonString();
 }
-
-internal sealed record CloudEventData(string InstanceId, string? Customer, CloudEventSite? Site, string Reason);
-
-internal sealed record CloudEventSite(string? Id, string? Name, string? Url);
-
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
-[JsonSerializable(typeof(CloudEvent))]
-internal sealed partial class CloudEventJson : JsonSerializerContext;

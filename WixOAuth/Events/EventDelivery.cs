@@ -11,7 +11,7 @@ namespace WixOAuth.Events;
 /// instance are sent in order, one at a time; different instances are sent in parallel. An event is removed after the
 /// receiver took it, so it is delivered at least once.
 /// </summary>
-internal sealed class EventDelivery(
+internal sealed partial class EventDelivery(
     IOutbox outbox,
     IInstanceStore store,
     EventSender sender,
@@ -76,13 +76,13 @@ internal sealed class EventDelivery(
         }
         catch (StorageUnavailableException)
         {
-            logger.OutboxUnavailable();
+            OutboxUnavailable();
             return 0;
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
             // Raised to the host, it would end the program.
-            logger.DeliveryFailed(exception.GetType().Name);
+            DeliveryFailed(exception.GetType().Name);
             return 0;
         }
     }
@@ -111,15 +111,15 @@ internal sealed class EventDelivery(
         }
         catch (StorageUnavailableException)
         {
-            logger.OutboxUnavailable();
+            OutboxUnavailable();
         }
         catch (SecretUnavailableException)
         {
-            logger.EventSecretUnavailable();
+            EventSecretUnavailable();
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            logger.DeliveryFailed(exception.GetType().Name);
+            DeliveryFailed(exception.GetType().Name);
         }
         finally
         {
@@ -142,13 +142,29 @@ internal sealed class EventDelivery(
             waiting, waiting with { Lease = new Lease(_process, now + DeliveryPolicy.LeaseTime) }, cancellationToken);
         if (leased is null)
         {
+            _receiver.NotTried();
             return false;
         }
 
-        var instance = await FindAsync(leased.InstanceId, cancellationToken);
-        var result = await sender.SendAsync(leased, instance, cancellationToken);
+        // The event is true although its instance cannot be read; the receiver learns the id.
+        var instance = await store.FindReadableAsync(leased.InstanceId, cancellationToken);
+        var result = await SendAsync(leased, instance, cancellationToken);
         metrics.SentEvent(result.Outcome);
         return await RecordAsync(leased, result);
+    }
+
+    private async Task<SendResult> SendAsync(OutboxEvent leased, Instance? instance, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await sender.SendAsync(leased, instance, cancellationToken);
+        }
+        catch (Exception exception) when (exception is not SecretUnavailableException && !cancellationToken.IsCancellationRequested)
+        {
+            // An attempt like others, or the event would be tried at every sweep for ever.
+            DeliveryFailed(exception.GetType().Name);
+            return new SendResult(SendOutcome.Unreachable);
+        }
     }
 
     // After an attempt nothing is cancelled: a delivery that is not recorded is a second delivery.
@@ -167,7 +183,7 @@ internal sealed class EventDelivery(
         }
         else if (_receiver.Failed(leased.InstanceId))
         {
-            logger.ReceiverUnavailable();
+            ReceiverUnavailable();
         }
 
         var failed = DeliveryPolicy.AfterFailure(leased, result, Random.Shared.NextDouble(), time.GetUtcNow());
@@ -176,20 +192,22 @@ internal sealed class EventDelivery(
             return false;
         }
 
-        logger.EventParked(failed.InstanceId, failed.Type, failed.Attempts);
+        EventParked(failed.InstanceId, failed.Type, failed.Attempts);
         return true;
     }
 
-    private async Task<Instance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return (await store.FindAsync(id, cancellationToken))?.Instance;
-        }
-        catch (InvalidDataException)
-        {
-            // The event is true although its instance cannot be read; the receiver learns the id.
-            return null;
-        }
-    }
+    [LoggerMessage(901, LogLevel.Warning, "The receiver of events does not answer; delivery is retried once a minute until it does")]
+    private partial void ReceiverUnavailable();
+
+    [LoggerMessage(902, LogLevel.Error, "Event {Type} of instance {InstanceId} is parked after {Attempts} attempts: POST /api/events/redeliver sends it again")]
+    private partial void EventParked(InstanceId instanceId, InstanceEventType type, int attempts);
+
+    [LoggerMessage(903, LogLevel.Warning, "The outbox could not be read or written; events wait for the next sweep")]
+    private partial void OutboxUnavailable();
+
+    [LoggerMessage(904, LogLevel.Error, "The signing secret of events cannot be read; no event is delivered until it can be")]
+    private partial void EventSecretUnavailable();
+
+    [LoggerMessage(907, LogLevel.Error, "The events of an instance could not be delivered ({Error}); they wait for the next sweep")]
+    private partial void DeliveryFailed(string error);
 }

@@ -8,7 +8,7 @@ namespace WixOAuth.Events;
 /// Makes the outbox events of a write. A store adds them to the transaction that writes the instance, so that neither is
 /// there without the other.
 /// </summary>
-internal sealed class EventRecorder(TimeProvider time, ILogger<EventRecorder> logger)
+internal sealed partial class EventRecorder(TimeProvider time, ILogger<EventRecorder> logger)
 {
     // Beyond these the oldest is dropped; the sweep finds its event within a minute.
     private const int MostWritten = 1_000;
@@ -37,5 +37,8 @@ internal sealed class EventRecorder(TimeProvider time, ILogger<EventRecorder> lo
     public void Written(InstanceId id) => _written.Writer.TryWrite(id);
 
     /// <summary>The table does not take the row of an event; the instance is written without it.</summary>
-    internal void Lost(string rowKey) => logger.EventLost(rowKey);
+    internal void Lost(string rowKey) => EventLost(rowKey);
+
+    [LoggerMessage(905, LogLevel.Error, "The event {RowKey} could not be stored and is lost; its change was saved")]
+    private partial void EventLost(string rowKey);
 }

@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Events;
 
 /// <summary>The events whose delivery was given up: counted, made due again, and removed after <see cref="DeliveryPolicy.ParkedFor"/>.</summary>
-internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetrics metrics, ILogger<ParkedEvents> logger)
+internal sealed partial class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetrics metrics, ILogger<ParkedEvents> logger)
 {
     private const int MostCounted = 10_000;
     private const int Concurrency = 16;
@@ -35,12 +35,11 @@ internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetri
             });
 
         _last = null;
-        logger.EventsRedelivered(count);
+        EventsRedelivered(count);
         return count;
     }
 
     /// <summary>How many events are parked, at most 10,000.</summary>
-    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task<int> CountAsync(CancellationToken cancellationToken)
     {
         var count = await outbox.ReadAsync(OutboxPart.Parked, cancellationToken).Take(MostCounted).CountAsync(cancellationToken);
@@ -49,7 +48,6 @@ internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetri
     }
 
     /// <summary>Whether any event is parked, as of a minute ago at most.</summary>
-    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task<bool> IsAnyAsync(CancellationToken cancellationToken)
     {
         if (_last is not { } last || time.GetElapsedTime(last.At) >= KeptFor)
@@ -77,6 +75,9 @@ internal sealed class ParkedEvents(IOutbox outbox, TimeProvider time, EventMetri
 
         return count;
     }
+
+    [LoggerMessage(906, LogLevel.Information, "{Count} parked events were made due again")]
+    private partial void EventsRedelivered(int count);
 
     private sealed record Finding(long At, bool IsAny);
 }

@@ -16,7 +16,7 @@ internal sealed class ReceiverCircuit(TimeProvider time)
 
     private readonly Lock _gate = new();
     private readonly HashSet<InstanceId> _failed = [];
-    private long _pausedAt;
+    private long? _pausedAt;
     private DateTimeOffset? _recoveredAt;
 
     /// <summary>When the receiver answered again after the circuit was open; null if it never was.</summary>
@@ -43,13 +43,22 @@ internal sealed class ReceiverCircuit(TimeProvider time)
                 return true;
             }
 
-            if (time.GetElapsedTime(_pausedAt) < Pause)
+            if (_pausedAt is { } pausedAt && time.GetElapsedTime(pausedAt) < Pause)
             {
                 return false;
             }
 
             _pausedAt = time.GetTimestamp();
             return true;
+        }
+    }
+
+    /// <summary>The attempt was not made after all: another event may have it at once.</summary>
+    public void NotTried()
+    {
+        lock (_gate)
+        {
+            _pausedAt = null;
         }
     }
 

@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 using WixOAuth.Install;
 using WixOAuth.Pages;
@@ -8,27 +10,27 @@ namespace WixOAuth.Http;
 
 /// <summary>
 /// A response that writes itself, with the headers of every response. It needs none of the host's services,
-/// so it is the same in every host.
+/// so it is the same in every host. <paramref name="setHeaders"/> adds its own.
 /// </summary>
-internal abstract class Answer(int statusCode) : IResult
+internal abstract class Answer(int statusCode, string? contentType = null, byte[]? body = null, Action<HttpResponse>? setHeaders = null) : IResult
 {
-    protected int StatusCode { get; } = statusCode;
+    protected const string JsonType = "application/json; charset=utf-8";
+    protected const string HtmlType = "text/html; charset=utf-8";
 
     public Task ExecuteAsync(HttpContext httpContext)
     {
         var response = httpContext.Response;
-        response.StatusCode = StatusCode;
+        response.StatusCode = statusCode;
         response.Headers.CacheControl = "no-store";
         response.Headers["Referrer-Policy"] = "no-referrer";
         response.Headers.XContentTypeOptions = "nosniff";
         response.Headers.StrictTransportSecurity = "max-age=31536000";
-        return WriteAsync(response);
-    }
+        setHeaders?.Invoke(response);
+        if (body is null)
+        {
+            return Task.CompletedTask;
+        }
 
-    protected virtual Task WriteAsync(HttpResponse response) => Task.CompletedTask;
-
-    protected static Task WriteAsync(HttpResponse response, string contentType, ReadOnlyMemory<byte> body)
-    {
         response.ContentType = contentType;
         response.ContentLength = body.Length;
 
@@ -41,41 +43,28 @@ internal abstract class Answer(int statusCode) : IResult
 internal sealed class EmptyAnswer(int statusCode) : Answer(statusCode);
 
 /// <summary>JSON as the contract names it: snake_case, UTF-8.</summary>
-internal sealed class JsonAnswer<T>(T body, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, int statusCode = StatusCodes.Status200OK)
-    : Answer(statusCode)
-{
-    protected override Task WriteAsync(HttpResponse response) =>
-        WriteAsync(response, "application/json; charset=utf-8", JsonSerializer.SerializeToUtf8Bytes(body, type));
-}
+internal sealed class JsonAnswer<T>(T body, JsonTypeInfo<T> type, int statusCode = StatusCodes.Status200OK)
+    : Answer(statusCode, JsonType, JsonSerializer.SerializeToUtf8Bytes(body, type));
+
+internal sealed class OpenApiAnswer(byte[] document) : Answer(200, JsonType, document);
 
 /// <summary>A problem (RFC 9457) with the contract's <c>code</c>.</summary>
-internal sealed class ProblemAnswer(int statusCode, string code, string title, TimeSpan? retryAfter = null) : Answer(statusCode)
-{
-    protected override Task WriteAsync(HttpResponse response)
-    {
-        if (retryAfter is { } wait)
-        {
-            response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString("F0", System.Globalization.CultureInfo.InvariantCulture);
-        }
-
-        var problem = new ProblemBody("about:blank", title, StatusCode, code);
-        return WriteAsync(response, "application/problem+json; charset=utf-8", JsonSerializer.SerializeToUtf8Bytes(problem, Json.Default.ProblemBody));
-    }
-}
+internal sealed class ProblemAnswer(int statusCode, string code, string title, TimeSpan? retryAfter = null) : Answer(
+    statusCode,
+    "application/problem+json; charset=utf-8",
+    JsonSerializer.SerializeToUtf8Bytes(new ProblemBody("about:blank", title, statusCode, code), Json.Default.ProblemBody),
+    response => response.Headers.RetryAfter =
+        retryAfter is { } wait ? Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString("F0", CultureInfo.InvariantCulture) : null);
 
 /// <summary>An answer of the handshake: Wix can close its window only if we are not isolated from it (wix-protocol §2).</summary>
-internal abstract class HandshakeAnswer(int statusCode) : Answer(statusCode)
+internal abstract class HandshakeAnswer(int statusCode, Action<HttpResponse> setHeaders, byte[]? page = null) : Answer(statusCode, HtmlType, page, response =>
 {
-    protected override Task WriteAsync(HttpResponse response)
-    {
-        response.Headers["Cross-Origin-Opener-Policy"] = "unsafe-none";
-        return Task.CompletedTask;
-    }
-}
+    response.Headers["Cross-Origin-Opener-Policy"] = "unsafe-none";
+    setHeaders(response);
+});
 
-internal sealed class RedirectAnswer(BrowserUrl url, IReadOnlyList<InstallCookie>? set = null, IReadOnlyList<string>? removed = null) : HandshakeAnswer(302)
-{
-    protected override Task WriteAsync(HttpResponse response)
+internal sealed class RedirectAnswer(BrowserUrl url, IReadOnlyList<InstallCookie>? set = null, IReadOnlyList<string>? removed = null)
+    : HandshakeAnswer(302, response =>
     {
         response.Headers.Location = url.Reveal();
         foreach (var cookie in set ?? [])
@@ -87,10 +76,8 @@ internal sealed class RedirectAnswer(BrowserUrl url, IReadOnlyList<InstallCookie
         {
             response.Cookies.Append(name, "", Options(TimeSpan.Zero));
         }
-
-        return base.WriteAsync(response);
-    }
-
+    })
+{
     // Inside Wix's dashboard we are a foreign frame: only this form of a cookie survives there (wix-protocol §2).
     private static CookieOptions Options(TimeSpan maxAge) => new()
     {
@@ -105,27 +92,26 @@ internal sealed class RedirectAnswer(BrowserUrl url, IReadOnlyList<InstallCookie
 }
 
 /// <summary>Redirects to an address without code and state, so that these leave the address bar.</summary>
-internal sealed class SeeOtherAnswer(string path) : HandshakeAnswer(303)
-{
-    protected override Task WriteAsync(HttpResponse response)
-    {
-        response.Headers.Location = path;
-        return base.WriteAsync(response);
-    }
-}
+internal sealed class SeeOtherAnswer(string path) : HandshakeAnswer(303, response => response.Headers.Location = path);
 
 /// <summary>A page of the handshake. By default it may be framed, because Wix frames the handshake (wix-protocol §2).</summary>
-internal sealed class HandshakePage(int statusCode, string html, string? policy = null) : HandshakeAnswer(statusCode)
-{
-    protected override async Task WriteAsync(HttpResponse response)
+internal sealed class HandshakePage(int statusCode, string html, string? policy = null) : HandshakeAnswer(
+    statusCode,
+    response =>
     {
         response.Headers.ContentSecurityPolicy = policy ?? Page.ContentSecurityPolicy;
-        if (policy is not null)
-        {
-            response.Headers.XFrameOptions = "DENY";
-        }
+        response.Headers.XFrameOptions = policy is null ? null : "DENY";
+    },
+    Encoding.UTF8.GetBytes(html));
 
-        await base.WriteAsync(response);
-        await WriteAsync(response, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
-    }
-}
+/// <summary>A page for operators, or a part of it: never framed, alone in its window.</summary>
+internal sealed class OperatorsPage(string html, string policy, int statusCode = StatusCodes.Status200OK) : Answer(
+    statusCode,
+    HtmlType,
+    Encoding.UTF8.GetBytes(html),
+    response =>
+    {
+        response.Headers.ContentSecurityPolicy = policy;
+        response.Headers.XFrameOptions = "DENY";
+        response.Headers["Cross-Origin-Opener-Policy"] = "same-origin";
+    });

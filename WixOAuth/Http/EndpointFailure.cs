@@ -12,9 +12,6 @@ namespace WixOAuth.Http;
 /// </summary>
 internal static partial class EndpointFailure
 {
-    /// <summary>The caller has disconnected.</summary>
-    public const int ClientClosedRequest = StatusCodes.Status499ClientClosedRequest;
-
     /// <summary>Resolves an endpoint and has it answer; a problem where it cannot be resolved.</summary>
     public static Task<IResult> AnswerAsync<T>(this IServiceProvider services, Func<T, Task<IResult>> answer)
         where T : notnull => services.GetRequiredService<ILogger<T>>().GuardUnexpectedAsync(() => answer(services.GetRequiredService<T>()));
@@ -22,8 +19,12 @@ internal static partial class EndpointFailure
     /// <summary>For an endpoint of an instance that has no other parameters than these.</summary>
     public static Task<IResult> GuardInstanceAsync(
         this ILogger logger, HttpRequest request, string instanceId, Func<InstanceId, Task<IResult>> answer, string[]? names = null) =>
-        logger.GuardAsync(async () => Parameters.RefuseUnknown(request, names)
+        logger.GuardAsync(async () => Parameters.RefuseUnknown(request, names ?? [])
             ?? (InstanceId.TryParse(instanceId, out var id) ? await answer(id) : Problems.InvalidInstanceId()));
+
+    /// <summary>For an endpoint that has no parameters.</summary>
+    public static Task<IResult> GuardAsync(this ILogger logger, HttpRequest request, Func<Task<IResult>> answer) =>
+        logger.GuardAsync(async () => Parameters.RefuseUnknown(request) ?? await answer());
 
     /// <summary>For an answer that comes of storage or secrets.</summary>
     public static Task<IResult> GuardAsync(this ILogger logger, Func<Task<IResult>> answer) => logger.GuardUnexpectedAsync(async () =>
@@ -48,7 +49,8 @@ internal static partial class EndpointFailure
         }
         catch (OperationCanceledException)
         {
-            return new EmptyAnswer(ClientClosedRequest);
+            // The caller has disconnected.
+            return new EmptyAnswer(StatusCodes.Status499ClientClosedRequest);
         }
         catch (Exception exception)
         {

@@ -32,23 +32,18 @@ internal sealed class HealthChecks(
         {
             await appSecret.GetAsync(cancellationToken);
             await protectionKeys.GetCurrentAsync(cancellationToken);
-            await CheckKeysAsync(cancellationToken);
+            try
+            {
+                await protector.EnsureCanSealAsync(cancellationToken);
+            }
+            catch (StorageUnavailableException)
+            {
+                // Reported as the storage's health, not as the secrets'.
+            }
         });
         var degraded = troubles.FindAsync(CancellationToken.None);
         var (storageStatus, secretsStatus) = (await storage, await secrets);
         return new HealthBody(storageStatus == Healthy && secretsStatus == Healthy ? Healthy : Unhealthy, storageStatus, secretsStatus, await degraded);
-    }
-
-    private async Task CheckKeysAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            await protector.EnsureCanSealAsync(cancellationToken);
-        }
-        catch (StorageUnavailableException)
-        {
-            // Reported as the storage's health, not as the secrets'.
-        }
     }
 
     private async Task<string> CheckAsync(Func<CancellationToken, Task> check)

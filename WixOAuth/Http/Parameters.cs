@@ -36,7 +36,7 @@ internal static class Parameters
 
     /// <summary>Reads all, by name; false, with the answer, when there are others, or any came twice or is too long.</summary>
     public static bool TryReadAll(
-        HttpRequest request, ReadOnlySpan<string> names, [NotNullWhen(true)] out Dictionary<string, string?>? values, [NotNullWhen(false)] out IResult? refusal)
+        HttpRequest request, string[] names, [NotNullWhen(true)] out Dictionary<string, string?>? values, [NotNullWhen(false)] out IResult? refusal)
     {
         values = null;
         refusal = RefuseUnknown(request, names);
@@ -49,9 +49,10 @@ internal static class Parameters
     }
 
     /// <summary>The answer to a request that has other parameters than these, which names one; null where it has none.</summary>
-    public static IResult? RefuseUnknown(HttpRequest request, params ReadOnlySpan<string> names) =>
-        request.QueryString.HasValue && FindUnknown(request, names) is { } unknown
-            ? Problems.InvalidRequest($"The parameter {unknown} is not known here.")
+    public static IResult? RefuseUnknown(HttpRequest request, params string[] names) =>
+        request.QueryString.HasValue
+        && request.Query.Keys.FirstOrDefault(name => !names.Append(Key).Contains(name, StringComparer.OrdinalIgnoreCase)) is { } unknown
+            ? Problems.InvalidRequest($"The parameter {unknown[..Math.Min(unknown.Length, LongestNameShown)]} is not known here.")
             : null;
 
     /// <summary>
@@ -65,19 +66,6 @@ internal static class Parameters
             if (pair.DecodeName().Span.Equals(name, StringComparison.OrdinalIgnoreCase))
             {
                 return pair.EncodedValue.Length > 0 ? Uri.UnescapeDataString(pair.EncodedValue.Span) : null;
-            }
-        }
-
-        return null;
-    }
-
-    private static string? FindUnknown(HttpRequest request, ReadOnlySpan<string> names)
-    {
-        foreach (var (name, _) in request.Query)
-        {
-            if (!name.Equals(Key, StringComparison.OrdinalIgnoreCase) && !names.Contains(name, StringComparer.OrdinalIgnoreCase))
-            {
-                return name.Length <= LongestNameShown ? name : name[..LongestNameShown];
             }
         }
 

@@ -8,7 +8,7 @@ namespace WixOAuth.Http;
 internal sealed class ServiceEndpoints(HealthChecks checks, ParkedEvents parked, ServiceSettings settings, ILogger<ServiceEndpoints> logger)
 {
     // docs/openapi.json, built into the assembly.
-    private static readonly BinaryData s_document = BinaryData.FromStream(typeof(ServiceEndpoints).Assembly.GetManifestResourceStream("openapi.json")!);
+    private static readonly byte[] s_document = BinaryData.FromStream(typeof(ServiceEndpoints).Assembly.GetManifestResourceStream("openapi.json")!).ToArray();
 
     public Task<IResult> Health(CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
@@ -20,20 +20,10 @@ internal sealed class ServiceEndpoints(HealthChecks checks, ParkedEvents parked,
 
     public Task<IResult> OpenApi() => logger.GuardUnexpectedAsync(() => Task.FromResult<IResult>(new OpenApiAnswer(s_document)));
 
-    public Task<IResult> RedeliverEvents(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
+    public Task<IResult> RedeliverEvents(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(request, async () =>
     {
-        if (Parameters.RefuseUnknown(request) is { } refusal)
-        {
-            return refusal;
-        }
-
         // Without a receiver nobody would send what is made due.
         var count = settings.Events.Url is null ? 0 : await parked.RedeliverAsync(cancellationToken);
         return new JsonAnswer<RedeliveryBody>(new RedeliveryBody(count), Json.Default.RedeliveryBody, StatusCodes.Status202Accepted);
     });
-}
-
-internal sealed class OpenApiAnswer(ReadOnlyMemory<byte> document) : Answer(200)
-{
-    protected override Task WriteAsync(HttpResponse response) => WriteAsync(response, "application/json; charset=utf-8", document);
 }

@@ -1,4 +1,3 @@
-using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using RazorSlices;
@@ -67,16 +66,16 @@ internal sealed class StatusEndpoint(
         var search = values["search"]?.Trim();
         var isAnew = values["recount"] is not null;
         var seen = await overview.GetAsync(isAnew, cancellationToken);
-        var (instances, last) = await FindAsync(ListOf(values["status"], seen, cancellationToken), search, after, cancellationToken);
+        var (instances, last) = await FindAsync(values["status"], seen, search, after, cancellationToken);
         var (now, sendsSetup) = (time.GetUtcNow(), settings.Wix.SetupCompletion != SetupCompletion.Never);
         var stored = await events.GetAsync(isAnew, cancellationToken);
         var model = new StatusModel(
-            Figures.Time(now),
-            StatusModel.TroublesOf(await FindTroublesAsync(cancellationToken), stored),
-            StatusTotals.Of(seen),
-            LifePart.ListOf(seen),
+            now,
+            await FindTroublesAsync(stored, cancellationToken),
+            seen,
             HourChart.Of(await history.ReadAsync(cancellationToken)),
-            EventsSummary.Of(stored, settings.Events.Url is not null, now),
+            stored,
+            settings.Events.Url is not null,
             InstancesFound.Of(
                 [.. instances.Select(instance => InstanceRow.Of(instance, now, sendsSetup))],
                 search,
@@ -85,46 +84,36 @@ internal sealed class StatusEndpoint(
         return new OperatorsPage(await new StatusView { Model = model }.RenderAsync(), StatusPage.ContentSecurityPolicy);
     });
 
-    private async Task<IReadOnlyList<string>> FindTroublesAsync(CancellationToken cancellationToken) =>
+    // Parked events are taken from the count: health may be a minute old, and the button should show its effect at once.
+    private async Task<IReadOnlyList<string>> FindTroublesAsync(StoredEvents? stored, CancellationToken cancellationToken) =>
     [
-        .. (await health.FindAsync(cancellationToken)).Secrets == HealthChecks.Healthy ? Array.Empty<string>() : [StatusModel.SecretsTrouble],
-        .. await troubles.FindAsync(cancellationToken),
+        .. (await health.FindAsync(cancellationToken)).Secrets == HealthChecks.Healthy ? Array.Empty<string>() : ["secrets"],
+        .. (await troubles.FindAsync(cancellationToken)).Where(trouble => trouble != "events_parked"),
+        .. stored is { Parked: > 0 } ? ["events_parked"] : Array.Empty<string>(),
     ];
 
     private static bool HasKeyInAddress(HttpRequest request) => request.Query.ContainsKey("code");
 
-    private InstanceList ListOf(string? word, Overview seen, CancellationToken cancellationToken)
-    {
-        if (word == StatusPage.Failing)
-        {
-            return new InstanceList(instance => instance.IsFailing, (after, limit) => ListFailingAsync(seen.FailingIds, after, limit, cancellationToken));
-        }
-
-        var status = word is null ? null : SnakeCaseEnum.Parse<InstanceStatus>(word);
-        return new InstanceList(
-            instance => status is null || instance.Status == status,
-            (after, limit) => store.ListAsync(status, after, limit, cancellationToken));
-    }
-
     private async Task<(IReadOnlyList<Instance> Instances, InstanceId? Last)> FindAsync(
-        InstanceList list, string? search, InstanceId? after, CancellationToken cancellationToken)
+        string? list, Overview seen, string? search, InstanceId? after, CancellationToken cancellationToken)
     {
+        var status = list is null ? null : SnakeCaseEnum.Parse<InstanceStatus>(list);
         if (string.IsNullOrEmpty(search))
         {
-            var page = await list.ReadAsync(after, PageSize);
+            var page = await ReadPageAsync(PageSize);
             return (page.Instances, page.Last);
         }
 
         if (InstanceId.TryParse(search, out var id))
         {
-            return (await ReadAsync(id, cancellationToken) is { } instance && list.Has(instance) ? [instance] : [], null);
+            return (await store.FindReadableAsync(id, cancellationToken) is { } instance && IsListed(instance) ? [instance] : [], null);
         }
 
         // Tables have no index of names, so a search scans the list. It stops after 5,000 instances and offers to continue.
         List<Instance> found = [];
         for (var looked = 0; looked < SearchedAtOnce && found.Count < PageSize; looked += IInstanceStore.MaxPage)
         {
-            var page = await list.ReadAsync(after, IInstanceStore.MaxPage);
+            var page = await ReadPageAsync(IInstanceStore.MaxPage);
             found.AddRange(page.Instances.Where(instance => Matches(instance, search)));
             if ((after = page.Last) is null)
             {
@@ -134,6 +123,12 @@ internal sealed class StatusEndpoint(
 
         // What is too much for a page is found again from where that ends.
         return found.Count > PageSize ? (found[..PageSize], found[PageSize - 1].Id) : (found, after);
+
+        bool IsListed(Instance instance) => list == StatusPage.Failing ? instance.IsFailing : status is null || instance.Status == status;
+
+        Task<InstancePage> ReadPageAsync(int limit) => list == StatusPage.Failing
+            ? ListFailingAsync(seen.FailingIds, after, limit, cancellationToken)
+            : store.ListAsync(status, after, limit, cancellationToken);
     }
 
     /// <summary>The instances that failed at the last count and still fail. The table has no index of them.</summary>
@@ -144,41 +139,14 @@ internal sealed class StatusEndpoint(
         List<Instance> found = [];
         foreach (var ids in rest.Take(limit).Chunk(ReadsAtOnce))
         {
-            found.AddRange((await Task.WhenAll(ids.Select(id => ReadAsync(id, cancellationToken)))).OfType<Instance>().Where(instance => instance.IsFailing));
+            found.AddRange((await Task.WhenAll(ids.Select(id => store.FindReadableAsync(id, cancellationToken)))).OfType<Instance>().Where(instance => instance.IsFailing));
         }
 
         return new InstancePage(found, rest.Count > limit ? rest[limit - 1] : null);
-    }
-
-    /// <summary>Null where it is not known, or cannot be read by this version, as in the lists.</summary>
-    private async Task<Instance?> ReadAsync(InstanceId id, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return (await store.FindAsync(id, cancellationToken))?.Instance;
-        }
-        catch (InvalidDataException)
-        {
-            return null;
-        }
     }
 
     private static bool Matches(Instance instance, string search) =>
         Has(instance.Site?.Name, search) || Has(instance.Customer, search) || Has(instance.Site?.Url, search) || Has(instance.Id.ToString(), search);
 
     private static bool Has(string? text, string search) => text?.Contains(search, StringComparison.OrdinalIgnoreCase) == true;
-
-    private sealed record InstanceList(Func<Instance, bool> Has, Func<InstanceId?, int, Task<InstancePage>> ReadAsync);
-}
-
-/// <summary>A page for operators, or a part of it: never framed, alone in its window.</summary>
-internal sealed class OperatorsPage(string html, string policy, int statusCode = StatusCodes.Status200OK) : Answer(statusCode)
-{
-    protected override Task WriteAsync(HttpResponse response)
-    {
-        response.Headers.ContentSecurityPolicy = policy;
-        response.Headers.XFrameOptions = "DENY";
-        response.Headers["Cross-Origin-Opener-Policy"] = "same-origin";
-        return WriteAsync(response, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
-    }
 }

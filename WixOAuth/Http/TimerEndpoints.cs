@@ -165,3 +165,9 @@ internal sealed partial class TimerEndpoints(
     [LoggerMessage(303, LogLevel.Error, "The timer function {Function} failed: {Error} {Stack}")]
     private static partial void LogFailed(ILogger logger, string function, string error, string? stack);
 }
+
+/// <summary>
+/// Tells the host that a timer function failed. The host logs message and stack, so neither the cause nor its message is
+/// in here: it may quote a secret.
+/// </summary>
+internal sealed class TimerFailedException(string message) : Exception(message);

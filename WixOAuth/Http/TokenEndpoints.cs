@@ -9,7 +9,7 @@ internal sealed class TokenEndpoints(TokenService tokenService, TimeProvider tim
 {
     public Task<IResult> GetToken(HttpRequest request, string instanceId, CancellationToken cancellationToken) => logger.GuardInstanceAsync(request, instanceId, async id =>
     {
-        TimeSpan? minTtl = null;
+        var minTtl = TokenRequirements.DefaultMinTtl;
         if (request.Query["min_ttl"] is { Count: > 0 } ttls)
         {
             if (ttls is not [var number]
@@ -33,10 +33,7 @@ internal sealed class TokenEndpoints(TokenService tokenService, TimeProvider tim
             rejected = hash.ToLowerInvariant();
         }
 
-        var requirements = minTtl is null && rejected is null
-            ? TokenRequirements.Default
-            : TokenRequirements.LivingFor(minTtl ?? TokenRequirements.DefaultMinTtl, rejected);
-        return await tokenService.GetTokenAsync(id, requirements, cancellationToken) is var result && result is TokenResult.Token token
+        return await tokenService.GetTokenAsync(id, TokenRequirements.LivingFor(minTtl, rejected), cancellationToken) is var result && result is TokenResult.Token token
             ? new JsonAnswer<TokenBody>(BodyOf(token), Json.Default.TokenBody)
             : Problems.Of(result);
     }, ["min_ttl", "rejected"]);

@@ -1,28 +1,31 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Hosting;
+using WixOAuth.Instances;
 using WixOAuth.Lifecycle;
 using WixOAuth.Secrets;
 using WixOAuth.Telemetry;
 
 namespace WixOAuth.Http;
 
-internal sealed class WebhookEndpoint(
-    WebhookReader reader, InstanceLifecycle life, BackgroundWork background, WebhookMetrics metrics, TimeProvider time, ILogger<WebhookEndpoint> logger)
+internal sealed partial class WebhookEndpoint(
+    WebhookReader reader, InstanceLifecycle life, BackgroundWork background, Instruments instruments, TimeProvider time, ILogger<WebhookEndpoint> logger)
 {
     /// <summary>How long Wix is kept waiting: it counts an answer after 1,250 ms as none (wix-protocol §10).</summary>
     public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
 
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMinutes(1);
 
+    private readonly Histogram<double> _webhooks = instruments.Durations("wixoauth.webhook.duration", "Deliveries of webhooks.");
     private readonly LogThrottle _refusals = new(time);
     private readonly LogThrottle _unavailable = new(time);
 
     public Task<IResult> WixWebhook(HttpRequest request, CancellationToken cancellationToken) => logger.GuardAsync(async () =>
     {
         var startedAt = time.GetTimestamp();
-        using var activity = metrics.TraceWebhook();
+        using var activity = instruments.Trace("Webhook");
         var outcome = WebhookOutcome.Failed;
         try
         {
@@ -36,7 +39,9 @@ internal sealed class WebhookEndpoint(
         }
         finally
         {
-            metrics.WebhookEnded(activity, outcome, time.GetElapsedTime(startedAt));
+            var word = SnakeCaseEnum.Of(outcome);
+            activity.SetOutcome(word, failed: outcome is not (WebhookOutcome.Applied or WebhookOutcome.NotUsed));
+            _webhooks.Record(time.GetElapsedTime(startedAt).TotalSeconds, Tags.OfOutcome(word));
         }
     });
 
@@ -80,10 +85,10 @@ internal sealed class WebhookEndpoint(
                 LogRefusal(untrusted.Reason);
                 return (WebhookOutcome.Untrusted, Problems.Unauthorized("The webhook is not signed with a key that we know, or its time is over."));
             case Webhook.NotUsed:
-                logger.WebhookNotUsed();
+                WebhookNotUsed();
                 return (WebhookOutcome.NotUsed, new EmptyAnswer(StatusCodes.Status200OK));
             case Webhook.OfAnotherApp:
-                logger.WebhookOfAnotherApp();
+                WebhookOfAnotherApp();
                 return (WebhookOutcome.NotUsed, new EmptyAnswer(StatusCodes.Status200OK));
             default:
                 LogRefusal("it is no JWT with an event in it");
@@ -96,14 +101,14 @@ internal sealed class WebhookEndpoint(
         // How many there are is a metric.
         if (_refusals.TryPass(out _))
         {
-            logger.WebhookRefused(reason);
+            WebhookRefused(reason);
         }
     }
 
     private async Task<(WebhookOutcome Outcome, IResult Answer)> ApplyAsync(Webhook.Known known, CancellationToken limit)
     {
         // A sender that disconnects while the storage is slow does not stop the work: the next delivery would be as slow.
-        var applying = known.Event == WebhookEvent.AppRemoved
+        var applying = known.IsRemoval
             ? life.RemovedAsync(known.InstanceId, known.IssuedAt, CancellationToken.None)
             : life.InstalledAsync(known.InstanceId, known.IssuedAt, CancellationToken.None);
         try
@@ -117,4 +122,14 @@ internal sealed class WebhookEndpoint(
             return (WebhookOutcome.TimedOut, Problems.StorageUnavailable(RetryAfter));
         }
     }
+
+    // No content of a webhook that is not verified.
+    [LoggerMessage(603, LogLevel.Warning, "A webhook was refused: {Reason}")]
+    private partial void WebhookRefused(string reason);
+
+    [LoggerMessage(604, LogLevel.Information, "A webhook of a kind that is not used here was ignored")]
+    private partial void WebhookNotUsed();
+
+    [LoggerMessage(605, LogLevel.Warning, "A webhook of another app was ignored: is Wix__AppId the app that these keys belong to?")]
+    private partial void WebhookOfAnotherApp();
 }

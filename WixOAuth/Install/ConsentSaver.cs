@@ -7,7 +7,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Install;
 
 /// <summary>Saves the tokens of a consent, so that they are not lost whatever happens to the request that brought them.</summary>
-internal sealed class ConsentSaver(
+internal sealed partial class ConsentSaver(
     InstanceWriter writer, InstanceTokens tokens, TokenSchedule schedule, TimeProvider time, ILogger<ConsentSaver> logger)
 {
     /// <summary>
@@ -33,7 +33,7 @@ internal sealed class ConsentSaver(
             current => current.ConsentId == consentId);
         if (isConflict)
         {
-            logger.CustomerConflict(id);
+            CustomerConflict(id);
         }
 
         if (stored!.Instance.CommitId == consentId)
@@ -43,4 +43,7 @@ internal sealed class ConsentSaver(
 
         return stored;
     }
+
+    [LoggerMessage(208, LogLevel.Warning, "Instance {InstanceId}: a consent named another customer than the one it belongs to; its tokens are saved, its customer stays")]
+    private partial void CustomerConflict(InstanceId instanceId);
 }

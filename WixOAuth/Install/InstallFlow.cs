@@ -16,7 +16,7 @@ namespace WixOAuth.Install;
 /// follow an install: the redirect comes back with a code; the state is consumed, the code exchanged, the instance
 /// confirmed, its tokens saved, and the browser sent to close its window.
 /// </summary>
-internal sealed class InstallFlow(
+internal sealed partial class InstallFlow(
     InstallStateService states,
     ExchangeLimiter limiter,
     IConsumedStateStore store,
@@ -139,7 +139,7 @@ internal sealed class InstallFlow(
         }
 
         // 3. From here on the outcome is recorded, whatever it is.
-        var (outcome, result, expiresOn) = await SpendAsync(code, id, install.Link?.Customer);
+        var (outcome, result, expiresOn) = await SpendAsync(consumed, code, install.Link?.Customer);
         await RecordAsync(consumed with { Outcome = outcome, AccessTokenExpiresOn = expiresOn });
         LogEnd(id, outcome);
         return await FinishedAsync(result, install, request);
@@ -153,12 +153,12 @@ internal sealed class InstallFlow(
     {
         if (outcome == ConsumedStateOutcome.Connected)
         {
-            logger.RedirectEnded(id, outcome);
+            RedirectEnded(id, outcome);
         }
         else if (_refusals[(int)outcome].TryPass(out var suppressed))
         {
             // Without the instance id, which anybody can choose.
-            logger.RedirectRefused(outcome, suppressed);
+            RedirectRefused(outcome, suppressed);
         }
     }
 
@@ -179,9 +179,9 @@ internal sealed class InstallFlow(
     }
 
     private async Task<(ConsumedStateOutcome Outcome, InstallResult Result, DateTimeOffset? ExpiresOn)> SpendAsync(
-        AuthorizationCode code, InstanceId id, string? customer)
+        ConsumedState consumed, AuthorizationCode code, string? customer)
     {
-        var isConfirmed = false;
+        var (id, isConfirmed) = (consumed.InstanceId, false);
         try
         {
             // 4. What is stored? Before the code is spent: a row that this version cannot read could not take its tokens.
@@ -220,10 +220,16 @@ internal sealed class InstallFlow(
         {
             if (isConfirmed)
             {
-                logger.NotSaved(id, exception.GetType().Name);
+                NotSaved(id, exception.GetType().Name);
             }
 
             return Stopped(ConsumedStateOutcome.StorageUnavailable);
+        }
+        catch
+        {
+            // Nobody expected this. A page that is loaded again must not wait for an outcome that never comes.
+            await RecordAsync(consumed with { Outcome = ConsumedStateOutcome.StorageUnavailable });
+            throw;
         }
 
         static (ConsumedStateOutcome, InstallResult, DateTimeOffset?) Stopped(ConsumedStateOutcome outcome) =>
@@ -248,8 +254,21 @@ internal sealed class InstallFlow(
             // The install itself has ended; only a page loaded again will not know how.
             if (_unrecorded.TryPass(out var suppressed))
             {
-                logger.OutcomeNotRecorded(consumed.Outcome, suppressed);
+                OutcomeNotRecorded(consumed.Outcome, suppressed);
             }
         }
     }
+
+    // Instances and outcomes; never a code, a state, a token or a customer.
+    [LoggerMessage(201, LogLevel.Information, "Redirect for instance {InstanceId} ended: {Outcome}")]
+    private partial void RedirectEnded(InstanceId instanceId, ConsumedStateOutcome outcome);
+
+    [LoggerMessage(207, LogLevel.Information, "Redirects end without a connected site: {Outcome} (and {Suppressed} more since the last such message)")]
+    private partial void RedirectRefused(ConsumedStateOutcome outcome, int suppressed);
+
+    [LoggerMessage(202, LogLevel.Warning, "The outcome {Outcome} of a redirect could not be saved (and {Suppressed} more since the last such message)")]
+    private partial void OutcomeNotRecorded(ConsumedStateOutcome outcome, int suppressed);
+
+    [LoggerMessage(206, LogLevel.Error, "Redirect for instance {InstanceId}: its tokens could not be saved ({Error}); its owner is asked to start again")]
+    private partial void NotSaved(InstanceId instanceId, string error);
 }

@@ -7,31 +7,13 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Install;
 
-/// <summary>How an import ended.</summary>
-internal abstract record ImportResult
-{
-    private ImportResult()
-    {
-    }
-
-    /// <summary>It ended without an error.</summary>
-    public sealed record Done(ImportOutcome Outcome) : ImportResult;
-
-    /// <summary>Wix refuses the token, or it belongs to another instance or app; nothing was saved.</summary>
-    public sealed record Rejected : ImportResult;
-
-    /// <summary>No refresh token was given, and the settings forbid client credentials.</summary>
-    public sealed record TokenRequired : ImportResult;
-
-    /// <summary>Wix gave no clear answer; nothing was saved.</summary>
-    public sealed record WixUnavailable(TimeSpan RetryAfter) : ImportResult;
-}
+internal readonly record struct ImportResult(ImportOutcome Outcome, TimeSpan RetryAfter = default);
 
 /// <summary>
 /// Takes over a site from another system, beside live traffic: the token is used once at Wix, confirmed as at the
 /// Redirect URL, and saved only where no newer consent is stored. Repeating an import changes nothing.
 /// </summary>
-internal sealed class InstanceImport(
+internal sealed partial class InstanceImport(
     IInstanceStore store,
     InstanceWriter writer,
     TokenGrants grants,
@@ -57,12 +39,12 @@ internal sealed class InstanceImport(
         var decision = await DecideAsync(stored?.Instance, refreshToken, site);
         if (decision is not (ImportOutcome.Imported or ImportOutcome.Refreshed))
         {
-            return new ImportResult.Done(decision);
+            return new ImportResult(decision);
         }
 
         if (refreshToken is null && !grants.MayUseClientCredentials)
         {
-            return new ImportResult.TokenRequired();
+            return new ImportResult(ImportOutcome.TokenRequired);
         }
 
         await protector.EnsureCanSealAsync(cancellationToken);
@@ -83,16 +65,16 @@ internal sealed class InstanceImport(
         }
 
         var described = site with { Site = confirmed.Instance?.Site, AppVersion = confirmed.Instance?.AppVersion };
-        return new ImportResult.Done(await SaveAsync(id, stored, refreshToken, described, granted));
+        return new ImportResult(await SaveAsync(id, stored, refreshToken, described, granted));
     }
 
-    private static ImportResult.WixUnavailable Unavailable(TimeSpan? retryAfter) =>
-        new(TimeSpan.FromTicks(Math.Clamp(retryAfter?.Ticks ?? 0, s_retryAfter.Ticks, s_longestRetryAfter.Ticks)));
+    private static ImportResult Unavailable(TimeSpan? retryAfter) => new(
+        ImportOutcome.WixUnavailable, TimeSpan.FromTicks(Math.Clamp(retryAfter?.Ticks ?? 0, s_retryAfter.Ticks, s_longestRetryAfter.Ticks)));
 
-    private ImportResult.Rejected Rejected(InstanceId id)
+    private ImportResult Rejected(InstanceId id)
     {
-        logger.ImportRejected(id);
-        return new ImportResult.Rejected();
+        ImportRejected(id);
+        return new ImportResult(ImportOutcome.Rejected);
     }
 
     private async Task<ImportOutcome> SaveAsync(
@@ -126,7 +108,7 @@ internal sealed class InstanceImport(
             }
         }
 
-        logger.ImportDone(id, outcome);
+        ImportDone(id, outcome);
         return outcome;
     }
 
@@ -140,7 +122,7 @@ internal sealed class InstanceImport(
         }
         catch (StorageUnavailableException)
         {
-            logger.StillForgotten(id);
+            StillForgotten(id);
         }
     }
 
@@ -149,16 +131,13 @@ internal sealed class InstanceImport(
         var isSame = given is not null && before is { Status: not InstanceStatus.Removed } && given.Equals(await tokens.OpenRefreshTokenAsync(before));
         return Instance.DecideImport(before, site, given is not null, isSame);
     }
-}
 
-internal static partial class ImportLog
-{
     [LoggerMessage(711, LogLevel.Information, "Instance {InstanceId}: import ended as {Outcome}")]
-    public static partial void ImportDone(this ILogger logger, InstanceId instanceId, ImportOutcome outcome);
+    private partial void ImportDone(InstanceId instanceId, ImportOutcome outcome);
 
     [LoggerMessage(712, LogLevel.Warning, "Instance {InstanceId}: import refused, Wix rejects the token, or it belongs to another instance or app")]
-    public static partial void ImportRejected(this ILogger logger, InstanceId instanceId);
+    private partial void ImportRejected(InstanceId instanceId);
 
     [LoggerMessage(713, LogLevel.Warning, "Instance {InstanceId}: imported, but the backup container still records it as forgotten; a restore of an older copy would remove it")]
-    public static partial void StillForgotten(this ILogger logger, InstanceId instanceId);
+    private partial void StillForgotten(InstanceId instanceId);
 }

@@ -7,7 +7,7 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Install;
 
 /// <summary>Answers a redirect whose state was consumed before: by a reload of the page, or by another client that has the state.</summary>
-internal sealed class RepeatedRedirects(
+internal sealed partial class RepeatedRedirects(
     IConsumedStateStore store, TokenService tokenService, ServiceSettings settings, TimeProvider time, ILogger<RepeatedRedirects> logger)
 {
     /// <summary>How long a page that is loaded again waits for the first load to end.</summary>
@@ -39,7 +39,7 @@ internal sealed class RepeatedRedirects(
             {
                 if (_replays.TryPass(out var suppressed))
                 {
-                    logger.StateReplayed(suppressed);
+                    StateReplayed(suppressed);
                 }
 
                 return new InstallResult.Stopped(InstallProblem.ReplayedState);
@@ -70,4 +70,7 @@ internal sealed class RepeatedRedirects(
         && await tokenService.GetTokenAsync(first.InstanceId, TokenRequirements.LivingFor(TimeSpan.Zero), cancellationToken) is TokenResult.Token token
             ? new InstallResult.CloseWindow(InstallerUrls.CloseWindow(settings.Wix, token.AccessToken), [])
             : new InstallResult.Connected();
+
+    [LoggerMessage(203, LogLevel.Warning, "A state was used again with another code or instance (and {Suppressed} more since the last such message)")]
+    private partial void StateReplayed(int suppressed);
 }

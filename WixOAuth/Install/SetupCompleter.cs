@@ -10,7 +10,7 @@ namespace WixOAuth.Install;
 /// Tells Wix that an installation's set-up is complete (wix-protocol §6). Telling twice does no harm, so the note that
 /// it was told is written after.
 /// </summary>
-internal sealed class SetupCompleter(
+internal sealed partial class SetupCompleter(
     WixClient wix,
     IInstanceStore store,
     InstanceWriter writer,
@@ -31,7 +31,7 @@ internal sealed class SetupCompleter(
         metrics.SentSetupEvent(delivery);
         if (delivery != WixResponseKind.Success)
         {
-            logger.SetupNotCompleted(id, delivery);
+            SetupNotCompleted(id, delivery);
             return delivery;
         }
 
@@ -53,7 +53,7 @@ internal sealed class SetupCompleter(
                 var completed = current.SetupCompleted(now);
                 return completed with { DueAt = schedule.DueAt(completed, now) };
             });
-        logger.SetupCompleted(id);
+        SetupCompleted(id);
         return delivery;
     }
 
@@ -62,7 +62,6 @@ internal sealed class SetupCompleter(
     /// The token it was done with, or why it could not be done; <see cref="WixResponseKind.Success"/> also when it was
     /// done before.
     /// </returns>
-    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public async Task<(TokenResult Token, WixResponseKind Delivery)> CompleteAsync(InstanceId id, CancellationToken cancellationToken)
     {
         var result = await tokenService.GetTokenAsync(id, TokenRequirements.Default, cancellationToken);
@@ -73,4 +72,10 @@ internal sealed class SetupCompleter(
 
         return (result, stored.Instance.SetupCompletedAt is not null ? WixResponseKind.Success : await SendAsync(stored, token.AccessToken));
     }
+
+    [LoggerMessage(204, LogLevel.Information, "Instance {InstanceId}: the set-up event was sent to Wix")]
+    private partial void SetupCompleted(InstanceId instanceId);
+
+    [LoggerMessage(205, LogLevel.Warning, "Instance {InstanceId}: the set-up event could not be sent to Wix ({Delivery})")]
+    private partial void SetupNotCompleted(InstanceId instanceId, WixResponseKind delivery);
 }

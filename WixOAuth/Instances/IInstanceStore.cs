@@ -116,5 +116,21 @@ internal interface IInstanceStore
     Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken);
 }
 
+internal static class InstanceStores
+{
+    /// <summary>As <see cref="IInstanceStore.FindAsync"/>; null also where this version cannot read the row.</summary>
+    public static async Task<Instance?> FindReadableAsync(this IInstanceStore store, InstanceId id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await store.FindAsync(id, cancellationToken))?.Instance;
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+}
+
 /// <summary>The storage could not be reached, or refused. The message contains no secret.</summary>
 internal sealed class StorageUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException);

@@ -6,7 +6,7 @@ namespace WixOAuth.Instances;
 /// </summary>
 internal sealed record ImportedSite(string? Customer, DateTimeOffset? ConsentedAt, bool Revive, Site? Site, string? AppVersion);
 
-/// <summary>What an import does to an instance (<see cref="Instance.DecideImport"/>), as <c>outcome</c> of the contract; the last one is an error there.</summary>
+/// <summary>How an import ends: <see cref="Instance.DecideImport"/>, as <c>outcome</c> of the contract; from <see cref="Removed"/> on an error there.</summary>
 internal enum ImportOutcome
 {
     Imported,
@@ -14,6 +14,15 @@ internal enum ImportOutcome
     Unchanged,
     Kept,
     Removed,
+
+    /// <summary>No refresh token was given, and the settings forbid client credentials.</summary>
+    TokenRequired,
+
+    /// <summary>Wix refuses the token, or it belongs to another instance or app; nothing was saved.</summary>
+    Rejected,
+
+    /// <summary>Wix gave no clear answer; nothing was saved.</summary>
+    WixUnavailable,
 }
 
 // An import in an instance's life.

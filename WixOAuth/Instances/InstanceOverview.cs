@@ -48,7 +48,6 @@ internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
     private readonly SharedResult<Overview> _counts = new(time, keptFor: TimeSpan.FromSeconds(30));
 
     /// <summary>The counts, at most half a minute old, or counted <paramref name="isAnew"/>. A caller that cancels ends only its own wait.</summary>
-    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     public Task<Overview> GetAsync(bool isAnew, CancellationToken cancellationToken) => _counts.GetAsync(CountAsync, isAnew, cancellationToken);
 
     private async Task<Overview> CountAsync()

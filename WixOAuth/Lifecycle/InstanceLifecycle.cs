@@ -14,7 +14,7 @@ namespace WixOAuth.Lifecycle;
 /// Each change costs one read and one write, plus one of each per conflicting writer. What takes longer, as asking Wix
 /// for tokens, is left to the timer by making the instance due.
 /// </remarks>
-internal sealed class InstanceLifecycle(
+internal sealed partial class InstanceLifecycle(
     InstanceWriter writer, TokenService tokenService, IForgottenInstances forgotten, ServiceSettings settings, TimeProvider time, ILogger<InstanceLifecycle> logger)
 {
     private bool SendSetupCompleted => settings.Wix.SetupCompletion == SetupCompletion.OnInstall;
@@ -81,13 +81,19 @@ internal sealed class InstanceLifecycle(
 
         if (isNews)
         {
-            logger.Changed(id, what, instance.Status, instance.RemovalNotedAt is not null);
+            Changed(id, what, instance.Status, instance.RemovalNotedAt is not null);
         }
         else
         {
-            logger.NoNews(id, what, instance.Status);
+            NoNews(id, what, instance.Status);
         }
 
         return isNews;
     }
+
+    [LoggerMessage(601, LogLevel.Information, "Instance {InstanceId}: {What}, now {Status} (removal in doubt: {Doubted})")]
+    private partial void Changed(InstanceId instanceId, string what, InstanceStatus status, bool doubted);
+
+    [LoggerMessage(602, LogLevel.Information, "Instance {InstanceId}: {What} changed nothing, still {Status}")]
+    private partial void NoNews(InstanceId instanceId, string what, InstanceStatus status);
 }

@@ -2,13 +2,6 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Lifecycle;
 
-/// <summary>The events that are used (wix-protocol §10). A site that was cloned together with the app tells of an install too.</summary>
-internal enum WebhookEvent
-{
-    AppInstalled,
-    AppRemoved,
-}
-
 /// <summary>How the delivery of a webhook ended.</summary>
 internal enum WebhookOutcome
 {
@@ -44,6 +37,6 @@ internal abstract record Webhook
     /// <summary>Wix's, but about another app.</summary>
     public sealed record OfAnotherApp : Webhook;
 
-    /// <summary>An event to be applied. <c>IssuedAt</c> is its <c>iat</c>, in whole seconds of Wix's clock.</summary>
-    public sealed record Known(WebhookEvent Event, InstanceId InstanceId, DateTimeOffset IssuedAt) : Webhook;
+    /// <summary>An install or a removal to be applied. <c>IssuedAt</c> is its <c>iat</c>, in whole seconds of Wix's clock.</summary>
+    public sealed record Known(bool IsRemoval, InstanceId InstanceId, DateTimeOffset IssuedAt) : Webhook;
 }

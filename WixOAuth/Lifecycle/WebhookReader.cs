@@ -74,7 +74,8 @@ internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSett
 
     private Webhook ReadEvent(JsonElement claims)
     {
-        if (Nested(claims, "data") is not { } data || KindOf(data.Text("eventType")) is not { } kind)
+        // A site that was cloned together with the app tells of an install too (wix-protocol §10).
+        if (Nested(claims, "data") is not { } data || data.Text("eventType") is not { } type || type is not ("AppInstalled" or "AppRemoved"))
         {
             return new Webhook.NotUsed();
         }
@@ -85,16 +86,9 @@ internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSett
         }
 
         return InstanceId.TryParse(data.Text("instanceId"), out var id) && claims.UnixTime("iat") is { } issuedAt
-            ? new Webhook.Known(kind, id, issuedAt)
+            ? new Webhook.Known(type == "AppRemoved", id, issuedAt)
             : new Webhook.Malformed();
     }
-
-    private static WebhookEvent? KindOf(string? eventType) => eventType switch
-    {
-        "AppInstalled" => WebhookEvent.AppInstalled,
-        "AppRemoved" => WebhookEvent.AppRemoved,
-        _ => null,
-    };
 
     // Wix writes JSON into strings of JSON; an object in their place is understood too.
     private static JsonElement? Nested(JsonElement element, string name) =>

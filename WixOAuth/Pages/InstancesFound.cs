@@ -21,39 +21,22 @@ internal sealed record InstancesFound(string Title, IReadOnlyList<InstanceRow> R
 }
 
 /// <remarks><c>Url</c> is null unless it is http or https. <c>Story</c> is its last refresh, failures, removal and set-up, a line for each.</remarks>
-internal sealed record InstanceRow(
-    string Name,
-    string? Url,
-    string Id,
-    string? Customer,
-    bool IsFailing,
-    string Status,
-    string StatusWords,
-    IReadOnlyList<StatusLine> Story,
-    bool CanAct,
-    bool CanCompleteSetup)
+internal sealed record InstanceRow(Instance Instance, string Id, string Name, string? Url, IReadOnlyList<StatusLine> Story, bool CanCompleteSetup)
 {
-    /// <param name="instance">The instance.</param>
-    /// <param name="now">The time.</param>
-    /// <param name="sendsSetup">
-    /// Whether the service reports set-ups to Wix. Otherwise the page does not mention them: an app that never reported one must
-    /// not do so at the press of a button (wix-protocol §6).
-    /// </param>
+    /// <summary>
+    /// Unless the service reports set-ups to Wix (<paramref name="sendsSetup"/>), the page does not mention them: an app that
+    /// never reported one must not do so at the press of a button (wix-protocol §6).
+    /// </summary>
     public static InstanceRow Of(Instance instance, DateTimeOffset now, bool sendsSetup)
     {
-        var status = SnakeCaseEnum.Of(instance.Status);
         var lacksSetup = sendsSetup && instance.SetupCompletedAt is null && instance.Status != InstanceStatus.Removed;
         return new(
+            instance,
+            instance.Id.ToString(),
             string.IsNullOrWhiteSpace(instance.Site?.Name) ? "Site without a name" : instance.Site.Name,
             SafeUrl(instance.Site?.Url),
-            instance.Id.ToString(),
-            instance.Customer,
-            instance.IsFailing,
-            status,
-            status.Replace('_', ' '),
             [.. StoryOf(instance, now, lacksSetup)],
-            CanAct: instance.Status != InstanceStatus.Removed,
-            CanCompleteSetup: lacksSetup);
+            lacksSetup);
     }
 
     private static IEnumerable<StatusLine> StoryOf(Instance instance, DateTimeOffset now, bool lacksSetup)

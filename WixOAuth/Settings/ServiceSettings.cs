@@ -200,28 +200,20 @@ internal sealed partial class ServiceSettings
         reader.Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 
     // A text that the SDK refuses would fail at the first use, in every function that depends on it.
-    private static ConnectionString? Connection(SettingsReader reader, string name, Func<string, object> openClient)
-    {
-        return reader.Parse<ConnectionString?>(
-            name,
-            null,
-            "should be a storage connection string, or UseDevelopmentStorage=true",
-            text => (Credential().IsMatch(text) && CanOpen(text), new ConnectionString(text)));
-
-        bool CanOpen(string text)
+    private static ConnectionString? Connection(SettingsReader reader, string name, Func<string, object> openClient) => reader.Parse<ConnectionString?>(
+        name, null, "should be a storage connection string, or UseDevelopmentStorage=true", text =>
         {
             try
             {
                 openClient(text);
-                return true;
+                return (Credential().IsMatch(text), new ConnectionString(text));
             }
             catch (Exception)
             {
                 // Of several types, and not told: the message may quote the text.
-                return false;
+                return (false, null);
             }
-        }
-    }
+        });
 
     private static bool TryKey(string text, out ProtectionKey? key)
     {

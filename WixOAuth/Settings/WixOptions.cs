@@ -4,29 +4,11 @@ using WixOAuth.Secrets;
 
 namespace WixOAuth.Settings;
 
-/// <summary>
-/// When Wix is told that an installation is set up, by the event <c>APP_FINISHED_CONFIGURATION</c> (wix-protocol §6).
-/// </summary>
-/// <remarks>
-/// Choose once, and with care: as soon as an app has ever sent the event, for any site, Wix shows each later install as
-/// "Setup incomplete" until the event is sent for that one too, and this cannot be undone. The first two send it, also a
-/// single <c>CompleteSetup</c> under <see cref="Never"/>.
-/// </remarks>
+/// <summary>When Wix is told that an installation is set up (wix-protocol §6). README.md says what each means, and why the choice cannot be undone.</summary>
 internal enum SetupCompletion
 {
-    /// <summary>
-    /// At once after the install, and again by the timer until Wix accepts it: for an app that needs nothing more from
-    /// the site's owner.
-    /// </summary>
     OnInstall,
-
-    /// <summary>
-    /// When our own app says so with <c>CompleteSetup</c>, for each install: for an app whose owner has a step to do
-    /// first. Without the call a site stays "Setup incomplete".
-    /// </summary>
     ByApp,
-
-    /// <summary>Not by itself: only for an app that has never sent the event and never will.</summary>
     Never,
 }
 

@@ -27,7 +27,6 @@ internal sealed class TokenRefresher(
     private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(25);
 
     /// <summary>A token that meets the requirements, or why there is none. <paramref name="read"/> is the row, where it was just read.</summary>
-    /// <exception cref="StorageUnavailableException">The storage fails.</exception>
     internal async Task<(TokenResult Result, TokenSource Source)> RefreshIfNeededAsync(InstanceId id, TokenRequirements requirements, StoredInstance? read)
     {
         var progress = new Progress(requirements, time.GetTimestamp());

@@ -28,7 +28,7 @@ internal abstract record TokenResult
         /// Whether its times can be true at <paramref name="now"/>: they were written by another process, whose clock may
         /// have been wrong. One that fails this is refreshed, not served.
         /// </summary>
-        internal bool IsPlausible(DateTimeOffset now) => IssuedAt <= now + Instance.ClockTolerance && Lifetime <= TokenAnswerReader.LongestLife;
+        internal bool IsPlausible(DateTimeOffset now) => IssuedAt <= now + Instance.ClockTolerance && Lifetime <= WixClient.LongestLife;
     }
 
     /// <summary>No such instance was ever installed here.</summary>

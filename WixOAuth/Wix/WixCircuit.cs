@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Telemetry;
 
 namespace WixOAuth.Wix;
 
@@ -12,7 +13,7 @@ namespace WixOAuth.Wix;
 /// it neither waits for the circuit nor moves it. Polly's own circuit breaker does not serve here: it needs at least
 /// two calls to open, cannot be asked before a lease is taken, and is closed by a probe that is cancelled.
 /// </remarks>
-internal sealed class WixCircuit
+internal sealed partial class WixCircuit
 {
     public static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(10);
 
@@ -34,10 +35,11 @@ internal sealed class WixCircuit
     private int _failures;
     private long _firstFailureAt;
 
-    public WixCircuit(WixMetrics metrics, TimeProvider time, ILogger<WixCircuit> logger)
+    public WixCircuit(Instruments instruments, TimeProvider time, ILogger<WixCircuit> logger)
     {
         (_time, _logger) = (time, logger);
-        metrics.ObserveThrottling(() => IsOpen);
+        instruments.Meter.CreateObservableGauge(
+            "wixoauth.wix.throttled", () => IsOpen ? 1 : 0, "1", "1 while the circuit to Wix is open and refreshes pause.");
     }
 
     /// <summary>Whether Wix throttles or fails this process: refreshes ahead of time pause.</summary>
@@ -159,12 +161,12 @@ internal sealed class WixCircuit
     {
         _openedAt = _pausedAt = _time.GetTimestamp();
         _probeIsReserved = false;
-        _logger.CircuitOpened(response?.Status, response?.RequestId, ProbeInterval.TotalSeconds);
+        CircuitOpened(response?.Status, response?.RequestId, ProbeInterval.TotalSeconds);
     }
 
     private void Close()
     {
-        _logger.CircuitClosed(_time.GetElapsedTime(_openedAt!.Value).TotalSeconds);
+        CircuitClosed(_time.GetElapsedTime(_openedAt!.Value).TotalSeconds);
         (_openedAt, _failures) = (null, 0);
     }
 
@@ -175,4 +177,10 @@ internal sealed class WixCircuit
             Close();
         }
     }
+
+    [LoggerMessage(701, LogLevel.Warning, "The circuit to Wix opened (status {Status}, Wix request id {RequestId}): refreshes pause, and one call each {Seconds} s checks whether Wix is back")]
+    private partial void CircuitOpened(int? status, string? requestId, double seconds);
+
+    [LoggerMessage(702, LogLevel.Information, "The circuit to Wix closed after {Seconds:F0} s")]
+    private partial void CircuitClosed(double seconds);
 }

@@ -22,6 +22,12 @@ internal sealed class WixClient(WixTransport transport, ServiceSettings settings
     /// <summary>The longest a call may take, attempts and pauses together: leases have to last longer.</summary>
     public static readonly TimeSpan LongestTokenCall = (AttemptTimeout * 2) + LongestPause;
 
+    /// <summary>No token of Wix lives longer (wix-protocol §8: four hours), so a longer life is cut to this.</summary>
+    public static readonly TimeSpan LongestLife = TimeSpan.FromDays(1);
+
+    /// <summary>A life of less than a second or of more than a year is a mistake: every call would refresh, or none.</summary>
+    private const double LongestPlausibleSeconds = 31_536_000;
+
     private const int MaxDescription = 1_000;
 
     /// <summary>
@@ -57,15 +63,14 @@ internal sealed class WixClient(WixTransport transport, ServiceSettings settings
             "mint",
             "/oauth2/token",
             GrantBody("client_credentials", secret, "instance_id", id.ToString()),
-            TokenAnswerReader.LongestLife,
+            LongestLife,
             cancellationToken);
 
     /// <summary>Asks whose an access token is (wix-protocol §8); null when no usable answer came.</summary>
     public async Task<TokenInfo?> GetTokenInfoAsync(AccessToken accessToken, CancellationToken cancellationToken)
     {
         var response = await transport.SendAsync(
-            new WixRequest(WixRequestKind.Confirmation, "token_info", () => Post("/oauth2/token-info", new() { ["token"] = accessToken.Reveal() })),
-            cancellationToken);
+            WixRequestKind.Confirmation, "token_info", () => Post("/oauth2/token-info", new() { ["token"] = accessToken.Reveal() }), cancellationToken);
         return response is { Kind: WixResponseKind.Success, Body: { } body }
             ? new TokenInfo(body.Flag("active"), body.Text("clientId"), ReadInstanceId(body), body.UnixTime("iat"))
             : null;
@@ -75,10 +80,9 @@ internal sealed class WixClient(WixTransport transport, ServiceSettings settings
     public async Task<AppInstance?> GetAppInstanceAsync(AccessToken accessToken, CancellationToken cancellationToken)
     {
         var response = await transport.SendAsync(
-            new WixRequest(
-                WixRequestKind.Confirmation,
-                "app_instance",
-                () => Authorized(new HttpRequestMessage(HttpMethod.Get, Url("/apps/v1/instance")), accessToken)),
+            WixRequestKind.Confirmation,
+            "app_instance",
+            () => Authorized(new HttpRequestMessage(HttpMethod.Get, Url("/apps/v1/instance")), accessToken),
             cancellationToken);
         if (response is not { Kind: WixResponseKind.Success, Body: { } body } || body.Object("instance") is not { } instance)
         {
@@ -92,18 +96,42 @@ internal sealed class WixClient(WixTransport transport, ServiceSettings settings
     /// <summary>Sends the BI event <c>APP_FINISHED_CONFIGURATION</c> (wix-protocol §6): the instance's set-up is complete.</summary>
     public async Task<WixResponseKind> SendSetupCompletedAsync(AccessToken accessToken, CancellationToken cancellationToken) =>
         (await transport.SendAsync(
-            new WixRequest(
-                WixRequestKind.Event,
-                "bi_event",
-                () => Authorized(Post("/apps/v1/bi-event", new() { ["eventName"] = "APP_FINISHED_CONFIGURATION" }), accessToken)),
+            WixRequestKind.Event,
+            "bi_event",
+            () => Authorized(Post("/apps/v1/bi-event", new() { ["eventName"] = "APP_FINISHED_CONFIGURATION" }), accessToken),
             cancellationToken)).Kind;
 
     private async Task<TokenAnswer> RequestTokenAsync(
         WixRequestKind kind, string endpoint, string path, Dictionary<string, string> body, TimeSpan longest, CancellationToken cancellationToken)
     {
-        var response = await transport.SendAsync(new WixRequest(kind, endpoint, () => Post(path, body)), cancellationToken);
-        return TokenAnswerReader.Read(response, longest, settings.Tokens.Lifetime);
+        var response = await transport.SendAsync(kind, endpoint, () => Post(path, body), cancellationToken);
+        return response.Kind switch
+        {
+            WixResponseKind.Rejected => new TokenAnswer.Rejected(),
+            WixResponseKind.Unavailable => new TokenAnswer.Unavailable(TokenError.WixUnavailable, response.RetryAfter),
+            _ when response.Body is { } json && json.Token("access_token") is { } token => ReadTokens(json, token, response.SentAt, longest),
+            _ => new TokenAnswer.Unavailable(TokenError.UnexpectedAnswer, response.RetryAfter),
+        };
     }
+
+    // The life that the answer and the token tell, else the configured one, but no more than the longest.
+    private TokenAnswer.Granted ReadTokens(JsonElement body, string accessToken, DateTimeOffset sentAt, TimeSpan longest)
+    {
+        var lifetime = new[] { Seconds(body.Number("expires_in")), LifetimeOf(accessToken, sentAt) }.Min() ?? settings.Tokens.Lifetime;
+        return new TokenAnswer.Granted(
+            new AccessToken(accessToken),
+            body.Token("refresh_token") is { } refreshToken ? new RefreshToken(refreshToken) : null,
+            sentAt,
+            sentAt + (lifetime < longest ? lifetime : longest));
+    }
+
+    private static TimeSpan? LifetimeOf(string accessToken, DateTimeOffset sentAt) =>
+        WixJson.Claims(accessToken) is { } claims && claims.UnixTime("exp") is { } exp
+            ? Seconds((exp - (claims.UnixTime("iat") ?? sentAt)).TotalSeconds)
+            : null;
+
+    private static TimeSpan? Seconds(double? seconds) =>
+        seconds is >= 1 and <= LongestPlausibleSeconds ? TimeSpan.FromSeconds(seconds.Value) : null;
 
     private static InstanceId? ReadInstanceId(JsonElement body) =>
         InstanceId.TryParse(body.Text("instanceId"), out var id) ? id : null;

@@ -4,25 +4,13 @@ using WixOAuth.Telemetry;
 
 namespace WixOAuth.Wix;
 
-internal sealed class WixMetrics
+internal sealed class WixMetrics(Instruments instruments)
 {
     private const string EndpointTag = "wix.endpoint";
 
-    private readonly Instruments _instruments;
-    private readonly Histogram<double> _calls;
-    private Func<bool>? _isThrottled;
+    private readonly Histogram<double> _calls = instruments.Durations("wixoauth.wix.call.duration", "Requests to Wix, each attempt by itself.");
 
-    public WixMetrics(Instruments instruments)
-    {
-        _instruments = instruments;
-        _calls = instruments.Durations("wixoauth.wix.call.duration", "Requests to Wix, each attempt by itself.");
-        instruments.Meter.CreateObservableGauge(
-            "wixoauth.wix.throttled", () => _isThrottled?.Invoke() == true ? 1 : 0, "1", "1 while the circuit to Wix is open and refreshes pause.");
-    }
-
-    public Activity? Trace(string endpoint) => _instruments.Trace("Wix " + endpoint, ActivityKind.Client);
-
-    public void ObserveThrottling(Func<bool> isThrottled) => _isThrottled = isThrottled;
+    public Activity? Trace(string endpoint) => instruments.Trace("Wix " + endpoint, ActivityKind.Client);
 
     /// <summary>Records a call. <paramref name="endpoint"/> is its name here, never a URL.</summary>
     public void CalledWix(Activity? activity, string endpoint, string outcome, int? status, string? requestId, TimeSpan took)

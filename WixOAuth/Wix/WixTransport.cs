@@ -10,6 +10,22 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Wix;
 
+/// <summary>What a request to Wix is for: decides whether it may be repeated and whether it waits for the circuit.</summary>
+internal enum WixRequestKind
+{
+    /// <summary>The exchange of a code, which Wix takes once: repeated only where it was surely not processed.</summary>
+    Exchange,
+
+    /// <summary>A question about a token of an install, whose code is spent: it cannot wait.</summary>
+    Confirmation,
+
+    /// <summary>A new access token by refresh token or client credentials: passes the circuit.</summary>
+    Refresh,
+
+    /// <summary>An event for Wix, which the sweep sends again where it fails.</summary>
+    Event,
+}
+
 /// <summary>
 /// Sends requests to Wix through a resilience pipeline for their kind: a limit for the whole call, retries, a limit for each
 /// attempt. Refreshes pass the circuit with each attempt. Whatever Wix or the network does is a <see cref="WixResponse"/>;
@@ -19,7 +35,7 @@ namespace WixOAuth.Wix;
 /// Not a handler of <c>Microsoft.Extensions.Http.Resilience</c>: whether an answer is a rejection shows in its body,
 /// which a handler has not read yet.
 /// </remarks>
-internal sealed class WixTransport
+internal sealed partial class WixTransport
 {
     /// <summary>How long one answer's <c>Retry-After</c> can delay one site.</summary>
     public static readonly TimeSpan LongestRetryAfter = TimeSpan.FromSeconds(60);
@@ -55,13 +71,14 @@ internal sealed class WixTransport
             .Build());
     }
 
-    public async Task<WixResponse> SendAsync(WixRequest request, CancellationToken cancellationToken)
+    /// <summary>Sends a request, created again for each attempt; <paramref name="endpoint"/> is its name in logs and metrics.</summary>
+    public async Task<WixResponse> SendAsync(WixRequestKind kind, string endpoint, Func<HttpRequestMessage> create, CancellationToken cancellationToken)
     {
         // Hosts have no context to return to; tests that run the service step by step do.
         var context = ResilienceContextPool.Shared.Get(continueOnCapturedContext: true, cancellationToken);
         try
         {
-            return await _pipelines[request.Kind].ExecuteAsync(async each => await SendOnceAsync(request, cancellationToken, each.CancellationToken), context);
+            return await _pipelines[kind].ExecuteAsync(async each => await SendOnceAsync(kind, endpoint, create, cancellationToken, each.CancellationToken), context);
         }
         catch (TimeoutRejectedException)
         {
@@ -73,28 +90,29 @@ internal sealed class WixTransport
         }
     }
 
-    private async Task<WixResponse> SendOnceAsync(WixRequest request, CancellationToken caller, CancellationToken cancellationToken)
+    private async Task<WixResponse> SendOnceAsync(
+        WixRequestKind kind, string endpoint, Func<HttpRequestMessage> create, CancellationToken caller, CancellationToken cancellationToken)
     {
-        var (passesCircuit, isProbe) = (request.Kind == WixRequestKind.Refresh, false);
+        var (passesCircuit, isProbe) = (kind == WixRequestKind.Refresh, false);
         if (passesCircuit && !_circuit.TryBegin(out isProbe))
         {
             return new WixResponse(WixResponseKind.Unavailable) { RetryAfter = _circuit.RetryAfter };
         }
 
-        using var activity = _metrics.Trace(request.Endpoint);
+        using var activity = _metrics.Trace(endpoint);
         var startedAt = _time.GetTimestamp();
         WixResponse? response = null;
         try
         {
-            return response = await ReceiveAsync(request, cancellationToken);
+            return response = await ReceiveAsync(kind, create, cancellationToken);
         }
         finally
         {
             var outcome = response is not null ? SnakeCaseEnum.Of(response.Kind) : caller.IsCancellationRequested ? "cancelled" : SnakeCaseEnum.Of(WixResponseKind.Unavailable);
-            _metrics.CalledWix(activity, request.Endpoint, outcome, response?.Status, response?.RequestId, _time.GetElapsedTime(startedAt));
+            _metrics.CalledWix(activity, endpoint, outcome, response?.Status, response?.RequestId, _time.GetElapsedTime(startedAt));
             if (response?.Kind != WixResponseKind.Success)
             {
-                LogFailure(request.Endpoint, outcome, response);
+                LogFailure(endpoint, outcome, response);
             }
 
             if (passesCircuit)
@@ -113,20 +131,20 @@ internal sealed class WixTransport
 
         if (suppressed > 0)
         {
-            _logger.CallsNotLogged(suppressed);
+            CallsNotLogged(suppressed);
         }
 
-        _logger.CallFailed(endpoint, outcome, response?.Status, response?.RequestId);
+        CallFailed(endpoint, outcome, response?.Status, response?.RequestId);
     }
 
     [SuppressMessage("Design", "CA1031", Justification = "Whatever an answer does to the HTTP client, it is no answer.")]
-    private async Task<WixResponse> ReceiveAsync(WixRequest request, CancellationToken cancellationToken)
+    private async Task<WixResponse> ReceiveAsync(WixRequestKind kind, Func<HttpRequestMessage> create, CancellationToken cancellationToken)
     {
         var sentAt = _time.GetUtcNow();
         try
         {
-            using var message = request.Create();
-            var http = request.Kind == WixRequestKind.Exchange ? _exchangeHttp : _http;
+            using var message = create();
+            var http = kind == WixRequestKind.Exchange ? _exchangeHttp : _http;
             using var response = await http.SendAsync(message, HttpCompletionOption.ResponseContentRead, cancellationToken);
             return Classify(response, await response.Content.ReadAsByteArrayAsync(cancellationToken), sentAt);
         }
@@ -211,4 +229,11 @@ internal sealed class WixTransport
             && (kind != WixRequestKind.Exchange || response.SurelyNotProcessed)
             && !(response.RetryAfter > WixClient.LongestPause);
     }
+
+    // Statuses and Wix's request ids, never a body or a URL.
+    [LoggerMessage(703, LogLevel.Warning, "Call {Endpoint} to Wix failed: {Outcome}, status {Status}, Wix request id {RequestId}")]
+    private partial void CallFailed(string endpoint, string outcome, int? status, string? requestId);
+
+    [LoggerMessage(704, LogLevel.Warning, "{Count} more failed calls to Wix in the previous minute were not logged individually")]
+    private partial void CallsNotLogged(int count);
 }

@@ -46,7 +46,7 @@ internal static class EventMeasures
         await using var receiver = await Receiver.StartAsync(ReceiverMilliseconds);
         await using var service = await run.StartServiceAsync(table, null, receiver.Settings);
         var (memory, startedAt) = (service.PeakMemory, Stopwatch.GetTimestamp());
-        var before = (Azurite: run.Around.Azurite.ProcessorTime, Service: service.ProcessorTime);
+        var before = (Azurite: Machine.TimeOf(run.Around.Azurite.ProcessId), Service: service.ProcessorTime);
         var working = TimeSpan.Zero;
         while (receiver.Distinct < events)
         {
@@ -56,7 +56,7 @@ internal static class EventMeasures
         var all = Stopwatch.GetElapsedTime(startedAt);
         var rate = events / working.TotalSeconds;
         var possible = Concurrency / (ReceiverMilliseconds / 1000.0);
-        var azurite = (run.Around.Azurite.ProcessorTime - before.Azurite) / working;
+        var azurite = (Machine.TimeOf(run.Around.Azurite.ProcessId) - before.Azurite) / working;
         var own = (service.ProcessorTime - before.Service) / working;
         var slot = Concurrency * 1000 / rate;
         return

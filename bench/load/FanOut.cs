@@ -26,7 +26,7 @@ internal static class FanOut
         var folder = Directory.CreateTempSubdirectory("wixoauth-bench-");
         try
         {
-            await using var azurite = await Azurite.StartAsync(folder.FullName, savesMeanwhile: false, run.CancellationToken, withQueues: true);
+            await using var azurite = await Azurite.StartAsync(folder.FullName, run.CancellationToken, savesMeanwhile: false, withQueues: true);
             run.SetLatency(Latency);
             List<Outcome> outcomes = [];
             foreach (var processes in new[] { 1, 2, 3 })

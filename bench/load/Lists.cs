@@ -25,7 +25,7 @@ internal static partial class Lists
             try
             {
                 var table = await Parts.FillAsync(run, folder.FullName, Due, sites);
-                await using var azurite = await Azurite.StartAsync(folder.FullName, savesMeanwhile: false, run.CancellationToken);
+                await using var azurite = await Azurite.StartAsync(folder.FullName, run.CancellationToken, savesMeanwhile: false);
                 await using var proxy = await CountingProxy.StartAsync(azurite.ConnectionString, run.CancellationToken);
                 await using var service = await run.StartServiceAsync(table, proxy.ConnectionString);
                 await proxy.WhenQuietAsync(run.CancellationToken);

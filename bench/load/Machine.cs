@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 
 namespace WixOAuth.Load;
@@ -22,6 +23,13 @@ internal static class Machine
             .Select(task => ReadIfThere(Path.Combine(task, "schedstat")).Split(' '))
             .Sum(fields => fields is [_, var waited, ..] ? long.Parse(waited, CultureInfo.InvariantCulture) : 0);
         return TimeSpan.FromTicks((long)(waits / NanosecondsPerTick));
+    }
+
+    /// <summary>The processor time that a process has used. Azurite does one thing at a time, so a second in a second is its limit.</summary>
+    public static TimeSpan TimeOf(int process)
+    {
+        using var asked = Process.GetProcessById(process);
+        return asked.TotalProcessorTime;
     }
 
     private static string ReadIfThere(string file)

@@ -60,7 +60,7 @@ internal static class Moving
         try
         {
             var table = await Parts.FillAsync(run, folder.FullName, due: 500, run.Sites);
-            await using var azurite = await Azurite.StartAsync(folder.FullName, savesMeanwhile: false, run.CancellationToken);
+            await using var azurite = await Azurite.StartAsync(folder.FullName, run.CancellationToken, savesMeanwhile: false);
             var settings = run.Around.Settings(table, azurite.ConnectionString.Reveal());
             settings["Backup__ConnectionString"] = azurite.ConnectionString.Reveal();
             var backup = await CommandRun.RunAsync(settings, run.CancellationToken, "backup", "--json");

@@ -276,7 +276,7 @@ internal static partial class Parts
             {
                 var startedAt = Stopwatch.GetTimestamp();
                 var table = await FillAsync(run, folder.FullName, Due, sites);
-                await using var azurite = await Azurite.StartAsync(folder.FullName, savesMeanwhile: false, run.CancellationToken);
+                await using var azurite = await Azurite.StartAsync(folder.FullName, run.CancellationToken, savesMeanwhile: false);
                 LoadRun.Say($"{sites:N0} sites made in {Stopwatch.GetElapsedTime(startedAt).TotalSeconds:F0} s");
                 await using var proxy = await CountingProxy.StartAsync(azurite.ConnectionString, run.CancellationToken);
                 await using var service = await run.StartServiceAsync(table, proxy.ConnectionString, ("Logging__LogLevel__WixOAuth", "Information"), ("Tokens__RefreshConcurrency", "4"));
@@ -319,7 +319,7 @@ internal static partial class Parts
         const int Samples = 100;
         var table = Surroundings.NewTableName();
         IReadOnlyList<InstanceId> samples;
-        await using (var azurite = await Azurite.StartAsync(folder, savesMeanwhile: false, run.CancellationToken))
+        await using (var azurite = await Azurite.StartAsync(folder, run.CancellationToken, savesMeanwhile: false))
         {
             await run.AddStaleAsync(table, due, azurite);
             samples = await run.SeederOf(table, azurite).AddSleepingAsync(Samples, run.CancellationToken);
@@ -371,9 +371,9 @@ internal static partial class Parts
                 await run.AddStaleAsync(table, count);
 
                 int[] processes = [run.Around.Azurite.ProcessId, service.Id, Environment.ProcessId];
-                var before = (Azurite: run.Around.Azurite.ProcessorTime, Service: service.ProcessorTime, Own: Environment.CpuUsage.TotalTime, Machine: Machine.BusyTime(), Wait: Machine.WaitForProcessor(processes));
+                var before = (Azurite: Machine.TimeOf(run.Around.Azurite.ProcessId), Service: service.ProcessorTime, Own: Environment.CpuUsage.TotalTime, Machine: Machine.BusyTime(), Wait: Machine.WaitForProcessor(processes));
                 var (refreshed, milliseconds) = await SweepAsync(service, run.CancellationToken);
-                var azurite = (run.Around.Azurite.ProcessorTime - before.Azurite).TotalMilliseconds;
+                var azurite = (Machine.TimeOf(run.Around.Azurite.ProcessId) - before.Azurite).TotalMilliseconds;
                 var own = (service.ProcessorTime - before.Service).TotalMilliseconds;
                 var load = (Environment.CpuUsage.TotalTime - before.Own).TotalMilliseconds;
                 var wait = (Machine.WaitForProcessor(processes) - before.Wait)?.TotalMilliseconds ?? 0;

@@ -37,7 +37,7 @@ internal sealed class Surroundings : IAsyncDisposable
         var surroundings = new Surroundings();
         try
         {
-            surroundings.Azurite = await Azurite.StartAsync(surroundings._folder.FullName, savesMeanwhile: false, cancellationToken);
+            surroundings.Azurite = await Azurite.StartAsync(surroundings._folder.FullName, cancellationToken, savesMeanwhile: false);
             surroundings.Wix = await PretendWixServer.StartAsync(
                 new PretendWixOptions { AppId = AppId, AppSecret = AppSecret }, cancellationToken);
             surroundings.Wix.Control.RemembersSecrets = false;
@@ -58,7 +58,7 @@ internal sealed class Surroundings : IAsyncDisposable
     public async Task RestartAzuriteAsync(CancellationToken cancellationToken)
     {
         await Azurite.DisposeAsync();
-        Azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, cancellationToken, accountKey: Azurite.AccountKey);
+        Azurite = await Azurite.StartAsync(_folder.FullName, cancellationToken, savesMeanwhile: false, accountKey: Azurite.AccountKey);
     }
 
     public static string NewTableName() => $"t{Guid.NewGuid():N}";
