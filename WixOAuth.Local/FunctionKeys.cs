@@ -19,6 +19,4 @@ internal sealed class FunctionKeys(string key)
 
         return shown is [{ } text] && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(text), _key);
     }
-
-    public override string ToString() => "(function key)";
 }
