@@ -36,19 +36,20 @@ internal static class CommandLine
             var configuration = new InvocationConfiguration { Output = environment.Out, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
             return await parsed.InvokeAsync(configuration, cancellationToken);
         }
+        catch (Exception) when (cancellationToken.IsCancellationRequested)
+        {
+            // Whatever an interrupted call makes of it.
+            environment.Say("Stopped.");
+            return ExitCode.Failed;
+        }
         catch (BadUseException exception)
         {
             environment.Say(exception.Message);
             return ExitCode.BadUse;
         }
-        catch (Exception exception) when (exception is CommandFailedException or BackupUnusableException or StorageUnavailableException or SecretUnavailableException or IOException or UnauthorizedAccessException)
+        catch (Exception exception) when (exception is CommandFailedException or BackupUnusableException or StorageUnavailableException or SecretUnavailableException or InvalidDataException or IOException or UnauthorizedAccessException)
         {
-            environment.Say(exception.Message);
-            return ExitCode.Failed;
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            environment.Say("Stopped.");
+            environment.Say(exception.Message + AccessHint.Of(exception));
             return ExitCode.Failed;
         }
     }

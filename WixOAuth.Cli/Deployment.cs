@@ -40,16 +40,10 @@ internal sealed class Deployment : IDisposable
     /// <exception cref="BadUseException">Settings are missing or bad.</exception>
     public static Deployment Read(CliEnvironment environment, string? file, params string[] sections)
     {
-        // A laptop's app secret is of no use here, but the service does not open its keys without one.
-        var configuration = new ConfigurationBuilder()
-            .AddInMemoryCollection([new("Wix:AppSecret", "not used")])
-            .AddConfiguration(ReadConfiguration(environment, file))
-            .Build();
-        if (!string.IsNullOrWhiteSpace(configuration["KeyVault:VaultUri"]))
-        {
-            configuration["Wix:AppSecret"] = "";
-        }
-
+        // The app secret is of no use here, but where there is no vault the service does not open its keys without one.
+        var given = ReadConfiguration(environment, file);
+        var appSecret = string.IsNullOrWhiteSpace(given["KeyVault:VaultUri"]) ? "not used" : "";
+        var configuration = new ConfigurationBuilder().AddConfiguration(given).AddInMemoryCollection([new("Wix:AppSecret", appSecret)]).Build();
         var deployment = new Deployment(configuration);
         var problems = deployment.Settings.Problems.Where(problem => sections.Any(section => problem.StartsWith(section + "__", StringComparison.Ordinal))).ToList();
         if (sections.Contains("Backup") && !deployment.Settings.Backup.IsConfigured)
@@ -65,22 +59,23 @@ internal sealed class Deployment : IDisposable
     /// <summary>The environment over the file; without a file, local.settings.json or what a running WixOAuth.Local has left.</summary>
     public static IConfiguration ReadConfiguration(CliEnvironment environment, string? file)
     {
-        var laptop = s_laptopFiles.FirstOrDefault(File.Exists);
-        var found = file ?? (File.Exists("local.settings.json") ? "local.settings.json" : laptop);
         if (file is not null && !File.Exists(file))
         {
             throw new BadUseException($"There is no file {file}.");
         }
 
-        var values = found is null ? [] : ReadValues(found);
-        if (file is null && laptop is not null && found != laptop)
+        // What is blank in one file may be given in the next.
+        string[] files = file is not null ? [file] : [.. new[] { "local.settings.json", s_laptopFiles.FirstOrDefault(File.Exists) }.OfType<string>().Where(File.Exists)];
+        var values = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
+        foreach (var (name, value) in files.SelectMany(ReadValues))
         {
-            foreach (var (name, value) in ReadValues(laptop).Where(pair => string.IsNullOrWhiteSpace(values.GetValueOrDefault(pair.Key))))
+            if (string.IsNullOrWhiteSpace(values.GetValueOrDefault(name)))
             {
                 values[name] = value;
             }
         }
 
+        environment.Say($"Settings: {string.Join(", then ", files.Prepend("the environment"))}.");
         return new ConfigurationBuilder().AddInMemoryCollection(values).AddConfiguration(environment.Variables).Build();
     }
 
@@ -100,13 +95,14 @@ internal sealed class Deployment : IDisposable
         }
     }
 
-    private static Dictionary<string, string?> ReadValues(string file)
+    private static List<KeyValuePair<string, string?>> ReadValues(string file)
     {
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(file), s_lenient);
-            return document.RootElement.GetProperty("Values").EnumerateObject()
-                .ToDictionary(value => Colons(value.Name), value => (string?)value.Value.ToString(), StringComparer.OrdinalIgnoreCase);
+            // A stream may begin with a byte order mark, which Windows' editors write; an array may not.
+            using var content = File.OpenRead(file);
+            using var document = JsonDocument.Parse(content, s_lenient);
+            return [.. document.RootElement.GetProperty("Values").EnumerateObject().Select(value => KeyValuePair.Create(Colons(value.Name), (string?)value.Value.ToString()))];
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException)
         {

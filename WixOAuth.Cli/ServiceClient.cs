@@ -35,6 +35,13 @@ internal sealed class ServiceClient : IDisposable
 
     public Uri Url { get; }
 
+    /// <summary>How long one answer is waited for.</summary>
+    internal TimeSpan Timeout
+    {
+        get => _http.Timeout;
+        set => _http.Timeout = value;
+    }
+
     /// <summary>Opens a client with the key of <c>WIXOAUTH_KEY</c>, or one that the user types.</summary>
     /// <exception cref="BadUseException">There is no URL or no key.</exception>
     public static ServiceClient Open(CliEnvironment environment, string url, int connections)
@@ -50,9 +57,15 @@ internal sealed class ServiceClient : IDisposable
             key = environment.Terminal.Prompt(new TextPrompt<string>("Admin key of the service:").Secret(null));
         }
 
-        return string.IsNullOrEmpty(key)
-            ? throw new BadUseException("Set WIXOAUTH_KEY to the host's master key (in WixOAuth.Local: Functions__Key, kept in .data/function-key).")
-            : new ServiceClient(address, key, connections);
+        if (string.IsNullOrEmpty(key))
+        {
+            throw new BadUseException("Set WIXOAUTH_KEY to the host's master key (in WixOAuth.Local: Functions__Key, kept in .data/function-key).");
+        }
+
+        // A header takes no line break, and the exception for it would quote the key.
+        return key.All(c => c is > ' ' and <= '~')
+            ? new ServiceClient(address, key, connections)
+            : throw new BadUseException("WIXOAUTH_KEY should be one key: it has a line break, a blank or another character that no key has.");
     }
 
     /// <summary>Imports one site.</summary>
@@ -91,30 +104,50 @@ internal sealed class ServiceClient : IDisposable
         }
     }
 
+    /// <summary>Asks for something, so that a wrong address or key is reported at once: an import tries each site for minutes.</summary>
+    /// <exception cref="BadUseException">The key is refused.</exception>
+    /// <exception cref="CommandFailedException">The service does not answer.</exception>
+    public async Task ReachAsync(CancellationToken cancellationToken) => (await GetInstanceAsync($"{Guid.Empty}", cancellationToken)).Dispose();
+
     /// <summary>The status of an instance; null when the service does not know it.</summary>
     /// <exception cref="BadUseException">The key is refused.</exception>
     /// <exception cref="CommandFailedException">The service does not answer.</exception>
     public async Task<(string Status, string? RefreshToken)?> FindAsync(string instanceId, CancellationToken cancellationToken)
     {
+        using var response = await GetInstanceAsync(instanceId, cancellationToken);
+        var body = await ReadJsonAsync(response, cancellationToken);
+        return response.StatusCode switch
+        {
+            HttpStatusCode.OK when Text(body, "status") is { } status => (status, Text(body, "refresh_token")),
+            HttpStatusCode.NotFound when Text(body, "code") == "unknown_instance" => null,
+            var status => throw new CommandFailedException($"The service answered {(int)status} {Text(body, "code")}. Try again later."),
+        };
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private async Task<HttpResponseMessage> GetInstanceAsync(string instanceId, CancellationToken cancellationToken)
+    {
         try
         {
-            using var response = await _http.GetAsync(new Uri($"instances/{instanceId}", UriKind.Relative), cancellationToken);
-            var body = await ReadJsonAsync(response, cancellationToken);
-            return response.StatusCode switch
+            var response = await _http.GetAsync(new Uri($"instances/{instanceId}", UriKind.Relative), cancellationToken);
+            if (response.StatusCode != HttpStatusCode.Unauthorized)
             {
-                HttpStatusCode.OK when Text(body, "status") is { } status => (status, Text(body, "refresh_token")),
-                HttpStatusCode.NotFound when Text(body, "code") == "unknown_instance" => null,
-                HttpStatusCode.Unauthorized => throw KeyRefused(),
-                var status => throw new CommandFailedException($"The service answered {(int)status} {Text(body, "code")}. Try again later."),
-            };
+                return response;
+            }
+
+            response.Dispose();
+            throw KeyRefused();
         }
         catch (HttpRequestException exception)
         {
             throw new CommandFailedException($"{Url} could not be reached ({exception.HttpRequestError}): is it the right --url?");
         }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new CommandFailedException($"{Url} did not answer in time: is it the right --url?");
+        }
     }
-
-    public void Dispose() => _http.Dispose();
 
     private static async Task<ImportAnswer> ReadAsync(HttpResponseMessage response, CancellationToken cancellationToken)
     {

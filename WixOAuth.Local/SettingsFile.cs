@@ -38,7 +38,9 @@ internal sealed class SettingsFile
                 return null;
             }
 
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path), s_lenient);
+            // A stream may begin with a byte order mark, which Windows' editors write; an array may not.
+            using var content = File.OpenRead(path);
+            using var document = JsonDocument.Parse(content, s_lenient);
             var file = new SettingsFile(path);
             if (document.RootElement.ValueKind == JsonValueKind.Object
                 && document.RootElement.TryGetProperty(nameof(Values), out var found)

@@ -46,10 +46,19 @@ internal static class BackupCommand
             .BuildServiceProvider();
         var run = new BackupRun(
             deployment.OpenTable(), deployment.OpenCopies(), services.GetRequiredService<MaintenanceMetrics>(), environment.Time, NullLogger<BackupRun>.Instance);
-        var (name, manifest) = await ProgressDisplay.RunAsync(environment, "Copying", total: 0, meter => run.RunAsync(meter, cancellationToken));
+        var (name, manifest, before) = await ProgressDisplay.RunAsync(environment, "Copying", total: 0, meter => run.RunAsync(meter, cancellationToken));
         results.Write(
             string.Create(CultureInfo.InvariantCulture, $"{name}: {manifest.Instances:N0} sites in {manifest.Rows:N0} rows"),
-            new { Manifest = name, manifest.Instances, manifest.Rows });
-        return ExitCode.Ok;
+            new { Manifest = name, manifest.Instances, manifest.Rows, Before = before });
+        if (!manifest.HasFarFewerThan(before))
+        {
+            return ExitCode.Ok;
+        }
+
+        // The service compares its next copy with this one, so that its alert stays silent from here on.
+        environment.Say(string.Create(
+            CultureInfo.InvariantCulture,
+            $"The copy is made, but has far fewer sites than the one before it: {manifest.Instances:N0} instead of {before:N0}. Unless you know why, see the runbook under backup-overdue."));
+        return ExitCode.Failed;
     }
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using WixOAuth.Cli.Doctor;
 using WixOAuth.Cli.Output;
 using WixOAuth.Instances;
+using WixOAuth.Settings;
 
 namespace WixOAuth.Cli.Commands;
 
@@ -40,11 +41,12 @@ internal static class DoctorCommand
         await using var inside = new InsideChecks(configuration, environment.Time);
         if (parsed.GetValue(s_bridge))
         {
-            return await TryBridgeAsync(environment, inside, parsed.GetValue(s_all) ? int.MaxValue : parsed.GetValue(s_sample), results, cancellationToken);
+            var sites = parsed.GetValue(s_all) ? int.MaxValue : parsed.GetValue(s_sample);
+            return sites > 0 ? await TryBridgeAsync(environment, inside, sites, results, cancellationToken) : throw new BadUseException("--sample should be at least 1.");
         }
 
-        var wix = new Uri(configuration["Wix:ApiUrl"] is { Length: > 0 } given ? given : "https://www.wixapis.com");
-        using var outside = new OutsideChecks(FindUrl(parsed.GetValue(s_url) ?? configuration["Wix:RedirectUrl"]), wix, environment.Time);
+        var url = FindUrl(parsed.GetValue(s_url) ?? configuration["Wix:RedirectUrl"]);
+        using var outside = new OutsideChecks(url, ServiceSettings.Read(configuration).Wix.ApiUrl, environment.Time);
         var findings = parsed.GetValue(s_outside) ? outside.RunAsync(cancellationToken) : outside.RunAsync(cancellationToken).Concat(inside.RunAsync(cancellationToken));
         var failed = 0;
         await foreach (var finding in findings)
@@ -56,9 +58,9 @@ internal static class DoctorCommand
         return failed == 0 ? ExitCode.Ok : ExitCode.Failed;
     }
 
-    private static Uri FindUrl(string? text) => Uri.TryCreate(text, UriKind.Absolute, out var url)
+    private static Uri FindUrl(string? text) => Uri.TryCreate(text, UriKind.Absolute, out var url) && (url.Scheme == Uri.UriSchemeHttps || url.Scheme == Uri.UriSchemeHttp)
         ? new Uri(url.GetLeftPart(UriPartial.Authority))
-        : throw new BadUseException("Give the service's address with --url.");
+        : throw new BadUseException("Give the service's address with --url: https://..., or http:// on this machine.");
 
     private static async Task<int> TryBridgeAsync(CliEnvironment environment, InsideChecks inside, int sites, Results results, CancellationToken cancellationToken)
     {

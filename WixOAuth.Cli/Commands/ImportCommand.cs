@@ -39,14 +39,20 @@ internal static class ImportCommand
     {
         var concurrency = parsed.GetValue(s_concurrency) is >= 1 and <= 256 and var given ? given : throw new BadUseException("--concurrency should be 1 to 256.");
         var (path, revive, isDryRun) = (parsed.GetRequiredValue(s_file), parsed.GetValue(s_revive), parsed.GetValue(s_dryRun));
-        using var file = ImportFile.Open(path);
+        using var file = ImportFile.Open(path, environment.Time.GetUtcNow());
         using var service = ServiceClient.Open(environment, parsed.GetRequiredValue(s_url), concurrency);
+        await service.ReachAsync(cancellationToken);
         var summary = isDryRun
             ? await ProgressDisplay.RunAsync(environment, "Checking", file.Length, meter => DryRunAsync(meter))
             : await ImportAsync(environment, file, path, service, new ImportRun(service, concurrency, revive, environment.Time), parsed, cancellationToken);
         if (file.IgnoredColumns.Count > 0)
         {
             environment.Say($"Ignored columns: {string.Join(", ", file.IgnoredColumns)}.");
+        }
+
+        if (file.WithoutToken > 0)
+        {
+            environment.Say($"{file.WithoutToken.ToString("N0", CultureInfo.InvariantCulture)} sites have no refresh token in the file: they can only be served by client credentials.");
         }
 
         Write(results, summary);

@@ -39,16 +39,15 @@ internal static class RestoreCommand
     {
         using var deployment = Deployment.Read(environment, settings, "Tables", "Backup", "KeyVault", "Tokens");
         var copies = deployment.OpenCopies();
-        var name = await FindAsync(copies, parsed.GetRequiredValue(s_manifest), cancellationToken);
-        var manifest = await BackupReader.ReadManifestAsync(copies, name, cancellationToken);
+        var (name, manifest) = await BackupChoice.FindAsync(copies, parsed.GetRequiredValue(s_manifest), cancellationToken);
         var table = deployment.OpenTable(parsed.GetValue(s_table));
         environment.Say(Describe(name, manifest, environment.Time.GetUtcNow()));
 
         var check = new BackupCheck(copies, deployment.Keys);
         var contents = await ProgressDisplay.RunAsync(environment, "Checking the copy", manifest.Instances, meter => check.RunAsync(manifest, meter, cancellationToken));
         Report(environment, contents, parsed.GetValue(s_withoutKeys));
-        environment.Say($"Writes into the table '{table.Name}'. Where a site is in both, the later consent stays, and what was removed or forgotten after its consent stays so.");
-        Confirm(environment, parsed.GetValue(s_yes));
+        environment.Say($"Writes into the table '{table.Name}' of the account '{table.AccountName}'. Where a site is in both, the later consent stays, and what was removed or forgotten after its consent stays so.");
+        await ConfirmAsync(environment, parsed.GetValue(s_yes), cancellationToken);
 
         var summary = await ProgressDisplay.RunAsync(environment, "Restoring", manifest.Instances, meter => new Restore(copies, table).RunAsync(manifest, contents.MissingKeys.Count > 0, meter, cancellationToken));
         results.Write(
@@ -57,18 +56,6 @@ internal static class RestoreCommand
                 $"{summary.Written:N0} sites written, {summary.Kept:N0} kept as they were, {summary.Forgotten:N0} forgotten since the copy, {summary.IndexRowsMended:N0} index rows mended"),
             summary);
         return ExitCode.Ok;
-    }
-
-    private static async Task<string> FindAsync(BackupContainer copies, string name, CancellationToken cancellationToken)
-    {
-        if (name != "latest")
-        {
-            return name;
-        }
-
-        return await copies.ListAsync(cancellationToken) is [.., var newest]
-            ? newest
-            : throw new CommandFailedException($"There is no finished copy in the container '{copies.Blobs.Name}'.");
     }
 
     private static string Describe(string name, BackupManifest manifest, DateTimeOffset now)
@@ -94,7 +81,7 @@ internal static class RestoreCommand
         }
 
         var keys = string.Join(", ", contents.MissingKeys.Select(key => string.Create(CultureInfo.InvariantCulture, $"{key.Key} ({key.Value:N0} sites)")));
-        var problem = $"No protection key opens {contents.CountUnopenable()} of the refresh tokens: missing are {keys}.";
+        var problem = $"No protection key opens {contents.MissingKeys.Values.Sum()} of the refresh tokens: missing are {keys}.";
         if (!goesOnWithoutKeys)
         {
             throw new CommandFailedException($"{problem} Nothing was written. Bring the key back (runbook: a lost protection key), or give --without-keys to restore these sites without a usable refresh token.");
@@ -103,7 +90,7 @@ internal static class RestoreCommand
         environment.Say(problem);
     }
 
-    private static void Confirm(CliEnvironment environment, bool yes)
+    private static async Task ConfirmAsync(CliEnvironment environment, bool yes, CancellationToken cancellationToken)
     {
         if (yes)
         {
@@ -115,7 +102,7 @@ internal static class RestoreCommand
             throw new BadUseException("Nothing was written: give --yes where nobody can be asked.");
         }
 
-        if (!environment.Terminal.Prompt(new ConfirmationPrompt("Go on?") { DefaultValue = false }))
+        if (!await environment.Terminal.PromptAsync(new ConfirmationPrompt("Go on?") { DefaultValue = false }, cancellationToken))
         {
             throw new CommandFailedException("Nothing was written.");
         }

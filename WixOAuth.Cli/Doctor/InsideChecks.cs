@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Instances;
@@ -87,7 +88,8 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
     private async Task<Finding> CheckTableAsync(string check, CancellationToken cancellationToken)
     {
         await Store.FindAsync(default, cancellationToken);
-        return Finding.Ok(check, "can be read");
+        var table = _services!.GetRequiredService<TableClient>();
+        return Finding.Ok(check, $"'{table.Name}' of the account '{table.AccountName}' can be read");
     }
 
     // The service looks at the key-check row, which needs no site. Without one a stored token has to do.

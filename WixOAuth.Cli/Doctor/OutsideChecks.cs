@@ -13,7 +13,9 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
     private static readonly string[] s_vital = ["storage", "secrets"];
     private static readonly TimeSpan s_clockTolerance = TimeSpan.FromSeconds(30);
     private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(20) };
-    private DateTimeOffset? _serviceTime;
+
+    // How far the service's clock was ahead of this machine's when it answered.
+    private TimeSpan? _serviceOffset;
 
     public async IAsyncEnumerable<Finding> RunAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -42,7 +44,7 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
     private async Task<Finding> CheckAppUrlAsync(string check, CancellationToken cancellationToken)
     {
         using var response = await SendAsync(HttpMethod.Get, "install", cancellationToken);
-        _serviceTime = response.Headers.Date;
+        _serviceOffset = response.Headers.Date - time.GetUtcNow();
         if (response.StatusCode != HttpStatusCode.Redirect || response.Headers.Location is not { IsAbsoluteUri: true } consent)
         {
             return Finding.Failed(check, $"it answers {(int)response.StatusCode} instead of sending on to Wix's consent page: is {url} the service's address, and is it running?");
@@ -88,7 +90,7 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
     {
         using var response = await SendAsync(HttpMethod.Get, "health", cancellationToken);
         var body = JsonDocument.Parse(await response.Content.ReadAsStringAsync(cancellationToken)).RootElement;
-        var bad = s_vital.Where(name => body.TryGetProperty(name, out var value) && value.GetString() != "healthy").ToList();
+        var bad = s_vital.Where(name => body.GetProperty(name).GetString() != "healthy").ToList();
         if (bad.Count > 0)
         {
             return Finding.Failed(check, $"{string.Join(" and ", bad)} unhealthy: see the runbook, \"Every customer says the app stopped working\"");
@@ -103,15 +105,15 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
     private async Task<Finding> CheckClockAsync(string check, CancellationToken cancellationToken)
     {
         using var request = new HttpRequestMessage(HttpMethod.Head, wixApi);
-        var before = time.GetUtcNow();
         using var response = await _http.SendAsync(request, cancellationToken);
         if (response.Headers.Date is not { } wix)
         {
             return Finding.Skipped(check, "Wix's answer has no date");
         }
 
-        var (ours, whose) = _serviceTime is { } service ? (service, "service") : (before, "machine");
-        var off = (ours - wix).Duration();
+        // Not the two times: the checks between them may have taken a minute.
+        var whose = _serviceOffset is null ? "machine" : "service";
+        var off = ((_serviceOffset ?? TimeSpan.Zero) - (wix - time.GetUtcNow())).Duration();
         return off <= s_clockTolerance
             ? Finding.Ok(check, $"the {whose}'s clock is within {s_clockTolerance.TotalSeconds:F0} s of Wix's")
             : Finding.Failed(check, $"the {whose}'s clock is {off.TotalSeconds:F0} s away from Wix's: set it by NTP; otherwise token lifetimes are misjudged");

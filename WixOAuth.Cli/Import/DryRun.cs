@@ -7,14 +7,14 @@ internal static class DryRun
 {
     /// <summary>Counts what an import would come to. Tokens are neither sent nor used.</summary>
     /// <param name="file">The file.</param>
-    /// <param name="service">The service; null to look at the file only.</param>
+    /// <param name="service">The service.</param>
     /// <param name="concurrency">How many sites at a time.</param>
     /// <param name="revive">Whether removed sites would come back.</param>
     /// <param name="report">Where what would become of each line is written; null for nowhere.</param>
     /// <param name="meter">Told of each site.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task<ImportSummary> RunAsync(
-        ImportFile file, ServiceClient? service, int concurrency, bool revive, ImportReport? report, Output.ProgressMeter meter, CancellationToken cancellationToken)
+        ImportFile file, ServiceClient service, int concurrency, bool revive, ImportReport? report, Output.ProgressMeter meter, CancellationToken cancellationToken)
     {
         var (summary, seen) = (new ImportSummary(), new ConcurrentDictionary<Guid, long>());
         await Parallel.ForEachAsync(
@@ -25,7 +25,7 @@ internal static class DryRun
                 var failure = Check(site, seen);
                 if (failure is null)
                 {
-                    var outcome = service is null ? "valid" : await PredictAsync(site, service, revive, token);
+                    var outcome = await PredictAsync(site, service, revive, token);
                     if (outcome is null)
                     {
                         failure = new ImportFailure(site.Line, site.InstanceId, "app_removed", "the app was removed from this site, or forgotten; --revive brings it back");

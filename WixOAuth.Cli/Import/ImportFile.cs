@@ -12,9 +12,14 @@ internal sealed class ImportFile : IDisposable
     // No valid line is longer; an unclosed quote would make the whole file one field.
     private const int LongestRecord = 1024 * 1024;
 
-    private readonly FileStream _stream;
+    // A file of logs may have any number of names.
+    private const int MostIgnored = 20;
 
-    private ImportFile(FileStream stream) => _stream = stream;
+    private readonly HashSet<string> _ignored = [];
+    private readonly FileStream _stream;
+    private readonly DateTimeOffset _now;
+
+    private ImportFile(FileStream stream, DateTimeOffset now) => (_stream, _now) = (stream, now);
 
     /// <summary>The file's length in bytes.</summary>
     public long Length => _stream.Length;
@@ -22,15 +27,27 @@ internal sealed class ImportFile : IDisposable
     /// <summary>How many bytes are read.</summary>
     public long Position => _stream.Position;
 
-    /// <summary>Columns that are not used, known as soon as the first site is read.</summary>
-    public IReadOnlyList<string> IgnoredColumns { get; private set; } = [];
+    /// <summary>Columns or names of those sites that were read, and that are not used; the first twenty.</summary>
+    public IReadOnlyCollection<string> IgnoredColumns => _ignored;
 
-    /// <exception cref="BadUseException">There is no such file.</exception>
-    public static ImportFile Open(string path)
+    /// <summary>How many of the sites that were read have no refresh token.</summary>
+    public long WithoutToken { get; private set; }
+
+    /// <param name="path">The file.</param>
+    /// <param name="now">The time that no consent is later than.</param>
+    /// <exception cref="BadUseException">There is no such file, or it is none that can be read twice.</exception>
+    public static ImportFile Open(string path, DateTimeOffset now)
     {
         try
         {
-            return new ImportFile(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 64 * 1024, useAsync: true));
+            var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 64 * 1024, useAsync: true);
+            if (stream.CanSeek)
+            {
+                return new ImportFile(stream, now);
+            }
+
+            stream.Dispose();
+            throw new BadUseException($"{path} is a pipe. Save it as a file: it is read more than once.");
         }
         catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -50,11 +67,12 @@ internal sealed class ImportFile : IDisposable
     /// <exception cref="BadUseException">The file is neither CSV with the columns that are needed nor NDJSON.</exception>
     public async IAsyncEnumerable<ImportSite> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        _stream.Position = 0;
+        (_stream.Position, WithoutToken) = (0, 0);
         var isJson = await StartsWithBraceAsync(cancellationToken);
         _stream.Position = 0;
         await foreach (var site in isJson ? ReadJsonAsync(cancellationToken) : ReadCsvAsync(cancellationToken))
         {
+            WithoutToken += site is { RefreshToken: null, Problem: null } ? 1 : 0;
             yield return site;
         }
     }
@@ -63,14 +81,18 @@ internal sealed class ImportFile : IDisposable
 
     private async Task<bool> StartsWithBraceAsync(CancellationToken cancellationToken)
     {
-        var start = new byte[1024];
-        var length = await _stream.ReadAtLeastAsync(start, start.Length, throwOnEndOfStream: false, cancellationToken);
-        return Encoding.UTF8.GetString(start, 0, length).TrimStart('\uFEFF', ' ', '\t', '\r', '\n').StartsWith('{');
+        var start = new char[1024];
+        using var text = OpenText();
+        var length = await text.ReadBlockAsync(start, cancellationToken);
+        return start.AsSpan(0, length).TrimStart().StartsWith('{');
     }
+
+    // By its byte order mark it may also be UTF-16, which PowerShell 5 writes.
+    private StreamReader OpenText() => new(_stream, Encoding.UTF8, detectEncodingFromByteOrderMarks: true, leaveOpen: true);
 
     private async IAsyncEnumerable<ImportSite> ReadJsonAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var text = new StreamReader(_stream, Encoding.UTF8, detectEncodingFromByteOrderMarks: true, leaveOpen: true);
+        using var text = OpenText();
         for (var line = 1L; await text.ReadLineAsync(cancellationToken) is { } json; line++)
         {
             if (!string.IsNullOrWhiteSpace(json))
@@ -80,7 +102,7 @@ internal sealed class ImportFile : IDisposable
         }
     }
 
-    private static ImportSite ReadJson(long line, string json)
+    private ImportSite ReadJson(long line, string json)
     {
         try
         {
@@ -88,13 +110,21 @@ internal sealed class ImportFile : IDisposable
             var fields = new Dictionary<ImportField, string?>();
             foreach (var property in document.RootElement.EnumerateObject())
             {
-                if (ImportFields.Find(property.Name) is { } field && property.Value.ValueKind is JsonValueKind.String or JsonValueKind.Number)
+                if (ImportFields.Find(property.Name) is not { } field)
+                {
+                    Ignore(property.Name);
+                }
+                else if (property.Value.ValueKind is JsonValueKind.String or JsonValueKind.Number)
                 {
                     fields[field] = property.Value.ToString();
                 }
+                else if (property.Value.ValueKind != JsonValueKind.Null)
+                {
+                    return ImportSite.Unreadable(line, $"{field} is neither a text nor a number");
+                }
             }
 
-            return ImportSite.Read(line, field => fields.GetValueOrDefault(field));
+            return ImportSite.Read(line, _now, field => fields.GetValueOrDefault(field));
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
@@ -131,15 +161,27 @@ internal sealed class ImportFile : IDisposable
             }
 
             yield return csv.FieldCount == columns.Count
-                ? ImportSite.Read(csv.LineNumber, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at) : null)
+                ? ImportSite.Read(csv.LineNumber, _now, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at) : null)
                 : ImportSite.Unreadable(csv.LineNumber, $"it has {csv.FieldCount} fields, the header has {columns.Count}");
+        }
+    }
+
+    private void Ignore(string name)
+    {
+        if (_ignored.Count < MostIgnored)
+        {
+            _ignored.Add(name);
         }
     }
 
     private List<ImportField?> ReadHeader(string[] header)
     {
         var columns = header.Select(ImportFields.Find).ToList();
-        IgnoredColumns = [.. header.Where((_, i) => columns[i] is null)];
+        foreach (var name in header.Where((_, i) => columns[i] is null))
+        {
+            Ignore(name);
+        }
+
         if (!columns.Contains(ImportField.InstanceId))
         {
             throw new BadUseException("The first line should name the columns, one of them instanceId; or the file should be NDJSON.");

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using WixOAuth.Cli.Output;
 
 namespace WixOAuth.Cli.Import;
@@ -27,6 +28,8 @@ internal sealed class ImportRun(ServiceClient service, int concurrency, bool rev
     public const int MaxTries = 12;
 
     private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
+
+    // By GetTimestamp: the clock may be set while an import runs for hours.
     private long _holdUntil;
 
     /// <summary>Imports what the journal does not know to be imported.</summary>
@@ -36,21 +39,29 @@ internal sealed class ImportRun(ServiceClient service, int concurrency, bool rev
         ImportFile file, ImportJournal journal, ImportReport? report, ProgressMeter meter, CancellationToken cancellationToken)
     {
         var summary = new ImportSummary();
-        await Parallel.ForEachAsync(
-            file.ReadAsync(cancellationToken),
-            new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellationToken },
-            async (site, token) =>
-            {
-                var failure = await ImportAsync(site, journal, report, summary, token);
-                if (failure is not null)
+        try
+        {
+            await Parallel.ForEachAsync(
+                file.ReadAsync(cancellationToken),
+                new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellationToken },
+                async (site, token) =>
                 {
-                    summary.Failures.Enqueue(failure);
-                    report?.Add(failure.Line, failure.InstanceId, "failed", failure.Code, failure.Message);
-                }
+                    var failure = await ImportAsync(site, journal, report, summary, token);
+                    if (failure is not null)
+                    {
+                        summary.Failures.Enqueue(failure);
+                        report?.Add(failure.Line, failure.InstanceId, "failed", failure.Code, failure.Message);
+                    }
 
-                meter.Done(failure is not null, file.Position);
-            });
-        return summary;
+                    meter.Done(failure is not null, file.Position);
+                });
+            return summary;
+        }
+        catch (BadUseException exception) when (summary.Succeeded > 0)
+        {
+            // A key that was replaced meanwhile.
+            throw new CommandFailedException($"{exception.Message} {summary.Succeeded.ToString("N0", CultureInfo.InvariantCulture)} sites are imported; run the same command again for the others.");
+        }
     }
 
     private async Task<ImportFailure?> ImportAsync(ImportSite site, ImportJournal journal, ImportReport? report, ImportSummary summary, CancellationToken cancellationToken)
@@ -90,28 +101,25 @@ internal sealed class ImportRun(ServiceClient service, int concurrency, bool rev
             }
 
             var backoff = TimeSpan.FromMilliseconds(250 * Math.Pow(2, tries) * (0.75 + (0.5 * Random.Shared.NextDouble())));
-            var pause = Min(Max(wait, backoff), s_longestPause);
-            Hold(time.GetUtcNow() + pause);
+            var pause = wait > backoff ? wait : backoff;
+            Hold(pause < s_longestPause ? pause : s_longestPause);
         }
     }
 
-    private void Hold(DateTimeOffset until)
+    private void Hold(TimeSpan pause)
     {
+        var until = time.GetTimestamp() + (long)(pause.TotalSeconds * time.TimestampFrequency);
         long seen;
-        while (until.UtcTicks > (seen = Interlocked.Read(ref _holdUntil)) && Interlocked.CompareExchange(ref _holdUntil, until.UtcTicks, seen) != seen)
+        while (until > (seen = Interlocked.Read(ref _holdUntil)) && Interlocked.CompareExchange(ref _holdUntil, until, seen) != seen)
         {
         }
     }
 
     private async Task HoldAsync(CancellationToken cancellationToken)
     {
-        while (new DateTimeOffset(Interlocked.Read(ref _holdUntil), TimeSpan.Zero) - time.GetUtcNow() is var left && left > TimeSpan.Zero)
+        while (time.GetElapsedTime(time.GetTimestamp(), Interlocked.Read(ref _holdUntil)) is var left && left > TimeSpan.Zero)
         {
             await Task.Delay(left, time, cancellationToken);
         }
     }
-
-    private static TimeSpan Max(TimeSpan one, TimeSpan other) => one > other ? one : other;
-
-    private static TimeSpan Min(TimeSpan one, TimeSpan other) => one < other ? one : other;
 }

@@ -16,13 +16,14 @@ internal sealed record ImportSite(
 {
     /// <summary>Reads the fields of a line.</summary>
     /// <param name="line">Its number.</param>
+    /// <param name="now">The time that no consent is later than.</param>
     /// <param name="field">The text of a field; null where the line has no such field.</param>
-    public static ImportSite Read(long line, Func<ImportField, string?> field)
+    public static ImportSite Read(long line, DateTimeOffset now, Func<ImportField, string?> field)
     {
-        var id = field(ImportField.InstanceId)?.Trim() ?? "";
-        var token = field(ImportField.RefreshToken);
-        var customer = field(ImportField.Customer) is { Length: > 0 } text ? text : null;
-        var time = field(ImportField.ConsentedAt)?.Trim() is { Length: > 0 } at ? at : null;
+        var id = TextOf(ImportField.InstanceId)?.Trim() ?? "";
+        var token = TextOf(ImportField.RefreshToken)?.Trim();
+        var customer = TextOf(ImportField.Customer) is { Length: > 0 } text ? text : null;
+        var time = TextOf(ImportField.ConsentedAt)?.Trim() is { Length: > 0 } at ? at : null;
         var consentedAt = time is null ? null : ReadTime(time);
         string? problem = null;
         var hasId = Instances.InstanceId.TryParse(id, out var instance);
@@ -30,9 +31,17 @@ internal sealed record ImportSite(
         {
             problem = id.Length == 0 ? "no instance id" : "the instance id is not a GUID with hyphens";
         }
-        else if (token is not null && string.IsNullOrWhiteSpace(token))
+        else if (token is "")
         {
             problem = "the refresh token is empty; leave the column out to import sites without refresh tokens";
+        }
+        else if (token is not null && !ImportEndpoint.IsToken(token))
+        {
+            problem = "the refresh token has a blank or a character that no token has";
+        }
+        else if (customer?.Contains('\uFFFD') == true)
+        {
+            problem = "the customer has a character that cannot be read: save the file as UTF-8";
         }
         else if (customer is not null && !InstanceEndpoints.IsName(customer))
         {
@@ -42,10 +51,17 @@ internal sealed record ImportSite(
         {
             problem = "the time of the consent is neither ISO 8601 nor a Unix time, or it is before 1970";
         }
+        else if (consentedAt > now + Instances.Instance.WixClockTolerance)
+        {
+            problem = "the time of the consent is in the future";
+        }
 
         // What is no id is not shown: where two columns were swapped it is a token.
         return new ImportSite(
-            line, hasId ? instance.ToString() : "", string.IsNullOrWhiteSpace(token) ? null : new RefreshToken(token.Trim()), customer, consentedAt, problem);
+            line, hasId ? instance.ToString() : "", string.IsNullOrEmpty(token) ? null : new RefreshToken(token), customer, consentedAt, problem);
+
+        // What sqlcmd and others write where a database has nothing.
+        string? TextOf(ImportField name) => field(name) switch { "NULL" => "", var text => text };
     }
 
     /// <summary>For a line that cannot be read at all.</summary>

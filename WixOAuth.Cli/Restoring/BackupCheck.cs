@@ -12,11 +12,7 @@ namespace WixOAuth.Cli.Restoring;
 /// <param name="Removed">How many of them are removed.</param>
 /// <param name="Unreadable">How many this version cannot read; they are restored as they are.</param>
 /// <param name="MissingKeys">Ids of protection keys that are not available, each with the number of refresh tokens that need it.</param>
-internal sealed record BackupContents(long Instances, long Removed, long Unreadable, IReadOnlyDictionary<string, long> MissingKeys)
-{
-    /// <summary>How many refresh tokens no available key could open.</summary>
-    public long CountUnopenable() => MissingKeys.Values.Sum();
-}
+internal sealed record BackupContents(long Instances, long Removed, long Unreadable, IReadOnlyDictionary<string, long> MissingKeys);
 
 /// <summary>Reads a whole copy before anything of it is written: every blob's counts and SHA-256, every row, every key.</summary>
 /// <param name="container">Where the copies are.</param>

@@ -19,7 +19,7 @@ internal sealed record RestoreSummary(long Written, long Kept, long Forgotten, l
 /// traffic and may be run again; where both sides have a row, the later consent wins, and within one consent the higher generation.
 /// </summary>
 /// <param name="container">Where the copies are.</param>
-/// <param name="table">The table to write into; made if missing.</param>
+/// <param name="table">The table to write into; made if missing, where the identity may do that.</param>
 internal sealed class Restore(BackupContainer container, TableClient table)
 {
     private const int ShardsAtOnce = 4;
@@ -41,7 +41,7 @@ internal sealed class Restore(BackupContainer container, TableClient table)
     {
         try
         {
-            await _gateway.CreateAsync(cancellationToken);
+            await new TableInstanceStore(_gateway).InitializeAsync(cancellationToken);
             var forgotten = await ReadForgottenAsync(cancellationToken);
             var counts = new RestoreCounts(progress);
             await Parallel.ForEachAsync(

@@ -83,6 +83,26 @@ public sealed class RestoreFailureTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_role_on_the_table_alone_is_enough_for_a_restore()
+    {
+        _proxy.Answer = request => request.Method == HttpMethod.Post && request.RequestUri!.AbsolutePath.EndsWith("/Tables", StringComparison.Ordinal)
+            ? Proxy.Refusal()
+            : null;
+
+        await RestoreAsync(CancellationToken.None);
+
+        Assert.NotNull(await _world.Store.FindAsync(_lost, CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task Without_any_role_on_the_table_a_restore_fails()
+    {
+        _proxy.Answer = _ => Proxy.Refusal();
+        await AssertUnavailableAsync(RestoreAsync);
+        await AssertRestoredAfterwardsAsync();
+    }
+
+    [Fact]
     public async Task A_backup_is_not_reported_as_missing_when_a_proxy_answers_404()
     {
         var name = Assert.Single(await _world.Container.ListAsync(CancellationToken.None));
@@ -146,6 +166,9 @@ public sealed class RestoreFailureTests(AzuriteFixture azurite) : IAsyncLifetime
 
         public static HttpResponseMessage Page(HttpStatusCode status) =>
             new(status) { Content = new StringContent("<html>Sign in to the network</html>", Encoding.UTF8, "text/html") };
+
+        /// <summary>What Azure Storage answers where a role is missing.</summary>
+        public static HttpResponseMessage Refusal() => new(HttpStatusCode.Forbidden) { Headers = { { "x-ms-request-id", "1" } } };
 
         protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {

@@ -9,22 +9,26 @@ internal sealed record CliRun(int ExitCode, string Out, string Error)
 {
     public string Everything => Out + Error;
 
-    public static async Task<CliRun> RunAsync(IReadOnlyDictionary<string, string?> variables, params string[] args)
+    public static Task<CliRun> RunAsync(IReadOnlyDictionary<string, string?> variables, params string[] args) =>
+        RunAsync(TimeProvider.System, variables, args);
+
+    public static async Task<CliRun> RunAsync(TimeProvider time, IReadOnlyDictionary<string, string?> variables, params string[] args)
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        var exitCode = await CommandLine.RunAsync(args, Environment(variables, output, error), CancellationToken.None);
+        var exitCode = await CommandLine.RunAsync(args, Environment(variables, output, error, time), CancellationToken.None);
         return new CliRun(exitCode, output.ToString(), error.ToString());
     }
 
-    private static CliEnvironment Environment(IReadOnlyDictionary<string, string?> variables, StringWriter output, StringWriter error) => new()
+    /// <summary>What a command has around it, with nobody to ask.</summary>
+    public static CliEnvironment Environment(IReadOnlyDictionary<string, string?> variables, TextWriter output, TextWriter error, TimeProvider? time = null) => new()
     {
         Out = output,
         Terminal = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No, Out = new WideOutput(error) }),
         Variables = new ConfigurationBuilder()
             .AddInMemoryCollection(variables.Select(pair => KeyValuePair.Create(pair.Key.Replace("__", ":", StringComparison.Ordinal), pair.Value)))
             .Build(),
-        Time = TimeProvider.System,
+        Time = time ?? TimeProvider.System,
         IsInteractive = false,
     };
 

@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
 
 namespace WixOAuth.Programs.Tests.Cli;
 
@@ -22,6 +23,8 @@ public sealed class DoctorOutsideTests
         { "secrets are unhealthy", "FAILED  health: secrets unhealthy: see the runbook, *" },
         { "degraded", "warning health: degraded: sweep_overdue, backup_overdue; each word is explained in the runbook" },
         { "health is a page", "FAILED  health: the answer is not the service's: *let /api/health through" },
+        { "health is of another service", "FAILED  health: the answer is not the service's: *let /api/health through" },
+        { "health is a list", "FAILED  health: the answer is not the service's: *let /api/health through" },
         { "the clock is off", "FAILED  clock: the service's clock is 3600 s away from Wix's: set it by NTP; *" },
     };
 
@@ -66,26 +69,61 @@ public sealed class DoctorOutsideTests
         Assert.StartsWith("""{"check":"https","verdict":"failed","message":"give Wix https addresses only""", run.Out, StringComparison.Ordinal);
     }
 
-    private static async Task<CliRun> RunAsync(string trouble)
+    [Fact]
+    public async Task A_service_that_is_slow_has_no_wrong_clock()
     {
-        await using var server = Serve(trouble);
-        await server.StartAsync();
-        var url = server.Urls.Single();
-        return await CliRun.RunAsync(new Dictionary<string, string?> { ["Wix__ApiUrl"] = url }, "doctor", "--outside", "--url", url);
+        var run = await RunAsync("a minute passes");
+
+        Assert.Contains("ok      clock: the service's clock is within 30 s of Wix's", run.Out, StringComparison.Ordinal);
     }
 
-    private static WebApplication Serve(string trouble)
+    [Theory]
+    [InlineData("--url", "localhost:7071")]
+    [InlineData("--url", "www.example.com")]
+    [InlineData("--url", "file:///tmp")]
+    [InlineData("--bridge", "--sample", "0")]
+    public async Task Wrong_use_is_a_message(params string[] args)
+    {
+        var run = await CliRun.RunAsync(new Dictionary<string, string?>(), ["doctor", "--outside", .. args]);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(args is ["--url", ..] ? "--url: https://" : "--sample should be at least 1", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_address_in_the_settings_without_its_scheme_is_no_crash()
+    {
+        var url = $"https://127.0.0.1:{FreePort.Next()}";
+
+        Assert.Equal(2, (await CliRun.RunAsync(new Dictionary<string, string?> { ["Wix__RedirectUrl"] = "localhost:7071/api/redirect" }, "doctor", "--outside")).ExitCode);
+        var run = await CliRun.RunAsync(new Dictionary<string, string?> { ["Wix__ApiUrl"] = "127.0.0.1" }, "doctor", "--url", url);
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("FAILED  settings: Wix__ApiUrl should be an absolute https URL", run.Out, StringComparison.Ordinal);
+    }
+
+    private static async Task<CliRun> RunAsync(string trouble)
+    {
+        var clock = new FakeTimeProvider(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
+        await using var server = Serve(trouble, clock);
+        await server.StartAsync();
+        var url = server.Urls.Single();
+        return await CliRun.RunAsync(clock, new Dictionary<string, string?> { ["Wix__ApiUrl"] = url }, "doctor", "--outside", "--url", url);
+    }
+
+    private static WebApplication Serve(string trouble, FakeTimeProvider clock)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
         var app = builder.Build();
-        app.MapMethods("/api/install", ["GET", "HEAD"], context => AnswerAppUrl(context, trouble));
+        app.MapMethods("/api/install", ["GET", "HEAD"], context => AnswerAppUrl(context, trouble, clock));
         app.MapGet("/api/redirect", context => AnswerRedirect(context, trouble));
         app.MapGet("/api/health", () => trouble switch
         {
             "secrets are unhealthy" => Results.Text(Healthy.Replace("\"secrets\":\"healthy\"", "\"secrets\":\"unhealthy\"", StringComparison.Ordinal), "application/json", statusCode: 503),
             "degraded" => Results.Text(Healthy.Replace("[]", "[\"sweep_overdue\",\"backup_overdue\"]", StringComparison.Ordinal), "application/json"),
+            "health is of another service" => Results.Text("{\"status\":\"ok\"}", "application/json"),
+            "health is a list" => Results.Text("[]", "application/json"),
             "health is a page" => Results.Text("<html></html>", "text/html"),
             _ => Results.Text(Healthy, "application/json"),
         });
@@ -93,18 +131,17 @@ public sealed class DoctorOutsideTests
         // Wix itself.
         app.MapMethods("/", ["HEAD"], context =>
         {
-            if (trouble == "the clock is off")
-            {
-                context.Response.Headers.Date = TimeProvider.System.GetUtcNow().AddHours(1).ToString("R", CultureInfo.InvariantCulture);
-            }
-
+            clock.Advance(trouble == "a minute passes" ? TimeSpan.FromMinutes(1) : TimeSpan.Zero);
+            var off = trouble == "the clock is off" ? TimeSpan.FromHours(1) : TimeSpan.Zero;
+            context.Response.Headers.Date = (clock.GetUtcNow() + off).ToString("R", CultureInfo.InvariantCulture);
             return Task.CompletedTask;
         });
         return app;
     }
 
-    private static Task AnswerAppUrl(HttpContext context, string trouble)
+    private static Task AnswerAppUrl(HttpContext context, string trouble, FakeTimeProvider clock)
     {
+        context.Response.Headers.Date = clock.GetUtcNow().ToString("R", CultureInfo.InvariantCulture);
         var host = trouble == "redirect on another host" ? "elsewhere.example.com" : context.Request.Host.Value;
         if (trouble != "no opener policy")
         {

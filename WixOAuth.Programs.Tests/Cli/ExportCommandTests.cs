@@ -1,7 +1,10 @@
+using System.Diagnostics;
+using System.Text;
 using System.Text.Json;
 using Azure.Data.Tables;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.Functions.Tests.Worker;
+using WixOAuth.Programs.Tests.Local;
 
 namespace WixOAuth.Programs.Tests.Cli;
 
@@ -63,6 +66,52 @@ public sealed class ExportCommandTests(AzuriteFixture azurite) : IDisposable
         Assert.Contains($"{unopened}", run.Error, StringComparison.Ordinal);
         var result = JsonDocument.Parse(run.Out).RootElement;
         Assert.Equal((2, 1, 1), (result.GetProperty("exported").GetInt32(), result.GetProperty("without_refresh_token").GetInt32(), result.GetProperty("unopened").GetInt32()));
+    }
+
+    [Fact]
+    public async Task A_blank_app_secret_does_not_matter_and_the_settings_file_is_named()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        await bed.InstallAsync();
+        var settings = Path.Combine(_folder.Path, "settings.json");
+        var values = new Dictionary<string, string?>(bed.Settings) { ["Wix__AppSecret"] = "" };
+
+        // With a byte order mark, as Windows' editors write it.
+        await File.WriteAllTextAsync(settings, JsonSerializer.Serialize(new { Values = values }), Encoding.UTF8);
+        var run = await CliRun.RunAsync(new Dictionary<string, string?>(), "export", FileName, "--settings", settings);
+
+        Assert.True(run.ExitCode == 0, run.Everything);
+        Assert.Contains($"Settings: the environment, then {settings}.", run.Error, StringComparison.Ordinal);
+    }
+
+    [SkippableTheory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    [InlineData("HUP")]
+    public async Task An_export_that_a_signal_ends_leaves_no_file(string signal)
+    {
+        Skip.If(OperatingSystem.IsWindows(), "Windows has no such signals.");
+        Skip.If(signal == "INT" && LocalProgramTests.IgnoresInterrupts(), "A shell started these tests in the background, where SIGINT is ignored, also by what they start.");
+        var asked = new TaskCompletionSource();
+        await using var table = StubServer.Create(async context =>
+        {
+            asked.TrySetResult();
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+        });
+        await table.StartAsync();
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "WixOAuth.Cli.dll"), "export", FileName]) { RedirectStandardError = true, WorkingDirectory = _folder.Path };
+        start.Environment["Tables__ConnectionString"] = StubServer.TablesOf(table);
+        start.Environment["Tokens__ProtectionKey"] = TestBed.ProtectionKey;
+        using var process = Process.Start(start)!;
+
+        await asked.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        Assert.Single(Directory.GetFiles(_folder.Path));
+        using var kill = Process.Start("kill", ["-s", signal, $"{process.Id}"]);
+        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(30));
+
+        Assert.Equal(1, process.ExitCode);
+        Assert.EndsWith("Stopped.", (await process.StandardError.ReadToEndAsync()).TrimEnd(), StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(_folder.Path));
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.IO.Pipes;
 using System.Text;
 using WixOAuth.Cli;
 using WixOAuth.Cli.Import;
@@ -9,6 +10,7 @@ public sealed class ImportFileTests : IDisposable
 {
     private const string One = "11111111-2222-4333-8444-555555555555";
     private const string Two = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";
+    private static readonly DateTimeOffset s_now = new(2026, 6, 1, 12, 0, 0, TimeSpan.Zero);
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -58,13 +60,77 @@ public sealed class ImportFileTests : IDisposable
         new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero),
         Assert.Single(await ReadAsync($"instanceId,refreshToken,created_at\n{One},r,{time}\n")).ConsentedAt);
 
+    [Theory]
+    [InlineData("{\"a\":1}")]
+    [InlineData("[\"r-1\"]")]
+    [InlineData("true")]
+    public async Task A_known_name_with_a_value_that_is_no_text_is_a_bad_line(string value)
+    {
+        var sites = await ReadAsync($"{{\"instanceId\":\"{One}\",\"refreshToken\":{value}}}\n{{\"instanceId\":\"{Two}\",\"refreshToken\":\"r-2\",\"consentedAt\":{value}}}\n");
+
+        Assert.Equal(["RefreshToken is neither a text nor a number", "ConsentedAt is neither a text nor a number"], sites.Select(site => site.Problem));
+    }
+
+    [Fact]
+    public async Task Names_that_are_not_used_and_sites_without_a_refresh_token_are_reported()
+    {
+        using var file = await OpenAsync("{\"instanceId\":\"{1}\",\"refreshTokn\":\"r-1\"}\n{\"_id\":1,\"instanceId\":\"{2}\",\"refreshToken\":null,\"refreshTokn\":\"r-2\"}\nnonsense\n");
+
+        var sites = await file.ReadAsync(CancellationToken.None).ToListAsync();
+
+        Assert.Equal([true, true, false], sites.Select(site => site.Problem is null));
+        Assert.Equal(["refreshTokn", "_id"], file.IgnoredColumns);
+        Assert.Equal(2, file.WithoutToken);
+    }
+
+    [Theory]
+    [InlineData("instanceId,refreshToken,customer\n{1},r-1,Müller\n")]
+    [InlineData("{\"instanceId\":\"{1}\",\"refreshToken\":\"r-1\",\"customer\":\"Müller\"}\n")]
+    public async Task A_customer_that_was_not_saved_as_UTF_8_is_a_bad_line(string text)
+    {
+        Assert.Equal("Müller", Assert.Single(await ReadAsync(text)).Customer);
+        Assert.Contains("save the file as UTF-8", Assert.Single(await ReadAsync(text, Encoding.Latin1)).Problem, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("instanceId,refreshToken\n{1},r-1\n{2},r-2\n")]
+    [InlineData("{\"instanceId\":\"{1}\",\"refreshToken\":\"r-1\"}\n{\"instanceId\":\"{2}\",\"refreshToken\":\"r-2\"}\n")]
+    public async Task A_file_may_be_UTF_16_as_PowerShell_writes_it(string text) =>
+        Assert.Equal([(One, "r-1"), (Two, "r-2")], (await ReadAsync(text, Encoding.Unicode)).Select(site => (site.InstanceId, site.RefreshToken?.Reveal())));
+
+    [Fact]
+    public async Task Of_a_table_that_sqlcmd_prints_only_the_sites_are_taken_and_NULL_is_nothing()
+    {
+        var sites = await ReadAsync(
+            "instanceId,refreshToken,customer,consentedAt\r\n----------,------------,--------,-----------\r\n{1},r-1,NULL,NULL\r\n{2},NULL,c-2,2026-01-02 03:04:05.0000000\r\n\r\n(2 rows affected)\r\n");
+
+        Assert.Equal([false, true, false, false], sites.Select(site => site.Problem is null));
+        Assert.Equal((null, null), (sites[1].Customer, sites[1].ConsentedAt));
+    }
+
+    [Theory]
+    [InlineData("r 1", "2026-01-02", false)]
+    [InlineData("r-ü", "2026-01-02", false)]
+    [InlineData("r-1", "2026-06-01T12:06:00Z", false)]
+    [InlineData("r-1", "2026-06-01T12:04:00Z", true)]
+    public async Task What_the_service_refuses_is_a_bad_line(string token, string consentedAt, bool isGood) =>
+        Assert.Equal(isGood, Assert.Single(await ReadAsync($"instanceId,refreshToken,consentedAt\n{One},{token},{consentedAt}\n")).Problem is null);
+
+    [SkippableFact]
+    public void A_pipe_is_refused()
+    {
+        Skip.IfNot(OperatingSystem.IsLinux(), "There is no /proc.");
+        using var pipe = new AnonymousPipeServerStream();
+        Assert.Throws<BadUseException>(() => ImportFile.Open($"/proc/self/fd/{pipe.SafePipeHandle.DangerousGetHandle()}", s_now));
+    }
+
     [Fact]
     public async Task A_file_without_an_instance_id_or_with_two_is_refused()
     {
         await Assert.ThrowsAsync<BadUseException>(() => ReadAsync("refreshToken\nr-1\n"));
         await Assert.ThrowsAsync<BadUseException>(() => ReadAsync($"instanceId,instance_id\n{One},{One}\n"));
         await Assert.ThrowsAsync<BadUseException>(() => ReadAsync(""));
-        Assert.Throws<BadUseException>(() => ImportFile.Open(Path.Combine(_folder.Path, "none.csv")));
+        Assert.Throws<BadUseException>(() => ImportFile.Open(Path.Combine(_folder.Path, "none.csv"), s_now));
     }
 
     [Fact]
@@ -95,11 +161,17 @@ public sealed class ImportFileTests : IDisposable
         Assert.Empty(other.Done);
     }
 
-    private async Task<List<ImportSite>> ReadAsync(string text)
+    private async Task<List<ImportSite>> ReadAsync(string text, Encoding? encoding = null)
+    {
+        using var file = await OpenAsync(text, encoding);
+        return await file.ReadAsync(CancellationToken.None).ToListAsync();
+    }
+
+    private async Task<ImportFile> OpenAsync(string text, Encoding? encoding = null)
     {
         var path = Path.Combine(_folder.Path, Guid.NewGuid().ToString("N"));
-        await File.WriteAllTextAsync(path, text.Replace("{1}", One, StringComparison.Ordinal).Replace("{2}", Two, StringComparison.Ordinal), new UTF8Encoding(false));
-        using var file = ImportFile.Open(path);
-        return await file.ReadAsync(CancellationToken.None).ToListAsync();
+        var content = text.Replace("{1}", One, StringComparison.Ordinal).Replace("{2}", Two, StringComparison.Ordinal);
+        await File.WriteAllTextAsync(path, content, encoding ?? new UTF8Encoding(false));
+        return ImportFile.Open(path, s_now);
     }
 }

@@ -146,7 +146,7 @@ public sealed class LocalProgramTests : IDisposable
     }
 
     // Bit 1 of what /proc calls SigIgn is signal 2.
-    private static bool IgnoresInterrupts() => File.Exists("/proc/self/status")
+    internal static bool IgnoresInterrupts() => File.Exists("/proc/self/status")
         && File.ReadLines("/proc/self/status").First(line => line.StartsWith("SigIgn:", StringComparison.Ordinal)) is var line
         && (Convert.ToUInt64(line["SigIgn:".Length..].Trim(), 16) & 2) != 0;
 

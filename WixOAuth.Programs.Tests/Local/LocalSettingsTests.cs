@@ -40,6 +40,10 @@ public sealed class LocalSettingsTests : IDisposable
     }
 
     [Fact]
+    public void A_settings_file_may_begin_with_a_byte_order_mark() =>
+        Assert.Equal("file", LocalSettings.Read([FileOf("\uFEFF" + $$"""{ "Values": { "{{Variable}}": "file" } }""")]).Text(Variable));
+
+    [Fact]
     public void A_settings_file_that_is_not_JSON_is_reported_without_its_content()
     {
         var exception = Assert.Throws<StartFailedException>(() => LocalSettings.Read([FileOf("{\n \"Values\": s3cret }")]));

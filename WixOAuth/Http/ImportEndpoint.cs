@@ -44,5 +44,6 @@ internal sealed class ImportEndpoint(InstanceImport import, TimeProvider time, I
             ? body
             : null;
 
-    private static bool IsToken(string text) => text.Length > 0 && text.All(c => c is > ' ' and <= '~');
+    /// <summary>Whether a text can be a refresh token.</summary>
+    public static bool IsToken(string text) => text.Length > 0 && text.All(c => c is > ' ' and <= '~');
 }

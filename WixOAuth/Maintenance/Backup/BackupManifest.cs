@@ -21,11 +21,17 @@ internal sealed record BackupManifest(
 {
     public const int CurrentFormat = 1;
 
+    // A few sites come and go without meaning anything.
+    private const int FewestLost = 10;
+
     [JsonIgnore]
     public long Instances => Parts.Sum(part => part.Instances);
 
     [JsonIgnore]
     public long Rows => Parts.Sum(part => part.Rows);
+
+    /// <summary>Whether a copy has so few sites, beside the number in an earlier one, that its table may have been damaged.</summary>
+    public bool HasFarFewerThan(long? before) => before - Instances >= FewestLost && Instances * 2 < before;
 }
 
 [JsonSourceGenerationOptions(

@@ -19,26 +19,23 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ma
     private const int ShardsAtOnce = 4;
     private const int WriteAtOnce = 64 * 1024;
 
-    // A few sites come and go without meaning anything.
-    private const int FewestLost = 10;
-
     /// <summary>
     /// Makes one copy. It may run beside traffic: each row is copied as it is at one moment, and every instance that
     /// exists from the beginning to the end is in the copy. A run that dies or is cancelled leaves blobs without a manifest,
     /// which no restore takes.
     /// </summary>
-    /// <returns>The copy's name and its manifest.</returns>
+    /// <returns>The copy's name, its manifest, and the number of sites in the copy before it; null where that is not known.</returns>
     /// <exception cref="StorageUnavailableException">The table or the blob service fails.</exception>
     /// <exception cref="InvalidDataException">A row has a property of an unknown type.</exception>
-    public async Task<(string Name, BackupManifest Manifest)> RunAsync(IProgress<long>? progress, CancellationToken cancellationToken)
+    public async Task<(string Name, BackupManifest Manifest, long? Before)> RunAsync(IProgress<long>? progress, CancellationToken cancellationToken)
     {
         var (startedAt, startedOn) = (time.GetTimestamp(), time.GetUtcNow());
         try
         {
-            var (name, manifest) = await CopyAsync(startedOn, progress, cancellationToken);
+            var (name, manifest, before) = await CopyAsync(startedOn, progress, cancellationToken);
             logger.BackupDone(name, manifest.Instances, manifest.Rows, time.GetElapsedTime(startedAt).TotalMilliseconds);
             metrics.BackedUp(succeeded: true, time.GetElapsedTime(startedAt));
-            return (name, manifest);
+            return (name, manifest, before);
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
@@ -56,7 +53,8 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ma
         }
     }
 
-    private async Task<(string Name, BackupManifest Manifest)> CopyAsync(DateTimeOffset startedOn, IProgress<long>? progress, CancellationToken cancellationToken)
+    private async Task<(string Name, BackupManifest Manifest, long? Before)> CopyAsync(
+        DateTimeOffset startedOn, IProgress<long>? progress, CancellationToken cancellationToken)
     {
         await container.InitializeAsync(cancellationToken);
         var name = startedOn.UtcDateTime.ToString("yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture) + "-" + RandomNumberGenerator.GetHexString(4, lowercase: true);
@@ -88,12 +86,12 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ma
             [.. parts.OrderBy(part => part.Name, StringComparer.Ordinal)]);
         var before = await CountBeforeAsync(cancellationToken);
         await container.WriteManifestAsync(name, manifest, cancellationToken);
-        if (before - manifest.Instances >= FewestLost && manifest.Instances * 2 < before)
+        if (manifest.HasFarFewerThan(before))
         {
-            logger.BackupShrunk(name, manifest.Instances, before.Value);
+            logger.BackupShrunk(name, manifest.Instances, before!.Value);
         }
 
-        return (name, manifest);
+        return (name, manifest, before);
     }
 
     // A damaged table makes whole copies too, and after 35 days no other ones are left. But no copy may fail for this.
