@@ -1,5 +1,4 @@
 using WixOAuth.Hosting;
-using WixOAuth.Instances;
 using WixOAuth.Settings;
 
 namespace WixOAuth.Events;
