@@ -185,7 +185,7 @@ public static class ServiceRegistration
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableSweepRecords>());
         services.AddSingleton<IKeyCheckStore, TableKeyCheck>();
         services.AddSingleton<InstanceWriter>();
-        services.AddSingleton<InstanceOverview>();
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<InstanceOverview>(provider, settings.Wix.PreferredGrant));
         services.AddHostedService<StorageInitializer>();
     }
 

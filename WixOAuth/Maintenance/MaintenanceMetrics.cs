@@ -28,7 +28,7 @@ internal sealed class MaintenanceMetrics
         _sweptInstances = instruments.Counter("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
         _dueLag = instruments.Meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
         _poisonShards = instruments.Gauge("wixoauth.sweep.poison_messages", "{message}", "Messages in the queue refresh-shards-poison.");
-        _onFallback = instruments.Gauge("wixoauth.instances.on_fallback", "{instance}", "Instances served by client credentials because of their refresh token.");
+        _onFallback = instruments.Gauge("wixoauth.instances.on_fallback", "{instance}", "Instances whose refresh token is out of use: rejected, so that client credentials serve them, or unreadable.");
         _byGrant = instruments.Gauge("wixoauth.instances.by_grant", "{instance}", "Active instances by the grant of their access token.");
         _removedRows = instruments.Counter("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
         _keyUses = instruments.Gauge("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");

@@ -24,7 +24,7 @@ internal sealed record StatusTotals(IReadOnlyList<StatusTile> Tiles, IReadOnlyLi
         var byGrant = overview.ByGrant;
         (bool Holds, StatusLine Line)[] lines =
         [
-            (overview.Unreadable > 0, new("card warning", $"{Figures.N(overview.Unreadable)} with a refresh token that no protection key opens: kept, served by client credentials. A version of the protection key is missing.")),
+            (overview.Unreadable > 0, new("card warning", $"{Figures.N(overview.Unreadable)} with a refresh token that no protection key opens: kept, served by client credentials where those are allowed. A version of the protection key is missing.")),
             (overview.OnFallback > overview.Unreadable, new("card warning", $"{Figures.N(overview.OnFallback - overview.Unreadable)} with a refresh token that Wix rejects: kept, served by client credentials, tried again by itself.")),
             (byGrant.Values.Sum() > 0, new("dim", $"Access tokens: {Figures.N(byGrant.GetValueOrDefault(Grant.RefreshToken))} by refresh token, {Figures.N(byGrant.GetValueOrDefault(Grant.ClientCredentials))} by client credentials.")),
             (overview.IsPartial, new("dim", $"Counted are the first {Figures.N(InstanceOverview.Limit)} instances.")),

@@ -111,7 +111,7 @@ var usualAlerts = [
   }
   {
     name: 'sites-on-fallback'
-    title: 'Refresh tokens of sites are rejected or unreadable: client credentials serve them'
+    title: 'Refresh tokens of sites are rejected or unreadable: client credentials serve them, where allowed'
     severity: 2
     minutes: 60
     query: loadTextContent('../queries/sites-on-fallback.kql')
