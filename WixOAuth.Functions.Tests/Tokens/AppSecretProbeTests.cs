@@ -343,6 +343,22 @@ public sealed class AppSecretProbeTests : IDisposable
         {
             _core.Clock.Advance(TimeSpan.FromTicks(1));
             _core.Ledger.Saw(instance.Id, new TokenAnswer.Granted(new AccessToken("a"), null, _core.Clock.GetUtcNow(), _core.Clock.GetUtcNow().AddMinutes(5)));
+    // By their Retry-After nobody is asked twice within a call, so that the circuit does not open.
+    [Fact]
+    public async Task Sites_without_an_answer_are_asked_once_a_minute_however_many_rejections_come()
+    {
+        var site = await InstallAsync();
+        await InstallAsync(9);
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(500, retryAfter: "5"));
+
+        for (var rejection = 1; rejection <= 20; rejection++)
+        {
+            Assert.Equal(SecretProof.Unknown, await ProveAsync(site));
+        }
+
+        Assert.Equal(3, Asked.Count);
+    }
+
         }
     }
 
@@ -352,6 +368,7 @@ public sealed class AppSecretProbeTests : IDisposable
         var id = new InstanceId(Guid.ParseExact($"00000000-0000-4000-8000-{++_installed:x12}", "D"));
         return (await _core.InstallAsync(id, refresh: $"refresh-of-{id}")).Instance;
     }
+        _core.Clock.Advance(AppSecretProbe.BetweenProbes);
 
     private async Task<List<Instance>> InstallAsync(int count)
     {

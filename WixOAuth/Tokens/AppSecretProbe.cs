@@ -111,7 +111,7 @@ internal sealed class AppSecretProbe(
         }
         while (answers.Count < most && ((proof == SecretProof.Suspect && !isSuspect) || answers.TrueForAll(each => each.Answer == ProbeAnswer.NotAsked)));
 
-        if (answers.TrueForAll(each => each.Answer is ProbeAnswer.NotAsked or ProbeAnswer.NoAnswer))
+        if (answers.TrueForAll(each => each.Answer == ProbeAnswer.NotAsked))
         {
             // Most likely they are being refreshed just now: the next rejection need not wait to ask again.
             lock (_lock)
