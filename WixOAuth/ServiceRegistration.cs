@@ -197,7 +197,7 @@ public static class ServiceRegistration
         services.AddSingleton<IRefreshTallyStore>(provider => provider.GetRequiredService<TableServiceRows>());
         services.AddSingleton<IKeyCheckStore>(provider => provider.GetRequiredService<TableServiceRows>());
         services.AddSingleton<InstanceWriter>();
-        services.AddSingleton<InstanceOverview>();
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<InstanceOverview>(provider, settings.Wix.PreferredGrant));
         services.AddHostedService<StorageInitializer>();
     }
 

@@ -10,6 +10,9 @@ namespace WixOAuth.Cli.Commands;
 /// <summary><c>wixoauth doctor</c></summary>
 internal static class DoctorCommand
 {
+    /// <summary>How many of the sites that Wix refuses are printed; <c>--json</c> has all.</summary>
+    private const int MostNamed = 20;
+
     private static readonly Option<string?> s_url = new("--url") { Description = "The service's address; without it the host of Wix__RedirectUrl." };
     private static readonly Option<bool> s_outside = new("--outside") { Description = "Only what anybody can see; needs no settings." };
     private static readonly Option<bool> s_bridge = new("--bridge") { Description = "Only ask Wix for client-credentials tokens, and say how many sites are ready for them. Nothing is saved." };
@@ -64,13 +67,15 @@ internal static class DoctorCommand
 
     private static async Task<int> TryBridgeAsync(CliEnvironment environment, InsideChecks inside, int sites, Results results, CancellationToken cancellationToken)
     {
-        var (ready, rejected, unknown) = await ProgressDisplay.RunAsync(
+        var (ready, refused, unknown) = await ProgressDisplay.RunAsync(
             environment, "Asking Wix", sites == int.MaxValue ? 0 : sites, meter => inside.TryBridgeAsync(sites, meter, cancellationToken));
+        var summary = string.Create(
+            CultureInfo.InvariantCulture,
+            $"{ready:N0} of {ready + refused.Count + unknown:N0} sites are ready for client credentials; {refused.Count:N0} are rejected by Wix (the app was removed, or the grant is not open to this app), {unknown:N0} got no clear answer (try again)");
+        var named = refused.Take(MostNamed).Select(site => $"rejected: {site.InstanceId} ({site.Code ?? "no code"})");
         results.Write(
-            string.Create(
-                CultureInfo.InvariantCulture,
-                $"{ready:N0} of {ready + rejected + unknown:N0} sites are ready for client credentials; {rejected:N0} are rejected by Wix (the app was removed, or the grant is not open to this app), {unknown:N0} got no clear answer (try again)"),
-            new { Ready = ready, Rejected = rejected, Unknown = unknown });
-        return rejected + unknown == 0 ? ExitCode.Ok : ExitCode.Failed;
+            string.Join('\n', named.Prepend(summary)),
+            new { Ready = ready, Rejected = refused.Count, Unknown = unknown, RejectedSites = refused });
+        return refused.Count + unknown == 0 ? ExitCode.Ok : ExitCode.Failed;
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Azure.Data.Tables;
 using Microsoft.Extensions.Configuration;
@@ -12,10 +13,24 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Cli.Doctor;
 
-/// <summary>What can be seen with the service's own settings and an identity that may read what it reads. Nothing is written.</summary>
-internal sealed class InsideChecks(IConfiguration configuration, TimeProvider time) : IAsyncDisposable
+/// <summary>How many sites Wix gives a client-credentials token, which ones it refuses, and how many got no clear answer.</summary>
+internal sealed record BridgeReport(long Ready, IReadOnlyList<RefusedSite> Refused, long Unknown);
+
+/// <summary>A site that Wix refuses, and Wix's code for that, if it sent one.</summary>
+internal sealed record RefusedSite(string InstanceId, string? Code);
+
+/// <summary>
+/// What can be seen with the service's own settings and an identity that may read what it reads. Nothing is written. Tests
+/// replace services with <paramref name="replace"/>.
+/// </summary>
+internal sealed class InsideChecks(IConfiguration configuration, TimeProvider time, Action<IServiceCollection>? replace = null) : IAsyncDisposable
 {
     private const int SitesToTry = 200;
+
+    /// <summary>How often the bridge asks for one site until there is a clear answer.</summary>
+    private const int MostTries = 5;
+
+    private static readonly TimeSpan s_shortestPause = TimeSpan.FromSeconds(1);
     private ServiceProvider? _services;
 
     public async IAsyncEnumerable<Finding> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken)
@@ -33,7 +48,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
         }
 
         yield return Finding.Ok("settings", "all are good");
-        _services = new ServiceCollection().AddLogging().AddWixOAuth(configuration).BuildServiceProvider();
+        _services = BuildServices();
         (string Name, Func<string, CancellationToken, Task<Finding>> Run)[] checks =
         [
             ("table", CheckTableAsync),
@@ -53,7 +68,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
     /// Asks for a client-credentials token for some sites, or all, and saves nothing: whether the bridge off refresh
     /// tokens is open.
     /// </summary>
-    public async Task<(long Ready, long Rejected, long Unknown)> TryBridgeAsync(int sites, IProgress<long> progress, CancellationToken cancellationToken)
+    public async Task<BridgeReport> TryBridgeAsync(int sites, IProgress<long> progress, CancellationToken cancellationToken)
     {
         var settings = ServiceSettings.Read(configuration);
         if (settings.Problems.Count > 0)
@@ -61,27 +76,58 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
             throw new BadUseException(string.Join('\n', settings.Problems));
         }
 
-        _services ??= new ServiceCollection().AddLogging().AddWixOAuth(configuration).BuildServiceProvider();
-        var (wix, secret) = (_services.GetRequiredService<WixClient>(), (await _services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(cancellationToken)).Value);
-        var (ready, rejected, unknown, asked) = (0L, 0L, 0L, 0L);
+        _services ??= BuildServices();
+        var secret = (await _services.GetRequiredService<ISecretSource<AppSecretVersion>>().GetAsync(cancellationToken)).Value;
+        var (ready, unknown, asked) = (0L, 0L, 0L);
+        var refused = new ConcurrentQueue<RefusedSite>();
         await Parallel.ForEachAsync(
             ReadActive(cancellationToken).Take(sites),
             new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellationToken },
             async (instance, token) =>
             {
-                _ = await wix.RequestClientCredentialsTokenAsync(instance.Id, secret, token) switch
+                switch (await AskPatientlyAsync(instance.Id, secret, token))
                 {
-                    TokenAnswer.Granted => Interlocked.Increment(ref ready),
-                    TokenAnswer.Rejected => Interlocked.Increment(ref rejected),
-                    _ => Interlocked.Increment(ref unknown),
-                };
-                var count = Interlocked.Increment(ref asked);
-                progress.Report(count);
+                    case TokenAnswer.Granted:
+                        Interlocked.Increment(ref ready);
+                        break;
+                    case TokenAnswer.Rejected rejected:
+                        refused.Enqueue(new RefusedSite(instance.Id.ToString(), rejected.Code));
+                        break;
+                    default:
+                        Interlocked.Increment(ref unknown);
+                        break;
+                }
+
+                progress.Report(Interlocked.Increment(ref asked));
             });
-        return (ready, rejected, unknown);
+        return new BridgeReport(ready, [.. refused], unknown);
     }
 
     public ValueTask DisposeAsync() => _services?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    private ServiceProvider BuildServices()
+    {
+        var services = new ServiceCollection().AddLogging().AddSingleton(time).AddWixOAuth(configuration);
+        replace?.Invoke(services);
+        return services.BuildServiceProvider();
+    }
+
+    // While Wix throttles, the circuit refuses most calls without making them.
+    private async Task<TokenAnswer> AskPatientlyAsync(InstanceId id, AppSecret secret, CancellationToken cancellationToken)
+    {
+        var (wix, circuit) = (_services!.GetRequiredService<WixClient>(), _services!.GetRequiredService<WixCircuit>());
+        for (var tries = 1; ; tries++)
+        {
+            var answer = await wix.RequestClientCredentialsTokenAsync(id, secret, cancellationToken);
+            if (answer is not TokenAnswer.Unavailable unavailable || tries == MostTries)
+            {
+                return answer;
+            }
+
+            TimeSpan[] pauses = [unavailable.RetryAfter ?? TimeSpan.Zero, circuit.RetryAfter, s_shortestPause];
+            await Task.Delay(pauses.Max(), time, cancellationToken);
+        }
+    }
 
     private IInstanceStore Store => _services!.GetRequiredService<IInstanceStore>();
 
@@ -179,6 +225,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
             return Finding.Failed(check, "Events__Url is no URL: correct it");
         }
 
+        await _services!.GetRequiredService<ISecretSource<EventSecrets>>().GetAsync(cancellationToken);
         using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(10) };
         using var request = new HttpRequestMessage(HttpMethod.Options, url);
         using var response = await http.SendAsync(request, cancellationToken);

@@ -2,8 +2,12 @@ using System.Net;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
+using Moq;
 using WixOAuth.Install;
+using WixOAuth.Protection;
+using WixOAuth.Secrets;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -156,6 +160,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
         using (var busy = await _browser.SubmitAsync(link, page))
         {
             Assert.Equal(HttpStatusCode.ServiceUnavailable, busy.StatusCode);
+            await AssertAsksToOpenTheLinkAgainAsync(busy);
             Assert.Empty(await _bed.RowsAsync());
         }
 
@@ -177,6 +182,31 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
         }
 
         TestBrowser.LocationOf(await _browser.SubmitAsync(link, page));
+    }
+
+    [Fact]
+    public async Task Starting_again_from_a_page_of_a_link_that_failed_cannot_lose_its_customer()
+    {
+        var link = await _bed.CreateLinkAsync("acme");
+        var page = await (await _browser.GetAsync(link)).Content.ReadAsStringAsync();
+        using (var twice = await _browser.GetAsync(new Uri(_bed.Api, $"install?start={StartOf(link)}&start=x")))
+        {
+            Assert.Equal(HttpStatusCode.BadRequest, twice.StatusCode);
+            await AssertAsksToOpenTheLinkAgainAsync(twice);
+        }
+
+        var keys = new Mock<IKeyRing>();
+        keys.Setup(source => source.GetCurrentAsync(It.IsAny<CancellationToken>())).Throws(new SecretUnavailableException("down"));
+        keys.Setup(source => source.FindAsync(It.IsAny<string>(), It.IsAny<CancellationToken>())).Throws(new SecretUnavailableException("down"));
+        await using var broken = await TestBed.StartAsync(azurite, services => services.Replace(ServiceDescriptor.Singleton(keys.Object)));
+        var there = new Uri(broken.Api, $"install?start={StartOf(link)}").ToString();
+        using var opened = await _browser.GetAsync(there);
+        using var pressed = await _browser.SubmitAsync(there, page);
+        foreach (var failed in new[] { opened, pressed })
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, failed.StatusCode);
+            await AssertAsksToOpenTheLinkAgainAsync(failed);
+        }
     }
 
     [Fact]
@@ -326,6 +356,13 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
         var site = _bed.Wix.CreateSite("A site");
         TestBrowser.LocationOf(await browser.GetAsync(await _bed.WalkToRedirectAsync(browser, site.InstanceId)));
         return site.InstanceId;
+    }
+
+    private static async Task AssertAsksToOpenTheLinkAgainAsync(HttpResponseMessage response)
+    {
+        var page = await response.Content.ReadAsStringAsync();
+        Assert.Contains("open the link again", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("<a ", page, StringComparison.Ordinal);
     }
 
     private async Task StartAgainAsync(HttpResponseMessage page, string customer)

@@ -191,7 +191,7 @@ public sealed class InstallFlowTests : IDisposable
 
         var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
 
-        Assert.Equal(new InstallResult.Stopped(InstallProblem.WixUnavailable), step);
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.WixUnavailable) { IsRepeated = true }, step);
         Assert.True(_core.Clock.GetUtcNow() - start >= RepeatedRedirects.LongestWait);
 
         // Often at first, then once a second.
@@ -214,7 +214,7 @@ public sealed class InstallFlowTests : IDisposable
 
         await _store.SaveConsumedStateAsync(first with { Outcome = outcome }, CancellationToken.None);
 
-        Assert.Equal(new InstallResult.Stopped(problem), await _core.Clock.RunAsync(reload));
+        Assert.Equal(new InstallResult.Stopped(problem) { IsRepeated = true }, await _core.Clock.RunAsync(reload));
         Assert.Empty(_core.Wix.Calls);
     }
 
@@ -230,6 +230,22 @@ public sealed class InstallFlowTests : IDisposable
         Assert.Equal(InstallProblem.StorageUnavailable, Assert.IsType<InstallResult.Stopped>(reload).Problem);
         Assert.Equal(1, _store.Polls);
         Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
+    }
+
+    [Fact]
+    public async Task A_failure_is_measured_once_however_often_the_redirect_is_loaded_again()
+    {
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(503));
+        using var measured = new Measured(_core);
+        var request = await BeginAsync();
+
+        for (var load = 1; load <= 4; load++)
+        {
+            var result = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
+            Assert.Equal(InstallProblem.WixUnavailable, Assert.IsType<InstallResult.Stopped>(result).Problem);
+        }
+
+        Assert.Equal(new() { ["outcome=wix_unavailable"] = 1, ["outcome=repeated"] = 3 }, measured.CountsOf("wixoauth.redirect.duration"));
     }
 
     [Fact]
@@ -392,7 +408,7 @@ public sealed class InstallFlowTests : IDisposable
         for (var load = 0; load < 2; load++)
         {
             var result = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None), TimeSpan.FromSeconds(1));
-            Assert.Equal(new InstallResult.Stopped(InstallProblem.StorageUnavailable), result);
+            Assert.Equal(new InstallResult.Stopped(InstallProblem.StorageUnavailable) { IsRepeated = load > 0 }, result);
         }
 
         Assert.Empty(_core.Wix.Calls);
@@ -477,7 +493,7 @@ public sealed class InstallFlowTests : IDisposable
         var other = await BeginAsync();
         Assert.IsType<InstallResult.CloseWindow>(await _core.RunAsync(() => _core.Flow.CompleteAsync(other, CancellationToken.None)));
 
-        Assert.All(await _core.Clock.RunAsync(Task.WhenAll(repeats)), repeat => Assert.Equal(new InstallResult.Stopped(InstallProblem.WixUnavailable), repeat));
+        Assert.All(await _core.Clock.RunAsync(Task.WhenAll(repeats)), repeat => Assert.Equal(new InstallResult.Stopped(InstallProblem.WixUnavailable) { IsRepeated = true }, repeat));
     }
 
     [Fact]

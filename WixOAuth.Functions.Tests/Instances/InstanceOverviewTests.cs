@@ -24,7 +24,7 @@ public sealed class InstanceOverviewTests
         await AddAsync(InstanceStatus.Removed, 30, fails: true);
         await AddAsync(InstanceStatus.ReinstallRequired, 30, fails: true);
 
-        var overview = await new InstanceOverview(_store, _clock).GetAsync(isAnew: false, None);
+        var overview = await NewOverview().GetAsync(isAnew: false, None);
 
         Assert.Equal((10, 1, 1), (overview.ByStatus[InstanceStatus.Active], overview.ByStatus[InstanceStatus.Removed], overview.ByStatus[InstanceStatus.ReinstallRequired]));
 
@@ -48,7 +48,7 @@ public sealed class InstanceOverviewTests
         await AddAsync(InstanceStatus.Active, 30, fails: false, due: TimeSpan.FromDays(-1));
         await AddAsync(InstanceStatus.Removed, -1, fails: false, due: null);
 
-        var overview = await new InstanceOverview(_store, _clock).GetAsync(isAnew: false, None);
+        var overview = await NewOverview().GetAsync(isAnew: false, None);
 
         Assert.Equal((2, 3), (overview.Overdue, overview.Resting));
         Assert.Equal(1, overview.ByLife.Sum());
@@ -62,7 +62,7 @@ public sealed class InstanceOverviewTests
             await AddAsync(InstanceStatus.Active, 30, fails: true);
         }
 
-        var overview = await new InstanceOverview(_store, _clock).GetAsync(isAnew: false, None);
+        var overview = await NewOverview().GetAsync(isAnew: false, None);
 
         Assert.Equal(InstanceOverview.MostNamed + 1, overview.Failing);
         Assert.Equal(InstanceOverview.MostNamed, overview.FailingIds.Distinct().Count());
@@ -78,15 +78,37 @@ public sealed class InstanceOverviewTests
         var summary = new InstanceSummary(new InstanceId(Guid.NewGuid()), InstanceStatus.Active, _clock.GetUtcNow().AddMinutes(1), null, false, null, null);
         store.Setup(it => it.ReadSummariesAsync(None)).Returns(Enumerable.Repeat(summary, InstanceOverview.Limit + tooMany).ToAsyncEnumerable());
 
-        var overview = await new InstanceOverview(store.Object, _clock).GetAsync(isAnew: false, None);
+        var overview = await new InstanceOverview(store.Object, Grant.RefreshToken, _clock).GetAsync(isAnew: false, None);
 
         Assert.Equal((InstanceOverview.Limit, isPartial), (overview.ByStatus[InstanceStatus.Active], overview.IsPartial));
+    }
+
+    [Theory]
+    [InlineData(RefreshTokenFaultKind.Unreadable, Grant.RefreshToken, Grant.RefreshToken, 1, 1)]
+    [InlineData(RefreshTokenFaultKind.Unreadable, Grant.ClientCredentials, Grant.RefreshToken, 1, 1)]
+    [InlineData(RefreshTokenFaultKind.Unreadable, Grant.ClientCredentials, Grant.ClientCredentials, 1, 1)]
+    [InlineData(RefreshTokenFaultKind.Rejected, Grant.ClientCredentials, Grant.RefreshToken, 1, 0)]
+    [InlineData(RefreshTokenFaultKind.Rejected, Grant.ClientCredentials, Grant.ClientCredentials, 0, 0)]
+    [InlineData(RefreshTokenFaultKind.Rejected, Grant.RefreshToken, Grant.RefreshToken, 0, 0)]
+    internal async Task An_unreadable_refresh_token_always_counts_and_a_rejected_one_only_where_it_is_preferred_and_replaced(
+        RefreshTokenFaultKind kind, Grant current, Grant preferred, int onFallback, int unreadable)
+    {
+        var fault = new RefreshTokenFault(kind, _clock.GetUtcNow(), 1, null);
+        foreach (var status in new[] { InstanceStatus.Active, InstanceStatus.ReinstallRequired, InstanceStatus.Removed })
+        {
+            var instance = Samples.NewInstance() with { Status = status, Grant = Grant.RefreshToken, AccessTokenGrant = current, RefreshTokenFault = fault };
+            Assert.NotNull(await _store.TryWriteAsync(null, instance, None));
+        }
+
+        var overview = await NewOverview(preferred).GetAsync(isAnew: false, None);
+
+        Assert.Equal((onFallback, unreadable), (overview.OnFallback, overview.Unreadable));
     }
 
     [Fact]
     public async Task An_overview_is_cached_for_30_seconds()
     {
-        var overview = new InstanceOverview(_store, _clock);
+        var overview = NewOverview();
         await overview.GetAsync(isAnew: false, None);
         await AddAsync(InstanceStatus.Active, 30, fails: false);
         _clock.Advance(TimeSpan.FromSeconds(30) - TimeSpan.FromTicks(1));
@@ -101,6 +123,8 @@ public sealed class InstanceOverviewTests
         Assert.Equal(2, (await overview.GetAsync(isAnew: true, None)).ByStatus[InstanceStatus.Active]);
         Assert.Equal(2, (await overview.GetAsync(isAnew: false, None)).ByStatus[InstanceStatus.Active]);
     }
+
+    private InstanceOverview NewOverview(Grant preferred = Grant.RefreshToken) => new(_store, preferred, _clock);
 
     private async Task AddAsync(InstanceStatus status, double? life, bool fails, TimeSpan? due = null)
     {

@@ -191,6 +191,30 @@ public sealed class RefreshSweepTests : IDisposable
     }
 
     [Fact]
+    public async Task Results_that_alternate_raise_no_pace()
+    {
+        var pace = new SweepPace(_core.Circuit, most: 64, _core.Clock);
+        for (var number = 0; number < 100; number++)
+        {
+            var wentWell = number % 2 == 0;
+            await pace.WaitAsync(None);
+            pace.Begin(() => Task.FromResult(wentWell));
+        }
+
+        var gate = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        for (var number = 0; number < SweepPace.First; number++)
+        {
+            await pace.WaitAsync(None);
+            pace.Begin(() => gate.Task);
+        }
+
+        var next = pace.WaitAsync(None);
+        Assert.False(next.IsCompleted);
+        gate.SetResult(true);
+        await next.WaitAsync(SingleThreadSynchronizationContext.Patience);
+    }
+
+    [Fact]
     public async Task Each_run_is_one_line_of_the_log()
     {
         await _core.InstallAsync(Core.NewId());

@@ -73,6 +73,48 @@ public sealed class AppSecretProbeTests : IDisposable
         Assert.Equal(new() { ["outcome=too_few_sites"] = 1 }, _measured.Of("wixoauth.app_secret.probes"));
     }
 
+    [Theory]
+    [InlineData(2, 2, false)]
+    [InlineData(3, 1, false)]
+    [InlineData(3, 9, false)]
+    [InlineData(4, 0, true)]
+    [InlineData(4, 9, true)]
+    public async Task Three_active_sites_that_are_all_rejected_are_too_few_to_suspect_the_secret(int active, int marked, bool isSuspect)
+    {
+        var site = await InstallAsync();
+        var others = await InstallAsync(active - 1);
+        foreach (var other in await InstallAsync(marked))
+        {
+            await ChangeAsync(other, instance => instance.Marked(_core.Clock.GetUtcNow()));
+        }
+
+        _rejected.UnionWith(others.Append(site).Select(TokenOf));
+
+        Assert.Equal(isSuspect ? SecretProof.Suspect : SecretProof.TooFewSites, await ProveAsync(site));
+
+        Assert.Equal(active - 1, Asked.Count);
+        Assert.Equal(isSuspect, _core.Ledger.IsSuspect);
+        Assert.Equal(new() { [isSuspect ? "outcome=suspect" : "outcome=too_few_sites"] = 1 }, _measured.Of("wixoauth.app_secret.probes"));
+    }
+
+    [Fact]
+    public async Task Suspicion_ends_when_only_three_active_sites_are_left_and_the_one_asked_is_rejected()
+    {
+        var left = await InstallAsync(3);
+        foreach (var other in await InstallAsync(5))
+        {
+            await ChangeAsync(other, instance => instance.Marked(_core.Clock.GetUtcNow()));
+        }
+
+        _rejected.UnionWith(left.Select(TokenOf));
+        _core.Ledger.Suspect(7);
+
+        await _core.Probe.ProbeAsync();
+
+        Assert.Single(Asked);
+        Assert.False(_core.Ledger.IsSuspect);
+    }
+
     [Fact]
     public async Task Three_other_sites_with_tokens_prove_the_secret()
     {
@@ -301,6 +343,22 @@ public sealed class AppSecretProbeTests : IDisposable
         Assert.False(_core.Ledger.IsSuspect);
     }
 
+    // By their Retry-After nobody is asked twice within a call, so that the circuit does not open.
+    [Fact]
+    public async Task Sites_without_an_answer_are_asked_once_a_minute_however_many_rejections_come()
+    {
+        var site = await InstallAsync();
+        await InstallAsync(9);
+        _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(500, retryAfter: "5"));
+
+        for (var rejection = 1; rejection <= 20; rejection++)
+        {
+            Assert.Equal(SecretProof.Unknown, await ProveAsync(site));
+        }
+
+        Assert.Equal(3, Asked.Count);
+    }
+
     [Fact]
     public async Task Failure_of_the_storage_or_of_the_probe_itself_proves_nothing()
     {
@@ -310,6 +368,7 @@ public sealed class AppSecretProbeTests : IDisposable
         Assert.Equal(SecretProof.Unknown, await ProveAsync(site));
         Assert.Empty(Asked);
 
+        _core.Clock.Advance(AppSecretProbe.BetweenProbes);
         _store.Before = _ => throw new InvalidOperationException("Not foreseen.");
         Assert.Equal(SecretProof.Unknown, await ProveAsync(site));
         Assert.Contains(nameof(InvalidOperationException), Assert.Single(_core.Logs.Of(425)), StringComparison.Ordinal);

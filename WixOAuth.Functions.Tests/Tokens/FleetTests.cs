@@ -124,9 +124,7 @@ public sealed class FleetTests : IDisposable
         var now = _core.Clock.GetUtcNow();
         foreach (var (id, _) in _sites.Take(Marked))
         {
-            var stored = (await _store.FindAsync(id, None))!;
-            var marked = stored.Instance.Failed(TokenError.Rejected, null, now, now).Marked(now);
-            await _store.TryWriteAsync(stored, marked with { DueAt = _core.Schedule.DueAt(marked, now) }, None);
+            await MarkAsync(id, now);
         }
 
         await SweepAsync(TimeSpan.FromHours(24));
@@ -151,6 +149,24 @@ public sealed class FleetTests : IDisposable
         Assert.Equal(InstanceStatus.Active, (await _core.ReadAsync(_sites[0].Id)).Status);
         await SweepAsync(TimeSpan.FromHours(3));
         Assert.Equal(InstanceStatus.ReinstallRequired, (await _core.ReadAsync(_sites[0].Id)).Status);
+    }
+
+    [Fact]
+    public async Task The_last_active_sites_beside_a_marked_one_are_marked_by_time_and_not_suspect_for_ever()
+    {
+        Start(fallback: true);
+        await InstallAsync(4);
+        Kill(4);
+        await MarkAsync(_sites[0].Id, _core.Clock.GetUtcNow());
+
+        await SweepAsync(TimeSpan.FromHours(47));
+        Assert.Equal(3, (await ReadAsync()).Count(site => site.Status == InstanceStatus.Active));
+        await SweepAsync(TimeSpan.FromHours(5));
+
+        Assert.All(await ReadAsync(), site => Assert.Equal(InstanceStatus.ReinstallRequired, site.Status));
+        Assert.False(_core.Ledger.IsSuspect);
+        Assert.DoesNotContain(_core.Logs.All, line => line.Level == LogLevel.Critical);
+        await AssertKeptAsync();
     }
 
     [Fact]
@@ -207,6 +223,13 @@ public sealed class FleetTests : IDisposable
             _sites.Add((Core.NewId(), $"refresh-{number}"));
             await _core.InstallAsync(_sites[^1].Id, refresh: _sites[^1].RefreshToken);
         }
+    }
+
+    private async Task MarkAsync(InstanceId id, DateTimeOffset now)
+    {
+        var stored = (await _store.FindAsync(id, None))!;
+        var marked = stored.Instance.Failed(TokenError.Rejected, null, now, now).Marked(now);
+        await _store.TryWriteAsync(stored, marked with { DueAt = _core.Schedule.DueAt(marked, now) }, None);
     }
 
     private void Kill(int count) => _sites.Take(count).ToList().ForEach(site => _dead.Add(site.RefreshToken));

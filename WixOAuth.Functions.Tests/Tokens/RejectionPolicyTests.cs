@@ -20,13 +20,19 @@ public sealed class RejectionPolicyTests
     [InlineData("granted rejected rejected", SecretProof.Unknown)]
     [InlineData("none none none", SecretProof.Unknown)]
     [InlineData("", SecretProof.Unknown)]
-    internal void A_probe_shows(string answers, SecretProof proof) => Assert.Equal(proof, RejectionPolicy.Conclude(
+    [InlineData("granted", SecretProof.Since, true)]
+    [InlineData("rejected", SecretProof.TooFewSites, true)]
+    [InlineData("rejected rejected", SecretProof.TooFewSites, true)]
+    [InlineData("rejected none", SecretProof.Unknown, true)]
+    [InlineData("granted rejected", SecretProof.Unknown, true)]
+    internal void A_probe_shows(string answers, SecretProof proof, bool areFew = false) => Assert.Equal(proof, RejectionPolicy.Conclude(
         [.. answers.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(answer => answer switch
         {
             "granted" => ProbeAnswer.Granted,
             "rejected" => ProbeAnswer.Rejected,
             _ => ProbeAnswer.NoAnswer,
-        })]));
+        })],
+        areFew));
 
     /// <summary>
     /// counted before, since (minutes ago); all rejections with this one, since (hours ago); what is known of the secret:

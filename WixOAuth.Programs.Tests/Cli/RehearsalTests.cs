@@ -94,7 +94,7 @@ public sealed class RehearsalTests(AzuriteFixture azurite) : IDisposable
         var copies = azurite.NewContainer();
         await using var bed = await TestBed.StartAsync(
             azurite, overrides: null, ("Backup__ConnectionString", copies.ConnectionString!.Reveal()), ("Backup__Container", copies.Container));
-        await bed.InstallAsync();
+        var id = await bed.InstallAsync();
         await CliRun.RunAsync(bed.Settings, "backup");
 
         var well = await CliRun.RunAsync(bed.Settings, "doctor");
@@ -107,6 +107,13 @@ public sealed class RehearsalTests(AzuriteFixture azurite) : IDisposable
         var bridge = await CliRun.RunAsync(bed.Settings, "doctor", "--bridge", "--all");
         Assert.Equal(0, bridge.ExitCode);
         Assert.StartsWith("1 of 1 sites are ready", bridge.Out, StringComparison.Ordinal);
+
+        var wrongSecret = new Dictionary<string, string?>(bed.Settings) { ["Wix__AppSecret"] = "wrong" };
+        var refused = await CliRun.RunAsync(wrongSecret, "doctor", "--bridge");
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Contains($"rejected: {id} (invalid_client)", refused.Out, StringComparison.Ordinal);
+        var asJson = await CliRun.RunAsync(wrongSecret, "doctor", "--bridge", "--json");
+        Assert.Contains($"\"rejected_sites\":[{{\"instance_id\":\"{id}\",\"code\":\"invalid_client\"}}]", asJson.Out, StringComparison.Ordinal);
 
         var ill = await CliRun.RunAsync(
             new Dictionary<string, string?>(bed.Settings)

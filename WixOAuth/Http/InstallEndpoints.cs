@@ -26,7 +26,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
                     Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values["start"], InstallCookies.Read(request)),
                 cancellationToken)
             : new InstallResult.Stopped(InstallProblem.BadRequest));
-        return await AnswerAsync(result);
+        return await AnswerAsync(result, isOfLink: request.Query.ContainsKey("start"));
     });
 
     public Task<IResult> ConfirmLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
@@ -35,7 +35,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
             ? await start.ConfirmLinkAsync(
                 new AppUrlRequest(Token: null, await ReadStartAsync(request, cancellationToken), InstallCookies.Read(request)), cancellationToken)
             : new InstallResult.Stopped(InstallProblem.CrossSite));
-        return await AnswerAsync(result);
+        return await AnswerAsync(result, isOfLink: true);
     });
 
     public Task<IResult> Redirect(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
@@ -48,7 +48,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         // Only by itself: whatever comes with a code must not keep the code in the address.
         if (values.Values.Count(value => value is not null) == 1 && values["problem"] is { } word && SnakeCaseEnum.Parse<InstallProblem>(word) is { } problem)
         {
-            return await StoppedAsync(problem);
+            return await StoppedAsync(problem, isOfLink: false);
         }
 
         // Mail scanners and previews look at an address by HEAD, and must not spend the code in it.
@@ -65,7 +65,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
                 values["error"] is not null,
                 InstallCookies.Read(request)),
             cancellationToken));
-        return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : await AnswerAsync(result);
+        return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : await AnswerAsync(result, isOfLink: false);
     });
 
     // By Sec-Fetch-Site, which no page can forge; by Origin where a browser from before 2023 does not send it. Our pages send
@@ -119,13 +119,13 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         }
     }
 
-    private async Task<IResult> AnswerAsync(InstallResult result) => result switch
+    private async Task<IResult> AnswerAsync(InstallResult result, bool isOfLink) => result switch
     {
         InstallResult.Confirm confirm => new HandshakePage(200, await InstallPages.ConfirmAsync(confirm), _confirmPolicy),
         InstallResult.UsedHere => new HandshakePage(StatusCodes.Status400BadRequest, await InstallPages.UsedHereAsync(_appUrl)),
         InstallResult.Consent consent => new RedirectAnswer(consent.Url, [consent.Set], consent.Removed),
         InstallResult.CloseWindow close => new RedirectAnswer(close.Url, close.Finished),
-        InstallResult.Stopped stopped => await StoppedAsync(stopped.Problem),
+        InstallResult.Stopped stopped => await StoppedAsync(stopped.Problem, isOfLink),
         _ => await ConnectedAsync(),
     };
 
@@ -134,7 +134,8 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
 
     private static async Task<IResult> ConnectedAsync() => new HandshakePage(200, await InstallPages.ConnectedAsync());
 
-    private async Task<IResult> StoppedAsync(InstallProblem problem) => new HandshakePage(StatusOf(problem), await InstallPages.ProblemAsync(problem, _appUrl));
+    private async Task<IResult> StoppedAsync(InstallProblem problem, bool isOfLink) =>
+        new HandshakePage(StatusOf(problem), isOfLink ? await InstallPages.LinkProblemAsync(problem) : await InstallPages.ProblemAsync(problem, _appUrl));
 
     internal static int StatusOf(InstallProblem problem) => problem switch
     {

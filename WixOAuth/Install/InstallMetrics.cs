@@ -27,6 +27,7 @@ internal sealed class InstallMetrics(Instruments instruments)
 
     private static string WordOf(InstallResult result) => result switch
     {
+        InstallResult.Stopped { IsRepeated: true } => "repeated",
         InstallResult.Stopped stopped => SnakeCaseEnum.Of(stopped.Problem),
         InstallResult.Consent => "consent",
         InstallResult.Confirm => "confirm",

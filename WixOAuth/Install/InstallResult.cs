@@ -52,7 +52,11 @@ internal abstract record InstallResult
     public sealed record Connected : InstallResult;
 
     /// <summary>The install cannot go on.</summary>
-    public sealed record Stopped(InstallProblem Problem) : InstallResult;
+    public sealed record Stopped(InstallProblem Problem) : InstallResult
+    {
+        /// <summary>Whether only the end of an earlier load is told again, which may be done as often as anybody likes.</summary>
+        public bool IsRepeated { get; init; }
+    }
 }
 
 /// <summary>A URL that a browser is sent to and that holds a secret.</summary>

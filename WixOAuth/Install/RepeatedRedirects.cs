@@ -52,12 +52,12 @@ internal sealed partial class RepeatedRedirects(
 
             if (first.Outcome != ConsumedStateOutcome.Pending)
             {
-                return new InstallResult.Stopped(ProblemOf(first.Outcome));
+                return new InstallResult.Stopped(ProblemOf(first.Outcome)) { IsRepeated = true };
             }
 
             if (time.GetUtcNow() >= patientUntil)
             {
-                return new InstallResult.Stopped(InstallProblem.WixUnavailable);
+                return new InstallResult.Stopped(InstallProblem.WixUnavailable) { IsRepeated = true };
             }
 
             await Task.Delay(poll, time, cancellationToken);

@@ -23,9 +23,6 @@ internal readonly record struct InstanceSummary(
     public RefreshTokenFaultKind? RefreshTokenFault { get; init; }
 
     public DateTimeOffset? RefreshTokenFaultSince { get; init; }
-
-    /// <summary>Whether it is served by client credentials because its refresh token is rejected or unreadable.</summary>
-    public bool IsOnFallback => Status == InstanceStatus.Active && RefreshTokenFault is not null && CurrentGrant == Grant.ClientCredentials;
 }
 
 /// <summary>A row of the due index: the sweep processes the instance once <paramref name="DueAt"/> has come.</summary>

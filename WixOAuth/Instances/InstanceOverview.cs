@@ -19,10 +19,14 @@ internal sealed record Overview(
     IReadOnlyList<int> ByLife,
     bool IsPartial)
 {
-    /// <summary>How many active ones are served by client credentials because their refresh token is rejected or unreadable.</summary>
+    /// <summary>
+    /// How many active ones are served by client credentials because Wix rejects their refresh token, or are
+    /// <see cref="Unreadable"/>. A rejected one counts only where refresh tokens are preferred: elsewhere it is not missed,
+    /// and not tried again.
+    /// </summary>
     public int OnFallback { get; init; }
 
-    /// <summary>How many of those have a refresh token that no protection key opens.</summary>
+    /// <summary>How many of those have a refresh token that no protection key opens, whether client credentials serve them or not.</summary>
     public int Unreadable { get; init; }
 
     /// <summary>How many active ones have an access token by each grant, living or not.</summary>
@@ -34,7 +38,7 @@ internal sealed record Overview(
 /// each thousand), so it is done at most every half minute, except for operators who have just changed
 /// something.
 /// </summary>
-internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
+internal sealed class InstanceOverview(IInstanceStore store, Grant preferred, TimeProvider time)
 {
     public const int Limit = 200_000;
     public const int MostNamed = 1_000;
@@ -57,7 +61,7 @@ internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
         var byLife = new int[Lives.Count + 1];
         var (seen, failing, overdue, resting) = (0, 0, 0, 0);
         var byGrant = Enum.GetValues<Grant>().ToDictionary(grant => grant, _ => 0);
-        var (onFallback, unreadable) = (0, 0);
+        var (rejected, unreadable) = (0, 0);
         var failingIds = new List<InstanceId>();
         await foreach (var summary in store.ReadSummariesAsync(CancellationToken.None))
         {
@@ -73,8 +77,8 @@ internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
             }
 
             byGrant[summary.CurrentGrant] += summary.AccessTokenExpiresOn is null ? 0 : 1;
-            onFallback += summary.IsOnFallback ? 1 : 0;
-            unreadable += summary.IsOnFallback && summary.RefreshTokenFault == RefreshTokenFaultKind.Unreadable ? 1 : 0;
+            unreadable += summary.RefreshTokenFault == RefreshTokenFaultKind.Unreadable ? 1 : 0;
+            rejected += IsRejectedOnFallback(summary) ? 1 : 0;
             if (summary.IsFailing && ++failing <= MostNamed)
             {
                 failingIds.Add(summary.Id);
@@ -97,9 +101,12 @@ internal sealed class InstanceOverview(IInstanceStore store, TimeProvider time)
         failingIds.Sort((one, other) => string.CompareOrdinal(one.ToString(), other.ToString()));
         return new Overview(byStatus, failing, failingIds, overdue, resting, byLife, seen > Limit)
         {
-            OnFallback = onFallback,
+            OnFallback = rejected + unreadable,
             Unreadable = unreadable,
             ByGrant = byGrant,
         };
     }
+
+    private bool IsRejectedOnFallback(InstanceSummary summary) =>
+        summary.RefreshTokenFault == RefreshTokenFaultKind.Rejected && summary.CurrentGrant == Grant.ClientCredentials && preferred == Grant.RefreshToken;
 }

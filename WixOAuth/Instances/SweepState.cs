@@ -2,8 +2,7 @@ namespace WixOAuth.Instances;
 
 /// <summary>
 /// The state of the service when the last sweep ended. Timers and HTTP may run in different processes.
-/// <paramref name="OnFallback"/> counts the instances that are served by client credentials because their refresh token is
-/// rejected or unreadable, <paramref name="Unreadable"/> those of them whose token no protection key opens.
+/// <paramref name="OnFallback"/> and <paramref name="Unreadable"/> are those of the <see cref="Overview"/>.
 /// </summary>
 internal sealed record SweepState(DateTimeOffset SweptAt, int OnFallback, int Unreadable, bool IsSecretSuspect, bool IsWixThrottled);
 

@@ -13,7 +13,7 @@ internal sealed class MaintenanceMetrics(Instruments instruments, TokenMetrics t
     private readonly Counter<long> _sweptInstances = instruments.Counter("wixoauth.sweep.instances", "{instance}", "Due instances that a sweep looked at.");
     private readonly Gauge<double> _dueLag = instruments.Meter.CreateGauge<double>("wixoauth.sweep.due_lag", "s", "How long the longest due instance of the last sweep had been due.");
     private readonly Gauge<int> _poisonShards = instruments.Gauge("wixoauth.sweep.poison_messages", "{message}", "Messages in the queue refresh-shards-poison.");
-    private readonly Gauge<int> _onFallback = instruments.Gauge("wixoauth.instances.on_fallback", "{instance}", "Instances served by client credentials because of their refresh token.");
+    private readonly Gauge<int> _onFallback = instruments.Gauge("wixoauth.instances.on_fallback", "{instance}", "Instances whose refresh token is out of use: rejected, so that client credentials serve them, or unreadable.");
     private readonly Gauge<int> _byGrant = instruments.Gauge("wixoauth.instances.by_grant", "{instance}", "Active instances by the grant of their access token.");
     private readonly Counter<long> _removedRows = instruments.Counter("wixoauth.housekeeping.removals", "{row}", "What housekeeping removed.");
     private readonly Gauge<int> _keyUses = instruments.Gauge("wixoauth.protection_key.instances", "{instance}", "Instances whose tokens need a version of the protection key.");

@@ -4,7 +4,7 @@ using WixOAuth.Wix;
 namespace WixOAuth.Maintenance;
 
 /// <summary>
-/// How many instances a sweep refreshes at a time: few at first, twice as many each time that many went well, so that
+/// How many instances a sweep refreshes at a time: few at first, twice as many each time that many in a row went well, so that
 /// the first 429 finds few in flight. While the circuit to Wix is open it sends one each time the circuit lets one
 /// through, and starts again with one when it closes. For the loop of one sweep only.
 /// </summary>
@@ -80,7 +80,8 @@ internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
         while (_ended.Reader.TryRead(out var wentWell))
         {
             _inFlight--;
-            if (wentWell && ++_wentWell >= _allowed)
+            _wentWell = wentWell ? _wentWell + 1 : 0;
+            if (_wentWell >= _allowed)
             {
                 (_allowed, _wentWell) = (Math.Min(_allowed * 2, most), 0);
             }

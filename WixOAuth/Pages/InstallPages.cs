@@ -59,6 +59,9 @@ internal static class InstallPages
             ["The fault is ours. It is safe to start again."]),
     };
 
+    private static readonly string[] s_openLinkAgain =
+        ["Your site was not connected. Please open the link again in a few minutes. If it is no longer good then, ask for a new one where you got it."];
+
     private static readonly ProblemModel s_usedHere = new(
         "You have confirmed this link already",
         ["A link works once. If your site is not connected yet, start again here, and it will be connected as you confirmed."]);
@@ -72,6 +75,10 @@ internal static class InstallPages
         Page.RenderAsync("Connect a Wix site", new ConfirmPage { Model = confirm });
 
     public static Task<string> ProblemAsync(InstallProblem problem, string appUrl) => RenderAsync(s_problems[problem], appUrl);
+
+    /// <summary>Of a link that is not confirmed: an install that starts at the App URL would not know its customer.</summary>
+    public static Task<string> LinkProblemAsync(InstallProblem problem) => RenderAsync(
+        s_problems[problem] is { CanStartAgain: true } model ? model with { Paragraphs = s_openLinkAgain, CanStartAgain = false } : s_problems[problem], appUrl: "");
 
     private static Task<string> RenderAsync(ProblemModel problem, string appUrl) =>
         Page.RenderAsync(problem.Title, new ProblemPage { Model = problem with { AppUrl = appUrl } });

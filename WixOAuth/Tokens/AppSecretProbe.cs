@@ -92,7 +92,7 @@ internal sealed class AppSecretProbe(
 
     private async Task<Finding> AskAsync(InstanceId? except)
     {
-        var sites = await FindSitesAsync(except);
+        var (sites, areFew) = await FindSitesAsync(except);
         if (sites.Count == 0)
         {
             // Nobody else could end a suspicion.
@@ -107,11 +107,11 @@ internal sealed class AppSecretProbe(
         do
         {
             answers.AddRange(await Task.WhenAll(sites.Skip(answers.Count).Take(isSuspect ? 1 : RejectionPolicy.SitesToAsk).Select(AskAsync)));
-            proof = RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)]);
+            proof = RejectionPolicy.Conclude([.. answers.Select(each => each.Answer)], areFew);
         }
         while (answers.Count < most && ((proof == SecretProof.Suspect && !isSuspect) || answers.TrueForAll(each => each.Answer == ProbeAnswer.NotAsked)));
 
-        if (answers.TrueForAll(each => each.Answer is ProbeAnswer.NotAsked or ProbeAnswer.NoAnswer))
+        if (answers.TrueForAll(each => each.Answer == ProbeAnswer.NotAsked))
         {
             // Most likely they are being refreshed just now: the next rejection need not wait to ask again.
             lock (_lock)
@@ -124,29 +124,36 @@ internal sealed class AppSecretProbe(
         {
             ledger.Suspect(answers.Count(each => each.Answer != ProbeAnswer.NotAsked));
         }
+        else if (proof == SecretProof.TooFewSites)
+        {
+            // As above: they may be dead themselves, the last ones beside sites that are marked.
+            ledger.Trust();
+        }
 
         return new Finding(proof, answers.FirstOrDefault(each => each.Answer == ProbeAnswer.Granted).SecretVersion ?? "", time.GetTimestamp());
     }
 
-    // Those to ask, the best first; none where the table has too few.
-    private async Task<IReadOnlyList<InstanceId>> FindSitesAsync(InstanceId? except)
+    // Those to ask, the best first; none where the table has too few. Of few active ones, rejections alone do not tell.
+    private async Task<(IReadOnlyList<InstanceId> Sites, bool AreFew)> FindSitesAsync(InstanceId? except)
     {
         var known = ledger.LastSucceeded(RejectionPolicy.MostSitesToAsk, except ?? default);
         if (known.Count >= RejectionPolicy.SitesToAsk)
         {
-            return known;
+            return (known, false);
         }
 
         var active = await ReadActiveAsync();
         if (active.Count + await CountMarkedAsync(active.Count) <= RejectionPolicy.TooFewSites)
         {
-            return [];
+            return ([], true);
         }
 
         // Of those that this process does not know, those that had no failure: in a suspicion there are none.
         var others = active.Where(instance => instance.Id != except && !known.Contains(instance.Id)).ToList();
         var healthy = others.Where(instance => instance.Failures is null).OrderByDescending(instance => instance.RefreshedAt).Select(instance => instance.Id).ToList();
-        return healthy.Count + known.Count > 0 ? [.. known, .. healthy] : [.. others.Select(instance => instance.Id).OrderBy(_ => Random.Shared.Next())];
+        return (
+            healthy.Count + known.Count > 0 ? [.. known, .. healthy] : [.. others.Select(instance => instance.Id).OrderBy(_ => Random.Shared.Next())],
+            active.Count <= RejectionPolicy.TooFewSites);
     }
 
     private async Task<(ProbeAnswer Answer, string? SecretVersion)> AskAsync(InstanceId id)

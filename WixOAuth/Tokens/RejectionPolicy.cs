@@ -33,7 +33,7 @@ internal enum SecretProof
     /// <summary>Other sites had tokens by it since the rejection.</summary>
     Since,
 
-    /// <summary>The table has too few sites to ask, or no other active one.</summary>
+    /// <summary>The table has too few sites to ask, no other active one, or few active ones that are all rejected.</summary>
     TooFewSites,
 }
 
@@ -53,7 +53,8 @@ internal sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 ///                               It does not while Wix rejects at random: two sites had tokens again after a rejection
 ///                               within the hour. (After a day of rejections that no longer helps a site.)
 /// 4. A site is marked           after 6 counted rejections over at least 2 hours, the last with a proof since.
-/// 5. Too few sites to ask       (three or fewer, or no other active one): time alone decides, after 48 hours of rejections.
+/// 5. Too few sites to ask       (three or fewer, no other active one, or at most three active ones that are all rejected):
+///                               time alone decides, after 48 hours of rejections.
 /// 6. Whatever is concluded      is tried again: after 1 h, 4 h, then daily.
 /// </code>
 /// </summary>
@@ -68,7 +69,7 @@ internal static class RejectionPolicy
     /// <summary>How long a site has to be rejected where there are too few others to ask.</summary>
     public static readonly TimeSpan RejectedForWithoutProof = TimeSpan.FromHours(48);
 
-    /// <summary>A table with so many sites, active or marked, has too few to ask.</summary>
+    /// <summary>A table with so many sites, active or marked, has too few to ask; so has one with so many active ones if all are rejected.</summary>
     public const int TooFewSites = 3;
 
     /// <summary>How many sites a probe asks.</summary>
@@ -94,12 +95,13 @@ internal static class RejectionPolicy
 
     private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
 
-    /// <summary>What a probe shows.</summary>
-    public static SecretProof Conclude(IReadOnlyCollection<ProbeAnswer> answers) =>
+    /// <summary>What a probe shows, where <paramref name="areFew"/> says that at most <see cref="TooFewSites"/> sites are active.</summary>
+    public static SecretProof Conclude(IReadOnlyCollection<ProbeAnswer> answers, bool areFew) =>
         (answers.Contains(ProbeAnswer.Granted), answers.Contains(ProbeAnswer.Rejected)) switch
         {
             (true, false) => SecretProof.Since,
-            (false, true) => SecretProof.Suspect,
+            (false, true) when !areFew => SecretProof.Suspect,
+            (false, true) when !answers.Contains(ProbeAnswer.NoAnswer) => SecretProof.TooFewSites,
             _ => SecretProof.Unknown,
         };
 

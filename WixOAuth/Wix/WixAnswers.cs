@@ -18,7 +18,14 @@ internal abstract record TokenAnswer
     /// Wix rejected the request: 400, 401, 403 or 404 with a JSON object. One such answer does not prove that the site is
     /// gone.
     /// </summary>
-    public sealed record Rejected : TokenAnswer;
+    public sealed record Rejected : TokenAnswer
+    {
+        /// <summary>Wix's code for it, if it sent one (wix-protocol §5).</summary>
+        public string? Code { get; init; }
+
+        // Wix's text, whatever it is.
+        public override string ToString() => nameof(Rejected);
+    }
 
     /// <summary>
     /// No token for now: no connection, a timeout, an open circuit, any other status, or a body that is not a JSON object,

@@ -29,6 +29,7 @@ internal sealed class WixClient(WixTransport transport, ServiceSettings settings
     private const double LongestPlausibleSeconds = 31_536_000;
 
     private const int MaxDescription = 1_000;
+    private const int LongestCode = 64;
 
     /// <summary>
     /// Exchanges a code for tokens (wix-protocol §5; RFC 6749 §4.1.3). Repeated only where the code was surely not
@@ -107,12 +108,19 @@ internal sealed class WixClient(WixTransport transport, ServiceSettings settings
         var response = await transport.SendAsync(kind, endpoint, () => Post(path, body), cancellationToken);
         return response.Kind switch
         {
-            WixResponseKind.Rejected => new TokenAnswer.Rejected(),
+            WixResponseKind.Rejected => new TokenAnswer.Rejected { Code = response.Body is { } refusal ? CodeOf(refusal) : null },
             WixResponseKind.Unavailable => new TokenAnswer.Unavailable(TokenError.WixUnavailable, response.RetryAfter),
             _ when response.Body is { } json && json.Token("access_token") is { } token => ReadTokens(json, token, response.SentAt, longest),
             _ => new TokenAnswer.Unavailable(TokenError.UnexpectedAnswer, response.RetryAfter),
         };
     }
+
+    // Of either shape, or OAuth's own (RFC 6749 §5.2). It is shown to operators, so it has to look like a code.
+    private static string? CodeOf(JsonElement body) =>
+        (body.Object("details")?.Object("applicationError")?.Text("code") ?? body.Text("error") ?? body.Text("errorCode")) is { Length: <= LongestCode } code
+        && code.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.')
+            ? code
+            : null;
 
     // The life that the answer and the token tell, else the configured one, but no more than the longest.
     private TokenAnswer.Granted ReadTokens(JsonElement body, string accessToken, DateTimeOffset sentAt, TimeSpan longest)

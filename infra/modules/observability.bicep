@@ -111,7 +111,7 @@ var usualAlerts = [
   }
   {
     name: 'sites-on-fallback'
-    title: 'Refresh tokens of sites are rejected or unreadable: client credentials serve them'
+    title: 'Refresh tokens of sites are rejected or unreadable: client credentials serve them, where allowed'
     severity: 2
     minutes: 60
     query: loadTextContent('../queries/sites-on-fallback.kql')
@@ -151,10 +151,20 @@ var usualAlerts = [
   }
   {
     name: 'events-parked'
-    title: 'The delivery of events to your receiver was given up'
+    title: 'Events do not reach your receiver: their delivery was given up, or their secret cannot be read'
     severity: 2
     minutes: 60
     query: loadTextContent('../queries/events-parked.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    outOf: 1
+  }
+  {
+    name: 'rows-or-tokens-lost'
+    title: 'The row of a site cannot be read, or its new tokens were lost'
+    severity: 1
+    minutes: 15
+    query: loadTextContent('../queries/rows-or-tokens-lost.kql')
     operator: 'GreaterThan'
     threshold: 0
     outOf: 1
