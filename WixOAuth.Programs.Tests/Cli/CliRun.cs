@@ -1,3 +1,4 @@
+using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Spectre.Console;
 using WixOAuth.Cli;
@@ -9,16 +10,20 @@ internal sealed record CliRun(int ExitCode, string Out, string Error)
 {
     public string Everything => Out + Error;
 
-    public static async Task<CliRun> RunAsync(IReadOnlyDictionary<string, string?> variables, params string[] args)
+    public static Task<CliRun> RunAsync(IReadOnlyDictionary<string, string?> variables, params string[] args) => RunAsAsync(null, variables, args);
+
+    /// <summary>With an identity in Azure.</summary>
+    public static async Task<CliRun> RunAsAsync(TokenCredential? credential, IReadOnlyDictionary<string, string?> variables, params string[] args)
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        var exitCode = await CommandLine.RunAsync(args, Environment(variables, output, error), CancellationToken.None);
+        var exitCode = await CommandLine.RunAsync(args, Environment(credential, variables, output, error), CancellationToken.None);
         return new CliRun(exitCode, output.ToString(), error.ToString());
     }
 
-    private static CliEnvironment Environment(IReadOnlyDictionary<string, string?> variables, StringWriter output, StringWriter error) => new()
+    private static CliEnvironment Environment(TokenCredential? credential, IReadOnlyDictionary<string, string?> variables, StringWriter output, StringWriter error) => new()
     {
+        Credential = new(() => credential ?? throw new InvalidOperationException("This run has no identity.")),
         Out = output,
         Terminal = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No, Out = new WideOutput(error) }),
         Variables = new ConfigurationBuilder()
