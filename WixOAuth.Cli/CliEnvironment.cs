@@ -1,3 +1,5 @@
+using Azure.Core;
+using Azure.Identity;
 using Microsoft.Extensions.Configuration;
 using Spectre.Console;
 
@@ -19,6 +21,9 @@ internal sealed class CliEnvironment
 
     /// <summary>Whether the user can answer a question.</summary>
     public required bool IsInteractive { get; init; }
+
+    /// <summary>The user's identity in Azure: the one that is signed in to the Azure CLI, or that the environment names.</summary>
+    public Lazy<TokenCredential> Credential { get; init; } = new(() => new DefaultAzureCredential());
 
     public static CliEnvironment OfProcess() => new()
     {

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Azure.Core;
 using Azure.Data.Tables;
-using Azure.Identity;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Maintenance.Backup;
@@ -22,10 +21,11 @@ internal sealed class Deployment : IDisposable
 
     private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
     private readonly Lazy<ServiceProvider> _services;
-    private readonly Lazy<TokenCredential> _credential = new(() => new DefaultAzureCredential());
+    private readonly Lazy<TokenCredential> _credential;
 
-    private Deployment(IConfiguration configuration)
+    private Deployment(IConfiguration configuration, Lazy<TokenCredential> credential)
     {
+        _credential = credential;
         Settings = ServiceSettings.Read(configuration);
         _services = new Lazy<ServiceProvider>(() => new ServiceCollection().AddLogging().AddSecrets(Settings).BuildServiceProvider());
     }
@@ -44,7 +44,7 @@ internal sealed class Deployment : IDisposable
         var given = ReadConfiguration(environment, file);
         var appSecret = string.IsNullOrWhiteSpace(given["KeyVault:VaultUri"]) ? "not used" : "";
         var configuration = new ConfigurationBuilder().AddConfiguration(given).AddInMemoryCollection([new("Wix:AppSecret", appSecret)]).Build();
-        var deployment = new Deployment(configuration);
+        var deployment = new Deployment(configuration, environment.Credential);
         var problems = deployment.Settings.Problems.Where(problem => sections.Any(section => problem.StartsWith(section + "__", StringComparison.Ordinal))).ToList();
         if (sections.Contains("Backup") && !deployment.Settings.Backup.IsConfigured)
         {

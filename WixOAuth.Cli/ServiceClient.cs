@@ -22,10 +22,10 @@ internal sealed class ServiceClient : IDisposable
     private static readonly TimeSpan s_defaultPause = TimeSpan.FromSeconds(2);
     private readonly HttpClient _http;
 
-    private ServiceClient(Uri url, string key, int connections)
+    private ServiceClient(Uri url, string key, HttpMessageHandler handler)
     {
         Url = url;
-        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, MaxConnectionsPerServer = connections, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
+        _http = new HttpClient(handler)
         {
             BaseAddress = new Uri(url.AbsoluteUri.TrimEnd('/') + "/api/"),
             Timeout = TimeSpan.FromSeconds(100),
@@ -43,8 +43,12 @@ internal sealed class ServiceClient : IDisposable
     }
 
     /// <summary>Opens a client with the key of <c>WIXOAUTH_KEY</c>, or one that the user types.</summary>
+    /// <param name="environment">What is around the command.</param>
+    /// <param name="url">The service's address.</param>
+    /// <param name="connections">How many requests at a time.</param>
+    /// <param name="entraScope">What Entra ID tokens are asked for, where it stands in front of the service; null for none.</param>
     /// <exception cref="BadUseException">There is no URL or no key.</exception>
-    public static ServiceClient Open(CliEnvironment environment, string url, int connections)
+    public static ServiceClient Open(CliEnvironment environment, string url, int connections, string? entraScope = null)
     {
         if (!Uri.TryCreate(url, UriKind.Absolute, out var address) || !(address.Scheme == Uri.UriSchemeHttps || (address.Scheme == Uri.UriSchemeHttp && address.IsLoopback)))
         {
@@ -63,16 +67,20 @@ internal sealed class ServiceClient : IDisposable
         }
 
         // A header takes no line break, and the exception for it would quote the key.
-        return key.All(c => c is > ' ' and <= '~')
-            ? new ServiceClient(address, key, connections)
-            : throw new BadUseException("WIXOAUTH_KEY should be one key: it has a line break, a blank or another character that no key has.");
+        if (!key.All(c => c is > ' ' and <= '~'))
+        {
+            throw new BadUseException("WIXOAUTH_KEY should be one key: it has a line break, a blank or another character that no key has.");
+        }
+
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, MaxConnectionsPerServer = connections, PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
+        return new ServiceClient(address, key, entraScope is null ? handler : new EntraTokenHandler(environment.Credential, entraScope, environment.Time, handler));
     }
 
     /// <summary>Imports one site.</summary>
     /// <param name="site">The site.</param>
     /// <param name="revive">Whether a removed one comes back.</param>
     /// <param name="cancellationToken">Ends the wait; the import may have landed all the same.</param>
-    /// <exception cref="BadUseException">The key is refused.</exception>
+    /// <exception cref="BadUseException">The key, or the lack of an Entra ID token, is refused.</exception>
     /// <exception cref="CommandFailedException">The service cannot import.</exception>
     public async Task<ImportAnswer> ImportAsync(ImportSite site, bool revive, CancellationToken cancellationToken)
     {
@@ -110,7 +118,7 @@ internal sealed class ServiceClient : IDisposable
     public async Task ReachAsync(CancellationToken cancellationToken) => (await GetInstanceAsync($"{Guid.Empty}", cancellationToken)).Dispose();
 
     /// <summary>The status of an instance; null when the service does not know it.</summary>
-    /// <exception cref="BadUseException">The key is refused.</exception>
+    /// <exception cref="BadUseException">The key, or the lack of an Entra ID token, is refused.</exception>
     /// <exception cref="CommandFailedException">The service does not answer.</exception>
     public async Task<(string Status, string? RefreshToken)?> FindAsync(string instanceId, CancellationToken cancellationToken)
     {
@@ -131,13 +139,13 @@ internal sealed class ServiceClient : IDisposable
         try
         {
             var response = await _http.GetAsync(new Uri($"instances/{instanceId}", UriKind.Relative), cancellationToken);
-            if (response.StatusCode != HttpStatusCode.Unauthorized)
+            if (response.StatusCode is not (HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden))
             {
                 return response;
             }
 
             response.Dispose();
-            throw KeyRefused();
+            throw AccessDenied();
         }
         catch (HttpRequestException exception)
         {
@@ -160,7 +168,7 @@ internal sealed class ServiceClient : IDisposable
         var (code, title) = (Text(body, "code"), Text(body, "title"));
         return response.StatusCode switch
         {
-            HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => throw KeyRefused(),
+            HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => throw AccessDenied(),
             HttpStatusCode.NotFound => throw new CommandFailedException("The service has no ImportInstance: is --url right, and is its version new enough?"),
             HttpStatusCode.TooManyRequests or HttpStatusCode.ServiceUnavailable or HttpStatusCode.BadGateway or HttpStatusCode.GatewayTimeout =>
                 new ImportAnswer(null, code ?? "unavailable", title ?? $"The service answered {(int)response.StatusCode}.", RetryAfter(response.Headers)),
@@ -168,7 +176,10 @@ internal sealed class ServiceClient : IDisposable
         };
     }
 
-    private static BadUseException KeyRefused() => new("The service refuses the key: importing needs the host's master key, in WIXOAUTH_KEY.");
+    // Easy Auth and the host answer alike, without a body.
+    private static BadUseException AccessDenied() => new(
+        "The service denies access. Either the key is wrong: importing needs the host's master key, in WIXOAUTH_KEY. "
+        + "Or Entra ID stands in front of the service (ENTRA_CLIENT_ID): give --entra-scope api://<client id>/.default, and let the application that you are signed in with in (ENTRA_ALLOWED_APPLICATIONS).");
 
     private static TimeSpan RetryAfter(HttpResponseHeaders headers) => headers.RetryAfter?.Delta is { } wait && wait > TimeSpan.Zero ? wait : s_defaultPause;
 

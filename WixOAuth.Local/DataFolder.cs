@@ -1,3 +1,7 @@
+using System.Runtime.Versioning;
+using System.Security.AccessControl;
+using System.Security.Principal;
+
 namespace WixOAuth.Local;
 
 /// <summary>
@@ -16,7 +20,7 @@ internal sealed class DataFolder(string path)
         {
             if (OperatingSystem.IsWindows())
             {
-                Directory.CreateDirectory(path);
+                OwnerOnly().CreateDirectory(path);
             }
             else
             {
@@ -93,6 +97,18 @@ internal sealed class DataFolder(string path)
                 $"Another WixOAuth.Local uses {what} in the data folder {path}: stop it, or give this one a Local__DataFolder of its own or {setting}.",
                 exception);
         }
+    }
+
+    // The files inherit it. Without it they inherit the rights of the repository's folder, which other users may read.
+    [SupportedOSPlatform("windows")]
+    private static DirectorySecurity OwnerOnly()
+    {
+        using var user = WindowsIdentity.GetCurrent();
+        var security = new DirectorySecurity();
+        security.SetAccessRuleProtection(isProtected: true, preserveInheritance: false);
+        security.AddAccessRule(new FileSystemAccessRule(
+            user.User!, FileSystemRights.FullControl, InheritanceFlags.ContainerInherit | InheritanceFlags.ObjectInherit, PropagationFlags.None, AccessControlType.Allow));
+        return security;
     }
 
     // Under another name until it is complete: a program that is killed here leaves no partial file.

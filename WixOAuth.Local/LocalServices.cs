@@ -196,7 +196,7 @@ internal sealed class LocalServices : IAsyncDisposable
         [
             "Wix__AppId", "Wix__AppSecret", "Wix__RedirectUrl", "Wix__ApiUrl", "Wix__InstallerUrl", "Wix__WebhookPublicKey", "KeyVault__VaultUri",
             "Tables__ConnectionString", "Tables__Name", "Backup__ServiceUri", "Backup__ConnectionString", "Backup__Container", "Tokens__ProtectionKey",
-            "Events__Url", "Events__SecretName", "Events__Secret",
+            "Sweep", "Events__Url", "Events__SecretName", "Events__Secret",
         ];
         var values = names.Select(name => KeyValuePair.Create(name, settings.Text(name))).Where(pair => pair.Value is not null).ToDictionary();
         folder.Replace(SettingsFile, JsonSerializer.Serialize(new { Values = values }));

@@ -24,6 +24,9 @@ internal sealed class LocalSettings
         ["Logging:LogLevel:Microsoft.Extensions.Hosting.Internal.Host"] = "Critical",
     };
 
+    // Each may be there alone, where the others were given.
+    private static readonly string[] s_kept = ["azurite", "protection-key", "function-key"];
+
     private LocalSettings(IConfigurationRoot configuration, SettingsFile? file = null) => (Configuration, File) = (configuration, file);
 
     /// <summary>All settings, with <c>:</c> as the separator.</summary>
@@ -44,7 +47,8 @@ internal sealed class LocalSettings
 
     /// <summary>
     /// Where keys and data are kept. A real Wix has a separate folder: neither Wix must ever be asked for the sites of the
-    /// other. A folder that an earlier version has used for a real Wix alone stays that one's.
+    /// other. A folder that an earlier version has used for a real Wix alone stays that one's: with tables elsewhere it holds
+    /// only keys.
     /// </summary>
     internal DataFolder DataFolder => new(DataFolderIn(Root));
 
@@ -52,7 +56,8 @@ internal sealed class LocalSettings
     internal string DataFolderIn(string root)
     {
         var shared = Path.Combine(root, ".data");
-        var isReal = Directory.Exists(Path.Combine(shared, "azurite")) && !System.IO.File.Exists(Path.Combine(shared, "pretend-wix.json"));
+        var isUsed = s_kept.Any(name => Path.Exists(Path.Combine(shared, name)));
+        var isReal = isUsed && !System.IO.File.Exists(Path.Combine(shared, "pretend-wix.json"));
         return Text("Local__DataFolder") is { } given ? Path.GetFullPath(given, root)
             : UsesPretendWix != isReal ? shared
             : Path.Combine(shared, isReal ? "pretend" : "wix");

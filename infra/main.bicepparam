@@ -41,7 +41,8 @@ param vaultOfficerPrincipalId = readEnvironmentVariable(
 )
 param vaultOfficerPrincipalType = readEnvironmentVariable('VAULT_OFFICER_PRINCIPAL_TYPE', 'User')
 
-param privateNetwork = readEnvironmentVariable('PRIVATE_NETWORK', 'false')
+// PowerShell's $true is stored as True.
+param privateNetwork = toLower(readEnvironmentVariable('PRIVATE_NETWORK', 'false'))
 param entraClientId = readEnvironmentVariable('ENTRA_CLIENT_ID', '')
 param tokenAudience = readEnvironmentVariable('TOKEN_AUDIENCE', '')
 param entraAllowedApplications = json(readEnvironmentVariable('ENTRA_ALLOWED_APPLICATIONS', '[]'))

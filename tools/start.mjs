@@ -3,18 +3,18 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describeMissing, findFunc } from './core-tools.mjs';
+import { findFolders } from './data-folders.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const windows = process.platform === 'win32';
 const azuriteFolder = join(root, 'tools', 'azurite');
 const azurite = join(azuriteFolder, 'node_modules', 'azurite', 'dist', 'src', 'azurite.js');
 const local = join(root, 'WixOAuth.Local', 'bin', 'Debug', 'net10.0', 'WixOAuth.Local.dll');
-let dataFolder = resolve(root, process.env.Local__DataFolder ?? join('.data', 'functions'));
 const port = process.env.FUNCTIONS_PORT ?? '7071';
 const npm = process.ppid;
 let ending = false;
@@ -74,7 +74,7 @@ function readSettings() {
   }
 }
 
-async function startPretendWix() {
+async function startPretendWix(dataFolder) {
   console.log('No Wix__AppId is given: a pretend Wix is started.');
   const build = spawnSync('dotnet', ['build', join(root, 'WixOAuth.Local'), '--nologo', '--verbosity', 'quiet', '--disable-build-servers'], { stdio: 'inherit' });
   if (build.status !== 0) {
@@ -105,18 +105,13 @@ const settings = func && readSettings();
 if (!func) {
   end(1, describeMissing());
 } else if (settings) {
-  // Neither Wix must ever be asked for the sites of the other. A folder that held a real one alone stays that one's.
-  const isReal = existsSync(join(dataFolder, 'azurite')) && !existsSync(join(dataFolder, 'pretend-wix.json'));
-  if (!process.env.Local__DataFolder && Boolean(settings.Wix__AppId) !== isReal) {
-    dataFolder = join(root, '.data', isReal ? 'pretend-functions' : 'wix-functions');
-  }
-
+  const folders = findFolders(root, process.env.Local__DataFolder, Boolean(settings.Wix__AppId));
   if (!existsSync(azurite) && spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: azuriteFolder, shell: windows, stdio: 'inherit' }).status !== 0) {
     end(1, 'Azurite could not be installed: see what npm says above.');
   } else if (await answers(10000) && await answers(10002)) {
     console.log('Something answers on the ports 10000 and 10002: taken for an Azurite that runs already.');
   } else {
-    start('Azurite', process.execPath, [azurite, '--silent', '--disableTelemetry', '--skipApiVersionCheck', '--location', join(dataFolder, 'azurite')]);
+    start('Azurite', process.execPath, [azurite, '--silent', '--disableTelemetry', '--skipApiVersionCheck', '--location', folders.azurite]);
     for (let attempt = 0; attempt < 100 && !ending && !(await answers(10000) && await answers(10002)); attempt++) {
       await wait(100);
     }
@@ -125,7 +120,7 @@ if (!func) {
   // With a real app its tokens are real: Core Tools ask for keys only when told to, and listen on all interfaces.
   const enableAuth = settings.Wix__AppId ? ['--enableAuth'] : [];
   if (!ending && !settings.Wix__AppId) {
-    Object.assign(settings, await startPretendWix());
+    Object.assign(settings, await startPretendWix(folders.data));
   }
 
   if (!settings.Tables__ConnectionString && !settings.Tables__ServiceUri) {

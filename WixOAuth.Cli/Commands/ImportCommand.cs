@@ -13,6 +13,7 @@ internal static class ImportCommand
     private static readonly Option<int> s_concurrency = new("--concurrency") { Description = "How many sites at a time, 1 to 256.", DefaultValueFactory = _ => 16 };
     private static readonly Option<bool> s_dryRun = new("--dry-run") { Description = "Check the file and say what would happen; no token is used." };
     private static readonly Option<bool> s_revive = new("--revive") { Description = "Bring back sites that were removed or forgotten." };
+    private static readonly Option<string?> s_entraScope = new("--entra-scope") { Description = "Send an Entra ID token for this scope too, where Entra ID stands in front of the service: api://<client id>/.default. It is the Azure CLI's identity, or the one that AZURE_CLIENT_ID names." };
     private static readonly Option<string?> s_report = new("--report") { Description = "Write what became of each line to this CSV file." };
 
     public static Command Create(CliEnvironment environment)
@@ -26,7 +27,7 @@ internal static class ImportCommand
             "wixoauth import sites.csv --url https://YOUR-APP.azurewebsites.net --report report.csv",
             "WIXOAUTH_KEY=$(cat .data/function-key) wixoauth import sites.ndjson");
         command.Arguments.Add(s_file);
-        foreach (var option in new Option[] { s_url, s_concurrency, s_dryRun, s_revive, s_report, json })
+        foreach (var option in new Option[] { s_url, s_entraScope, s_concurrency, s_dryRun, s_revive, s_report, json })
         {
             command.Options.Add(option);
         }
@@ -40,7 +41,7 @@ internal static class ImportCommand
         var concurrency = parsed.GetValue(s_concurrency) is >= 1 and <= 256 and var given ? given : throw new BadUseException("--concurrency should be 1 to 256.");
         var (path, revive, isDryRun) = (parsed.GetRequiredValue(s_file), parsed.GetValue(s_revive), parsed.GetValue(s_dryRun));
         using var file = ImportFile.Open(path, environment.Time.GetUtcNow());
-        using var service = ServiceClient.Open(environment, parsed.GetRequiredValue(s_url), concurrency);
+        using var service = ServiceClient.Open(environment, parsed.GetRequiredValue(s_url), concurrency, parsed.GetValue(s_entraScope));
         await service.ReachAsync(cancellationToken);
         var summary = isDryRun
             ? await ProgressDisplay.RunAsync(environment, "Checking", file.Length, meter => DryRunAsync(meter))

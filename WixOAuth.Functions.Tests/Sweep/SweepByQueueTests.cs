@@ -111,6 +111,21 @@ public sealed class SweepByQueueTests : IDisposable
         Assert.Equal(16, (await TakeAsync(16)).Distinct().Count());
     }
 
+    /// <summary>The command <c>wixoauth</c> reads it beside local.settings.json, which says Queue.</summary>
+    [Fact]
+    public async Task The_settings_that_the_local_program_leaves_name_its_queue()
+    {
+        var settings = Settings();
+        settings.Remove("Tables__ConnectionString");
+        settings["Local__DataFolder"] = _folder.FullName;
+        await using var host = await LocalHost.StartAsync(LocalSettings.From(settings), Listen, CancellationToken.None);
+
+        var left = SettingsFile.Read(Path.Combine(_folder.FullName, "settings.json"))!.Values;
+
+        left["Tokens:SweepBy"] = "Queue";
+        Assert.Empty(ServiceSettings.Read(LocalSettings.From(left).Configuration).Problems);
+    }
+
     private static Dictionary<string, string?> Settings()
     {
         var settings = LocalHostFixture.Settings();

@@ -1,3 +1,4 @@
+using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Spectre.Console;
 using WixOAuth.Cli;
@@ -12,17 +13,26 @@ internal sealed record CliRun(int ExitCode, string Out, string Error)
     public static Task<CliRun> RunAsync(IReadOnlyDictionary<string, string?> variables, params string[] args) =>
         RunAsync(TimeProvider.System, variables, args);
 
-    public static async Task<CliRun> RunAsync(TimeProvider time, IReadOnlyDictionary<string, string?> variables, params string[] args)
+    public static Task<CliRun> RunAsync(TimeProvider time, IReadOnlyDictionary<string, string?> variables, params string[] args) =>
+        RunAsync(null, time, variables, args);
+
+    /// <summary>With an identity in Azure.</summary>
+    public static Task<CliRun> RunAsAsync(TokenCredential? credential, IReadOnlyDictionary<string, string?> variables, params string[] args) =>
+        RunAsync(credential, TimeProvider.System, variables, args);
+
+    private static async Task<CliRun> RunAsync(TokenCredential? credential, TimeProvider time, IReadOnlyDictionary<string, string?> variables, string[] args)
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        var exitCode = await CommandLine.RunAsync(args, Environment(variables, output, error, time), CancellationToken.None);
+        var exitCode = await CommandLine.RunAsync(args, Environment(variables, output, error, time, credential), CancellationToken.None);
         return new CliRun(exitCode, output.ToString(), error.ToString());
     }
 
     /// <summary>What a command has around it, with nobody to ask.</summary>
-    public static CliEnvironment Environment(IReadOnlyDictionary<string, string?> variables, TextWriter output, TextWriter error, TimeProvider? time = null) => new()
+    public static CliEnvironment Environment(
+        IReadOnlyDictionary<string, string?> variables, TextWriter output, TextWriter error, TimeProvider? time = null, TokenCredential? credential = null) => new()
     {
+        Credential = new(() => credential ?? throw new InvalidOperationException("This run has no identity.")),
         Out = output,
         Terminal = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No, Out = new WideOutput(error) }),
         Variables = new ConfigurationBuilder()

@@ -1,7 +1,10 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Text.Json;
+using Azure.Core;
+using Azure.Identity;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using WixOAuth.Cli.Import;
@@ -130,6 +133,56 @@ public sealed class ImportCommandTests(AzuriteFixture azurite) : IDisposable
         Assert.Equal((0, "8 sites: 8 imported, 0 failed"), (run.ExitCode, run.Out.Trim()));
     }
 
+    [Theory]
+    [InlineData(60, 1)]
+    [InlineData(4, 20)]
+    public async Task Behind_Entra_ID_a_token_is_sent_beside_the_key_and_kept_until_shortly_before_its_end(int minutes, int asked)
+    {
+        await using var service = ServeBehindEntra();
+        await service.StartAsync();
+        var file = Write(Enumerable.Range(0, 20).Select(_ => $"{Guid.NewGuid()},s3cret"));
+        string[] args = ["import", file, "--url", service.Urls.Single(), "--entra-scope", "api://wixoauth/.default"];
+
+        var credential = new StubCredential(TimeSpan.FromMinutes(minutes));
+        var check = await CliRun.RunAsAsync(credential, s_key, [.. args, "--dry-run"]);
+        Assert.Equal((0, "20 sites: 20 would be imported, 0 failed"), (check.ExitCode, check.Out.Trim()));
+        Assert.Equal(asked, credential.Scopes.Count);
+
+        var run = await CliRun.RunAsAsync(credential, s_key, args);
+        Assert.Equal((0, "20 sites: 20 imported, 0 failed"), (run.ExitCode, run.Out.Trim()));
+        Assert.Equal(2 * asked, credential.Scopes.Count);
+        Assert.All(credential.Scopes, scope => Assert.Equal("api://wixoauth/.default", scope));
+        Assert.DoesNotContain(StubCredential.Token, check.Everything + run.Everything, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--dry-run")]
+    [InlineData("--revive")]
+    public async Task A_refusal_names_the_key_and_Entra_ID(string option)
+    {
+        await using var service = ServeBehindEntra();
+        await service.StartAsync();
+
+        var run = await CliRun.RunAsync(s_key, "import", Write([$"{Guid.NewGuid()},s3cret"]), "--url", service.Urls.Single(), option);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("WIXOAUTH_KEY", run.Error, StringComparison.Ordinal);
+        Assert.Contains("--entra-scope api://<client id>/.default", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_identity_that_gets_no_token_is_one_line()
+    {
+        await using var service = ServeBehindEntra();
+        await service.StartAsync();
+
+        var run = await CliRun.RunAsAsync(
+            new StubCredential(life: null), s_key, "import", Write([$"{Guid.NewGuid()},s3cret"]), "--url", service.Urls.Single(), "--entra-scope", "api://wixoauth/.default");
+
+        Assert.Equal((1, ""), (run.ExitCode, run.Out));
+        Assert.Contains("Entra ID gives no token for api://wixoauth/.default: nobody is signed in", run.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Wrong_use_is_exit_code_2_and_changes_nothing()
     {
@@ -220,6 +273,26 @@ public sealed class ImportCommandTests(AzuriteFixture azurite) : IDisposable
         }
     }
 
+    // As Easy Auth does it: before the key is looked at, and without a body.
+    private static WebApplication ServeBehindEntra()
+    {
+        var service = WebApplication.CreateSlimBuilder().Build();
+        service.Urls.Add($"http://127.0.0.1:{FreePort.Next()}");
+        service.Use((context, next) =>
+        {
+            if (context.Request.Headers.Authorization == $"Bearer {StubCredential.Token}" && context.Request.Headers["x-functions-key"] == TestBed.FunctionKey)
+            {
+                return next(context);
+            }
+
+            context.Response.StatusCode = StatusCodes.Status401Unauthorized;
+            return Task.CompletedTask;
+        });
+        service.MapPut("/api/instances/{id}", () => new { outcome = "imported" });
+        service.MapGet("/api/instances/{id}", () => Results.Json(new { code = "unknown_instance" }, statusCode: StatusCodes.Status404NotFound));
+        return service;
+    }
+
     private static long Used(TestBed bed) => bed.Wix.Control.Counts.Grants["refresh_token"];
 
     private static Process Start(TestBed bed, string file, params string[] more) => Process.Start(new ProcessStartInfo(
@@ -241,4 +314,21 @@ public sealed class ImportCommandTests(AzuriteFixture azurite) : IDisposable
 
     private static Task<CliRun> RunAsync(TestBed bed, string file, params string[] more) =>
         CliRun.RunAsync(s_key, ["import", file, "--url", bed.Host.Url.ToString(), .. more]);
+
+    private sealed class StubCredential(TimeSpan? life) : TokenCredential
+    {
+        public const string Token = "an-entra-token";
+
+        public ConcurrentQueue<string> Scopes { get; } = new();
+
+        public override AccessToken GetToken(TokenRequestContext requestContext, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public override ValueTask<AccessToken> GetTokenAsync(TokenRequestContext requestContext, CancellationToken cancellationToken)
+        {
+            Scopes.Enqueue(requestContext.Scopes.Single());
+            return life is { } left
+                ? ValueTask.FromResult(new AccessToken(Token, TimeProvider.System.GetUtcNow() + left))
+                : throw new AuthenticationFailedException("nobody is signed in");
+        }
+    }
 }

@@ -80,7 +80,11 @@ public sealed class RehearsalTests(AzuriteFixture azurite) : IDisposable
         Assert.Equal(sites - gone.Length, lines.Count);
         Assert.Equal(seeds[100].RefreshToken, lines[seeds[100].InstanceId]);
         Assert.DoesNotContain(seeds[100].RefreshToken, exported.Everything, StringComparison.Ordinal);
-        if (!OperatingSystem.IsWindows())
+        if (OperatingSystem.IsWindows())
+        {
+            FileOwner.AssertAlone(export);
+        }
+        else
         {
             Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(export));
         }

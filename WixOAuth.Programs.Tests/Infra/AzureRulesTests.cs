@@ -75,6 +75,19 @@ public partial class AzureRulesTests
         Assert.Contains(value, diagnostics, StringComparison.Ordinal);
     }
 
+    /// <summary>PowerShell's <c>$true</c> becomes <c>True</c>; the other switches are read by Bicep's <c>bool</c>, which takes it.</summary>
+    [SkippableTheory]
+    [InlineData("True")]
+    [InlineData("Prepare")]
+    [InlineData("FALSE")]
+    public async Task The_private_network_is_set_in_any_case(string value)
+    {
+        var one = await Bicep.WithAsync(("PRIVATE_NETWORK", value), ("ZONE_REDUNDANT", "True"));
+        var other = await Bicep.WithAsync(("PRIVATE_NETWORK", value.ToLowerInvariant()), ("ZONE_REDUNDANT", "true"));
+
+        Assert.Equal(other.All.Select(resource => resource.ToString()), one.All.Select(resource => resource.ToString()));
+    }
+
     [SkippableFact]
     public async Task Locks_zones_and_the_audit_of_deletes_are_parameters()
     {

@@ -24,17 +24,19 @@ public sealed class DataFolderTests : IDisposable
         Assert.Single(Directory.GetFiles(Path.Combine(_folder.Path, "data")));
     }
 
-    [SkippableFact]
+    [Fact]
     public void Only_its_owner_can_read_the_data_folder()
     {
-        if (OperatingSystem.IsWindows())
-        {
-            throw new SkipException("Windows has no file modes; the profile's folder is its owner's.");
-        }
-
         Folder().KeepSecret("key", () => "secret");
         Folder().TakeAlone("Azurite", "").Dispose();
         var data = Path.Combine(_folder.Path, "data");
+        if (OperatingSystem.IsWindows())
+        {
+            FileOwner.AssertAlone(Path.Combine(data, "key"));
+            FileOwner.AssertAlone(Path.Combine(data, "azurite.lock"));
+            return;
+        }
+
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(data, "key")));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(data, "azurite.lock")));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(data));

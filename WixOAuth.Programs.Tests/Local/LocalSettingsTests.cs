@@ -95,6 +95,22 @@ public sealed class LocalSettingsTests : IDisposable
         Assert.Equal("/elsewhere", LocalSettings.From([KeyValuePair.Create("Local__DataFolder", (string?)"/elsewhere")]).DataFolderIn(_folder.Path));
     }
 
+    [Theory]
+    [InlineData("protection-key")]
+    [InlineData("function-key")]
+    public void The_keys_of_a_real_Wix_with_tables_elsewhere_stay_in_use(string key)
+    {
+        var real = LocalSettings.From([KeyValuePair.Create("Wix__AppId", (string?)"an-app"), KeyValuePair.Create("Tables__ConnectionString", (string?)"elsewhere")]);
+        var shared = Directory.CreateDirectory(Path.Combine(_folder.Path, ".data")).FullName;
+        File.WriteAllText(Path.Combine(shared, key), "kept");
+
+        Assert.Equal(shared, real.DataFolderIn(_folder.Path));
+        Assert.Equal(Path.Combine(shared, "pretend"), LocalSettings.From([]).DataFolderIn(_folder.Path));
+
+        File.WriteAllText(Path.Combine(shared, "pretend-wix.json"), "{}");
+        Assert.Equal(Path.Combine(shared, "wix"), real.DataFolderIn(_folder.Path));
+    }
+
     [Fact]
     public void The_pretend_Wix_never_uses_the_data_of_a_real_one()
     {

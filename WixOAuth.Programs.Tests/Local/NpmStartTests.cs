@@ -185,6 +185,48 @@ public sealed class NpmStartTests : IDisposable
         }
     }
 
+    public static TheoryData<string[], bool, string> Folders => new()
+    {
+        { [], false, "functions/azurite" },
+        { [], true, "wix-functions/azurite" },
+        { ["functions/azurite/"], false, "pretend-functions/azurite" },
+        { ["functions/azurite/"], true, "functions/azurite" },
+        { ["functions/azurite/", "functions/pretend-wix.json"], true, "wix-functions/azurite" },
+
+        // The first versions kept Azurite's data in the folder itself.
+        { ["functions/__azurite_db_table__.json"], true, "functions" },
+        { ["functions/__azurite_db_table__.json"], false, "functions/azurite" },
+        { ["functions/__azurite_db_table__.json", "functions/azurite/", "functions/pretend-wix.json"], true, "functions" },
+        { ["functions/__azurite_db_table__.json", "functions/azurite/"], true, "functions/azurite" },
+        { ["functions/__azurite_db_table__.json", "wix-functions/azurite/"], true, "wix-functions/azurite" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Folders))]
+    public async Task The_data_of_a_real_app_is_found_where_earlier_versions_kept_it(string[] kept, bool hasRealApp, string expected)
+    {
+        foreach (var path in kept.Select(each => Path.Combine(_folder.Path, ".data", each)))
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            if (!path.EndsWith('/'))
+            {
+                await File.WriteAllTextAsync(path, "{}");
+            }
+        }
+
+        const string Script = """
+            const [module, root, hasRealApp] = process.argv.slice(1);
+            console.log((await import(module)).findFolders(root, undefined, hasRealApp === 'True').azurite);
+            """;
+        var start = new ProcessStartInfo("node", ["--input-type=module", "-e", Script, new Uri(Path.Combine(Repository.Root, "tools", "data-folders.mjs")).AbsoluteUri, _folder.Path, $"{hasRealApp}"])
+        {
+            RedirectStandardOutput = true,
+        };
+        using var process = Process.Start(start)!;
+
+        Assert.Equal(Path.Combine([_folder.Path, ".data", .. expected.Split('/')]), (await process.StandardOutput.ReadToEndAsync()).Trim());
+    }
+
     private Process Start(int port, params (string Name, string Value)[] settings)
     {
         var start = new ProcessStartInfo("node", [Path.Combine(Repository.Root, "tools", "start.mjs")])

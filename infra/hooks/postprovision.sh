@@ -51,7 +51,7 @@ until answer=$(az keyvault secret show --vault-name "$AZURE_KEY_VAULT_NAME" --na
     *ForbiddenByRbac*) ;;
     *ForbiddenByConnection*)
       # Expected from outside the private network. The key exists in every deployment but the first, so this one goes on.
-      [ "${PRIVATE_NETWORK:-false}" = true ] || refused "$answer"
+      case ${PRIVATE_NETWORK:-false} in [Tt][Rr][Uu][Ee]) ;; *) refused "$answer" ;; esac
       echo "Not checked: whether the protection key is there. The vault $AZURE_KEY_VAULT_NAME answers only inside the private network."
       echo "Check that ${APP_URL%/api/install}/api/health says \"secrets\":\"healthy\" once the app is deployed."
       echo "If it does not, or after a first deployment, run 'azd hooks run postprovision' from inside the network: it makes a missing key."

@@ -3,6 +3,6 @@
 # resource provider: without it the app cannot join the subnet.
 set -eu
 
-[ "${PRIVATE_NETWORK:-false}" != false ] || exit 0
+case ${PRIVATE_NETWORK:-false} in [Ff][Aa][Ll][Ss][Ee]) exit 0 ;; esac
 command -v az >/dev/null || { echo "PRIVATE_NETWORK needs the Azure CLI, signed in to the subscription." >&2; exit 1; }
 az provider register --namespace Microsoft.App --subscription "$AZURE_SUBSCRIPTION_ID" --wait
