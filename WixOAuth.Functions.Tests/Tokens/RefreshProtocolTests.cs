@@ -472,18 +472,19 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Tokens_unsaved_for_ten_minutes_are_given_up_and_block_no_refresh()
+    public async Task Tokens_unsaved_for_a_day_are_saved_when_the_storage_is_back_and_a_caller_waits_for_that()
     {
         await InstallAsync(age: Stale);
-        _wix.Rotates = false;
         BreakAfterTheLease();
         await LetTimePassAsync(One.GetAsync(_id));
-        await PassAsync(TokenCommitter.LongestUnsaved * 1.5);
-        await One.Background.WhenIdleAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(10));
-
+        await PassAsync(TimeSpan.FromDays(1));
         _one.Store.FailNone();
 
         Assert.Equal("access-3", Revealed(await LetTimePassAsync(One.GetAsync(_id))));
+
+        Assert.Equal(2, _wix.Refreshes);
+        await AssertSavedAsync("refresh-3", generation: 3);
+        await One.Background.WhenIdleAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(10));
     }
 
     [Fact]

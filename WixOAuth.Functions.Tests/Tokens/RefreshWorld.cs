@@ -16,7 +16,6 @@ namespace WixOAuth.Functions.Tests.Tokens;
 /// </summary>
 internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fallback) : IDisposable
 {
-    private const int TokensLost = 420;
     private const int RefreshBroke = 421;
 
     private static readonly TimeSpan LongestBelievableLease = TokenRefresher.LeaseTime * 2;
@@ -505,7 +504,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
                     _jumped || other.IsReleased || other.Until <= time + _setBack,
                     $"Two attempts ask for generation {attempt.Generation + 1} at once.");
                 Ensure(
-                    other.Process != process || other.Unsaved is null || process.Core.Logs.Of(TokensLost).Count > 0,
+                    other.Process != process || other.Unsaved is null,
                     "The old refresh token was used while the new one was not saved.");
             }
 
@@ -587,7 +586,6 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
 
     private bool IsLost(Instance stored, int? chain) =>
         (chain is not null && _lostByAccident.Contains(chain.Value))
-        || _processes.Any(process => process.Core.Logs.Of(TokensLost).Count > 0)
         || (stored.Grant == Grant.ClientCredentials && !fallback);
 
     private void Check()

@@ -507,7 +507,7 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task Tokens_that_cannot_be_saved_are_served_as_the_next_generation_and_given_up_loudly()
+    public async Task Tokens_that_cannot_be_saved_are_served_as_the_next_generation_and_tried_every_5_seconds_then_twice_a_minute()
     {
         var store = new FaultyStore(new MemoryInstanceStore());
         using var core = new Core(store, settings: ("Wix__ClientCredentialsFallback", "false"));
@@ -520,14 +520,21 @@ public sealed class TokenServiceTests : IDisposable
 
         Assert.Equal(("access-2", 2), (token.AccessToken.Reveal(), token.Generation));
         Assert.Single(core.Logs.Of(403));
-        Assert.Empty(core.Logs.Of(420));
-        await core.RunAsync(async () =>
-        {
-            await core.Background.WhenIdleAsync(CancellationToken.None);
-            return true;
-        }, step: TimeSpan.FromSeconds(1));
-        Assert.True(core.Logs.Of(403).Count > 2);
-        Assert.Single(core.Logs.Of(420));
+        await PassAsync(TimeSpan.FromMinutes(20));
+        Assert.InRange(core.Logs.Of(403).Count, 139, 142);
+
+        store.FailNone();
+        await PassAsync(TimeSpan.FromSeconds(31));
+        Assert.Equal(2, (await core.ReadAsync(Id)).Generation);
+        Assert.True(core.Background.WhenIdleAsync(CancellationToken.None).IsCompleted);
+
+        Task PassAsync(TimeSpan time) => core.RunAsync(
+            async () =>
+            {
+                await Task.Delay(time, core.Clock);
+                return true;
+            },
+            step: TimeSpan.FromSeconds(1));
     }
 
     private async Task ConsentAsync(string access, string refresh)

@@ -27,10 +27,11 @@ internal sealed class TokenCommitter(
     TimeProvider time,
     ILogger<TokenCommitter> logger)
 {
-    /// <summary>How long tokens that the storage does not take are kept and saving them is retried.</summary>
-    public static readonly TimeSpan LongestUnsaved = TimeSpan.FromMinutes(10);
-
     private static readonly TimeSpan BetweenTries = TimeSpan.FromSeconds(5);
+
+    // So that a long outage does not fill the log. Less than a caller waits for a token.
+    private static readonly TimeSpan BetweenLaterTries = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan LaterAfter = TimeSpan.FromMinutes(10);
 
     // Instances whose new tokens wait to be saved, and the attempt that was granted them.
     private readonly ConcurrentDictionary<InstanceId, string> _unsaved = new();
@@ -58,12 +59,14 @@ internal sealed class TokenCommitter(
         }
     }
 
+    // Until they are saved or others are, or the program ends: they may contain the only refresh token that Wix still accepts. They are few,
+    // because without the storage no lease is taken.
     private async Task CommitLateAsync(StoredInstance leased, NewTokens granted, KeyValuePair<InstanceId, string> unsaved)
     {
         var startedAt = time.GetTimestamp();
-        while (time.GetElapsedTime(startedAt) < LongestUnsaved)
+        while (true)
         {
-            await Task.Delay(BetweenTries, time, CancellationToken.None);
+            await Task.Delay(time.GetElapsedTime(startedAt) < LaterAfter ? BetweenTries : BetweenLaterTries, time, CancellationToken.None);
             try
             {
                 await SaveAsync(leased, granted);
@@ -75,9 +78,6 @@ internal sealed class TokenCommitter(
                 logger.CommitFailed(unsaved.Key, exception.GetType().Name);
             }
         }
-
-        _unsaved.TryRemove(unsaved);
-        logger.TokensLost(unsaved.Key);
     }
 
     private async Task<TokenResult> SaveAsync(StoredInstance leased, NewTokens granted)

@@ -42,9 +42,6 @@ internal static partial class TokenLog
     [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be saved: the storage is not available")]
     public static partial void LastUsesNotWritten(this ILogger logger, int count);
 
-    [LoggerMessage(420, LogLevel.Critical, "Instance {InstanceId}: its new tokens could not be saved for too long and are lost")]
-    public static partial void TokensLost(this ILogger logger, InstanceId instanceId);
-
     [LoggerMessage(422, LogLevel.Warning, "The counts of refreshes could not be saved for the operators' page: the storage is not available; tried again")]
     public static partial void TalliesNotWritten(this ILogger logger);
 

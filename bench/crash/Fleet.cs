@@ -21,7 +21,7 @@ internal sealed class Fleet(
 {
     // What TokenService logs for unexpected errors and lost tokens, and the host for a function that threw.
     private static readonly Regex s_unforeseen = new(
-        $@"\[({EventOf(nameof(TokenLog.RefreshBroke))}|{EventOf(nameof(TokenLog.TokensLost))}|{EventOf(nameof(TokenLog.Unreadable))})\]|FunctionHost\[1\]|Unhandled exception");
+        $@"\[({EventOf(nameof(TokenLog.RefreshBroke))}|{EventOf(nameof(TokenLog.Unreadable))})\]|FunctionHost\[1\]|Unhandled exception");
 
     // The critical line that names the keys that are missing (ProtectionKeyCheck).
     private static readonly Regex s_wrongKeyTold = new(@"\[109\]");
