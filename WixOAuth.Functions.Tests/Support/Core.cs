@@ -199,7 +199,10 @@ internal sealed class Core : IDisposable
     internal static IKeyRing KeyRingOf(ProtectionKey key) =>
         new KeyRing(new ConfiguredSource<ProtectionKeys>(new ProtectionKeys(key)), NullLogger<KeyRing>.Instance);
 
-    /// <summary>As in Key Vault while a version is disabled. Without <paramref name="areAll"/> the versions may not be listed, so that nothing is known of it.</summary>
+    /// <summary>
+    /// As in Key Vault while a version is disabled. Without <paramref name="areAll"/> the versions may not be listed, so that
+    /// nothing is known of it.
+    /// </summary>
     internal static IKeyRing KeyRingOf(ProtectionKey key, ProtectionKey disabled, bool areAll = true) => new KeyRing(
         new ConfiguredSource<ProtectionKeys>(new ProtectionKeys(key) with
         {

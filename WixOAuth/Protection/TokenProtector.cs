@@ -147,7 +147,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
         return Decode(plaintext);
     }
 
-    /// <summary>The key of that id; null for one that is disabled or malformed too: the service goes on without it until a person changes that.</summary>
+    // The service goes on without a key that is disabled or malformed, as without one that is gone, until a person changes that.
     private async ValueTask<ProtectionKey?> FindKeyAsync(string id, CancellationToken cancellationToken)
     {
         try

@@ -59,8 +59,8 @@ internal sealed class TokenCommitter(
         }
     }
 
-    // Until they are saved or others are, or the program ends: they may contain the only refresh token that Wix still accepts. They are few,
-    // because without the storage no lease is taken.
+    // Until they are saved or others are, or the program ends: they may contain the only refresh token that Wix still
+    // accepts. They are few, because without the storage no lease is taken.
     private async Task CommitLateAsync(StoredInstance leased, NewTokens granted, KeyValuePair<InstanceId, string> unsaved)
     {
         var startedAt = time.GetTimestamp();

@@ -18,7 +18,10 @@ internal sealed class TokenSchedule(ServiceSettings settings)
 
     private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
 
-    /// <summary>Nothing is due later than this: the longest schedule is a day, and clocks differ. A later time was set by a clock that was ahead.</summary>
+    /// <summary>
+    /// Nothing is due later than this: the longest schedule is a day, and clocks differ. A later time was set by a clock
+    /// that was ahead.
+    /// </summary>
     public static readonly TimeSpan LatestDue = Daily + TimeSpan.FromHours(2);
 
     /// <summary>When a token is to be refreshed although it is still valid.</summary>
