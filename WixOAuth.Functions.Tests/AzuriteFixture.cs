@@ -19,7 +19,7 @@ public sealed class AzuriteFixture : IAsyncLifetime
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("wixoauth-azurite-");
     private Azurite? _azurite;
 
-    public async Task InitializeAsync() => _azurite = await Azurite.StartAsync(_folder.FullName, savesMeanwhile: false, CancellationToken.None);
+    public async Task InitializeAsync() => _azurite = await Azurite.StartAsync(_folder.FullName, CancellationToken.None, savesMeanwhile: false);
 
     public async Task DisposeAsync()
     {

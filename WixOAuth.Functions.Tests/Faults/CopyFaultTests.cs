@@ -37,7 +37,7 @@ public sealed class CopyFaultTests(AzuriteFixture azurite)
         {
             var call = new Call(kind, 1);
             var cases = Fault.All.Where(fault => Fault.IsOfEachKind(fault) || fault.Status is 404 or 409)
-                .SelectMany(fault => Fault.MayPersist(fault) ? [(Fault: fault, Persists: false), (fault, true)] : new[] { (fault, false) });
+                .SelectMany(fault => Fault.MayPersist(fault) ? new[] { false, true } : [false], (fault, persists) => (Fault: fault, Persists: persists));
 
             // At once: each has a scene of its own, and none waits for a clock.
             var outcomes = await Task.WhenAll(cases.Select(async each =>

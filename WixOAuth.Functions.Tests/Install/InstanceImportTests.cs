@@ -174,10 +174,10 @@ public sealed class InstanceImportTests : IDisposable
         using var without = new Core(_core.Store, _core.Clock, keys: Core.KeyRingOf(newest, disabled: old));
         without.Wix.Answer = _core.Wix.Answer;
 
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Kept), await ImportAsync(s_site, core: without));
+        Assert.Equal(new ImportResult(ImportOutcome.Kept), await ImportAsync(s_site, core: without));
         var fault = RejectionPolicy.Observed(null, RefreshTokenFaultKind.Unreadable, _core.Clock.GetUtcNow());
         await _core.Store.TryWriteAsync(stored, stored.Instance with { RefreshTokenFault = fault }, CancellationToken.None);
-        Assert.Equal(new ImportResult.Done(ImportOutcome.Refreshed), await ImportAsync(s_site, core: without));
+        Assert.Equal(new ImportResult(ImportOutcome.Refreshed), await ImportAsync(s_site, core: without));
 
         Assert.Equal("imported-refresh", await without.RefreshTokenOfAsync(s_id));
     }

@@ -177,7 +177,7 @@ public abstract class HousekeepingTests
         await core.Store.TryWriteAsync(stored, instance with { DueAt = ahead.AddHours(1) }, None);
 
         await core.Housekeeping.RunAsync(None);
-        await core.RunAsync(() => core.Sweep.RunAsync(None));
+        await core.Sweep.RunAsync(None).WaitAsync(SingleThreadSynchronizationContext.Patience);
 
         var healed = await core.ReadAsync(instance.Id);
         Assert.Equal((InstanceStatus.Active, null, null, 2), (healed.Status, healed.Failures, healed.MarkedAt, healed.Generation));

@@ -43,7 +43,7 @@ public sealed class RefreshAttemptTests : IDisposable
     public async Task A_refresh_token_that_no_key_opens_is_observed_once_and_kept()
     {
         var core = New();
-        await InstallAsync(core, instance => instance with { RefreshTokenGeneration = 7 });
+        await InstallAsync(core, instance => instance with { RefreshTokenGeneration = 300 });
         var stored = (await core.ReadAsync(Id)).RefreshToken;
         using var measured = new Measured(core);
 
@@ -54,7 +54,7 @@ public sealed class RefreshAttemptTests : IDisposable
         }
 
         Assert.Equal(["client_credentials", "client_credentials"], GrantsOf(core));
-        Assert.Equal((RefreshTokenFaultKind.Unreadable, stored, 7), ((await core.ReadAsync(Id)).RefreshTokenFault?.Kind, (await core.ReadAsync(Id)).RefreshToken, (await core.ReadAsync(Id)).RefreshTokenGeneration));
+        Assert.Equal((RefreshTokenFaultKind.Unreadable, stored, 300), ((await core.ReadAsync(Id)).RefreshTokenFault?.Kind, (await core.ReadAsync(Id)).RefreshToken, (await core.ReadAsync(Id)).RefreshTokenGeneration));
         Assert.Equal(Counted("unreadable"), measured.Of("wixoauth.refresh_token.faults"));
     }
 
@@ -62,7 +62,7 @@ public sealed class RefreshAttemptTests : IDisposable
     public async Task Without_the_fallback_a_refresh_token_that_no_key_opens_is_observed_and_Wix_is_not_asked()
     {
         var core = New(("Wix__ClientCredentialsFallback", "false"));
-        await InstallAsync(core, instance => instance with { RefreshTokenGeneration = 7 });
+        await InstallAsync(core, instance => instance with { RefreshTokenGeneration = 300 });
 
         Assert.IsType<TokenResult.WixUnavailable>(await core.GetAsync(Id));
 

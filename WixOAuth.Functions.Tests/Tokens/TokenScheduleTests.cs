@@ -124,20 +124,19 @@ public sealed class TokenScheduleTests
         var installed = instance with { RefreshedAt = null };
         Assert.InRange(_schedule.DueAt(installed, s_now)!.Value - s_now.AddMinutes(-40), s_day * 0.9, s_day);
 
-        // One whose token lives for days is due when that ends.
-        var long_ = instance with { AccessTokenExpiresOn = s_now.AddDays(10) };
-        Assert.True(_schedule.DueAt(long_, s_now) > s_now.AddDays(5));
+        // No token lives for longer than a day.
+        Assert.Equal(s_now, _schedule.DueAt(instance with { AccessTokenExpiresOn = s_now.AddDays(10) }, s_now));
     }
 
     [Fact]
     public void A_pending_set_up_event_is_due_after_half_of_the_time_since_the_consent()
     {
-        var instance = Active() with { SetupPending = true, LastUsedAt = s_now, InstalledAt = s_now.AddDays(-9), AccessTokenIssuedAt = s_now, AccessTokenExpiresOn = s_now.AddDays(300) };
+        var instance = Active() with { SetupPending = true, LastUsedAt = s_now, InstalledAt = s_now.AddDays(-9), AccessTokenIssuedAt = s_now.AddHours(25), AccessTokenExpiresOn = s_now.AddHours(25) };
 
         Assert.Equal(s_now.AddHours(2), _schedule.DueAt(instance with { ConsentedAt = s_now.AddHours(-4) }, s_now));
         Assert.Equal(s_now.AddMinutes(1), _schedule.DueAt(instance with { ConsentedAt = s_now }, s_now));
         Assert.Equal(s_now.AddDays(1), _schedule.DueAt(instance with { ConsentedAt = null }, s_now));
-        Assert.True(_schedule.DueAt(instance with { ConsentedAt = s_now.AddHours(-4), AccessTokenExpiresOn = s_now.AddMinutes(5) }, s_now) < s_now.AddMinutes(5));
+        Assert.True(_schedule.DueAt(instance with { ConsentedAt = s_now.AddHours(-4), AccessTokenIssuedAt = s_now, AccessTokenExpiresOn = s_now.AddMinutes(5) }, s_now) < s_now.AddMinutes(5));
     }
 
     [Fact]

@@ -160,11 +160,11 @@ var usualAlerts = [
     outOf: 1
   }
   {
-    name: 'rows-or-tokens-lost'
-    title: 'The row of a site cannot be read, or its new tokens were lost'
+    name: 'unreadable-row'
+    title: 'The row of a site cannot be read'
     severity: 1
     minutes: 15
-    query: loadTextContent('../queries/rows-or-tokens-lost.kql')
+    query: loadTextContent('../queries/unreadable-row.kql')
     operator: 'GreaterThan'
     threshold: 0
     outOf: 1
