@@ -1,6 +1,7 @@
 using Microsoft.Playwright;
 using WixOAuth.Functions.Tests;
 using WixOAuth.Functions.Tests.EndToEnd;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.PretendWix;
 
 namespace WixOAuth.Browser.Tests;
@@ -29,7 +30,7 @@ public sealed class InstallTests(AzuriteFixture azurite, BrowserFixture chromium
 
     // Another site than the program's localhost: to the browser our cookie is a third party's.
     [InlineData("127.0.0.1")]
-    public async Task Inside_a_frame(string host)
+    public async Task An_install_inside_a_frame_finishes_there(string host)
     {
         var site = Bed.Wix.CreateSite("Framed");
         await Page.GotoAsync(new UriBuilder(Bed.Wix.Url) { Host = host }.Uri.ToString());
@@ -195,22 +196,15 @@ public sealed class InstallTests(AzuriteFixture azurite, BrowserFixture chromium
     public async Task A_browser_without_cookies_gets_a_page_that_explains()
     {
         var site = Bed.Wix.CreateSite("No cookies");
-        var profile = Directory.CreateTempSubdirectory("wixoauth-profile-");
-        try
-        {
-            await using var strict = await OpenBrowserWithoutCookiesAsync(profile.FullName);
-            var page = strict.Pages[0];
-            ExpectFailedLoad(400, "Bad Request", "/api/redirect");
-            await OpenConsentAsync(site.Name, page);
-            await AgreeButton(page).ClickAsync();
+        using var profile = new TemporaryFolder();
+        await using var strict = await OpenBrowserWithoutCookiesAsync(profile.Path);
+        var page = strict.Pages[0];
+        ExpectFailedLoad(400, "Bad Request", "/api/redirect");
+        await OpenConsentAsync(site.Name, page);
+        await AgreeButton(page).ClickAsync();
 
-            await AssertHeadingAsync(page, "We could not match this install to your browser");
-            Assert.Equal(0, Bed.Wix.Control.Counts.Calls["access"]);
-        }
-        finally
-        {
-            profile.Delete(recursive: true);
-        }
+        await AssertHeadingAsync(page, "We could not match this install to your browser");
+        Assert.Equal(0, Bed.Wix.Control.Counts.Calls["access"]);
     }
 
     private async Task OpenLinkAsync(string customer)

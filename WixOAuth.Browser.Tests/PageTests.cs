@@ -30,7 +30,7 @@ public sealed class PageTests(AzuriteFixture azurite, BrowserFixture chromium) :
     }
 
     [SkippableFact]
-    public async Task The_pretend_Wix()
+    public async Task The_pages_of_the_pretend_Wix_are_accessible()
     {
         var site = Bed.Wix.CreateSite("Ann's Café");
         Bed.Wix.Remove(await Bed.InstallAsync("Removed"));
@@ -58,7 +58,7 @@ public sealed class PageTests(AzuriteFixture azurite, BrowserFixture chromium) :
     [InlineData("sites/00000000-0000-4000-8000-000000000000/open", 404, "Not Found", "No such site")]
     [InlineData("installer/install?appId=other", 400, "Bad Request", "We couldn't find this app")]
     [InlineData("installer/close-window", 400, "Bad Request", "This window cannot be closed")]
-    public async Task The_pretend_Wix_when_it_refuses(string path, int status, string reason, string heading)
+    public async Task A_refusal_by_the_pretend_Wix_is_an_accessible_page(string path, int status, string reason, string heading)
     {
         ExpectFailedLoad(status, reason, $"/{path.Split('?')[0]}");
 

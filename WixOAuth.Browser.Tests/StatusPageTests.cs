@@ -241,10 +241,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
         receiver.Answer = (_, context) => EventReceiver.Status(context, 410);
         var site = await bed.InstallAsync("Ann's Café");
         await receiver.WaitForAsync(1);
-        while ((await bed.RowsAsync()).All(row => !row.RowKey.StartsWith("p|", StringComparison.Ordinal)))
-        {
-            await bed.SettleAsync();
-        }
+        await bed.WaitForParkedEventAsync();
 
         receiver.Answer = (_, context) => EventReceiver.Status(context, 204);
         await OpenStatusAsync(bed);

@@ -35,7 +35,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Tokens_by_outcome_and_source()
+    public async Task Token_requests_are_counted_by_outcome_and_source()
     {
         await _core.InstallAsync(Id);
         await _core.GetAsync(Id);
@@ -72,7 +72,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Refreshes_and_calls_to_Wix_by_outcome()
+    public async Task Refreshes_and_calls_to_Wix_are_measured_by_outcome()
     {
         await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
@@ -109,7 +109,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Waits_for_leases_and_takeovers()
+    public async Task Waits_for_leases_and_takeovers_are_counted()
     {
         var stored = await _core.InstallAsync(Id);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));
@@ -122,7 +122,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Sweeps()
+    public async Task A_sweep_counts_its_instances_and_measures_how_late_it_is()
     {
         await _core.InstallAsync(Id);
         var failing = Core.NewId();
@@ -165,7 +165,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Installs_redirects_and_set_up_events()
+    public async Task Installs_redirects_and_set_up_events_are_counted_by_outcome()
     {
         await InstallThroughTheFlowAsync();
         await _core.Start.BeginAsync(new AppUrlRequest(null, "forged", []), None);
@@ -180,7 +180,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Webhooks_by_outcome()
+    public async Task Webhooks_are_counted_by_outcome()
     {
         using var key = RSA.Create(2048);
         using var stranger = RSA.Create(2048);
@@ -230,7 +230,7 @@ public sealed partial class TelemetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Last_uses_and_housekeeping()
+    public async Task Last_uses_and_removals_by_housekeeping_are_counted()
     {
         await _core.InstallAsync(Id);
         await _core.GetAsync(Id);
@@ -286,7 +286,7 @@ public sealed partial class TelemetryTests : IDisposable
     [Fact]
     public async Task Tags_hold_no_secret_metrics_no_instance_id_and_all_are_documented()
     {
-        await Tokens_by_outcome_and_source();
+        await Token_requests_are_counted_by_outcome_and_source();
         await _core.Background.WhenIdleAsync(None);
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("a-secret-access", "a-secret-refresh"));
         var stored = (await _core.Store.FindAsync(Id, None))!;

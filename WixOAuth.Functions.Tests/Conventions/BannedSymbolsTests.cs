@@ -82,31 +82,24 @@ public sealed partial class BannedSymbolsTests
     {
         var compiler = MetadataOf("Compiler");
         Skip.IfNot(File.Exists(compiler), "The compiler of the .NET SDK is not where the SDK has it.");
-        var folder = Directory.CreateTempSubdirectory("wixoauth-banned-");
-        try
-        {
-            var source = Path.Combine(folder.FullName, "Uses.cs");
-            await File.WriteAllLinesAsync(source, lines);
-            var runtime = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
-            var options = Path.Combine(folder.FullName, "options.rsp");
-            await File.WriteAllLinesAsync(options,
-            [
-                "-nologo", "-target:library", $"-out:\"{Path.Combine(folder.FullName, "Uses.dll")}\"",
-                $"-additionalfile:\"{Path.Combine(Repository.Root, "BannedSymbols.txt")}\"",
-                .. Directory.GetFiles(MetadataOf("BannedApiAnalyzers"), "*.dll").Select(analyzer => $"-analyzer:\"{analyzer}\""),
-                .. s_references.Select(name => $"-reference:\"{Path.Combine(runtime, name + ".dll")}\""),
-                $"\"{source}\"",
-            ]);
-            using var process = Process.Start(new ProcessStartInfo("dotnet", [compiler, "-noconfig", $"@{options}"]) { RedirectStandardOutput = true })!;
-            var output = await process.StandardOutput.ReadToEndAsync();
-            await process.WaitForExitAsync();
-            Assert.DoesNotContain(" error ", output, StringComparison.Ordinal);
-            return [.. Refusal().Matches(output).Select(match => int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture)).Distinct().Order()];
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        using var folder = new TemporaryFolder();
+        var source = Path.Combine(folder.Path, "Uses.cs");
+        await File.WriteAllLinesAsync(source, lines);
+        var runtime = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
+        var options = Path.Combine(folder.Path, "options.rsp");
+        await File.WriteAllLinesAsync(options,
+        [
+            "-nologo", "-target:library", $"-out:\"{Path.Combine(folder.Path, "Uses.dll")}\"",
+            $"-additionalfile:\"{Path.Combine(Repository.Root, "BannedSymbols.txt")}\"",
+            .. Directory.GetFiles(MetadataOf("BannedApiAnalyzers"), "*.dll").Select(analyzer => $"-analyzer:\"{analyzer}\""),
+            .. s_references.Select(name => $"-reference:\"{Path.Combine(runtime, name + ".dll")}\""),
+            $"\"{source}\"",
+        ]);
+        using var process = Process.Start(new ProcessStartInfo("dotnet", [compiler, "-noconfig", $"@{options}"]) { RedirectStandardOutput = true })!;
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        Assert.DoesNotContain(" error ", output, StringComparison.Ordinal);
+        return [.. Refusal().Matches(output).Select(match => int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture)).Distinct().Order()];
     }
 
     private static string MetadataOf(string key) =>

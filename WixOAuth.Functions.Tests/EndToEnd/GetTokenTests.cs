@@ -180,9 +180,9 @@ public sealed class GetTokenTests(AzuriteFixture azurite) : IAsyncLifetime
         await TestBed.AssertProblemAsync(await bed.GetTokenAsync(id), 503, "wix_unavailable");
 
         // Two sites are too few to ask whether the app secret works: there only time decides.
-        for (var hour = 0; hour < 49; hour++)
+        for (var turn = 0; turn < 7; turn++)
         {
-            bed.Clock.Advance(TimeSpan.FromHours(1));
+            bed.Clock.Advance(TimeSpan.FromHours(7));
             await bed.GetTokenAsync(well);
             await bed.GetTokenAsync(id);
         }
@@ -202,9 +202,9 @@ public sealed class GetTokenTests(AzuriteFixture azurite) : IAsyncLifetime
         await using var bed = await TestBed.StartAsync(azurite);
         var ids = new[] { await bed.InstallAsync("One"), await bed.InstallAsync("Two"), await bed.InstallAsync("Three") };
         bed.Wix.Control.RotateAppSecret("another-secret", oldStaysValid: false);
-        for (var minute = 0; minute < 60; minute++)
+        for (var turn = 0; turn < 12; turn++)
         {
-            bed.Clock.Advance(TimeSpan.FromMinutes(1));
+            bed.Clock.Advance(TimeSpan.FromMinutes(5));
             foreach (var id in ids)
             {
                 await bed.GetTokenAsync(id);
@@ -294,31 +294,6 @@ public sealed class GetTokenTests(AzuriteFixture azurite) : IAsyncLifetime
         using var answer = await _bed.GetTokenAsync(other);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
         Assert.DoesNotContain(stolen, await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
-    }
-
-    [Theory]
-    [InlineData("")]
-    [InlineData("null")]
-    [InlineData("[]")]
-    [InlineData("{}")]
-    [InlineData("""{"customer":""}""")]
-    [InlineData("""{"customer":"   "}""")]
-    [InlineData("""{"customer":5}""")]
-    [InlineData("""{"customer":"a\u0000b"}""")]
-    [InlineData("""{"customer":"\ud800"}""")]
-    public async Task A_bad_customer_is_an_invalid_request(string body) =>
-        await TestBed.AssertProblemAsync(await _bed.CallAsync(HttpMethod.Post, "install-links", new StringContent(body)), 400, "invalid_request");
-
-    [Theory]
-    [InlineData(200, HttpStatusCode.Created)]
-    [InlineData(201, HttpStatusCode.BadRequest)]
-    [InlineData(100_000, HttpStatusCode.BadRequest)]
-    public async Task A_customer_has_up_to_200_characters(int length, HttpStatusCode status)
-    {
-        using var answer = await _bed.CallAsync(
-            HttpMethod.Post, "install-links", new StringContent($$"""{"customer":"{{new string('c', length)}}"}"""));
-
-        Assert.Equal(status, answer.StatusCode);
     }
 
     private async Task<string> TokenAsync(Guid id, string query = "")

@@ -363,16 +363,6 @@ public sealed class InstallErrorTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_app_id_in_capitals_installs()
-    {
-        await using var bed = await TestBed.StartAsync(azurite, overrides: null, ("Wix__AppId", TestBed.AppId.ToUpperInvariant()));
-        var site = bed.Wix.CreateSite("Ann");
-        using var browser = new TestBrowser();
-
-        TestBrowser.LocationOf(await browser.GetAsync(await bed.WalkToRedirectAsync(browser, site.InstanceId)));
-    }
-
-    [Fact]
     public async Task A_token_that_is_inactive_once_installs()
     {
         _bed.Wix.Control.Fail(PretendWixEndpoints.TokenInfo, new PretendWixFault { Status = 200, Body = """{"active":"false"}""", Times = 1 });

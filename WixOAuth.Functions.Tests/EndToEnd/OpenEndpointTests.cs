@@ -164,18 +164,6 @@ public sealed class OpenEndpointTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Nothing_is_saved_where_token_info_and_Get_App_Instance_disagree()
-    {
-        _bed.Wix.Control.Fail(PretendWixEndpoints.Instance, new PretendWixFault { Status = 200, Body = $$$"""{"instance":{"instanceId":"{{{Guid.NewGuid()}}}"}}""" });
-        var id = _bed.Wix.CreateSite("One").InstanceId;
-
-        using var refusal = await _browser.GetAsync(await _bed.WalkToRedirectAsync(_browser, id));
-
-        Assert.Equal("/api/redirect?problem=rejected", refusal.Headers.Location?.OriginalString);
-        Assert.Equal(HttpStatusCode.NotFound, (await _bed.GetTokenAsync(id)).StatusCode);
-    }
-
-    [Fact]
     public async Task A_bad_request_leaves_no_code_and_no_key_in_the_logs()
     {
         foreach (var request in new[]

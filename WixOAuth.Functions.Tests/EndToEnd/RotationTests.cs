@@ -54,7 +54,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_app_secret_while_Wix_takes_the_old_one_too()
+    public async Task The_app_secret_is_rotated_without_a_failed_request_while_Wix_accepts_both()
     {
         await using var load = await Load.StartAsync(_bed);
         await load.PassAsync(minutes: 5);
@@ -72,7 +72,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_app_secret_when_Wix_takes_the_old_one_no_more()
+    public async Task The_new_app_secret_is_used_when_Wix_no_longer_accepts_the_old_one()
     {
         await using var load = await Load.StartAsync(_bed);
         await load.PassAsync(minutes: 5);
@@ -87,7 +87,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_protection_key_until_its_old_version_can_be_disabled()
+    public async Task The_old_version_of_the_protection_key_can_be_disabled_after_housekeeping()
     {
         IReadOnlyList<Guid> sites;
         await using (var load = await Load.StartAsync(_bed))
@@ -120,7 +120,7 @@ public sealed class RotationTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_webhook_key_with_the_old_one_beside_it()
+    public async Task Webhooks_of_the_old_and_the_new_key_are_accepted_until_the_old_one_is_taken_away()
     {
         using var old = RSA.Create(2048);
         using var added = RSA.Create(2048);

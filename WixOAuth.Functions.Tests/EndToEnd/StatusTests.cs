@@ -167,10 +167,7 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
         receiver.Answer = (_, context) => EventReceiver.Status(context, 410);
         var gone = await bed.InstallAsync();
         await receiver.WaitForAsync(1);
-        while ((await bed.RowsAsync()).All(row => !row.RowKey.StartsWith("p|", StringComparison.Ordinal)))
-        {
-            await bed.SettleAsync();
-        }
+        await bed.WaitForParkedEventAsync();
 
         var page = await PageAsync(await bed.CallAsync(HttpMethod.Get, "status/view?recount=yes"));
         Assert.Matches("waiting for delivery, the first since [0-9]+ s</dt><dd>1</dd>", EventsOf(page));

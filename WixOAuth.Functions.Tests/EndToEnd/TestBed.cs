@@ -146,6 +146,9 @@ internal sealed class TestBed : IAsyncDisposable
         {
             if (line.StartsWith("GetToken:", StringComparison.Ordinal))
             {
+                // A pipe that nobody reads fills up, and then the program waits.
+                _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
+                _ = process.StandardError.BaseStream.CopyToAsync(Stream.Null);
                 return process;
             }
         }
@@ -226,6 +229,17 @@ internal sealed class TestBed : IAsyncDisposable
     /// <summary>All rows of the table but the key-check row.</summary>
     public async Task<List<TableEntity>> RowsAsync() =>
         await Table.QueryAsync<TableEntity>(row => row.RowKey != InstanceRows.KeyCheckKey).ToListAsync();
+
+    /// <summary>Waits until an event is parked.</summary>
+    public async Task WaitForParkedEventAsync()
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        while (!(await RowsAsync()).Any(row => row.RowKey.StartsWith("p|", StringComparison.Ordinal)))
+        {
+            patience.Token.ThrowIfCancellationRequested();
+            await SettleAsync();
+        }
+    }
 
     /// <summary>The key-check row; null when there is none.</summary>
     public async Task<TableEntity?> FindKeyCheckRowAsync() =>

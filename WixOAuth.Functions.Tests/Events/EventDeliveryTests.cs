@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -19,6 +17,9 @@ namespace WixOAuth.Functions.Tests.Events;
 public sealed class EventDeliveryTests : IAsyncLifetime
 {
     private static readonly CancellationToken None = CancellationToken.None;
+
+    // No program listens on port 1.
+    private static readonly Uri s_unreachable = new("http://127.0.0.1:1/events");
 
     // The library that verifies signatures looks at the real clock.
     private readonly FakeTimeProvider _clock = new(TimeProvider.System.GetUtcNow());
@@ -238,7 +239,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     public async Task A_receiver_that_was_down_for_a_day_gets_every_event_in_order()
     {
         var ids = new List<string>();
-        using var down = NewDelivery(UnreachableUrl());
+        using var down = NewDelivery(s_unreachable);
         for (var number = 0; number < 20; number++)
         {
             var stored = await ConnectAsync();
@@ -249,12 +250,16 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         for (var minute = 0; minute < 24 * 60; minute++)
         {
             await down.DeliverWaitingAsync(None);
+            if (minute == 9)
+            {
+                // The circuit lets 3 to 18 of the first pass through, then one a minute. Without it these would be about 135.
+                var attempts = (await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync()).Sum(each => each.Attempts);
+                Assert.InRange(attempts, 12, 27);
+            }
+
             _clock.Advance(TimeSpan.FromMinutes(1));
         }
 
-        // Without the circuit each of the 20 events would have been tried about 30 times.
-        var attempts = (await _store.ReadAsync(OutboxPart.Waiting, None).ToListAsync()).Sum(each => each.Attempts);
-        Assert.InRange(attempts, 20, 24 * 60 + 20);
         Assert.Single(_logs.Of(901));
 
         for (var minute = 0; minute < 60 && _receiver.All.Count < 40; minute++)
@@ -322,7 +327,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     public async Task After_72_hours_events_are_parked_and_can_be_made_due_again()
     {
         await ConnectAsync();
-        using var down = NewDelivery(UnreachableUrl());
+        using var down = NewDelivery(s_unreachable);
         for (var hour = 0; hour <= 72; hour++)
         {
             Assert.Empty(await _store.ReadAsync(OutboxPart.Parked, None).ToListAsync());
@@ -511,7 +516,7 @@ public sealed class EventDeliveryTests : IAsyncLifetime
         await delivery.StartAsync(None);
 
         await ConnectAsync();
-        await _logs.WaitForAsync(907).WaitAsync(TimeSpan.FromSeconds(30));
+        await _logs.WaitForAsync(907);
         var later = await ConnectAsync();
         await _receiver.WaitForAsync(1);
 
@@ -581,13 +586,5 @@ public sealed class EventDeliveryTests : IAsyncLifetime
             NewMetrics(),
             _clock,
             _logs.For<EventDelivery>());
-    }
-
-    // A free port: bound, and released.
-    private static Uri UnreachableUrl()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return new Uri($"http://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}/events");
     }
 }

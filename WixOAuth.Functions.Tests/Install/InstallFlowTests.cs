@@ -12,7 +12,7 @@ public sealed class InstallFlowTests : IDisposable
 {
     private static readonly InstanceId Id = Core.NewId();
     private static readonly AuthorizationCode Code = new("the-code");
-    private readonly LosingStore _store = new();
+    private readonly WatchedStore _store = new(new MemoryInstanceStore());
     private readonly Core _core;
 
     public InstallFlowTests()
@@ -29,33 +29,6 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     public void Dispose() => _core.Dispose();
-
-    [Fact]
-    public async Task The_consent_page_gets_what_Wix_asks_for_and_a_token_only_where_one_came()
-    {
-        const string AppAndRedirect = "appId=11111111-2222-4333-8444-555555555555&redirectUrl=https%3A%2F%2Ftokens.example.com%2Fapi%2Fredirect&state=";
-        var own = Assert.IsType<InstallResult.Consent>(await BeginAtAsync(token: null, start: null));
-        var sent = Assert.IsType<InstallResult.Consent>(await BeginAtAsync(token: "a token&", start: null));
-
-        Assert.StartsWith($"https://www.wix.com/installer/install?{AppAndRedirect}", own.Url.Reveal(), StringComparison.Ordinal);
-        Assert.StartsWith($"https://www.wix.com/installer/install?token=a%20token%26&{AppAndRedirect}", sent.Url.Reveal(), StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public async Task The_oldest_of_more_than_twelve_installs_in_flight_is_dropped()
-    {
-        var begun = new List<InstallResult.Consent>();
-        for (var number = 0; number < InstallStateService.MaxInFlight; number++)
-        {
-            var consent = (InstallResult.Consent)await BeginAtAsync(token: null, start: null, [.. begun]);
-            Assert.Empty(consent.Removed);
-            begun.Add(consent);
-            _core.Clock.Advance(TimeSpan.FromSeconds(1));
-        }
-
-        begun.Reverse();
-        Assert.Equal([begun[^1].Set.Name], ((InstallResult.Consent)await BeginAtAsync(token: null, start: null, [.. begun])).Removed);
-    }
 
     [Theory]
     [InlineData("/oauth/access", 400, InstallProblem.Rejected)]
@@ -165,7 +138,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     [Fact]
-    public async Task A_completed_set_up_is_not_sent_again_and_a_rejected_one_is_logged()
+    public async Task A_completed_set_up_is_not_sent_again_and_one_without_an_answer_is_logged()
     {
         _core.Wix.Answer = (path, _, _) => Task.FromResult(path == "/apps/v1/bi-event" ? StubWix.Status(503) : StubWix.Tokens("access-2"));
         await _core.InstallAsync(Id);
@@ -195,7 +168,7 @@ public sealed class InstallFlowTests : IDisposable
         Assert.True(_core.Clock.GetUtcNow() - start >= RepeatedRedirects.LongestWait);
 
         // Often at first, then once a second.
-        Assert.InRange(_store.Polls, 28, 32);
+        Assert.InRange(_store.CallsTo(nameof(_store.FindConsumedStateAsync)), 28, 32);
         Assert.Empty(_core.Wix.Calls);
     }
 
@@ -252,7 +225,7 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_redemption_whose_answer_was_lost_is_known_as_our_own()
     {
         var request = await BeginAsync();
-        _store.LoseConsumedState = true;
+        LoseAnswerOf(nameof(_store.TryAddConsumedStateAsync));
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
     }
@@ -261,7 +234,7 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_save_whose_answer_was_lost_is_known_as_our_own()
     {
         var request = await BeginAsync();
-        _store.LoseWrites = 1;
+        LoseAnswerOf(nameof(_store.TryWriteAsync));
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
 
@@ -274,15 +247,15 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_save_whose_response_was_lost_does_not_undo_later_changes(bool removed)
     {
         var request = await BeginAsync();
-        _store.LoseWrites = 1;
-        _store.Losing = async stored =>
+        LoseAnswerOf(nameof(_store.TryWriteAsync), async () =>
         {
+            var stored = (await _store.FindAsync(Id, CancellationToken.None))!;
             var now = _core.Clock.GetUtcNow();
             var granted = new TokenAnswer.Granted(new AccessToken("access-2"), new RefreshToken("refresh-2"), now, now.AddMinutes(5));
             var tokens = await _core.InstanceTokens.SealAsync(Id, 2, granted, granted.RefreshToken);
             var after = removed ? Instance.Forget(stored.Instance, Id, now) : stored.Instance.Refreshed(Grant.RefreshToken, tokens, null, "refresh", now);
             Assert.NotNull(await _store.TryWriteAsync(stored, after, CancellationToken.None));
-        };
+        });
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
 
@@ -323,7 +296,7 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_storage_that_comes_back_soon_after_the_code_was_spent_saves_the_tokens()
     {
         var request = await BeginAsync();
-        _store.FailWrites = 4;
+        Fail(nameof(_store.TryWriteAsync), times: 4);
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
 
@@ -334,7 +307,7 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_storage_that_stays_away_after_the_code_was_spent_says_so()
     {
         var request = await BeginAsync();
-        _store.FailWrites = int.MaxValue;
+        Fail(nameof(_store.TryWriteAsync));
 
         var step = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None), TimeSpan.FromSeconds(1));
 
@@ -346,7 +319,7 @@ public sealed class InstallFlowTests : IDisposable
     public async Task An_outcome_that_cannot_be_noted_does_not_undo_the_install()
     {
         var request = await BeginAsync();
-        _store.FailOutcomes = true;
+        Fail(nameof(_store.SaveConsumedStateAsync));
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
         Assert.Equal("refresh-1", await _core.RefreshTokenOfAsync(Id));
@@ -357,7 +330,7 @@ public sealed class InstallFlowTests : IDisposable
     public async Task Outcomes_that_cannot_be_noted_are_logged_once_a_minute_without_the_id_that_the_browser_named()
     {
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(400));
-        _store.FailOutcomes = true;
+        Fail(nameof(_store.SaveConsumedStateAsync));
 
         for (var each = 0; each < 3; each++)
         {
@@ -391,8 +364,11 @@ public sealed class InstallFlowTests : IDisposable
     {
         var request = await BeginAsync();
         using var leaving = new CancellationTokenSource();
-        _store.Redeeming = leaving.CancelAsync;
-        _store.LoseConsumedState = isAnswerLost;
+        _store.Before = (method, _) => method == nameof(_store.TryAddConsumedStateAsync) ? leaving.CancelAsync() : Task.CompletedTask;
+        if (isAnswerLost)
+        {
+            LoseAnswerOf(nameof(_store.TryAddConsumedStateAsync));
+        }
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, leaving.Token));
     }
@@ -403,7 +379,7 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_row_that_cannot_be_read_ends_the_install_before_its_code_is_spent_and_the_outcome_is_recorded(bool isUnreadable)
     {
         var request = await BeginAsync();
-        _store.ReadFailure = isUnreadable ? new InvalidDataException("of the future") : new StorageUnavailableException("The storage is down.");
+        Fail(nameof(_store.FindAsync), isUnreadable ? new InvalidDataException("of the future") : null);
 
         for (var load = 0; load < 2; load++)
         {
@@ -426,7 +402,7 @@ public sealed class InstallFlowTests : IDisposable
 
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(request, CancellationToken.None));
 
-        Assert.Equal(1, _store.Reads);
+        Assert.Equal(1, _store.CallsTo(nameof(_store.FindAsync)));
     }
 
     [Fact]
@@ -500,7 +476,7 @@ public sealed class InstallFlowTests : IDisposable
     public async Task A_redemption_of_a_link_whose_answer_was_lost_is_known_as_our_own()
     {
         var link = await _core.Links.ReadAsync((await _core.Links.IssueAsync("acme", displayName: null, CancellationToken.None)).Start, CancellationToken.None);
-        _store.LoseConsumedState = true;
+        LoseAnswerOf(nameof(_store.TryAddConsumedStateAsync));
 
         Assert.True(await _core.Links.TryRedeemAsync(link!, CancellationToken.None));
         Assert.False(await _core.Links.TryRedeemAsync(link!, CancellationToken.None));
@@ -538,11 +514,28 @@ public sealed class InstallFlowTests : IDisposable
         Assert.Empty(_core.Logs.Of(208));
     }
 
-    private Task<InstallResult> BeginAtAsync(string? token, string? start, params InstallResult.Consent[] inFlight) => _core.Start.BeginAsync(
-        new AppUrlRequest(token is null ? null : new InstallToken(token), start, [.. inFlight.Select(consent => KeyValuePair.Create(consent.Set.Name, consent.Set.Value))]),
-        CancellationToken.None);
+    private void Fail(string call, Exception? failure = null, int times = int.MaxValue) => _store.Before = (method, _) =>
+        method == call && times-- > 0 ? throw failure ?? new StorageUnavailableException("The storage is down.") : Task.CompletedTask;
 
-    private async Task<RedirectRequest> BeginAsync() => RequestOf(Assert.IsType<InstallResult.Consent>(await BeginAtAsync(token: null, start: null)));
+    /// <summary>The first of these calls is carried out, and its answer is lost.</summary>
+    private void LoseAnswerOf(string call, Func<Task>? meanwhile = null)
+    {
+        var isLost = false;
+        _store.LosesAnswer = async method =>
+        {
+            if (method != call || isLost)
+            {
+                return false;
+            }
+
+            isLost = true;
+            await (meanwhile?.Invoke() ?? Task.CompletedTask);
+            return true;
+        };
+    }
+
+    private async Task<RedirectRequest> BeginAsync() => RequestOf(Assert.IsType<InstallResult.Consent>(
+        await _core.Start.BeginAsync(new AppUrlRequest(Token: null, Start: null, []), CancellationToken.None)));
 
     private static RedirectRequest RequestOf(InstallResult.Consent consent)
     {
@@ -561,93 +554,5 @@ public sealed class InstallFlowTests : IDisposable
             CodeFingerprint = Code.Fingerprint(),
             InstanceId = Id,
         };
-    }
-
-    /// <summary>A store that writes and then loses the response, or fails.</summary>
-    private sealed class LosingStore : IInstanceStore, IConsumedStateStore
-    {
-        private readonly MemoryInstanceStore _store = new();
-
-        public bool LoseConsumedState { get; set; }
-
-        public int LoseWrites { get; set; }
-
-        public Func<StoredInstance, Task> Losing { get; set; } = _ => Task.CompletedTask;
-
-        public int FailWrites { get; set; }
-
-        public bool FailOutcomes { get; set; }
-
-        public Func<Task> Redeeming { get; set; } = () => Task.CompletedTask;
-
-        public Exception? ReadFailure { get; set; }
-
-        public int Reads { get; private set; }
-
-        public Task InitializeAsync(CancellationToken cancellationToken) => _store.InitializeAsync(cancellationToken);
-
-        public Task<StoredInstance?> FindAsync(InstanceId id, CancellationToken cancellationToken)
-        {
-            Reads++;
-            return ReadFailure is null ? _store.FindAsync(id, cancellationToken) : throw ReadFailure;
-        }
-
-        public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
-        {
-            if (FailWrites > 0)
-            {
-                FailWrites--;
-                throw new StorageUnavailableException("The storage is down.");
-            }
-
-            var written = await _store.TryWriteAsync(previous, instance, cancellationToken);
-            if (written is null || LoseWrites-- <= 0)
-            {
-                return written;
-            }
-
-            await Losing(written);
-            return null;
-        }
-
-        public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _store.TryRemoveAsync(previous, cancellationToken);
-
-        public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-            _store.ReadByStatusAsync(status, cancellationToken);
-
-        public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _store.ReadSummariesAsync(cancellationToken);
-
-        public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
-            _store.ListAsync(status, after, limit, cancellationToken, customer);
-
-        public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _store.ReadDueAsync(now, cancellationToken);
-
-        public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _store.RemoveDueAsync(due, cancellationToken);
-
-        public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumed, CancellationToken cancellationToken)
-        {
-            await Redeeming();
-            cancellationToken.ThrowIfCancellationRequested();
-            return await _store.TryAddConsumedStateAsync(consumed, cancellationToken) && !LoseConsumedState;
-        }
-
-        public int Polls { get; private set; }
-
-        public Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)
-        {
-            Polls++;
-            return _store.FindConsumedStateAsync(nonce, issuedAt, cancellationToken);
-        }
-
-        public Task SaveConsumedStateAsync(ConsumedState consumed, CancellationToken cancellationToken) =>
-            FailOutcomes ? throw new StorageUnavailableException("The storage is down.") : _store.SaveConsumedStateAsync(consumed, cancellationToken);
-
-        public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-            _store.RemoveConsumedStatesAsync(before, limit, cancellationToken);
-
-        public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) => _store.FindLastUseAsync(id, cancellationToken);
-
-        public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>
-            _store.SaveLastUseAsync(id, usedAt, cancellationToken);
     }
 }

@@ -131,7 +131,7 @@ public sealed class InstallStartTests : IDisposable
 
         // Starting again makes a younger cookie for the same confirmation, which does not count for longer because of it.
         _core.Clock.Advance(TimeSpan.FromMinutes(9));
-        var again = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(Request(start: null, first), None));
+        var again = await BeginAsync(Request(start: null, first));
         _core.Clock.Advance(TimeSpan.FromMinutes(1));
         Assert.Equal(new InstallResult.UsedHere(), await _core.Start.ConfirmLinkAsync(Request(start, again), None));
         _core.Clock.Advance(TimeSpan.FromTicks(1));
@@ -147,10 +147,10 @@ public sealed class InstallStartTests : IDisposable
         _core.Clock.Advance(TimeSpan.FromSeconds(1));
 
         // Started again, so the youngest cookie holds the older confirmation.
-        var third = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(Request(start: null, first), None));
+        var third = await BeginAsync(Request(start: null, first));
         Assert.Equal("first", (await LinkOfAsync(third))?.Customer);
 
-        var consent = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(Request(start: null, third, second, first), None));
+        var consent = await BeginAsync(Request(start: null, third, second, first));
 
         Assert.Equal("second", (await LinkOfAsync(consent))?.Customer);
     }
@@ -162,12 +162,39 @@ public sealed class InstallStartTests : IDisposable
     {
         var confirmed = await ConfirmAsync(await IssueAsync("acme"));
         _core.Clock.Advance(TimeSpan.FromMinutes(9));
-        var again = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(Request(start: null, confirmed), None));
+        var again = await BeginAsync(Request(start: null, confirmed));
         _core.Clock.Advance(TimeSpan.FromMinutes(1) + TimeSpan.FromTicks(ticks));
 
-        var consent = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(Request(start: null, again), None));
+        var consent = await BeginAsync(Request(start: null, again));
 
         Assert.Equal(customer, (await LinkOfAsync(consent))?.Customer);
+    }
+
+    [Fact]
+    public async Task The_consent_page_gets_what_Wix_asks_for_and_a_token_only_where_one_came()
+    {
+        const string AppAndRedirect = "appId=11111111-2222-4333-8444-555555555555&redirectUrl=https%3A%2F%2Ftokens.example.com%2Fapi%2Fredirect&state=";
+        var own = await BeginAsync(Request(start: null));
+        var sent = await BeginAsync(Request(start: null) with { Token = new InstallToken("a token&") });
+
+        Assert.StartsWith($"https://www.wix.com/installer/install?{AppAndRedirect}", own.Url.Reveal(), StringComparison.Ordinal);
+        Assert.StartsWith($"https://www.wix.com/installer/install?token=a%20token%26&{AppAndRedirect}", sent.Url.Reveal(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_oldest_of_more_than_twelve_installs_in_flight_is_dropped()
+    {
+        var begun = new List<InstallResult.Consent>();
+        for (var number = 0; number < InstallStateService.MaxInFlight; number++)
+        {
+            var consent = await BeginAsync(Request(start: null, [.. begun]));
+            Assert.Empty(consent.Removed);
+            begun.Add(consent);
+            _core.Clock.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        begun.Reverse();
+        Assert.Equal([begun[^1].Set.Name], (await BeginAsync(Request(start: null, [.. begun]))).Removed);
     }
 
     [Fact]
@@ -176,7 +203,7 @@ public sealed class InstallStartTests : IDisposable
         var begun = new List<InstallResult.Consent>();
         for (var number = 0; number < InstallStateService.MaxInFlight; number++)
         {
-            begun.Add(Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(Request(start: null), None)));
+            begun.Add(await BeginAsync(Request(start: null)));
             _core.Clock.Advance(TimeSpan.FromSeconds(1));
         }
 
@@ -235,6 +262,9 @@ public sealed class InstallStartTests : IDisposable
     private async Task<string> IssueAsync(string customer, string? displayName = null) => (await _core.Links.IssueAsync(customer, displayName, None)).Start;
 
     private Task<InstallLink?> ReadAsync(string start) => _core.Links.ReadAsync(start, None);
+
+    private async Task<InstallResult.Consent> BeginAsync(AppUrlRequest request) =>
+        Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(request, None));
 
     private async Task<InstallResult.Consent> ConfirmAsync(string start) =>
         Assert.IsType<InstallResult.Consent>(await _core.Start.ConfirmLinkAsync(Request(start), None));

@@ -139,9 +139,15 @@ public sealed class InstallStateServiceTests : IDisposable
         var (isOurs, failures) = (new AsyncLocal<bool> { Value = true }, 0);
         AppDomain.CurrentDomain.FirstChanceException += Count;
 
-        Assert.Null(await _core.States.FindAsync([.. Enumerable.Repeat(forged, 40)], nonce, None));
+        try
+        {
+            Assert.Null(await _core.States.FindAsync([.. Enumerable.Repeat(forged, 40)], nonce, None));
+        }
+        finally
+        {
+            AppDomain.CurrentDomain.FirstChanceException -= Count;
+        }
 
-        AppDomain.CurrentDomain.FirstChanceException -= Count;
         Assert.Equal(1, failures);
 
         void Count(object? sender, FirstChanceExceptionEventArgs raised) => failures += isOurs.Value && raised.Exception is AuthenticationTagMismatchException ? 1 : 0;

@@ -7,22 +7,22 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Functions.Tests.Instances;
 
-/// <summary>ListInstances from page to page, as who keeps books of all sites does it. For what a page costs see the tests of the storage.</summary>
+/// <summary>ListInstances from the first page to the last. For what a page costs see the tests of the storage.</summary>
 public sealed class ListInstancesTests
 {
     [Fact]
-    public async Task A_hundred_thousand_instances_are_listed_once_each_though_they_change_meanwhile()
+    public async Task Ten_thousand_instances_are_listed_once_each_though_they_change_meanwhile()
     {
         using var core = new Core(new MemoryInstanceStore());
         var endpoints = core.Get<InstanceEndpoints>();
         var stored = new List<StoredInstance>();
-        for (var number = 0; number < 100_000; number++)
+        for (var number = 0; number < 10_000; number++)
         {
-            stored.Add((await core.Store.TryWriteAsync(null, NewInstance(number % 1_000 == 0 ? InstanceStatus.ReinstallRequired : InstanceStatus.Active), CancellationToken.None))!);
+            stored.Add((await core.Store.TryWriteAsync(null, NewInstance(number % 100 == 0 ? InstanceStatus.ReinstallRequired : InstanceStatus.Active), CancellationToken.None))!);
         }
 
         var turn = 0;
-        var all = await WalkAsync(endpoints, "limit=200", async () =>
+        var all = await WalkAsync(endpoints, "limit=20", async () =>
         {
             // New ones come, and old ones get new tokens.
             await core.Store.TryWriteAsync(null, NewInstance(InstanceStatus.Active), CancellationToken.None);
@@ -32,7 +32,7 @@ public sealed class ListInstancesTests
 
         Assert.Equal(all.Count, all.Distinct().Count());
         Assert.Subset(all.ToHashSet(), stored.Select(each => each.Instance.Id.ToString()).ToHashSet());
-        Assert.InRange(turn, 500, 503);
+        Assert.InRange(turn, 500, 527);
         Assert.Equal(
             stored.Where(each => each.Instance.Status == InstanceStatus.ReinstallRequired).Select(each => each.Instance.Id.ToString()).Order(StringComparer.Ordinal),
             (await WalkAsync(endpoints, "status=reinstall_required&limit=7", () => Task.CompletedTask)).Order(StringComparer.Ordinal));

@@ -179,7 +179,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
             await _world.Container.AddAsync(id, None);
         }
 
-        // By Azurite's clock the ids were left now, so a consent that is later is one of the future.
+        // Azurite dated the forgotten ids by the real clock, so a later consent needs a later real time.
         _world.Clock.SetUtcNow(TimeProvider.System.GetUtcNow().AddHours(1));
         await _world.LoseAsync(again);
         await _world.Core.InstallAsync(again, refresh: "after all");

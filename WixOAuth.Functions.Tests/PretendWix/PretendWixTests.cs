@@ -12,6 +12,7 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
+using WixOAuth.Functions.Tests.Support;
 using WixOAuth.PretendWix;
 
 namespace WixOAuth.Functions.Tests.PretendWix;
@@ -24,12 +25,12 @@ public sealed class PretendWixTests : IAsyncLifetime, IDisposable
     private const string HostileName = "<script>alert('1')</script>\"&\r\n<img src=x>";
 
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2025, 3, 1, 12, 0, 0, TimeSpan.Zero));
-    private readonly string _folder = Directory.CreateTempSubdirectory("pretend-wix").FullName;
+    private readonly TemporaryFolder _folder = new();
     private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
     private readonly CancellationTokenSource _patience = new(TimeSpan.FromSeconds(60));
     private PretendWixServer _wix = null!;
 
-    private string StateFile => Path.Combine(_folder, "deep", "wix.json");
+    private string StateFile => Path.Combine(_folder.Path, "deep", "wix.json");
 
     private CancellationToken Patience => _patience.Token;
 
@@ -41,7 +42,7 @@ public sealed class PretendWixTests : IAsyncLifetime, IDisposable
     {
         _http.Dispose();
         _patience.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        _folder.Dispose();
     }
 
     [Fact]
@@ -680,12 +681,12 @@ public sealed class PretendWixTests : IAsyncLifetime, IDisposable
     }
 
     [Theory]
-    [InlineData("_control", """{"accesTokenLifetime":1}""")]
-    [InlineData("_control", """{"accessTokenLifetime":"1"}""")]
-    [InlineData("_control", """{"accessTokenLifetime":-1}""")]
-    [InlineData("_control", """{"codeLength":9000}""")]
-    [InlineData("_control", """{"refreshTokenAnswer":"other"}""")]
-    [InlineData("_control", """{"latencyMs":{"nowhere":1}}""")]
+    [InlineData("_control", """{"codeLength":7,"accesTokenLifetime":1}""")]
+    [InlineData("_control", """{"codeLength":7,"accessTokenLifetime":"1"}""")]
+    [InlineData("_control", """{"codeLength":7,"accessTokenLifetime":-1}""")]
+    [InlineData("_control", """{"accessTokenLifetime":7,"codeLength":9000}""")]
+    [InlineData("_control", """{"codeLength":7,"refreshTokenAnswer":"other"}""")]
+    [InlineData("_control", """{"codeLength":7,"latencyMs":{"nowhere":1}}""")]
     [InlineData("_control", """{"faults":{"nowhere":{"kind":"hang"}}}""")]
     [InlineData("_control", """{"faults":{"access":{"kind":"hangg"}}}""")]
     [InlineData("_control", "[]")]
@@ -694,9 +695,13 @@ public sealed class PretendWixTests : IAsyncLifetime, IDisposable
     [InlineData("_control/seed", """{"count":-1}""")]
     public async Task A_patch_that_is_misspelt_changes_nothing(string path, string body)
     {
+        var control = new Uri(_wix.Url, "_control");
+        var before = await _http.GetStringAsync(control, Patience);
+
         var response = await PostJsonAsync(path, body);
+
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
-        Assert.Equal(new PretendWixSwitches().AccessTokenLifetime, _wix.Control.Switches.AccessTokenLifetime);
+        Assert.Equal(before, await _http.GetStringAsync(control, Patience));
     }
 
     [Fact]
@@ -725,17 +730,17 @@ public sealed class PretendWixTests : IAsyncLifetime, IDisposable
     [Fact]
     public async Task Seeded_instances_are_the_same_everywhere_and_refresh()
     {
-        var seeds = _wix.Seed(100_000);
-        Assert.Equal(100_000, seeds.Select(seed => seed.InstanceId).Distinct().Count());
+        var seeds = _wix.Seed(1_000);
+        Assert.Equal(1_000, seeds.Select(seed => seed.InstanceId).Distinct().Count());
         var overHttp = await PostAsync("_control/seed", new { count = 3 });
         var again = JsonNode.Parse(await overHttp.Content.ReadAsStringAsync(Patience))!.AsArray();
         Assert.Equal(seeds.Take(3).Select(seed => seed.RefreshToken), again.Select(seed => Text(seed!, "refreshToken")));
         await using var other = await StartAsync();
         Assert.Equal(seeds.Take(3).Select(seed => seed.InstanceId), other.Seed(3).Select(seed => seed.InstanceId));
 
-        await OkAsync(await RefreshAsync(seeds[99_999].RefreshToken));
-        Assert.Equal(1, _wix.Control.CountsOf(seeds[99_999].InstanceId).Grants["refresh_token"]);
-        Assert.Contains("And 100000 more.", await _http.GetStringAsync(_wix.Url, Patience), StringComparison.Ordinal);
+        await OkAsync(await RefreshAsync(seeds[999].RefreshToken));
+        Assert.Equal(1, _wix.Control.CountsOf(seeds[999].InstanceId).Grants["refresh_token"]);
+        Assert.Contains("And 1000 more.", await _http.GetStringAsync(_wix.Url, Patience), StringComparison.Ordinal);
     }
 
     [Fact]

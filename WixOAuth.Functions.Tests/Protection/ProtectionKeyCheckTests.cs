@@ -301,7 +301,7 @@ public sealed class ProtectionKeyCheckTests : IDisposable
     }
 
     [Fact]
-    public async Task Reencryption_seals_the_row_with_the_newest_key_and_an_older_process_still_opens_it_never_the_other_way_round()
+    public async Task Reencryption_seals_the_key_check_with_the_newest_key()
     {
         using var first = New(_right);
         await first.IsPassedAsync(None);

@@ -5,7 +5,7 @@ namespace WixOAuth.Functions.Tests.Protection;
 
 /// <summary>
 /// Sealed texts stay readable for as long as their key exists. These were made by another program (OpenSSL through Node)
-/// from the description of the form, and by version 1 of this service. A change that fails here loses every stored token.
+/// from the description of the form, and by version 1 of this service. A change that makes these tests fail makes every stored token unreadable.
 /// </summary>
 public sealed class StoredFormTests
 {

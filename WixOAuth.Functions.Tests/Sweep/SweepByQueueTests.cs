@@ -17,20 +17,20 @@ public sealed class SweepByQueueTests : IDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(1);
 
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("wixoauth-queue-");
+    private readonly TemporaryFolder _folder = new();
     private readonly MeterListener _meters = new();
     private readonly Channel<string> _swept = Channel.CreateUnbounded<string>();
 
     public void Dispose()
     {
         _meters.Dispose();
-        _folder.Delete(recursive: true);
+        _folder.Dispose();
     }
 
     [Fact]
     public async Task A_tick_sweeps_every_shard_and_a_bad_message_does_no_harm()
     {
-        await using var azurite = await Azurite.StartAsync(_folder.FullName, CancellationToken.None, savesMeanwhile: false, withQueues: true);
+        await using var azurite = await Azurite.StartAsync(_folder.Path, CancellationToken.None, savesMeanwhile: false, withQueues: true);
         await using var host = await StartAsync(azurite, azurite.ConnectionString.Reveal());
         var service = host.Services.GetRequiredService<QueueServiceClient>();
 
@@ -47,7 +47,7 @@ public sealed class SweepByQueueTests : IDisposable
     [Fact]
     public async Task The_timer_sweeps_by_itself_while_the_queue_cannot_be_reached()
     {
-        await using var azurite = await Azurite.StartAsync(_folder.FullName, CancellationToken.None, savesMeanwhile: false);
+        await using var azurite = await Azurite.StartAsync(_folder.Path, CancellationToken.None, savesMeanwhile: false);
         await using var host = await StartAsync(azurite, "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=AAAA;QueueEndpoint=http://127.0.0.1:1/a;");
 
         await TickAsync(host);
@@ -103,7 +103,7 @@ public sealed class SweepByQueueTests : IDisposable
     {
         var settings = Settings();
         settings.Remove("Tables__ConnectionString");
-        settings["Local__DataFolder"] = _folder.FullName;
+        settings["Local__DataFolder"] = _folder.Path;
         await using var host = await LocalHost.StartAsync(LocalSettings.From(settings), Listen, CancellationToken.None);
 
         await TickAsync(host);

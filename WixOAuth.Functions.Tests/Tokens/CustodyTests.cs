@@ -374,7 +374,7 @@ public sealed class CustodyTests : IDisposable
     [Fact]
     public async Task The_bridge_goes_both_ways_under_load_without_a_failed_GetToken_and_keeps_every_refresh_token()
     {
-        const int Sites = 1_000;
+        const int Sites = 200;
         var ids = await InstallAsync(Sites);
         GrantAll();
         await LiveAsync(_core, ids, minutes: 10);

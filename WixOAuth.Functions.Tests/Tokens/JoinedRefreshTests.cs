@@ -10,15 +10,20 @@ public sealed class JoinedRefreshTests : IDisposable
 {
     private static readonly InstanceId Id = Core.NewId();
 
-    private readonly Core _core = new(settings: ("Wix__ClientCredentialsFallback", "false"));
+    private readonly WatchedStore _store = new(new MemoryInstanceStore());
     private readonly Queue<TaskCompletionSource<HttpResponseMessage>> _asked = new();
+    private readonly Core _core;
 
-    public JoinedRefreshTests() => _core.Wix.Answer = (_, _, _) =>
+    public JoinedRefreshTests()
     {
-        var gate = new TaskCompletionSource<HttpResponseMessage>();
-        _asked.Enqueue(gate);
-        return gate.Task;
-    };
+        _core = new Core(_store, settings: ("Wix__ClientCredentialsFallback", "false"));
+        _core.Wix.Answer = (_, _, _) =>
+        {
+            var gate = new TaskCompletionSource<HttpResponseMessage>();
+            _asked.Enqueue(gate);
+            return gate.Task;
+        };
+    }
 
     public void Dispose() => _core.Dispose();
 
@@ -104,6 +109,7 @@ public sealed class JoinedRefreshTests : IDisposable
         var results = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => _core.GetAsync(Id)));
 
         Assert.All(results, result => Assert.IsType<TokenResult.Removed>(result));
+        Assert.Equal(1, _store.CallsTo(nameof(_store.FindAsync)));
         Assert.Empty(_core.Wix.Calls);
     }
 

@@ -18,6 +18,9 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
 
     private static readonly TimeSpan Stale = TimeSpan.FromMinutes(10);
 
+    // Of real time, on a machine that is busy with other things.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+
     private readonly InstanceId _id = Core.NewId();
     private readonly FakeTimeProvider _clock = TestClock.New();
     private readonly RotatingWix _wix = new();
@@ -150,23 +153,6 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_operator_who_joins_a_refresh_gets_a_token_that_was_asked_for_later()
-    {
-        await InstallAsync(age: Stale);
-        var gate = new Gate(_one, StoreStep.Commit);
-        var caller = One.GetAsync(_id);
-        await gate.Reached;
-        _clock.Advance(TimeSpan.FromSeconds(1));
-        var operatorAskedAt = _clock.GetUtcNow();
-        var asked = One.GetAsync(_id, TokenRequirements.New);
-        gate.Open();
-
-        Assert.IsType<TokenResult.Token>(await caller);
-        Assert.True(Assert.IsType<TokenResult.Token>(await asked).IssuedAt >= operatorAskedAt);
-        Assert.Equal(2, _wix.Refreshes);
-    }
-
-    [Fact]
     public async Task Operators_of_two_processes_at_once_cause_one_refresh()
     {
         await InstallAsync();
@@ -260,6 +246,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         Assert.Equal("access-2", Revealed(await LetTimePassAsync(One.GetAsync(_id))));
 
         Assert.InRange(askedAt!.Value, end, end + TimeSpan.FromSeconds(3));
+        Assert.Single(One.Logs.Of(405));
         Assert.Null((await ReadAsync()).Lease);
     }
 
@@ -852,7 +839,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
             _clock.Advance(TimeSpan.FromMilliseconds(Math.Min(1_000, 50 + (10 * steps))));
         }
 
-        return await work.WaitAsync(TimeSpan.FromSeconds(10));
+        return await work.WaitAsync(s_patience);
     }
 
     private sealed record Process(Core Core, FaultyStore Store);
@@ -877,7 +864,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
             }
         }
 
-        public Task Reached => _reached.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        public Task Reached => _reached.Task.WaitAsync(s_patience);
 
         public void Open(Func<StoreFault>? fault = null) => _open.SetResult(fault ?? (() => StoreFault.None));
 
@@ -917,7 +904,6 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 }
 
-[Collection(AzuriteFixture.Name)]
 public sealed class RefreshProtocolInMemoryTests : RefreshProtocolTests
 {
     private protected override Task<IInstanceStore> CreateAsync() => Task.FromResult<IInstanceStore>(new MemoryInstanceStore());

@@ -25,7 +25,7 @@ public sealed class RejectionPolicyTests
     [InlineData("rejected rejected", SecretProof.TooFewSites, true)]
     [InlineData("rejected none", SecretProof.Unknown, true)]
     [InlineData("granted rejected", SecretProof.Unknown, true)]
-    internal void A_probe_shows(string answers, SecretProof proof, bool areFew = false) => Assert.Equal(proof, RejectionPolicy.Conclude(
+    internal void The_answers_to_a_probe_prove_the_app_secret_or_make_it_suspect(string answers, SecretProof proof, bool areFew = false) => Assert.Equal(proof, RejectionPolicy.Conclude(
         [.. answers.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(answer => answer switch
         {
             "granted" => ProbeAnswer.Granted,
@@ -34,10 +34,6 @@ public sealed class RejectionPolicyTests
         })],
         areFew));
 
-    /// <summary>
-    /// counted before, since (minutes ago); all rejections with this one, since (hours ago); what is known of the secret:
-    /// counted afterwards, marked or not.
-    /// </summary>
     [Theory]
     [InlineData(0, 0, 1, 0, SecretProof.Since, 1, false)]
     [InlineData(0, 0, 1, 0, SecretProof.Recent, 1, false)]
@@ -56,10 +52,11 @@ public sealed class RejectionPolicyTests
     [InlineData(0, 0, 6, 47, SecretProof.TooFewSites, 0, false)]
     [InlineData(0, 0, 5, 48, SecretProof.TooFewSites, 0, false)]
     [InlineData(0, 0, 6, 48, SecretProof.TooFewSites, 0, true)]
-    internal void A_rejection_means(int counted, int minutes, int rejections, int hours, SecretProof proof, int countedAfter, bool isFinal)
+    internal void Rejections_are_counted_and_become_final_by_what_is_known_of_the_app_secret(
+        int countedBefore, int countedForMinutes, int allRejections, int rejectedForHours, SecretProof proof, int countedAfter, bool isFinal)
     {
-        var before = counted == 0 ? null : new CountedRejections(counted, s_now.AddMinutes(-minutes));
-        var failures = new Failures(rejections, rejections, s_now.AddHours(-hours), s_now, TokenError.Rejected, null);
+        var before = countedBefore == 0 ? null : new CountedRejections(countedBefore, s_now.AddMinutes(-countedForMinutes));
+        var failures = new Failures(allRejections, allRejections, s_now.AddHours(-rejectedForHours), s_now, TokenError.Rejected, null);
 
         var verdict = RejectionPolicy.Judge(before, failures, proof, s_now);
 
@@ -73,7 +70,7 @@ public sealed class RejectionPolicyTests
     [InlineData(SecretProof.Since, 9, 24, SecretProof.Since)]
     [InlineData(SecretProof.Suspect, 9, 1, SecretProof.Suspect)]
     [InlineData(SecretProof.TooFewSites, 9, 1, SecretProof.TooFewSites)]
-    internal void Where_two_sites_were_rejected_falsely_a_proof_is_worth(SecretProof proof, int falselyRejected, int hours, SecretProof worth) =>
+    internal void A_proof_is_worth_nothing_for_a_day_after_two_false_rejections(SecretProof proof, int falselyRejected, int hours, SecretProof worth) =>
         Assert.Equal(worth, RejectionPolicy.Weigh(proof, falselyRejected, TimeSpan.FromHours(hours)));
 
     [Fact]
@@ -117,7 +114,7 @@ public sealed class RejectionPolicyTests
     [InlineData(15.0, true)]
     [InlineData(-1.0, false)]
     [InlineData(-60.0, true)]
-    public void A_caller_may_try_a_marked_site(double? minutesAgo, bool mayTry) =>
+    public void A_caller_may_try_a_marked_site_every_15_minutes(double? minutesAgo, bool mayTry) =>
         Assert.Equal(mayTry, RejectionPolicy.MayCallerTry(minutesAgo is { } minutes ? s_now.AddMinutes(-minutes) : null, s_now));
 
     [Theory]
@@ -134,7 +131,7 @@ public sealed class RejectionPolicyTests
     [InlineData(InstanceStatus.ReinstallRequired, 25, null, null, false)]
     [InlineData(InstanceStatus.ReinstallRequired, null, null, null, false)]
     [InlineData(InstanceStatus.Removed, 1, 1, 1, false)]
-    internal void A_false_rejection_casts_doubt_on(InstanceStatus status, int? rejectedHoursAgo, int? markedHoursAgo, int? faultHoursAgo, bool isDoubted)
+    internal void A_false_rejection_casts_doubt_on_what_was_rejected_or_marked_within_a_day(InstanceStatus status, int? rejectedHoursAgo, int? markedHoursAgo, int? faultHoursAgo, bool isDoubted)
     {
         var site = new InstanceSummary(Samples.NewId(), status, null, null, rejectedHoursAgo is not null, null, null)
         {

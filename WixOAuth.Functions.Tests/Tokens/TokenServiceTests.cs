@@ -19,13 +19,17 @@ public sealed class TokenServiceTests : IDisposable
     [Fact]
     public async Task A_fresh_token_is_read_once_and_then_served_from_memory()
     {
-        await _core.InstallAsync(Id);
+        var store = new WatchedStore(new MemoryInstanceStore());
+        using var core = new Core(store);
+        await core.InstallAsync(Id);
 
-        Assert.Equal("access-1", await TokenAsync());
-        var second = _core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, CancellationToken.None);
+        var first = Assert.IsType<TokenResult.Token>(await core.GetAsync(Id));
+        Assert.Equal("access-1", first.AccessToken.Reveal());
+        var second = core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, CancellationToken.None);
 
         Assert.True(second.IsCompletedSuccessfully);
-        Assert.Empty(_core.Wix.Calls);
+        Assert.Equal(1, store.CallsTo(nameof(store.FindAsync)));
+        Assert.Empty(core.Wix.Calls);
     }
 
     [Fact]
@@ -170,32 +174,6 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task A_caller_that_cancels_does_not_fail_the_others()
-    {
-        await _core.InstallAsync(Id);
-        _core.Clock.Advance(TimeSpan.FromMinutes(10));
-        var asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _core.Wix.Answer = async (_, _, _) =>
-        {
-            asked.SetResult();
-            await gate.Task;
-            return StubWix.Tokens("access-2");
-        };
-        using var leaving = new CancellationTokenSource();
-        var leader = _core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, leaving.Token).AsTask();
-        await asked.Task;
-        var follower = TokenAsync();
-
-        await leaving.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => leader);
-        gate.SetResult();
-
-        Assert.Equal("access-2", await follower);
-        Assert.Single(_core.Wix.Calls);
-    }
-
-    [Fact]
     public async Task A_returned_refresh_token_replaces_the_old_one_and_a_missing_one_does_not()
     {
         await _core.InstallAsync(Id);
@@ -288,90 +266,6 @@ public sealed class TokenServiceTests : IDisposable
         var token = Assert.IsType<TokenResult.Token>(await _core.Clock.RunAsync(ours));
         Assert.Equal("of-another", token.AccessToken.Reveal());
         Assert.Empty(_core.Wix.Calls);
-    }
-
-    [Fact]
-    public async Task A_lease_whose_owner_died_is_taken_over_when_it_ends()
-    {
-        var stored = await _core.InstallAsync(Id);
-        _core.Clock.Advance(TimeSpan.FromMinutes(10));
-        var leaseEnd = _core.Clock.GetUtcNow() + TokenRefresher.LeaseTime;
-        await _core.Store.TryWriteAsync(stored, stored.Instance.Leased("gone", leaseEnd), CancellationToken.None);
-        DateTimeOffset? askedAt = null;
-        _core.Wix.Answer = (_, _, _) =>
-        {
-            askedAt = _core.Clock.GetUtcNow();
-            return Task.FromResult(StubWix.Tokens("access-2"));
-        };
-
-        var token = Assert.IsType<TokenResult.Token>(await _core.Clock.RunAsync(_core.GetAsync(Id)));
-
-        Assert.Equal("access-2", token.AccessToken.Reveal());
-        Assert.True(askedAt >= leaseEnd);
-        Assert.Single(_core.Logs.Of(405));
-        Assert.Null((await _core.ReadAsync(Id)).Lease);
-    }
-
-    [Fact]
-    public async Task A_removal_during_a_refresh_is_not_undone()
-    {
-        await _core.InstallAsync(Id);
-        _core.Clock.Advance(TimeSpan.FromMinutes(10));
-        _core.Wix.Answer = async (_, _, _) =>
-        {
-            var stored = (await _core.Store.FindAsync(Id, CancellationToken.None))!;
-            var tombstone = stored.Instance with
-            {
-                Status = InstanceStatus.Removed,
-                Generation = stored.Instance.Generation + 1,
-                AccessToken = null,
-                RefreshToken = null,
-                DueAt = null,
-            };
-            Assert.NotNull(await _core.Store.TryWriteAsync(stored, tombstone, CancellationToken.None));
-            return StubWix.Tokens("too-late");
-        };
-
-        Assert.IsType<TokenResult.Removed>(await _core.GetAsync(Id));
-
-        var instance = await _core.ReadAsync(Id);
-        Assert.Equal((InstanceStatus.Removed, null, 2), (instance.Status, instance.AccessToken, instance.Generation));
-        Assert.Null(_core.Memory.Find(Id, _core.Clock.GetUtcNow()));
-    }
-
-    [Fact]
-    public async Task A_consent_during_a_refresh_wins()
-    {
-        await _core.InstallAsync(Id);
-        _core.Clock.Advance(TimeSpan.FromMinutes(10));
-        _core.Wix.Answer = async (_, _, _) =>
-        {
-            await ConsentAsync("of-consent", "refresh-of-consent");
-            return StubWix.Tokens("too-late", "refresh-too-late");
-        };
-
-        Assert.Equal("of-consent", await TokenAsync());
-        Assert.Equal("refresh-of-consent", await _core.RefreshTokenOfAsync(Id));
-    }
-
-    [Fact]
-    public async Task Another_write_during_a_refresh_loses_neither_that_write_nor_the_tokens()
-    {
-        await _core.InstallAsync(Id);
-        _core.Clock.Advance(TimeSpan.FromMinutes(10));
-        _core.Wix.Answer = async (_, _, _) =>
-        {
-            var stored = (await _core.Store.FindAsync(Id, CancellationToken.None))!;
-            Assert.NotNull(await _core.Store.TryWriteAsync(
-                stored, stored.Instance.SetupCompleted(_core.Clock.GetUtcNow()) with { Lease = null }, CancellationToken.None));
-            return StubWix.Tokens("access-2", "refresh-2");
-        };
-
-        Assert.Equal("access-2", await TokenAsync());
-
-        var instance = await _core.ReadAsync(Id);
-        Assert.NotNull(instance.SetupCompletedAt);
-        Assert.Equal("refresh-2", await _core.RefreshTokenOfAsync(Id));
     }
 
     [Fact]

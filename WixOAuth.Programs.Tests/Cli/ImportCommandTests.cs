@@ -10,12 +10,13 @@ using Microsoft.AspNetCore.Http;
 using WixOAuth.Cli.Import;
 using WixOAuth.Functions.Tests.EndToEnd;
 using WixOAuth.PretendWix;
+using Xunit.Abstractions;
 
 namespace WixOAuth.Programs.Tests.Cli;
 
 /// <summary><c>wixoauth import</c> against the running service.</summary>
 [Collection(AzuriteFixture.Name)]
-public sealed class ImportCommandTests(AzuriteFixture azurite) : IDisposable
+public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper output) : IDisposable
 {
     private static readonly Dictionary<string, string?> s_key = new() { ["WIXOAUTH_KEY"] = TestBed.FunctionKey };
     private readonly TemporaryFolder _folder = new();
@@ -27,11 +28,11 @@ public sealed class ImportCommandTests(AzuriteFixture azurite) : IDisposable
     {
         await using var bed = await TestBed.StartAsync(azurite);
         var seeds = bed.Wix.Seed(60);
-        var file = Write(seeds.Select(seed => $"{seed.RefreshToken},{seed.InstanceId},customer {seed.InstanceId:N}"), "refreshToken,instanceId,customer,ignored".Replace(",ignored", "", StringComparison.Ordinal));
+        var file = Write(seeds.Select(seed => $"{seed.RefreshToken},{seed.InstanceId},customer {seed.InstanceId:N}"), "refreshToken,instanceId,customer");
 
         var check = await RunAsync(bed, file, "--dry-run");
         Assert.Equal((0, "60 sites: 60 would be imported, 0 failed"), (check.ExitCode, check.Out.Trim()));
-        Assert.Empty(await bed.RowsAsync() is var rows ? rows.Where(row => row.RowKey.StartsWith("i|", StringComparison.Ordinal)) : []);
+        Assert.DoesNotContain(await bed.RowsAsync(), row => row.RowKey.StartsWith("i|", StringComparison.Ordinal));
 
         var first = await RunAsync(bed, file, "--report", Path.Combine(_folder.Path, "report.csv"));
         Assert.Equal((0, "60 sites: 60 imported, 0 failed"), (first.ExitCode, first.Out.Trim()));
@@ -124,13 +125,22 @@ public sealed class ImportCommandTests(AzuriteFixture azurite) : IDisposable
     [Fact]
     public async Task A_service_that_is_not_available_is_waited_for()
     {
-        await using var bed = await TestBed.StartAsync(azurite);
-        var seeds = bed.Wix.Seed(8);
-        bed.Wix.Control.Fail(PretendWixEndpoints.Access, new PretendWixFault { Status = 503, Times = 4 });
+        var askedAt = new List<long>();
+        await using var service = WebApplication.CreateSlimBuilder().Build();
+        service.Urls.Add("http://127.0.0.1:0");
+        service.MapFallback((HttpContext context) =>
+        {
+            askedAt.Add(TimeProvider.System.GetTimestamp());
+            context.Response.Headers.RetryAfter = "1";
+            return askedAt.Count == 1 ? Results.Problem(statusCode: 503) : Results.Json(new { outcome = "imported" }, statusCode: 201);
+        });
+        await service.StartAsync();
 
-        var run = await RunAsync(bed, Write(seeds.Select(seed => $"{seed.InstanceId},{seed.RefreshToken}")));
+        var run = await CliRun.RunAsync(s_key, "import", Write([$"{Guid.NewGuid()},r-1"]), "--url", service.Urls.Single());
 
-        Assert.Equal((0, "8 sites: 8 imported, 0 failed"), (run.ExitCode, run.Out.Trim()));
+        Assert.Equal((0, "1 sites: 1 imported, 0 failed"), (run.ExitCode, run.Out.Trim()));
+        Assert.Equal(2, askedAt.Count);
+        Assert.True(TimeProvider.System.GetElapsedTime(askedAt[0], askedAt[1]) > TimeSpan.FromSeconds(0.9));
     }
 
     [Theory]
@@ -236,10 +246,13 @@ public sealed class ImportCommandTests(AzuriteFixture azurite) : IDisposable
             return answers;
         });
 
+        var seed = Random.Shared.Next();
+        output.WriteLine($"The imports are killed where new Random({seed}) says.");
+        var random = new Random(seed);
         for (var kill = 0; kill < 10; kill++)
         {
             using var killed = Start(bed, file);
-            var until = Used(bed) + Random.Shared.Next(2, sites / 12);
+            var until = Used(bed) + random.Next(2, sites / 12);
             while (!killed.HasExited && Used(bed) < until)
             {
                 // Another process: its progress can only be polled.
@@ -253,23 +266,23 @@ public sealed class ImportCommandTests(AzuriteFixture azurite) : IDisposable
 
         var journal = (await File.ReadAllLinesAsync(file + ".journal")).Length;
         using var last = Start(bed, file, "--report", report);
-        var output = await last.StandardOutput.ReadToEndAsync();
+        var printed = await last.StandardOutput.ReadToEndAsync();
         await last.WaitForExitAsync();
         await stop.CancelAsync();
 
         Assert.True(journal > 20, $"Only {journal} lines were imported before the last run.");
         Assert.Equal(0, last.ExitCode);
-        Assert.Contains($"{sites:N0} sites: ", output, StringComparison.Ordinal);
-        Assert.Contains(", 0 failed", output, StringComparison.Ordinal);
+        Assert.Contains($"{sites:N0} sites: ", printed, StringComparison.Ordinal);
+        Assert.Contains(", 0 failed", printed, StringComparison.Ordinal);
         Assert.Equal(
             seeds.Select(seed => $"{seed.InstanceId}").Order(StringComparer.Ordinal),
             (await File.ReadAllLinesAsync(report)).Skip(1).Select(line => line.Split(',')[1]).Order(StringComparer.Ordinal));
         var instances = (await bed.RowsAsync()).Count(row => row.RowKey.StartsWith("i|", StringComparison.Ordinal));
         Assert.Equal(sites + 1, instances);
         Assert.All(await load, status => Assert.Equal(HttpStatusCode.OK, status));
-        foreach (var seed in seeds.Where((_, i) => i % 20 == 0))
+        foreach (var imported in seeds.Where((_, i) => i % 20 == 0))
         {
-            Assert.Equal("ok", (await bed.GetInstanceAsync(seed.InstanceId)).GetProperty("refresh_token").GetString());
+            Assert.Equal("ok", (await bed.GetInstanceAsync(imported.InstanceId)).GetProperty("refresh_token").GetString());
         }
     }
 

@@ -5,7 +5,7 @@ namespace WixOAuth.Programs.Tests.Infra;
 /// <summary>azd's hooks, with an <c>az</c> that notes what it is given.</summary>
 public sealed class HookTests : IDisposable
 {
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory();
+    private readonly TemporaryFolder _folder = new();
 
     [SkippableFact]
     public async Task A_missing_key_is_generated_with_32_bytes_and_not_shown()
@@ -136,7 +136,7 @@ public sealed class HookTests : IDisposable
         Assert.Contains("\n  postprovision:\n", azd, StringComparison.Ordinal);
     }
 
-    public void Dispose() => _folder.Delete(recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     private Task<(int ExitCode, string Output, string Calls, string Key)> RunAsync(
         string answer, params (string Name, string Value)[] environment) => RunHookAsync("postprovision.sh", answer, environment);
@@ -173,5 +173,5 @@ public sealed class HookTests : IDisposable
         return (process.ExitCode, output + await error, await File.ReadAllTextAsync(calls), await File.ReadAllTextAsync(key));
     }
 
-    private string In(string name) => Path.Combine(_folder.FullName, name);
+    private string In(string name) => Path.Combine(_folder.Path, name);
 }

@@ -13,22 +13,22 @@ public sealed class AzuriteTests : IDisposable
 {
     private static readonly CancellationToken None = CancellationToken.None;
 
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("wixoauth-azurite-");
+    private readonly TemporaryFolder _folder = new();
 
-    public void Dispose() => _folder.Delete(recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     [Fact]
     public async Task Data_survives_a_stop()
     {
         var instance = NewInstance();
-        await using (var azurite = await Azurite.StartAsync(_folder.FullName, None))
+        await using (var azurite = await Azurite.StartAsync(_folder.Path, None))
         {
             var store = Open(azurite);
             await store.InitializeAsync(None);
             Assert.NotNull(await store.TryWriteAsync(null, instance, None));
         }
 
-        await using (var azurite = await Azurite.StartAsync(_folder.FullName, None))
+        await using (var azurite = await Azurite.StartAsync(_folder.Path, None))
         {
             Assert.Equal(instance, (await Open(azurite).FindAsync(instance.Id, None))!.Instance);
         }
@@ -38,7 +38,7 @@ public sealed class AzuriteTests : IDisposable
     public async Task Key_that_Microsoft_publishes_for_emulators_opens_nothing()
     {
         const string Published = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-        await using var azurite = await Azurite.StartAsync(_folder.FullName, None);
+        await using var azurite = await Azurite.StartAsync(_folder.Path, None);
         await Open(azurite).InitializeAsync(None);
         var stranger = Regex.Replace(azurite.ConnectionString.Reveal(), "AccountKey=[^;]+", $"AccountKey={Published}");
 
@@ -51,13 +51,13 @@ public sealed class AzuriteTests : IDisposable
     [Fact]
     public async Task A_data_folder_is_used_by_one_program_at_a_time()
     {
-        await using (await Azurite.StartAsync(_folder.FullName, None))
+        await using (await Azurite.StartAsync(_folder.Path, None))
         {
-            var raised = await Assert.ThrowsAsync<StartFailedException>(() => Azurite.StartAsync(_folder.FullName, None));
+            var raised = await Assert.ThrowsAsync<StartFailedException>(() => Azurite.StartAsync(_folder.Path, None));
             Assert.Contains("in use", raised.Message, StringComparison.Ordinal);
         }
 
-        await using var again = await Azurite.StartAsync(_folder.FullName, None);
+        await using var again = await Azurite.StartAsync(_folder.Path, None);
         Assert.NotNull(again.ConnectionString);
     }
 
@@ -67,7 +67,7 @@ public sealed class AzuriteTests : IDisposable
     public async Task A_data_folder_that_cannot_be_written_is_one_line(string inTheWay)
     {
         // Not by its mode, which does not stop root.
-        var folder = Path.Combine(_folder.FullName, "data");
+        var folder = Path.Combine(_folder.Path, "data");
         if (inTheWay.Length > 0)
         {
             Directory.CreateDirectory(Path.Combine(folder, inTheWay));
@@ -85,9 +85,9 @@ public sealed class AzuriteTests : IDisposable
     [Fact]
     public async Task The_output_of_an_Azurite_that_fails_to_start_is_reported()
     {
-        await File.WriteAllTextAsync(Path.Combine(_folder.FullName, "__azurite_db_table__.json"), "this is no database", None);
+        await File.WriteAllTextAsync(Path.Combine(_folder.Path, "__azurite_db_table__.json"), "this is no database", None);
 
-        var raised = await Assert.ThrowsAsync<StartFailedException>(() => Azurite.StartAsync(_folder.FullName, None));
+        var raised = await Assert.ThrowsAsync<StartFailedException>(() => Azurite.StartAsync(_folder.Path, None));
 
         Assert.Contains("JSON", raised.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', raised.Message);
@@ -97,12 +97,12 @@ public sealed class AzuriteTests : IDisposable
     public async Task A_cancelled_start_leaves_no_process_behind()
     {
         using var gone = new CancellationTokenSource();
-        var start = Azurite.StartAsync(_folder.FullName, gone.Token);
+        var start = Azurite.StartAsync(_folder.Path, gone.Token);
         await gone.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => start);
 
-        await using var again = await Azurite.StartAsync(_folder.FullName, None);
+        await using var again = await Azurite.StartAsync(_folder.Path, None);
         Assert.NotNull(again.ConnectionString);
     }
 

@@ -9,7 +9,7 @@ namespace WixOAuth.Programs.Tests.Local;
 
 public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
 {
-    private readonly LogLines _log = new();
+    private readonly HostLog _log = new();
     private readonly HttpClient _client = new();
     private LocalHost _host = null!;
 
@@ -148,7 +148,7 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
         settings["Logging__LogLevel__Microsoft.AspNetCore.Hosting.Diagnostics"] = "Trace";
         settings["Logging__LogLevel__Microsoft.AspNetCore.Hosting.Diagnostics*"] = "Trace";
         settings["Logging__Console__LogLevel__Microsoft.AspNetCore.Hosting.Diagnostics"] = "Trace";
-        using var log = new LogLines();
+        using var log = new HostLog();
         await using var host = await LocalHostFixture.StartAsync(
             typeof(SampleFunctions), settings, services => services.AddLogging(logging => logging.AddProvider(log)));
         await _client.GetAsync(new Uri(host.Url, "/api/open?code=the-code-from-wix"));
@@ -169,18 +169,6 @@ public sealed class FunctionHostTests : IAsyncLifetime, IDisposable
     public void A_function_without_a_trigger_is_refused()
     {
         Assert.Throws<InvalidOperationException>(() => new FunctionMap([typeof(NoTrigger)]));
-    }
-
-    [Theory]
-    [InlineData("""{"extensions":{"http":{"routePrefix":"v2/api/"}}}""", "v2/api")]
-    [InlineData("""{"extensions":{"http":{"routePrefix":""}}} // none""", "")]
-    [InlineData("""{"version":"2.0"}""", "api")]
-    public void The_prefix_is_host_jsons(string json, string expected)
-    {
-        using var folder = new TemporaryFolder();
-        var file = Path.Combine(folder.Path, "host.json");
-        File.WriteAllText(file, json);
-        Assert.Equal(expected, LocalSettings.ReadRoutePrefix(file));
     }
 
     [Fact]
@@ -234,8 +222,8 @@ internal static class HttpResponseText
     public static async Task<string> Text(this Task<HttpResponseMessage> response) => await (await response).Content.ReadAsStringAsync();
 }
 
-/// <summary>Keeps what is logged.</summary>
-internal sealed class LogLines : ILoggerProvider
+/// <summary>Keeps what is logged, after the category that logs it.</summary>
+internal sealed class HostLog : ILoggerProvider
 {
     private readonly System.Collections.Concurrent.ConcurrentQueue<string> _lines = new();
 

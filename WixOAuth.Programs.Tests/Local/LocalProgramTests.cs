@@ -11,7 +11,7 @@ namespace WixOAuth.Programs.Tests.Local;
 /// <summary>The built program itself, as a process.</summary>
 public sealed class LocalProgramTests : IDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -79,7 +79,7 @@ public sealed class LocalProgramTests : IDisposable
         Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
 
         using var kill = Process.Start("kill", ["-s", signal, process.Id.ToString(CultureInfo.InvariantCulture)]);
-        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(10));
+        await process.WaitForExitAsync().WaitAsync(s_patience);
         Assert.Equal(0, process.ExitCode);
         Assert.Equal("", await process.StandardOutput.ReadToEndAsync());
         Assert.Equal("", await process.StandardError.ReadToEndAsync());

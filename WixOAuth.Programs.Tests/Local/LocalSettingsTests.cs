@@ -133,6 +133,7 @@ public sealed class LocalSettingsTests : IDisposable
 
     [Theory]
     [InlineData("""{ "extensions": { "http": { "routePrefix": "/v1/" /* why not */, } } }""", "v1")]
+    [InlineData("""{ "extensions": { "http": { "routePrefix": "v2/api/" } } } // none""", "v2/api")]
     [InlineData("""{ "extensions": { "http": { "routePrefix": "" } } }""", "")]
     [InlineData("""{ "extensions": { "http": { "routePrefix": null } } }""", "api")]
     [InlineData("""{ "extensions": null }""", "api")]
@@ -156,7 +157,7 @@ public sealed class LocalSettingsTests : IDisposable
         Assert.Equal("api", LocalSettings.ReadRoutePrefix(Path.Combine(_folder.Path, "host.json")));
 
     [Fact]
-    public void The_sample_lists_every_setting_and_leaves_installation_specific_values_empty()
+    public void The_sample_leaves_installation_specific_values_empty_and_is_valid_with_them()
     {
         var values = SettingsFile.Read(Path.Combine(LocalSettings.Root, "local.settings.sample.json"))!.Values;
         Assert.Equal("dotnet-isolated", values["FUNCTIONS_WORKER_RUNTIME"]);

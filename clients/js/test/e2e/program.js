@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,10 +15,9 @@ export class Program {
   #process;
   #folder;
 
-  static async start(settings = {}, url = undefined) {
+  static async start(settings = {}, url = 'http://localhost:0') {
     const program = new Program();
     program.#folder = mkdtempSync(join(tmpdir(), 'wixoauth-js-'));
-    url ??= `http://localhost:${await freePort()}`;
     const inherited = Object.entries(process.env).filter(([name]) => !/^(Wix|Tables|Tokens|KeyVault|Functions|Local|Logging|ASPNETCORE)__/i.test(name));
     program.#process = spawn('dotnet', [assembly()], {
       cwd: program.#folder,
@@ -36,7 +34,7 @@ export class Program {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     try {
-      await program.#read(url);
+      await program.#read();
       return program;
     } catch (error) {
       await program.stop();
@@ -97,7 +95,7 @@ export class Program {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #read(url) {
+  async #read() {
     let errors = '';
     this.#process.stderr.on('data', (data) => (errors += data));
     for await (const line of createInterface(this.#process.stdout)) {
@@ -106,8 +104,9 @@ export class Program {
         this.wix = new URL(install[1]).origin;
       }
 
-      if (line.startsWith('GetToken:')) {
-        this.url = url;
+      const getToken = /^GetToken: .* (\S+)\/api\/instances\//.exec(line);
+      if (getToken) {
+        this.url = getToken[1];
         this.#process.stdout.resume();
         return;
       }
@@ -115,15 +114,6 @@ export class Program {
 
     throw new Error(`WixOAuth.Local ended: ${errors}`);
   }
-}
-
-export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function redirect(url, init) {
