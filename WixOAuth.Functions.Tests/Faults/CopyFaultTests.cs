@@ -37,7 +37,7 @@ public sealed class CopyFaultTests(AzuriteFixture azurite)
         {
             var call = new Call(kind, 1);
             var faults = Fault.All.Where(fault => Fault.IsOfEachKind(fault) || fault.Status is 404 or 409).ToList();
-            var cases = faults.Select(fault => (Fault: fault, Persists: false)).Concat(faults.Where(Fault.MayPersist).Select(fault => (fault, true)));
+            var cases = faults.Select(fault => (Fault: fault, Persists: false)).Concat(faults.Where(Fault.MayPersist).Select(fault => (Fault: fault, Persists: true)));
 
             // At once: each has a scene of its own, and none waits for a clock.
             var outcomes = await Task.WhenAll(cases.Select(async each =>

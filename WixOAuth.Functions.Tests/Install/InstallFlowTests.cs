@@ -194,14 +194,14 @@ public sealed class InstallFlowTests : IDisposable
     [Fact]
     public async Task A_reload_after_an_unexpected_failure_does_not_wait_for_an_outcome()
     {
-        (_store.LoseWrites, _store.Losing) = (1, _ => throw new InvalidOperationException("not expected"));
+        _store.LosesAnswer = method => method == nameof(_store.TryWriteAsync) ? throw new InvalidOperationException("not expected") : Task.FromResult(false);
         var request = await BeginAsync();
         await Assert.ThrowsAsync<InvalidOperationException>(() => _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None)));
 
         var reload = await _core.RunAsync(() => _core.Flow.CompleteAsync(request, CancellationToken.None));
 
         Assert.Equal(InstallProblem.StorageUnavailable, Assert.IsType<InstallResult.Stopped>(reload).Problem);
-        Assert.Equal(1, _store.Polls);
+        Assert.Equal(1, _store.CallsTo(nameof(_store.FindConsumedStateAsync)));
         Assert.Single(_core.Wix.Calls, call => call.Body?.TryGetProperty("code", out _) is true);
     }
 

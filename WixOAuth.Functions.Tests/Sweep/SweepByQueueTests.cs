@@ -117,10 +117,10 @@ public sealed class SweepByQueueTests : IDisposable
     {
         var settings = Settings();
         settings.Remove("Tables__ConnectionString");
-        settings["Local__DataFolder"] = _folder.FullName;
+        settings["Local__DataFolder"] = _folder.Path;
         await using var host = await LocalHost.StartAsync(LocalSettings.From(settings), Listen, CancellationToken.None);
 
-        var left = SettingsFile.Read(Path.Combine(_folder.FullName, "settings.json"))!.Values;
+        var left = SettingsFile.Read(Path.Combine(_folder.Path, "settings.json"))!.Values;
 
         left["Tokens:SweepBy"] = "Queue";
         Assert.Empty(ServiceSettings.Read(LocalSettings.From(left).Configuration).Problems);
