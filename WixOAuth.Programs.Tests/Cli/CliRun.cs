@@ -31,16 +31,16 @@ internal sealed record CliRun(int ExitCode, string Out, string Error)
     /// <summary>What a command has around it, with nobody to ask.</summary>
     public static CliEnvironment Environment(
         IReadOnlyDictionary<string, string?> variables, TextWriter output, TextWriter error, TimeProvider? time = null, TokenCredential? credential = null) => new()
-    {
-        Credential = new(() => credential ?? throw new InvalidOperationException("This run has no identity.")),
-        Out = output,
-        Terminal = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No, Out = new WideOutput(error) }),
-        Variables = new ConfigurationBuilder()
+        {
+            Credential = new(() => credential ?? throw new InvalidOperationException("This run has no identity.")),
+            Out = output,
+            Terminal = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No, Out = new WideOutput(error) }),
+            Variables = new ConfigurationBuilder()
             .AddInMemoryCollection(variables.Select(pair => KeyValuePair.Create(pair.Key.Replace("__", ":", StringComparison.Ordinal), pair.Value)))
             .Build(),
-        Time = time ?? TimeProvider.System,
-        IsInteractive = false,
-    };
+            Time = time ?? TimeProvider.System,
+            IsInteractive = false,
+        };
 
     // Lines are not wrapped, as in a pipe.
     private sealed class WideOutput(TextWriter writer) : IAnsiConsoleOutput
