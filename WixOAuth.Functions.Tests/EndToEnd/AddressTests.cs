@@ -43,7 +43,7 @@ public sealed partial class AddressTests(AzuriteFixture azurite) : IAsyncLifetim
         using var refusal = await _browser.GetAsync(new Uri($"{_bed.Api}redirect{typed}?error=denied"));
         Assert.Equal(HttpStatusCode.SeeOther, refusal.StatusCode);
         await AssertStartsAgainAsync(new Uri(refusal.RequestMessage!.RequestUri!, refusal.Headers.Location!));
-        await AssertStartsAgainAsync(new Uri($"{_bed.Api}install{typed}?start=no-link&start=twice"));
+        await AssertStartsAgainAsync(new Uri($"{_bed.Api}install{typed}?token=once&token=twice"));
 
         // The operators' page.
         using var withKey = new HttpRequestMessage(HttpMethod.Get, new Uri($"{_bed.Api}status{typed}?code=x")) { Headers = { { "Accept", "text/html" } } };

@@ -36,8 +36,8 @@ public sealed class CopyFaultTests(AzuriteFixture azurite)
         foreach (var kind in await KindsOfAsync(first))
         {
             var call = new Call(kind, 1);
-            var faults = Fault.All.Where(fault => Fault.IsOfEachKind(fault) || fault.Status is 404 or 409).ToList();
-            var cases = faults.Select(fault => (Fault: fault, Persists: false)).Concat(faults.Where(Fault.MayPersist).Select(fault => (Fault: fault, Persists: true)));
+            var cases = Fault.All.Where(fault => Fault.IsOfEachKind(fault) || fault.Status is 404 or 409)
+                .SelectMany(fault => Enumerable.Range(0, Fault.MayPersist(fault) ? 2 : 1).Select(number => (Fault: fault, Persists: number == 1)));
 
             // At once: each has a scene of its own, and none waits for a clock.
             var outcomes = await Task.WhenAll(cases.Select(async each =>

@@ -19,6 +19,7 @@ internal sealed class FaultScene : IDisposable
 {
     private static readonly WebhookSigner s_signer = new();
     private static readonly TimeSpan s_turnOnThePool = TimeSpan.FromMilliseconds(3);
+    private static readonly TimeSpan s_longestBackground = TimeSpan.FromMinutes(15);
 
     private readonly FaultOperation _operation;
     private readonly CountingClock _clock = new();
@@ -82,8 +83,8 @@ internal sealed class FaultScene : IDisposable
         var answer = await LetTimePassAsync(Core.Begin(() => _operation.RunAsync(this)));
         await LetTimePassAsync(Core.Begin(async () =>
         {
-            await Core.Background.WhenIdleAsync(CancellationToken.None);
-            return true;
+            // Tokens that cannot be saved are tried again for as long as the fault persists.
+            return await Task.WhenAny(Core.Background.WhenIdleAsync(CancellationToken.None), Task.Delay(s_longestBackground, Core.Clock));
         }));
         _wire.IsOn = false;
         return (answer, await _operation.StateAsync(this));

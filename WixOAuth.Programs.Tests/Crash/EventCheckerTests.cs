@@ -52,7 +52,7 @@ public sealed class EventCheckerTests
     {
         var tokens = new ProtectedTokens(1, new("key", new byte[1]), new("key", new byte[1]), At(0), At(300));
         var imported = Instance.Imported(null, new InstanceId(s_site), new ImportedSite(null, At(-600), Revive: true, null, null), tokens, "one", At(1));
-        var removed = Instance.AppRemoved(imported with { WixInstalledAt = null }, imported.Id, At(2), sendSetupCompleted: false, At(3));
+        var removed = Instance.AppRemoved(imported with { WixInstalledAt = null, ImportedAt = null }, imported.Id, At(2), sendSetupCompleted: false, At(3));
         return new History
         {
             Lives = [s_site],

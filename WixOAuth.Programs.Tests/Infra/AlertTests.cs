@@ -137,7 +137,7 @@ public partial class AlertTests
     [Fact]
     public void Every_metric_that_a_query_uses_is_measured()
     {
-        var source = string.Concat(Directory.EnumerateFiles(Path.Combine(Bicep.Root, "WixOAuth"), "*Metrics.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
+        var source = string.Concat(Directory.EnumerateFiles(Path.Combine(Bicep.Root, "WixOAuth"), "*.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
         var asked = Directory.EnumerateFiles(Path.Combine(Bicep.Folder, "queries")).Append(Path.Combine(Bicep.Folder, "workbook.json"))
             .SelectMany(file => Metric().Matches(File.ReadAllText(file)).Select(match => match.Value))
             .Distinct()
