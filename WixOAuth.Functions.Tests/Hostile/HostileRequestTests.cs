@@ -54,7 +54,11 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.NotNull(_store);
         const string AppUrl = "/api/install";
         _pages.UnionWith(await Task.WhenAll(
-            [.. Enum.GetValues<InstallProblem>().Select(problem => InstallPages.ProblemAsync(problem, AppUrl)), InstallPages.ConnectedAsync(), InstallPages.UsedHereAsync(AppUrl)]));
+            [
+                .. Enum.GetValues<InstallProblem>().SelectMany(problem => new[] { InstallPages.ProblemAsync(problem, AppUrl), InstallPages.LinkProblemAsync(problem) }),
+                InstallPages.ConnectedAsync(),
+                InstallPages.UsedHereAsync(AppUrl),
+            ]));
     }
 
     public async Task DisposeAsync() => await _bed.DisposeAsync();
