@@ -106,9 +106,14 @@ public sealed class JoinedRefreshTests : IDisposable
         var stored = await BeginStaleAsync();
         await _core.Store.TryWriteAsync(stored, stored.Instance with { Status = InstanceStatus.Removed, RemovedAt = _core.Clock.GetUtcNow() }, CancellationToken.None);
 
-        var results = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => _core.GetAsync(Id)));
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _store.Before = (_, _) => gate.Task;
 
-        Assert.All(results, result => Assert.IsType<TokenResult.Removed>(result));
+        var callers = Enumerable.Range(0, 5).Select(_ => _core.GetAsync(Id)).ToList();
+        await SettleAsync();
+        gate.SetResult();
+
+        Assert.All(await Task.WhenAll(callers), result => Assert.IsType<TokenResult.Removed>(result));
         Assert.Equal(1, _store.CallsTo(nameof(_store.FindAsync)));
         Assert.Empty(_core.Wix.Calls);
     }
