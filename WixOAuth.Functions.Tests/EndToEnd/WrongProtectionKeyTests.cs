@@ -127,12 +127,7 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
         vault.Add("wix-app-secret", TestBed.AppSecret);
         var value = NewKey();
         var old = vault.Add(KeyName, value);
-        await using var bed = await TestBed.StartAsync(
-            azurite,
-            services => services.Replace(ServiceDescriptor.Singleton(vault.Client())),
-            ("KeyVault__VaultUri", vault.Uri.ToString()),
-            ("Wix__AppSecret", ""),
-            ("Tokens__ProtectionKey", ""));
+        await using var bed = await StartAsync(vault);
         var sites = await InstallAsync(bed);
         var before = await TokensAsync(bed);
 
@@ -162,12 +157,7 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
         await using var vault = await KeyVaultServer.StartAsync();
         vault.Add("wix-app-secret", TestBed.AppSecret);
         vault.Add(KeyName, NewKey());
-        await using var bed = await TestBed.StartAsync(
-            azurite,
-            services => services.Replace(ServiceDescriptor.Singleton(vault.Client())),
-            ("KeyVault__VaultUri", vault.Uri.ToString()),
-            ("Wix__AppSecret", ""),
-            ("Tokens__ProtectionKey", ""));
+        await using var bed = await StartAsync(vault);
         await bed.InstallAsync("Site of the key that stays");
         var disabled = vault.Add(KeyName, NewKey());
         await bed.RestartAsync();
@@ -256,6 +246,13 @@ public sealed class WrongProtectionKeyTests(AzuriteFixture azurite)
         Assert.Equal(body.GetProperty("status").GetString() == "healthy" ? 200 : 503, (int)answer.StatusCode);
         return (body.GetProperty("status").GetString(), body.GetProperty("storage").GetString(), body.GetProperty("secrets").GetString());
     }
+
+    private Task<TestBed> StartAsync(KeyVaultServer vault) => TestBed.StartAsync(
+        azurite,
+        services => services.Replace(ServiceDescriptor.Singleton(vault.Client())),
+        ("KeyVault__VaultUri", vault.Uri.ToString()),
+        ("Wix__AppSecret", ""),
+        ("Tokens__ProtectionKey", ""));
 
     // Not TestBed.SweepAsync, which also waits for background work.
     private static Task SweepAsync(TestBed bed) => bed.Host.Services.GetRequiredService<TimerEndpoints>().RefreshTokens(CancellationToken.None);

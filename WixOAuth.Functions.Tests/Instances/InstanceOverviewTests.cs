@@ -90,7 +90,7 @@ public sealed class InstanceOverviewTests
     [InlineData(RefreshTokenFaultKind.Rejected, Grant.ClientCredentials, Grant.RefreshToken, 1, 0)]
     [InlineData(RefreshTokenFaultKind.Rejected, Grant.ClientCredentials, Grant.ClientCredentials, 0, 0)]
     [InlineData(RefreshTokenFaultKind.Rejected, Grant.RefreshToken, Grant.RefreshToken, 0, 0)]
-    internal async Task An_unreadable_refresh_token_always_counts_and_a_rejected_one_only_where_it_is_preferred_and_replaced(
+    internal async Task An_unreadable_refresh_token_always_counts_and_a_rejected_one_only_while_client_credentials_serve_in_its_place(
         RefreshTokenFaultKind kind, Grant current, Grant preferred, int onFallback, int unreadable)
     {
         var fault = new RefreshTokenFault(kind, _clock.GetUtcNow(), 1, null);

@@ -1,8 +1,6 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
 
 namespace WixOAuth.Programs.Tests.Cli;
@@ -112,10 +110,7 @@ public sealed class DoctorOutsideTests
 
     private static WebApplication Serve(string trouble, FakeTimeProvider clock)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.WebHost.UseUrls("http://127.0.0.1:0");
-        builder.Logging.ClearProviders();
-        var app = builder.Build();
+        var app = StubServer.Create();
         app.MapMethods("/api/install", ["GET", "HEAD"], context => AnswerAppUrl(context, trouble, clock));
         app.MapGet("/api/redirect", context => AnswerRedirect(context, trouble));
         app.MapGet("/api/health", () => trouble switch

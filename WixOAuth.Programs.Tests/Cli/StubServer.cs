@@ -11,12 +11,18 @@ internal static class StubServer
 {
     public static WebApplication Create(RequestDelegate answer)
     {
+        var app = Create();
+        app.Run(answer);
+        return app;
+    }
+
+    /// <summary>One that answers nothing yet.</summary>
+    public static WebApplication Create()
+    {
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
-        var app = builder.Build();
-        app.Run(answer);
-        return app;
+        return builder.Build();
     }
 
     /// <summary>The connection string of a started server that stands for a table service.</summary>

@@ -47,7 +47,7 @@ internal sealed partial class ServiceTroubles(
             (ledger.IsSuspect || swept is { IsSecretSuspect: true }, "secret_suspect"),
             (circuit.IsOpen || swept is { IsWixThrottled: true }, "wix_throttled"),
 
-            // A sweep in the future says nothing of now: its clock was ahead.
+            // A sweep that lies in the future was recorded by a clock that was ahead, and says nothing about now.
             ((time.GetUtcNow() - swept?.SweptAt)?.Duration() > s_sweepOverdueAfter, "sweep_overdue"),
             (await isAnyParked, "events_parked"),
             (await isBackupOverdue, "backup_overdue"),

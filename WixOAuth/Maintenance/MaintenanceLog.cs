@@ -37,7 +37,7 @@ internal static partial class MaintenanceLog
     [LoggerMessage(431, LogLevel.Warning, "The instances could not be counted: {Error}")]
     public static partial void InstancesNotCounted(this ILogger logger, string error);
 
-    [LoggerMessage(432, LogLevel.Warning, "{Count} instances had no row in the due index, or a time too far ahead, so no sweep would have refreshed them; they are due now")]
+    [LoggerMessage(432, LogLevel.Warning, "{Count} instances had no row in the due index or a due time too far ahead, so no sweep would have refreshed them; they are due now")]
     public static partial void DueRowsAdded(this ILogger logger, int count);
 
     [LoggerMessage(433, LogLevel.Warning, "Instance {InstanceId}: it has a new token, but what the sweep does after a refresh failed: {Error}")]
