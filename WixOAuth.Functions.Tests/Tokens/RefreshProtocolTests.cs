@@ -15,6 +15,7 @@ namespace WixOAuth.Functions.Tests.Tokens;
 public abstract class RefreshProtocolTests : IAsyncLifetime
 {
     private const int RefreshBroke = 421;
+    private const int OffFallback = 427;
 
     private static readonly TimeSpan Stale = TimeSpan.FromMinutes(10);
 
@@ -598,6 +599,24 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         Assert.Equal("access-2", Revealed(await slow));
         await AssertSavedAsync("refresh-2", generation: 2);
         Assert.Null((await ReadAsync()).Failures);
+    }
+
+    [Fact]
+    public async Task A_refresh_token_sent_by_Wix_is_saved_although_client_credentials_were_first()
+    {
+        await InstallAsync(age: Stale);
+        var two = Start();
+        var gate = new Gate(_one, StoreStep.Commit);
+        var slow = One.GetAsync(_id);
+        await gate.Reached;
+        _clock.Advance(TokenRefresher.LeaseTime);
+        Assert.Equal("minted-3", Revealed(await two.Core.GetAsync(_id)));
+        gate.Open();
+
+        Assert.Equal("access-2", Revealed(await slow));
+        await AssertSavedAsync("refresh-2", generation: 3);
+        Assert.Null((await ReadAsync()).RefreshTokenFault);
+        Assert.Single(One.Logs.Of(OffFallback));
     }
 
     [Fact]

@@ -84,7 +84,8 @@ internal sealed class RefreshAttempts(
                 if (answer.Answer is TokenAnswer.Granted granted)
                 {
                     var kept = grant == Grant.RefreshToken ? granted.RefreshToken ?? refreshToken : refreshToken;
-                    var result = await committer.CommitAsync(leased, new NewTokens(attemptId, grant, granted, kept, fault, startedAt));
+                    var replaced = Equals(kept, refreshToken) ? null : refreshToken;
+                    var result = await committer.CommitAsync(leased, new NewTokens(attemptId, grant, granted, kept, replaced, fault, startedAt));
                     Ended(null);
                     falseRejections.Check(instance, grant);
                     describer.DescribeIfDue(instance, granted.AccessToken);

@@ -9,10 +9,11 @@ namespace WixOAuth.Tokens;
 
 /// <summary>
 /// What Wix granted to an attempt, and what is to be kept of it: <paramref name="RefreshToken"/> is sealed for the new
-/// generation; null leaves the stored one as it is.
+/// generation; null leaves the stored one as it is. <paramref name="Replaced"/> is the refresh token in whose place Wix sent it,
+/// if it did.
 /// </summary>
 internal sealed record NewTokens(
-    string AttemptId, Grant Grant, TokenAnswer.Granted Tokens, RefreshToken? RefreshToken, RefreshTokenFault? Fault, long StartedAt);
+    string AttemptId, Grant Grant, TokenAnswer.Granted Tokens, RefreshToken? RefreshToken, RefreshToken? Replaced, RefreshTokenFault? Fault, long StartedAt);
 
 /// <summary>
 /// Saves new tokens, patiently. Wix may no longer accept the refresh token that they were requested with, so while they
@@ -82,7 +83,8 @@ internal sealed class TokenCommitter(
 
     private async Task<TokenResult> SaveAsync(StoredInstance leased, NewTokens granted)
     {
-        var (id, generation) = (leased.Instance.Id, leased.Instance.Generation);
+        var id = leased.Instance.Id;
+        RefreshTokenFaultKind? before = null;
         var stored = await writer.CommitAsync(
             id,
             leased,
@@ -90,13 +92,16 @@ internal sealed class TokenCommitter(
             {
                 // The fence is the generation, not the ETag nor the lease: as long as no other tokens were saved and the
                 // instance was not removed, ours are the newest.
-                if (current is null || current.Status == InstanceStatus.Removed || current.Generation != generation)
+                if (current is null
+                    || current.Status == InstanceStatus.Removed
+                    || (current.Generation != leased.Instance.Generation && !await HoldsReplacedAsync(current, granted)))
                 {
                     return current;
                 }
 
+                before = current.RefreshTokenFault?.Kind;
                 var now = time.GetUtcNow();
-                var sealedTokens = await tokens.SealAsync(id, generation + 1, granted.Tokens, granted.RefreshToken);
+                var sealedTokens = await tokens.SealAsync(id, Instance.NextGeneration(current), granted.Tokens, granted.RefreshToken);
                 var refreshed = current.Refreshed(granted.Grant, sealedTokens, granted.Fault, granted.AttemptId, now);
                 refreshed = refreshed with { LastUsedAt = uses.Newest(id, current.LastUsedAt) };
                 if (current.IsDoubtedAs(leased.Instance))
@@ -113,7 +118,7 @@ internal sealed class TokenCommitter(
         }
 
         logger.Refreshed(id, stored.Instance.Generation, granted.Grant, time.GetElapsedTime(granted.StartedAt).TotalMilliseconds);
-        var (before, after) = (leased.Instance.RefreshTokenFault?.Kind, stored.Instance.RefreshTokenFault?.Kind);
+        var after = stored.Instance.RefreshTokenFault?.Kind;
         if (after is { } fault && after != before)
         {
             logger.OnFallback(id, fault);
@@ -125,4 +130,8 @@ internal sealed class TokenCommitter(
 
         return tokens.Remember(stored.Instance, granted.Tokens.AccessToken);
     }
+
+    // Another attempt was granted tokens by client credentials meanwhile, and kept a refresh token that Wix has replaced.
+    private async Task<bool> HoldsReplacedAsync(Instance current, NewTokens granted) =>
+        granted.Replaced is { } replaced && replaced.Equals(await tokens.OpenRefreshTokenAsync(current));
 }
