@@ -68,19 +68,24 @@ internal sealed class ControlEndpoints(PretendWixServer server, WixState wix, Pr
 
     private object Patch(JsonObject patch)
     {
-        var faults = patch["faults"];
+        // Everything is read and checked before anything is set: a refused patch changes nothing.
+        var faults = (patch["faults"]?.AsObject() ?? []).Select(FaultOf).ToList();
         patch.Remove("faults");
         var secret = patch["appSecret"]?.GetValue<string>();
         patch.Remove("appSecret");
         var oldStaysValid = patch["oldAppSecretStaysValid"]?.GetValue<bool>() ?? false;
         patch.Remove("oldAppSecretStaysValid");
+        if (secret == "")
+        {
+            throw new ArgumentException("appSecret is empty.");
+        }
 
         // Merge-patch of RFC 7396: what is null goes back to its default.
         var merged = JsonSerializer.SerializeToNode(control.Switches, PretendWixJson.Options)!.AsObject();
         Merge(merged, patch);
         control.Switches = merged.Deserialize<PretendWixSwitches>(PretendWixJson.Options)!;
 
-        foreach (var (endpoint, fault) in faults?.AsObject() ?? [])
+        foreach (var (endpoint, fault) in faults)
         {
             if (fault is null)
             {
@@ -88,7 +93,7 @@ internal sealed class ControlEndpoints(PretendWixServer server, WixState wix, Pr
             }
             else
             {
-                control.Fail(endpoint, fault.Deserialize<PretendWixFault>(PretendWixJson.Options)!);
+                control.Fail(endpoint, fault);
             }
         }
 
@@ -98,6 +103,14 @@ internal sealed class ControlEndpoints(PretendWixServer server, WixState wix, Pr
         }
 
         return State();
+    }
+
+    private static (string Endpoint, PretendWixFault? Fault) FaultOf(KeyValuePair<string, JsonNode?> given)
+    {
+        _ = PretendWixEndpoints.IndexOf(given.Key);
+        var fault = given.Value.Deserialize<PretendWixFault>(PretendWixJson.Options);
+        fault?.Validate();
+        return (given.Key, fault);
     }
 
     private static void Merge(JsonObject target, JsonObject patch)

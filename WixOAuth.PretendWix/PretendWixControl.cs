@@ -127,11 +127,7 @@ public sealed class PretendWixControl
     public void Fail(string endpoint, PretendWixFault fault)
     {
         ArgumentNullException.ThrowIfNull(fault);
-        if (fault.Status is < 200 or > 599 || fault.Times < 0 || !Enum.IsDefined(fault.Kind))
-        {
-            throw new ArgumentException("A fault has a known kind, a status from 200 to 599, and no negative number of times.", nameof(fault));
-        }
-
+        fault.Validate();
         Volatile.Write(ref _faults[PretendWixEndpoints.IndexOf(endpoint)], new ArmedFault(fault));
     }
 

@@ -51,6 +51,14 @@ public sealed record PretendWixFault
 
     /// <summary>Only for calls with this <c>grant_type</c>.</summary>
     public string? Grant { get; init; }
+
+    internal void Validate()
+    {
+        if (Status is < 200 or > 599 || Times < 0 || !Enum.IsDefined(Kind))
+        {
+            throw new ArgumentException("A fault has a known kind, a status from 200 to 599, and no negative number of times.");
+        }
+    }
 }
 
 /// <summary>A fault with the number of calls it has left.</summary>
