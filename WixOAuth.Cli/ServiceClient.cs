@@ -47,8 +47,10 @@ internal sealed class ServiceClient : IDisposable
     /// <param name="url">The service's address.</param>
     /// <param name="connections">How many requests at a time.</param>
     /// <param name="entraScope">What Entra ID tokens are asked for, where it stands in front of the service; null for none.</param>
+    /// <param name="cancellationToken">Ends the wait for the user.</param>
     /// <exception cref="BadUseException">There is no URL or no key.</exception>
-    public static ServiceClient Open(CliEnvironment environment, string url, int connections, string? entraScope = null)
+    public static async Task<ServiceClient> OpenAsync(
+        CliEnvironment environment, string url, int connections, string? entraScope, CancellationToken cancellationToken)
     {
         if (!Uri.TryCreate(url, UriKind.Absolute, out var address) || !(address.Scheme == Uri.UriSchemeHttps || (address.Scheme == Uri.UriSchemeHttp && address.IsLoopback)))
         {
@@ -58,7 +60,7 @@ internal sealed class ServiceClient : IDisposable
         var key = environment.Variables["WIXOAUTH_KEY"]?.Trim();
         if (string.IsNullOrEmpty(key) && environment.IsInteractive)
         {
-            key = environment.Terminal.Prompt(new TextPrompt<string>("Admin key of the service:").Secret(null));
+            key = await environment.Terminal.PromptAsync(new TextPrompt<string>("Admin key of the service:").Secret(null), cancellationToken);
         }
 
         if (string.IsNullOrEmpty(key))

@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Moq;
+using Spectre.Console;
 using WixOAuth.Cli;
 using WixOAuth.Cli.Import;
 using WixOAuth.Cli.Output;
@@ -31,7 +32,7 @@ public sealed class ImportFailureTests : IDisposable
     public async Task A_service_that_does_not_answer_in_time_is_reported()
     {
         await using var server = await StartAsync(context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted));
-        using var service = Open(server);
+        using var service = await OpenAsync(server);
         service.Timeout = TimeSpan.FromMilliseconds(1);
 
         var failed = await Assert.ThrowsAsync<CommandFailedException>(() => service.FindAsync($"{Guid.NewGuid()}", CancellationToken.None));
@@ -53,6 +54,42 @@ public sealed class ImportFailureTests : IDisposable
     }
 
     [Fact]
+    public async Task The_question_for_the_key_can_be_interrupted()
+    {
+        using var stop = new CancellationTokenSource();
+        var keyboard = new Mock<IAnsiConsoleInput>();
+        keyboard
+            .Setup(input => input.ReadKeyAsync(true, It.IsAny<CancellationToken>()))
+            .Returns(async (bool _, CancellationToken cancellationToken) =>
+            {
+                await stop.CancelAsync();
+                await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
+                return null;
+            });
+        var silent = CliRun.Environment(new Dictionary<string, string?>(), TextWriter.Null, TextWriter.Null);
+        silent.Terminal.Profile.Capabilities.Interactive = true;
+        var environment = new CliEnvironment
+        {
+            Out = silent.Out,
+            Terminal = Mock.Of<IAnsiConsole>(console =>
+                console.Profile == silent.Terminal.Profile
+                && console.Pipeline == silent.Terminal.Pipeline
+                && console.Cursor == silent.Terminal.Cursor
+                && console.ExclusivityMode == silent.Terminal.ExclusivityMode
+                && console.Input == keyboard.Object),
+            Variables = silent.Variables,
+            Time = silent.Time,
+            IsInteractive = true,
+        };
+        string[] command = ["import", Write(sites: 1), "--url", "http://localhost:7071"];
+
+        // On another thread: what waits for a key without a token blocks the one it is on.
+        var asked = Task.Run(() => CommandLine.RunAsync(command, environment, stop.Token));
+
+        Assert.Equal(ExitCode.Failed, await asked.WaitAsync(TimeSpan.FromSeconds(20)));
+    }
+
+    [Fact]
     public async Task A_key_that_is_refused_in_the_middle_does_not_claim_that_nothing_was_done()
     {
         var imports = 0;
@@ -70,7 +107,7 @@ public sealed class ImportFailureTests : IDisposable
     {
         var (clock, imports, path) = (new SetBackClock(), 0, Write(sites: 1));
         await using var server = await StartAsync(context => AnswerAsync(context, () => imports++ == 0 ? HttpStatusCode.ServiceUnavailable : HttpStatusCode.OK));
-        using var service = Open(server);
+        using var service = await OpenAsync(server);
         using var file = ImportFile.Open(path, TimeProvider.System.GetUtcNow());
         using var journal = ImportJournal.Open(path, "hash", service.Url);
 
@@ -93,8 +130,8 @@ public sealed class ImportFailureTests : IDisposable
         return context.Response.WriteAsJsonAsync(new { outcome = "imported" });
     }
 
-    private static ServiceClient Open(WebApplication server) =>
-        ServiceClient.Open(CliRun.Environment(s_key, TextWriter.Null, TextWriter.Null), server.Urls.Single(), connections: 1);
+    private static Task<ServiceClient> OpenAsync(WebApplication server) => ServiceClient.OpenAsync(
+        CliRun.Environment(s_key, TextWriter.Null, TextWriter.Null), server.Urls.Single(), connections: 1, entraScope: null, CancellationToken.None);
 
     private string Write(int sites)
     {
