@@ -17,6 +17,10 @@ public sealed class InstanceEventsTests
     private static readonly Instance Connected = Instance.Consented(null, Id, Consent, Tokens, "first", Now);
     private static readonly Instance Lost = Connected.Marked(Now);
     private static readonly Instance Removed = Instance.AppRemoved(Connected, Id, Now.AddDays(1), false, Now);
+    private static readonly Instance Again =
+        Instance.Consented(Connected, Id, Consent with { Customer = null, WixIssuedAt = Now.AddDays(2) }, Tokens, "again", Now.AddDays(2));
+
+    private static readonly Instance Doubted = Instance.AppRemoved(Again, Id, Now.AddDays(3), false, Now.AddDays(3));
     private static readonly Instance Clone = Instance.AppInstalled(null, Id, Now, mayUseClientCredentials: true, sendSetupCompleted: false, Now);
 
     /// <summary>The name of the transition, the records around it, and its events as "type reason".</summary>
@@ -42,6 +46,7 @@ public sealed class InstanceEventsTests
         (nameof(Instance.Marked), Lost, Lost.Marked(Now.AddDays(1)), []),
         (nameof(Instance.MadeDue), Lost, Lost.MadeDue(Now), []),
         (nameof(Instance.WithCustomer), Connected, Connected.WithCustomer("other", Now), []),
+        (nameof(Instance.WithCustomer), Doubted, Doubted.WithCustomer(null, Now), []),
         (nameof(Instance.Erased), Removed, Removed.Erased(), []),
         (nameof(Instance.SetupCompleted), Connected, Connected.SetupCompleted(Now), ["SetupCompleted wix_accepted"]),
         (nameof(Instance.Described), Clone, Clone.Described(new Site("s", "n", null), "1", Now), []),
@@ -51,6 +56,9 @@ public sealed class InstanceEventsTests
         (nameof(Instance.AppRemoved), Connected, Removed, ["Removed app_removed"]),
         (nameof(Instance.AppRemoved), null, Instance.AppRemoved(null, Id, Now, false, Now), []),
         (nameof(Instance.AppRemoved), Removed, Instance.AppRemoved(Removed, Id, Now.AddDays(3), false, Now), []),
+        (nameof(Instance.AppRemoved), Again, Instance.AppRemoved(Again, Id, Now.AddDays(1), false, Now.AddDays(3)), ["Connected late_removal"]),
+        (nameof(Instance.AppRemoved), Again, Doubted, []),
+        (nameof(Instance.AppInstalled), Doubted, Instance.AppInstalled(Doubted, Id, Now.AddDays(4), true, false, Now.AddDays(4)), ["Connected late_removal"]),
         (nameof(Instance.Forget), Connected, Instance.Forget(Connected, Id, Now), ["Removed forgotten"]),
         (nameof(Instance.Forget), Removed, Instance.Forget(Removed, Id, Now), []),
         (nameof(Instance.RemovalConfirmed), Connected, Connected.RemovalConfirmed(Now), ["Removed app_removed"]),

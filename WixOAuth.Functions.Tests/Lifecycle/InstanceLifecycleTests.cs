@@ -179,6 +179,37 @@ public sealed class InstanceLifecycleTests
     }
 
     [Fact]
+    public void A_customer_that_was_named_before_a_removal_in_doubt_is_not_that_of_the_next_consent()
+    {
+        var reinstalled = Consent(Apply(null, Life[0]), Start.AddHours(2), "acme");
+        var doubted = Apply(reinstalled, Life[5])!;
+        Assert.Equal(("acme", Start.AddHours(3)), (doubted.Customer, doubted.RemovalNotedAt));
+
+        Assert.Null(Consent(doubted, Start.AddHours(4)).Customer);
+        Assert.Equal(("other", null), (Consent(doubted, Start.AddHours(4), "other").Customer, Consent(doubted, Start.AddHours(4), "other").CustomerConflictAt));
+        Assert.Equal("acme", doubted.RemovalRefuted().Customer);
+        Assert.Equal("acme", Consent(doubted.WithCustomer("acme", Start.AddHours(3.5)), Start.AddHours(4)).Customer);
+        Assert.Equal("acme", Consent(doubted.RemovalRefuted(), Start.AddHours(4)).Customer);
+    }
+
+    [Fact]
+    public void A_customer_that_was_named_again_after_a_removal_outlives_news_of_it()
+    {
+        var reinstalled = Consent(Apply(null, Life[0]), Start.AddHours(2), "acme");
+
+        Assert.Equal("acme", Apply(reinstalled, Life[2])!.Customer);
+        Assert.Equal("acme", Apply(Consent(reinstalled, Start.AddHours(2.5)), Life[2])!.Customer);
+    }
+
+    [Fact]
+    public void A_customer_of_an_earlier_version_that_may_be_from_before_a_removal_is_erased()
+    {
+        var reinstalled = Consent(Apply(null, Life[0]), Start.AddHours(2), "acme") with { CustomerNamedAt = null };
+
+        Assert.Null(Apply(reinstalled, Life[2])!.Customer);
+    }
+
+    [Fact]
     public async Task A_tombstone_keeps_no_token_and_has_a_newer_generation()
     {
         using var core = new Core();
@@ -441,6 +472,13 @@ public sealed class InstanceLifecycleTests
         }
 
         Assert.True(instance is { Status: InstanceStatus.Active, RemovalNotedAt: null }, story);
+
+        // Only the first consent named a customer.
+        if (order.FirstOrDefault(each => each.What != What.Installed) == Life[0])
+        {
+            Assert.True(instance.Customer == (removedAt is null ? "acme" : null), story);
+        }
+
         Assert.True(instance.WixInstalledAt == Start + atWix[^1].At, story);
 
         // What the timer finds out by asking Wix, which knows the end already.
@@ -451,7 +489,7 @@ public sealed class InstanceLifecycleTests
 
     private static Instance? Apply(Instance? before, Event each) => each.What switch
     {
-        What.Consent => Consent(before, Start + each.At),
+        What.Consent => Consent(before, Start + each.At, each == Life[0] ? "acme" : null),
         What.Installed => Instance.AppInstalled(before, Id, Start + each.At, mayUseClientCredentials: true, sendSetupCompleted: true, s_afterAll),
         _ => Instance.AppRemoved(before, Id, Start + each.At, sendSetupCompleted: true, s_afterAll),
     };
@@ -468,13 +506,13 @@ public sealed class InstanceLifecycleTests
             importedAt);
     }
 
-    private static Instance Consent(Instance? before, DateTimeOffset? issuedAt)
+    private static Instance Consent(Instance? before, DateTimeOffset? issuedAt, string? customer = null)
     {
         var text = new ProtectedText("key", new byte[] { 1 });
         return Instance.Consented(
             before,
             Id,
-            new Consent(null, null, null, issuedAt, true),
+            new Consent(customer, null, null, issuedAt, true),
             new ProtectedTokens(Instance.NextGeneration(before), text, text, Start, Start.AddMinutes(5)),
             "commit",
             s_afterAll);

@@ -79,7 +79,7 @@ public sealed class WebhookOrderTests
                     atWix.Do(what);
                     if (what is What.Install or What.Upgrade)
                     {
-                        await ConsentAsync(core, id, atWix.RefreshToken);
+                        await ConsentAsync(core, id, atWix.RefreshToken, what == What.Install ? atWix.Customer : null);
                     }
 
                     break;
@@ -105,6 +105,10 @@ public sealed class WebhookOrderTests
         if (atWix.IsInstalled)
         {
             Assert.Equal(InstanceStatus.Active, instance.Status);
+
+            // Where a removal is told late, a link's customer conflicts with the one before it: then there is none.
+            Assert.True(instance.Customer is null || instance.Customer == atWix.Customer, $"It belongs to {instance.Customer}, not to {atWix.Customer}.");
+            Assert.True(atWix.Installs != 1 || instance.Customer == atWix.Customer, "Its customer was lost.");
             Assert.IsType<TokenResult.Token>(await core.GetAsync(id));
         }
         else
@@ -148,11 +152,11 @@ public sealed class WebhookOrderTests
         }
     }
 
-    private static Task<StoredInstance> ConsentAsync(Core core, InstanceId id, string refreshToken)
+    private static Task<StoredInstance> ConsentAsync(Core core, InstanceId id, string refreshToken, string? customer)
     {
         var now = core.Clock.GetUtcNow();
         var granted = new TokenAnswer.Granted(new AccessToken("access"), new RefreshToken(refreshToken), now, now.AddMinutes(5));
-        return core.Get<ConsentSaver>().SaveAsync(id, new Consent(null, null, null, now, SendSetupCompleted: true), granted, granted.RefreshToken!);
+        return core.Get<ConsentSaver>().SaveAsync(id, new Consent(customer, null, null, now, SendSetupCompleted: true), granted, granted.RefreshToken!);
     }
 
     private static async Task<int> PostAsync(WebhookEndpoint endpoint, string jwt)
@@ -174,11 +178,18 @@ public sealed class WebhookOrderTests
 
         public bool IsInstalled { get; private set; }
 
+        public int Installs { get; private set; }
+
+        /// <summary>Of the link of the current installation.</summary>
+        public string? Customer { get; private set; }
+
         public string RefreshToken => $"refresh-{_consents}";
 
         public void Do(What what)
         {
             IsInstalled = what != What.Remove;
+            Installs += what == What.Install ? 1 : 0;
+            Customer = what == What.Install ? $"customer {Installs}" : what == What.Upgrade ? Customer : null;
             _consents += what is What.Install or What.Upgrade ? 1 : 0;
             _oldest = what == What.Remove && !oldTokensSurvive ? _consents + 1 : _oldest;
         }

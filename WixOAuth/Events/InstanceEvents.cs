@@ -39,6 +39,9 @@ internal static class InstanceEvents
 
             // A clone or a lost redirect: nobody consented here, and the first token shows that the installation works.
             (InstanceStatus.Active, InstanceStatus.Active) when IsFirstToken(before!, after) => (InstanceEventType.Connected, "app_installed"),
+
+            // Whom it belonged to was told when it was connected before the removal.
+            (InstanceStatus.Active, InstanceStatus.Active) when LostCustomerToRemoval(before!, after) => (InstanceEventType.Connected, "late_removal"),
             (InstanceStatus.Active or null or InstanceStatus.Removed, InstanceStatus.ReinstallRequired) =>
                 (InstanceEventType.ReinstallRequired, before?.Status == InstanceStatus.Active ? "rejected" : "not_consented"),
             (InstanceStatus.ReinstallRequired, InstanceStatus.Active) => (InstanceEventType.Recovered, "token_accepted"),
@@ -47,6 +50,11 @@ internal static class InstanceEvents
 
     private static bool WasServed(Instance? before) =>
         before is { Status: not InstanceStatus.Removed } && (before.ConsentedAt is not null || before.RefreshedAt is not null);
+
+    private static bool LostCustomerToRemoval(Instance before, Instance after) =>
+        before.Customer is not null
+        && after.Customer is null
+        && (after.WixInstalledAt, after.WixRemovedAt) != (before.WixInstalledAt, before.WixRemovedAt);
 
     private static bool IsFirstToken(Instance before, Instance after) =>
         after.ConsentedAt is null && before.RefreshedAt is null && after.RefreshedAt is not null;

@@ -33,12 +33,14 @@ internal sealed partial record Instance
             return before!;
         }
 
+        var (customer, namedAt) = CustomerAfter(before, consent.Customer, consent.WixIssuedAt ?? now);
         var setupCompletedAt = before is { Status: InstanceStatus.Active } ? before.SetupCompletedAt : null;
         var installedAt = Later(before?.WixInstalledAt, consent.WixIssuedAt);
         return Next(before, id, InstanceStatus.Active, now).WithTokens(tokens, consentId, now) with
         {
             Grant = Grant.RefreshToken,
-            Customer = CustomerOf(before) ?? consent.Customer,
+            Customer = customer,
+            CustomerNamedAt = namedAt,
             Site = consent.Site ?? SiteOf(before),
             AppVersion = consent.AppVersion ?? before?.AppVersion,
             ConsentId = consentId,
@@ -66,10 +68,21 @@ internal sealed partial record Instance
 
     /// <summary>Our own app sets the customer that the site belongs to; null for none.</summary>
     public Instance WithCustomer(string? customer, DateTimeOffset now) =>
-        Customer == customer ? this : this with { Customer = customer, UpdatedAt = now };
+        this with { Customer = customer, CustomerNamedAt = customer is null ? null : now, UpdatedAt = now };
+
+    // A customer that is named does not replace another one, but confirms the same one.
+    private static (string? Customer, DateTimeOffset? NamedAt) CustomerAfter(Instance? before, string? named, DateTimeOffset at) =>
+        CustomerOf(before) is { } present
+            ? (present, present == named ? at : before!.CustomerNamedAt)
+            : (named, named is null ? null : at);
 
     // A removed instance has none, even where an earlier version left it in the row.
-    private static string? CustomerOf(Instance? before) => before is { Status: not InstanceStatus.Removed } ? before.Customer : null;
+    private static string? CustomerOf(Instance? before) =>
+        before is { Status: not InstanceStatus.Removed } ? before.WithoutCustomerOfBefore(before.RemovalNotedAt).Customer : null;
+
+    // Whoever installs the app after a removal may be another owner of the site: a customer that was named earlier is not theirs.
+    private Instance WithoutCustomerOfBefore(DateTimeOffset? removedAt) =>
+        Customer is null || removedAt is null || CustomerNamedAt > removedAt ? this : this with { Customer = null, CustomerNamedAt = null };
 
     private static Site? SiteOf(Instance? before) => before is { Status: not InstanceStatus.Removed } ? before.Site : null;
 }

@@ -52,10 +52,12 @@ internal sealed partial record Instance
     public static Instance Imported(Instance? before, InstanceId id, ImportedSite site, ProtectedTokens tokens, string importId, DateTimeOffset now)
     {
         var known = before is { Status: InstanceStatus.Removed } ? null : before;
+        var (customer, namedAt) = CustomerAfter(before, site.Customer, now);
         return Next(before, id, InstanceStatus.Active, now).WithTokens(tokens, importId, now) with
         {
             Grant = tokens.Refresh is null ? Grant.ClientCredentials : Grant.RefreshToken,
-            Customer = known?.Customer ?? site.Customer,
+            Customer = customer,
+            CustomerNamedAt = namedAt,
             Site = site.Site ?? known?.Site,
             AppVersion = site.AppVersion ?? known?.AppVersion,
 

@@ -71,7 +71,7 @@ internal sealed partial record Instance
 
         if (issuedAt < before.WixInstalledAt)
         {
-            return isNew ? before.SeenRemovedEarlier(issuedAt, sendSetupCompleted, now) : before;
+            return isNew ? before.SeenRemovedEarlier(issuedAt, sendSetupCompleted, now) : before.WithoutCustomerOfBefore(issuedAt);
         }
 
         // A repeat of a removal that was already noted or refuted. If install and removal share a second, only a refresh can decide.
@@ -99,10 +99,10 @@ internal sealed partial record Instance
         before is { Forgotten: true, IsErased: true } ? before : Tombstone(before, id, now) with { Forgotten = true };
 
     /// <summary>Whether it contains no personal data: no customer, no site. Earlier versions' tombstones kept both.</summary>
-    public bool IsErased => this is { Customer: null, Site: null, AppVersion: null };
+    public bool IsErased => this is { Customer: null, CustomerNamedAt: null, Site: null, AppVersion: null };
 
     /// <summary>A tombstone of an earlier version without what it should not have kept.</summary>
-    public Instance Erased() => this with { Customer = null, Site = null, AppVersion = null };
+    public Instance Erased() => this with { Customer = null, CustomerNamedAt = null, Site = null, AppVersion = null };
 
     /// <summary>
     /// Whether this instance is doubted to be installed for the same reason as <paramref name="asked"/> was, so that
@@ -169,7 +169,7 @@ internal sealed partial record Instance
         (issuedAt - before.WixInstalledAt)?.Duration() > OneInstallation;
 
     // Installed again, or for the first time and told late: either way the tokens are tried, and no removal from before counts.
-    private Instance SeenInstalled(DateTimeOffset issuedAt, DateTimeOffset now) => this with
+    private Instance SeenInstalled(DateTimeOffset issuedAt, DateTimeOffset now) => WithoutCustomerOfBefore(WixRemovedAt < issuedAt ? WixRemovedAt : null) with
     {
         WixInstalledAt = issuedAt,
         RemovalNotedAt = RemovalNotedAt > issuedAt ? RemovalNotedAt : null,
@@ -181,7 +181,7 @@ internal sealed partial record Instance
     // What looked like an upgrade was a reinstall, and Wix waits for its set-up again (wix-protocol §6).
     private Instance SeenRemovedEarlier(DateTimeOffset issuedAt, bool sendSetupCompleted, DateTimeOffset now)
     {
-        var seen = this with { WixRemovedAt = issuedAt, InstalledBefore = true, UpdatedAt = now };
+        var seen = WithoutCustomerOfBefore(issuedAt) with { WixRemovedAt = issuedAt, InstalledBefore = true, UpdatedAt = now };
         return SetupCompletedAt < ConsentedAt && Status == InstanceStatus.Active
             ? seen with { SetupCompletedAt = null, SetupPending = sendSetupCompleted, DueAt = sendSetupCompleted ? now : DueAt }
             : seen;

@@ -93,6 +93,9 @@ internal sealed partial record Instance
     /// <summary>The customer it belongs to, if the install began with a customer's link.</summary>
     public string? Customer { get; init; }
 
+    /// <summary>When its customer was last named: by a consent, an import or our own app. Also null where an earlier version did it.</summary>
+    public DateTimeOffset? CustomerNamedAt { get; init; }
+
     public Site? Site { get; init; }
 
     /// <summary>The version of the app that was consented to, or cloned.</summary>

@@ -13,6 +13,7 @@ internal static class InstanceRow
         row.Put("Grant", SnakeCaseEnum.Of(instance.Grant));
         row.Put("AccessTokenGrant", instance.AccessTokenGrant is { } grant ? SnakeCaseEnum.Of(grant) : null);
         row.Put("Customer", instance.Customer);
+        row.Put("CustomerNamedAt", instance.CustomerNamedAt);
         row.Put("SiteId", instance.Site?.Id);
         row.Put("SiteName", instance.Site?.Name);
         row.Put("SiteUrl", instance.Site?.Url);
@@ -83,6 +84,7 @@ internal static class InstanceRow
             Grant = from.Word<Grant>("Grant") ?? default,
             AccessTokenGrant = from.Word<Grant>("AccessTokenGrant"),
             Customer = from.Text("Customer"),
+            CustomerNamedAt = from.Time("CustomerNamedAt"),
             Site = ReadSite(from),
             AppVersion = from.Text("AppVersion"),
             RefreshToken = from.Protected("RefreshToken"),
