@@ -83,6 +83,21 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
     }
 
     [SkippableFact]
+    public async Task A_double_click_presses_the_button_once()
+    {
+        var pressed = 0;
+        Page.Request += (_, request) => pressed += request.Method == "POST" ? 1 : 0;
+        await Page.GotoAsync(await Bed.CreateLinkAsync("acme"));
+        var button = Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" });
+        await Assertions.Expect(button).ToBeEnabledAsync();
+
+        await button.DblClickAsync();
+
+        await AssertHeadingAsync(Page, "Where should Your app go?");
+        Assert.Equal(1, pressed);
+    }
+
+    [SkippableFact]
     public async Task The_pages_of_a_link_are_accessible()
     {
         Axe.Require();

@@ -8,6 +8,9 @@ namespace WixOAuth.Pages;
 /// </summary>
 internal static class InstallPages
 {
+    // What is left of an install that came back too late or elsewhere does not tell whether it began with a link.
+    private const string AskForNewLink = "If you began with a link that somebody sent you, ask for a new one where you got it instead of starting again here.";
+
     private static readonly Dictionary<InstallProblem, ProblemModel> s_problems = new()
     {
         [InstallProblem.BadRequest] = new(
@@ -32,10 +35,13 @@ internal static class InstallPages
             ["Wix did not send us your permission. If you pressed “Cancel”, all is as it was. If you did not mean to, start again."]),
         [InstallProblem.InvalidState] = new(
             "We could not match this install to your browser",
-            ["Either the install was started in another browser, or your browser did not keep our cookie. To protect your site, we stopped."]),
+            [
+                "Either the install was started in another browser, or your browser did not keep our cookie. To protect your site, we stopped.",
+                AskForNewLink,
+            ]),
         [InstallProblem.ExpiredState] = new(
             "That took a little too long",
-            ["For your site’s safety an install has to be finished within ten minutes."]),
+            ["For your site’s safety an install has to be finished within ten minutes.", AskForNewLink]),
         [InstallProblem.ReplayedState] = new(
             "This install was used before",
             ["Each install works once, and this one has already been used with other details. To protect your site, we stopped."]),

@@ -9,6 +9,11 @@
     timer = setTimeout(() => { button.ariaDisabled = null; }, 1000);
   };
   for (const name of ['focus', 'pageshow']) addEventListener(name, hold);
-  form.addEventListener('submit', event => { if (button.ariaDisabled) event.preventDefault(); });
+  form.addEventListener('submit', event => {
+    if (button.ariaDisabled) event.preventDefault();
+
+    // A second press would cut off the answer to the first: the link would be used, and its cookie lost.
+    else button.ariaDisabled = 'true';
+  });
   hold();
 })();
