@@ -223,6 +223,39 @@ public sealed class WixClientTests : IDisposable
     }
 
     [Fact]
+    public async Task A_connection_that_is_not_made_in_time_is_no_answer_and_the_call_is_sent_again()
+    {
+        _core.Wix.Answer = (_, _, _) => throw new TaskCanceledException("too slow", new TimeoutException());
+
+        Assert.IsType<TokenAnswer.Unavailable>(await ExchangeAsync());
+        Assert.Equal(3, _core.Wix.Calls.Count);
+
+        _core.Wix.Calls.Clear();
+        Assert.IsType<TokenAnswer.Unavailable>(await RefreshAsync());
+        Assert.Equal(2, _core.Wix.Calls.Count);
+    }
+
+    /// <summary>What the test above relies on: no <see cref="HttpRequestException"/>, though nobody has cancelled anything.</summary>
+    [Fact]
+    public async Task Handlers_raise_their_own_timeout_of_a_connection_as_a_cancellation()
+    {
+        using var handler = new SocketsHttpHandler
+        {
+            ConnectTimeout = TimeSpan.FromTicks(1),
+            ConnectCallback = async (_, token) =>
+            {
+                await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, token);
+                return Stream.Null;
+            },
+        };
+        using var http = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
+
+        var raised = await Assert.ThrowsAsync<TaskCanceledException>(() => http.GetAsync(new Uri("http://wix.example"), CancellationToken.None));
+
+        Assert.IsType<TimeoutException>(raised.InnerException);
+    }
+
+    [Fact]
     public async Task A_hanging_call_times_out()
     {
         List<TimeSpan> durations = [];

@@ -157,6 +157,11 @@ internal sealed partial class WixTransport
                     is HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError,
             };
         }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The client has no timeout of its own, so this is the handler's for a connection: nothing was sent.
+            return new WixResponse(WixResponseKind.Unavailable) { SentAt = sentAt, SurelyNotProcessed = true };
+        }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
             // A body that could not be read or decoded: it is unknown whether the request was processed.
