@@ -48,8 +48,6 @@ public static class ServiceRegistration
         services.AddBackup(settings);
         services.AddShardMessages(settings);
         services.AddWixClient();
-
-        // Stopped in reverse order: background work is waited for after everything that starts it.
         services.AddSingleton<BackgroundWork>();
         services.AddHostedService(provider => provider.GetRequiredService<BackgroundWork>());
         services.AddTokens();

@@ -63,7 +63,7 @@ public class HostingTests
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         work.Start("work", () => gate.Task);
 
-        var stopping = work.StopAsync(CancellationToken.None);
+        var stopping = work.StoppedAsync(CancellationToken.None);
         Assert.False(stopping.IsCompleted);
         gate.SetResult();
         await stopping;
@@ -80,7 +80,7 @@ public class HostingTests
             work.Start("second", () => second.Task);
         });
 
-        var stopping = work.StopAsync(CancellationToken.None);
+        var stopping = work.StoppedAsync(CancellationToken.None);
         first.SetResult();
         Assert.False(stopping.IsCompleted);
         second.SetResult();
@@ -96,7 +96,30 @@ public class HostingTests
         using var impatient = new CancellationTokenSource();
         await impatient.CancelAsync();
 
-        await work.StopAsync(impatient.Token);
+        await work.StoppedAsync(impatient.Token);
+
+        Assert.Contains("1 background tasks still run", logs.Everything, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_stop_waits_for_what_a_server_starts_while_it_ends_its_last_requests()
+    {
+        using var logs = new CapturedLogs();
+        using var impatient = new CancellationTokenSource();
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+
+        // Before background work, as in the Functions worker, so that it stops after it.
+        builder.Services.AddHostedService(provider => new Server(async () =>
+        {
+            provider.GetRequiredService<BackgroundWork>().Start("work", () => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, CancellationToken.None));
+            await impatient.CancelAsync();
+        }));
+        builder.Services.AddSingleton<BackgroundWork>().AddHostedService(provider => provider.GetRequiredService<BackgroundWork>());
+        builder.Logging.AddProvider(logs);
+        using var host = builder.Build();
+        await host.StartAsync();
+
+        await host.StopAsync(impatient.Token);
 
         Assert.Contains("1 background tasks still run", logs.Everything, StringComparison.Ordinal);
     }
@@ -144,6 +167,13 @@ public class HostingTests
 
         Assert.StartsWith("The first requests will take longer: SecretUnavailableException", Assert.Single(logs.Lines(LogLevel.Warning)), StringComparison.Ordinal);
         Assert.DoesNotContain("a-secret", logs.Everything, StringComparison.Ordinal);
+    }
+
+    private sealed class Server(Func<Task> stopAsync) : IHostedService
+    {
+        public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => stopAsync();
     }
 
     private static async Task WarmUpAsync(ServiceProvider services)

@@ -129,6 +129,32 @@ public sealed class AppSecretProbeTests : IDisposable
     }
 
     [Fact]
+    public async Task A_stop_waits_for_a_probe_that_nobody_waits_for_any_more()
+    {
+        var site = await InstallAsync();
+        await InstallAsync(9);
+        var open = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _core.Wix.Answer = async (_, body, _) =>
+        {
+            await open.Task;
+            return StubWix.Tokens("access-2", $"new-{body!.Value.GetProperty("refresh_token").GetString()}");
+        };
+        Assert.Equal(SecretProof.Unknown, await _core.RunAsync(() => ProveAsync(site)));
+
+        var stopping = _core.Background.StoppedAsync(None);
+        Assert.False(stopping.IsCompleted);
+        open.SetResult();
+        await stopping;
+
+        Assert.Equal(3, Asked.Count);
+        Assert.All(Asked, token => Assert.StartsWith("refresh-of-", token, StringComparison.Ordinal));
+        foreach (var id in Asked.Select(token => new InstanceId(Guid.Parse(token["refresh-of-".Length..]))))
+        {
+            Assert.StartsWith("new-", await _core.RefreshTokenOfAsync(id), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public async Task Proof_is_only_of_the_version_of_the_secret_that_it_was_made_with()
     {
         var site = await InstallAsync();

@@ -165,7 +165,7 @@ public sealed class TokenServiceTests : IDisposable
         await leaving.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => caller);
 
-        var stopping = _core.Background.StopAsync(CancellationToken.None);
+        var stopping = _core.Background.StoppedAsync(CancellationToken.None);
         Assert.False(stopping.IsCompleted);
         answer.SetResult(StubWix.Tokens("access-2", "refresh-2"));
         await stopping;

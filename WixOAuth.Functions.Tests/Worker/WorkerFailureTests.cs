@@ -75,6 +75,9 @@ public sealed class WorkerFailureTests(AzuriteFixture azurite)
         Assert.Equal(0, await bed.Host.Process.Ended.WaitAsync(TimeSpan.FromSeconds(60)));
         var saved = (await bed.Store.FindAsync(new InstanceId(site.InstanceId), CancellationToken.None))!.Instance;
         Assert.Equal((InstanceStatus.Active, RefreshTokenState.Ok), (saved.Status, saved.RefreshTokenState));
+
+        // What the request started in the background, after the signal, ended too.
+        Assert.NotNull(saved.SetupCompletedAt);
         bed.AssertNoSecretIn(bed.Host.Output);
     }
 

@@ -6,9 +6,9 @@ namespace WixOAuth.Hosting;
 
 /// <summary>
 /// Work that continues after a request was answered. The program waits for it when it stops, so that a stop does not lose
-/// work that is nearly done.
+/// work that is nearly done: after every other service has stopped, since a server starts some while it ends its last requests.
 /// </summary>
-internal sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : IHostedService
+internal sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : IHostedLifecycleService
 {
     private readonly ConcurrentDictionary<Task, byte> _running = new();
 
@@ -32,9 +32,17 @@ internal sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : I
         }
     }
 
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public async Task StopAsync(CancellationToken cancellationToken)
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public async Task StoppedAsync(CancellationToken cancellationToken)
     {
         try
         {

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Events;
 using WixOAuth.Instances;
@@ -31,21 +32,24 @@ internal sealed partial class TimerEndpoints(
 
     private int _toldOfNoBackup;
 
-    /// <summary>Resolves the endpoints and runs a function.</summary>
+    /// <summary>Resolves the endpoints and runs a function, until it ends, or the host cancels it or stops.</summary>
     /// <exception cref="TimerFailedException">They cannot be resolved, or the run failed.</exception>
-    public static async Task RunAsync(IServiceProvider services, string function, Func<TimerEndpoints, Task> run)
+    public static async Task RunAsync(
+        IServiceProvider services, string function, Func<TimerEndpoints, CancellationToken, Task> run, CancellationToken cancellationToken)
     {
         TimerEndpoints timers;
+        CancellationToken stopping;
         try
         {
-            timers = services.GetRequiredService<TimerEndpoints>();
+            (timers, stopping) = (services.GetRequiredService<TimerEndpoints>(), services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
         }
         catch (Exception exception)
         {
             throw Failed(services.GetRequiredService<ILogger<TimerEndpoints>>(), function, exception);
         }
 
-        await run(timers);
+        using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, stopping);
+        await run(timers, until.Token);
     }
 
     /// <summary>

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using WixOAuth.Hosting;
 using WixOAuth.Instances;
 
 namespace WixOAuth.Tokens;
@@ -14,10 +15,11 @@ internal sealed class AppSecretProbe(
     FailureRecorder recorder,
     AppSecretLedger ledger,
     FalseRejections falseRejections,
+    BackgroundWork background,
     TokenMetrics metrics,
     TimeProvider time,
 
-    // Nine: the last two are the clock and the log.
+    // Ten: the last three are metrics, the clock and the log.
     ILogger<AppSecretProbe> logger)
 {
     /// <summary>The least time between two probes.</summary>
@@ -68,7 +70,9 @@ internal sealed class AppSecretProbe(
             }
 
             _startedAt = time.GetTimestamp();
-            return _probe = RunAsync(except);
+            _probe = RunAsync(except);
+            background.Start("probe", () => _probe);
+            return _probe;
         }
     }
 
