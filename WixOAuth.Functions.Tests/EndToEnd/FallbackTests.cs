@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using WixOAuth.Instances;
 using WixOAuth.PretendWix;
+using WixOAuth.Tokens;
 
 namespace WixOAuth.Functions.Tests.EndToEnd;
 
@@ -62,6 +63,29 @@ public sealed class FallbackTests(AzuriteFixture azurite)
         await bed.SweepAsync();
         bed.Clock.Advance(TimeSpan.FromSeconds(11));
         Assert.Empty(await DegradedAsync(bed));
+    }
+
+    [Fact]
+    public async Task A_process_that_does_not_sweep_reports_the_suspicion_of_those_that_do()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var ledger = bed.Host.Services.GetRequiredService<AppSecretLedger>();
+        var states = bed.Host.Services.GetRequiredService<ISweepStateStore>();
+        ledger.Suspect(3);
+        Assert.Equal(["secret_suspect"], await DegradedAsync(bed));
+
+        // Another process has refreshed every site since, so that this one asks Wix for nothing.
+        await SaveAsync(isSecretSuspect: false);
+        bed.Clock.Advance(TimeSpan.FromSeconds(11));
+        Assert.Empty(await DegradedAsync(bed));
+
+        ledger.Trust();
+        await SaveAsync(isSecretSuspect: true);
+        bed.Clock.Advance(TimeSpan.FromSeconds(11));
+        Assert.Equal(["secret_suspect"], await DegradedAsync(bed));
+
+        Task SaveAsync(bool isSecretSuspect) => states.SaveSweepStateAsync(
+            new SweepState(bed.Clock.GetUtcNow(), OnFallback: 0, Unreadable: 0, isSecretSuspect, IsWixThrottled: false), CancellationToken.None);
     }
 
     [Fact]

@@ -36,19 +36,22 @@ internal sealed partial class ServiceTroubles(
     public async Task<IReadOnlyList<string>> FindAsync(CancellationToken cancellationToken)
     {
         var state = ReadAsync(
-            async inTime => await states.ReadSweepStateAsync(inTime) ?? new SweepState(_startedAt, OnFallback: 0, Unreadable: 0, IsSecretSuspect: false, IsWixThrottled: false),
+            async inTime => await states.ReadSweepStateAsync(inTime) ?? new SweepState(_startedAt, OnFallback: 0, Unreadable: 0, ledger.IsSuspect, IsWixThrottled: false),
             cancellationToken);
         var isAnyParked = settings.Events.Url is null ? Task.FromResult(false) : ReadAsync(parked.IsAnyAsync, cancellationToken);
         var isBackupOverdue = ReadAsync(backups.IsOverdueAsync, cancellationToken);
         var swept = await state;
+
+        // A sweep that lies in the future was recorded by a clock that was ahead, and says nothing about now.
+        var isOverdue = (time.GetUtcNow() - swept?.SweptAt)?.Duration() > s_sweepOverdueAfter;
         (bool Holds, string Word)[] findings =
         [
             (swept is { OnFallback: > 0 }, "sites_on_fallback"),
-            (ledger.IsSuspect || swept is { IsSecretSuspect: true }, "secret_suspect"),
-            (circuit.IsOpen || swept is { IsWixThrottled: true }, "wix_throttled"),
 
-            // A sweep that lies in the future was recorded by a clock that was ahead, and says nothing about now.
-            ((time.GetUtcNow() - swept?.SweptAt)?.Duration() > s_sweepOverdueAfter, "sweep_overdue"),
+            // While sweeps run, theirs counts: a process that serves from what they refresh never learns that its suspicion has ended.
+            (swept is { IsSecretSuspect: true } || (ledger.IsSuspect && (swept is null || isOverdue)), "secret_suspect"),
+            (circuit.IsOpen || swept is { IsWixThrottled: true }, "wix_throttled"),
+            (isOverdue, "sweep_overdue"),
             (await isAnyParked, "events_parked"),
             (await isBackupOverdue, "backup_overdue"),
         ];
