@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
 using Azure.Data.Tables;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Maintenance;
@@ -56,6 +57,10 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("""{"Customer":"a"}""")]
     [InlineData("""{"customer":"a","name":"b"}""")]
     [InlineData("""{"customer":"\u200b \u2060"}""")]
+    [InlineData("""{"customer":"\u034f"}""")]
+    [InlineData("""{"customer":"\ufe0f"}""")]
+    [InlineData("""{"customer":"\udb40\udd00"}""")]
+    [InlineData("""{"customer":"\u2065"}""")]
     public async Task A_bad_body_is_an_invalid_request(string body)
     {
         var id = await _bed.InstallForAsync("acme");
@@ -185,6 +190,17 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
         {
             await _bed.Host.Services.GetRequiredService<Housekeeping>().RunAsync(CancellationToken.None);
         }
+
+        await AssertErasedAsync(id);
+    }
+
+    [Fact]
+    public async Task A_site_is_forgotten_although_the_caller_leaves()
+    {
+        var id = await _bed.InstallForAsync("acme", "Ann's Café");
+        var endpoint = _bed.Host.Services.GetRequiredService<WixOAuth.Http.InstanceEndpoints>();
+
+        await endpoint.ForgetInstance(new DefaultHttpContext().Request, $"{id}", new CancellationToken(canceled: true));
 
         await AssertErasedAsync(id);
     }

@@ -86,6 +86,19 @@ public sealed class InstanceImportTests : IDisposable
     }
 
     [Fact]
+    public async Task A_site_that_is_forgotten_while_its_revival_ends_stays_remembered_as_forgotten()
+    {
+        _forgotten.Setup(forgotten => forgotten.RemoveAsync(s_id, CancellationToken.None)).Returns(ForgetAsync);
+        _forgotten.Setup(forgotten => forgotten.AddAsync(s_id, CancellationToken.None)).Returns(Task.CompletedTask);
+        await ImportAsync(s_site);
+        await ForgetAsync();
+
+        await ImportAsync(s_site with { Revive = true });
+
+        _forgotten.Verify(forgotten => forgotten.AddAsync(s_id, CancellationToken.None), Times.Once);
+    }
+
+    [Fact]
     public async Task An_import_that_revived_nothing_leaves_the_record_that_the_site_was_forgotten()
     {
         _core.Wix.Answer = async (path, _, _) =>

@@ -68,7 +68,8 @@ internal sealed class InstanceEndpoints(
     public Task<IResult> ForgetInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
         logger.GuardInstanceAsync(request, instanceId, async id =>
         {
-            await life.ForgetAsync(id, cancellationToken);
+            // Not cancelled: half forgotten, it would be served from memory and come back with a restore, and nobody would ask again.
+            await life.ForgetAsync(id, CancellationToken.None);
             return new EmptyAnswer(StatusCodes.Status204NoContent);
         });
 
@@ -115,11 +116,12 @@ internal sealed class InstanceEndpoints(
 
     /// <summary>Whether a text can name a customer: something of it can be seen.</summary>
     public static bool IsName(string text) =>
-        text is { Length: > 0 and <= MaxNameLength } && !text.Any(char.IsControl) && !text.EnumerateRunes().All(IsInvisible);
+        text is { Length: > 0 and <= MaxNameLength } && !text.Any(char.IsControl) && text.EnumerateRunes().Any(IsVisible);
 
     // The last are letters and a symbol that fonts draw as blanks: the Hangul fillers and the empty Braille pattern.
-    private static bool IsInvisible(Rune rune) =>
-        Rune.IsWhiteSpace(rune) || Rune.GetUnicodeCategory(rune) == UnicodeCategory.Format || rune.Value is 0x115F or 0x1160 or 0x2800 or 0x3164 or 0xFFA0;
+    private static bool IsVisible(Rune rune) =>
+        (Rune.IsLetter(rune) || Rune.IsNumber(rune) || Rune.IsPunctuation(rune) || Rune.IsSymbol(rune))
+        && rune.Value is not (0x115F or 0x1160 or 0x2800 or 0x3164 or 0xFFA0);
 
     private static InstanceBody BodyOf(Instance instance) => new(
         instance.Id.ToString(),

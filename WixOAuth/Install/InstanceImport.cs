@@ -119,6 +119,11 @@ internal sealed partial class InstanceImport(
         try
         {
             await forgotten.RemoveAsync(id, CancellationToken.None);
+            if (await store.FindAsync(id, CancellationToken.None) is { Instance.Forgotten: true })
+            {
+                // Forgotten again since the save, and this removed the record of that.
+                await forgotten.AddAsync(id, CancellationToken.None);
+            }
         }
         catch (StorageUnavailableException)
         {
