@@ -200,7 +200,7 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
         var id = await _bed.InstallForAsync("acme", "Ann's Café");
         var endpoint = _bed.Host.Services.GetRequiredService<WixOAuth.Http.InstanceEndpoints>();
 
-        await endpoint.ForgetInstance(new DefaultHttpContext().Request, $"{id}", new CancellationToken(canceled: true));
+        await endpoint.ForgetInstance(new DefaultHttpContext { RequestAborted = new CancellationToken(canceled: true) }.Request, $"{id}");
 
         await AssertErasedAsync(id);
     }

@@ -65,7 +65,7 @@ internal sealed class InstanceEndpoints(
             Json.Default.InstanceListBody);
     });
 
-    public Task<IResult> ForgetInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
+    public Task<IResult> ForgetInstance(HttpRequest request, string instanceId) =>
         logger.GuardInstanceAsync(request, instanceId, async id =>
         {
             // Not cancelled: half forgotten, it would be served from memory and come back with a restore, and nobody would ask again.
