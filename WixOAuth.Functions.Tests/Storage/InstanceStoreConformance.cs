@@ -27,7 +27,7 @@ public abstract class InstanceStoreConformance
         var byShard = new List<DueInstance>();
         foreach (var shard in InstanceShard.All)
         {
-            var due = await store.ReadDueAsync(shard, Noon, None).ToListAsync();
+            var due = await store.ReadDueAsync(Noon, None, shard).ToListAsync();
             Assert.All(due, each => Assert.Equal(shard, InstanceShard.Of(each.Id)));
             byShard.AddRange(due);
         }
@@ -643,7 +643,7 @@ public abstract class InstanceStoreConformance
                 await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.ListAsync(null, null, 1, gone));
                 await store.ListAsync(null, null, 1, gone, "customer");
             },
-            async () => await store.ReadDueAsync(new InstanceShard(3), Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
+            async () => await store.ReadDueAsync(Noon, gone, new InstanceShard(3)).GetAsyncEnumerator(gone).MoveNextAsync(),
             async () => await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.TryRemoveAsync(new StoredInstance(NewInstance(), "any"), gone),
             async () => await store.ReadByStatusAsync(InstanceStatus.Removed, gone).GetAsyncEnumerator(gone).MoveNextAsync(),

@@ -103,8 +103,8 @@ internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsu
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) =>
         BusyAsync(inner.ReadSummariesAsync(cancellationToken), cancellationToken);
 
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        BusyAsync(inner.ReadDueAsync(now, cancellationToken), cancellationToken);
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+        BusyAsync(inner.ReadDueAsync(now, cancellationToken, shard), cancellationToken);
 
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => AskAsync(
         new StoreCall(StoreStep.Other, due.Id, null, null),

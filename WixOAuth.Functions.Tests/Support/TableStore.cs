@@ -36,11 +36,8 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _instances.ReadSummariesAsync(cancellationToken);
 
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        _instances.ReadDueAsync(now, cancellationToken);
-
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
-        _instances.ReadDueAsync(shard, now, cancellationToken);
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+        _instances.ReadDueAsync(now, cancellationToken, shard);
 
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _instances.RemoveDueAsync(due, cancellationToken);
 

@@ -50,7 +50,8 @@ internal sealed class WatchedStore(IInstanceStore store) : IInstanceStore, ICons
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => store.ReadSummariesAsync(cancellationToken);
 
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.ReadDueAsync(now, cancellationToken);
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+        store.ReadDueAsync(now, cancellationToken, shard);
 
     public async Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
     {

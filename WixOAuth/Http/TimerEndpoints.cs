@@ -70,7 +70,7 @@ internal sealed partial class TimerEndpoints(
     {
         if (InstanceShard.TryParse(message, out var shard))
         {
-            ThrowIfAny(await FailureOfAsync(nameof(RefreshShard), () => sweep.RunAsync(shard, cancellationToken), cancellationToken));
+            ThrowIfAny(await FailureOfAsync(nameof(RefreshShard), () => sweep.RunAsync(cancellationToken, shard), cancellationToken));
         }
         else
         {

@@ -94,14 +94,10 @@ internal interface IInstanceStore
     IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken);
 
     /// <summary>
-    /// The instances that are due, the longest due of each shard first. Reads due rows only, so what it costs depends
-    /// on how many are due and not on how many there are.
+    /// The instances that are due, of one shard or of all, the longest due of each shard first. Reads due rows only, so what
+    /// it costs depends on how many are due and not on how many there are.
     /// </summary>
-    IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken);
-
-    /// <summary>As <see cref="ReadDueAsync(DateTimeOffset, CancellationToken)"/>, of one shard only.</summary>
-    IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadDueAsync(now, cancellationToken).Where(due => InstanceShard.Of(due.Id) == shard);
+    IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null);
 
     /// <summary>Removes an orphaned row of the due index. One that is already gone is fine.</summary>
     Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken);

@@ -94,11 +94,10 @@ internal sealed partial class TableInstanceStore
     /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
     /// skipped.
     /// </remarks>
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadDueAsync(InstanceRows.Shards, now, cancellationToken);
-
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadDueAsync([InstanceRows.Key(shard)], now, cancellationToken);
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+        gateway.ReadKeysAsync(shard is { } only ? [InstanceRows.Key(only)] : InstanceRows.Shards, each => InstanceRows.DueFilter(each, now), cancellationToken)
+            .Select(InstanceRows.ReadDueKey)
+            .OfType<DueInstance>();
 
     /// <summary>Raises nothing itself: errors are passed on to the reader.</summary>
     private async Task ReadShardsAsync(ChannelWriter<InstanceSummary> summaries, CancellationToken cancellationToken)
@@ -159,9 +158,4 @@ internal sealed partial class TableInstanceStore
             return null;
         }
     }
-
-    private IAsyncEnumerable<DueInstance> ReadDueAsync(IEnumerable<string> shards, DateTimeOffset now, CancellationToken cancellationToken) =>
-        gateway.ReadKeysAsync(shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
-            .Select(InstanceRows.ReadDueKey)
-            .OfType<DueInstance>();
 }

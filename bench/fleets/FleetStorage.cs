@@ -58,7 +58,8 @@ internal sealed class FleetStorage(SimulatedTime time)
 
         public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _memory.ReadSummariesAsync(cancellationToken);
 
-        public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _memory.ReadDueAsync(now, cancellationToken);
+        public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+            _memory.ReadDueAsync(now, cancellationToken, shard);
 
         public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _memory.RemoveDueAsync(due, cancellationToken);
 

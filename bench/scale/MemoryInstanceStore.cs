@@ -186,12 +186,17 @@ internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) 
     }
 
     /// <inheritdoc />
-    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<DueInstance> ReadDueAsync(
+        DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken, InstanceShard? shard = null)
     {
         foreach (var (dueAt, id) in await Locked(() => _due.TakeWhile(due => due.DueAt <= now).ToList(), cancellationToken))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            yield return new DueInstance(new InstanceId(Guid.ParseExact(id, "D")), dueAt);
+            var instance = new InstanceId(Guid.ParseExact(id, "D"));
+            if (shard is null || InstanceShard.Of(instance) == shard)
+            {
+                yield return new DueInstance(instance, dueAt);
+            }
         }
     }
 
