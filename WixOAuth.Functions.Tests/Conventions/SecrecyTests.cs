@@ -47,7 +47,7 @@ public sealed class SecrecyTests
         [
             typeof(AccessToken), typeof(RefreshToken), typeof(AppSecret), typeof(AuthorizationCode), typeof(ConnectionString), typeof(BrowserUrl), typeof(InstallToken), typeof(ProtectionKey),
             typeof(ProtectedText), typeof(AppSecretVersion), typeof(TokenAnswer.Granted), typeof(TokenResult.Token), typeof(TokenRequirements), typeof(InstallCookie), typeof(InstallState),
-            typeof(AppUrlRequest), typeof(RedirectRequest), typeof(InstallResult.Consent), typeof(InstallResult.CloseWindow), typeof(TokenBody), typeof(LinkBody), typeof(Instance),
+            typeof(RedirectRequest), typeof(InstallResult.Consent), typeof(InstallResult.CloseWindow), typeof(TokenBody), typeof(LinkBody), typeof(Instance),
             typeof(WixResponse),
         ];
         Assert.Superset(known.ToHashSet(), s_printing.ToHashSet());

@@ -25,9 +25,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     {
         var result = await TryAsync(async () => Parameters.TryRead(request, ["token", "start"], out var values)
             ? await start.BeginAsync(
-                new AppUrlRequest(
-                    Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values["start"], CookiesOf(request)),
-                cancellationToken)
+                Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values["start"], CookiesOf(request), cancellationToken)
             : new InstallResult.Stopped(InstallProblem.BadRequest));
         return await AnswerAsync(result, isOfLink: request.Query.ContainsKey("start"));
     });
@@ -35,8 +33,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     public Task<IResult> ConfirmLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
         var result = await TryAsync(async () => IsFromOurPage(request)
-            ? await start.ConfirmLinkAsync(
-                new AppUrlRequest(Token: null, await ReadStartAsync(request, cancellationToken), CookiesOf(request)), cancellationToken)
+            ? await start.ConfirmLinkAsync(await ReadStartAsync(request, cancellationToken), CookiesOf(request), cancellationToken)
             : new InstallResult.Stopped(InstallProblem.CrossSite));
         return await AnswerAsync(result, isOfLink: true);
     });
