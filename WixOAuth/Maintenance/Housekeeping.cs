@@ -4,9 +4,6 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Maintenance;
 
-/// <summary>What housekeeping removed: tombstones, orphaned rows of the due index, and counts of refreshes that no page shows any more.</summary>
-internal sealed record HousekeepingSummary(int Tombstones, int DueRows, int Tallies);
-
 /// <summary>
 /// Removes what is of no use any more, in bounded batches, and adds what the due index has lost. May overlap itself or be
 /// killed at any point: what is left is done the next time.
@@ -36,9 +33,10 @@ internal sealed class Housekeeping(
     /// due index without an instance, and counts of refreshes older than the hour that is shown. Makes instances due that
     /// no sweep would see: those that have lost their row in the due index, have no due time, or one too far ahead.
     /// </summary>
+    /// <returns>How many of the first three were removed.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
     /// <exception cref="OperationCanceledException">The program stops.</exception>
-    public async Task<HousekeepingSummary> RunAsync(CancellationToken cancellationToken)
+    public async Task<(int Tombstones, int DueRows, int Tallies)> RunAsync(CancellationToken cancellationToken)
     {
         var (startedAt, now) = (time.GetTimestamp(), time.GetUtcNow());
         var (tombstones, dueRows, tallies, missed) = (0, 0, 0, 0);
@@ -87,7 +85,7 @@ internal sealed class Housekeeping(
             }
         }
 
-        return new HousekeepingSummary(tombstones, dueRows, tallies);
+        return (tombstones, dueRows, tallies);
     }
 
     private async Task<bool> RemoveTombstoneAsync(InstanceId id, CancellationToken cancellationToken)

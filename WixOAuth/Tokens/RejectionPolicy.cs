@@ -37,11 +37,6 @@ internal enum SecretProof
     TooFewSites,
 }
 
-/// <summary>What a rejection of every allowed grant means.</summary>
-/// <param name="Counted">The counted rejections with this one.</param>
-/// <param name="IsFinal">Whether the site is to be marked, or a removal in doubt confirmed.</param>
-internal sealed record Verdict(CountedRejections? Counted, bool IsFinal);
-
 /// <summary>
 /// What rejections by Wix mean, and when to try again. Pure functions: every rule that can mark a site is in this file.
 /// <code>
@@ -110,18 +105,19 @@ internal static class RejectionPolicy
         proof is SecretProof.Since or SecretProof.Recent && falselyRejected >= FalselyRejectedSites && rejectedFor < Daily ? SecretProof.Unknown : proof;
 
     /// <summary>What one more rejection of every allowed grant means for a site: <paramref name="counted"/> without it, <paramref name="failures"/> with it.</summary>
-    public static Verdict Judge(CountedRejections? counted, Failures failures, SecretProof proof, DateTimeOffset now)
+    /// <returns>The counted rejections with this one, and whether the site is to be marked, or a removal in doubt confirmed.</returns>
+    public static (CountedRejections? Counted, bool IsFinal) Judge(CountedRejections? counted, Failures failures, SecretProof proof, DateTimeOffset now)
     {
         switch (proof)
         {
             case SecretProof.Recent or SecretProof.Since:
                 // Ignore a first time in the future: the clock was set back.
                 var more = counted is null || counted.FirstAt > now ? new CountedRejections(1, now) : counted with { Count = counted.Count + 1 };
-                return new Verdict(more, proof == SecretProof.Since && more.Count >= FewestRejections && now - more.FirstAt >= ShortestRejectedFor);
+                return (more, proof == SecretProof.Since && more.Count >= FewestRejections && now - more.FirstAt >= ShortestRejectedFor);
             case SecretProof.TooFewSites:
-                return new Verdict(counted, failures.Rejections >= FewestRejections && now - failures.FirstRejectedAt >= RejectedForWithoutProof);
+                return (counted, failures.Rejections >= FewestRejections && now - failures.FirstRejectedAt >= RejectedForWithoutProof);
             default:
-                return new Verdict(counted, false);
+                return (counted, false);
         }
     }
 
