@@ -1,8 +1,6 @@
-using WixOAuth.Instances;
-
 namespace WixOAuth.Events;
 
-/// <summary>What happened to an instance; docs/events.md says when each is sent. The value of the event's <c>type</c> is <see cref="InstanceEventTypes.NameOf"/>.</summary>
+/// <summary>What happened to an instance; docs/events.md says when each is sent. The value of the event's <c>type</c> is <see cref="CloudEvent.TypeOf"/>.</summary>
 internal enum InstanceEventType
 {
     Connected,
@@ -12,9 +10,4 @@ internal enum InstanceEventType
     Recovered,
     SetupCompleted,
     CustomerConflict,
-}
-
-internal static class InstanceEventTypes
-{
-    public static string NameOf(InstanceEventType type) => "instance." + SnakeCaseEnum.Of(type);
 }

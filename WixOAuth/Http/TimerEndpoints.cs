@@ -87,14 +87,14 @@ internal sealed partial class TimerEndpoints(
     {
         using var inTime = new CancellationTokenSource(LongestMaintenance, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
+
+        // Without a receiver nobody delivers or parks what waits.
+        var part = events is null ? OutboxPart.All : OutboxPart.Parked;
         ThrowIfAny(
             await FailureOfAsync(nameof(Housekeeping), () => housekeeping.RunAsync(cancellationToken), cancellationToken),
             await FailureOfAsync(nameof(Housekeeping), () => reencryption.RunAsync(until.Token), until.Token),
-            await FailureOfAsync(nameof(Housekeeping), () => parked.RemoveOldAsync(PartToRemove, until.Token), until.Token));
+            await FailureOfAsync(nameof(Housekeeping), () => parked.RemoveOldAsync(part, until.Token), until.Token));
     }
-
-    // Without a receiver nobody delivers or parks what waits.
-    private OutboxPart PartToRemove => events is null ? OutboxPart.All : OutboxPart.Parked;
 
     private async Task DeliverEventsAsync(CancellationToken cancellationToken)
     {

@@ -179,7 +179,7 @@ internal sealed partial class TableInstanceStore(TableGateway gateway, EventReco
                 && OutboxRows.IsEvent(write[index].Entity))
             {
                 // An event that the table does not take must never keep a token from being saved.
-                events!.Lost(write[index].Entity.RowKey);
+                events!.EventLost(write[index].Entity.RowKey);
                 write.RemoveAt(index);
             }
         }
