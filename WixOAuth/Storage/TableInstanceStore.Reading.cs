@@ -18,7 +18,7 @@ internal sealed partial class TableInstanceStore
     /// </remarks>
     public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
         gateway.ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status, after: null), cancellationToken)
-            .Select(InstanceRows.ReadStatusKey)
+            .Select(InstanceRows.ReadId)
             .Where(id => id is not null)
             .Select(id => id!.Value);
 
