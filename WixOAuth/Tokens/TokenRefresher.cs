@@ -166,13 +166,9 @@ internal sealed class TokenRefresher(
     private static TimeSpan Positive(TimeSpan wait) => wait > TimeSpan.Zero ? wait : TimeSpan.FromSeconds(1);
 
     /// <summary>What one call has done so far.</summary>
-    private sealed class Progress(TokenRequirements requirements, long startedAt)
+    private sealed record Progress(TokenRequirements Requirements, long StartedAt)
     {
         public string AttemptId { get; } = Guid.NewGuid().ToString("N");
-
-        public TokenRequirements Requirements => requirements;
-
-        public long StartedAt => startedAt;
 
         public long? GenerationAtStart { get; set; }
 
