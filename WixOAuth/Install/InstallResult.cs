@@ -51,7 +51,6 @@ internal abstract record InstallResult
     /// <summary>The install was finished before, and its close-window page is of no use any more.</summary>
     public sealed record Connected : InstallResult;
 
-    /// <summary>The install cannot go on.</summary>
     public sealed record Stopped(InstallProblem Problem) : InstallResult
     {
         /// <summary>Whether only the end of an earlier load is told again, which may be done as often as anybody likes.</summary>

@@ -1,6 +1,5 @@
 namespace WixOAuth.Instances;
 
-/// <summary>How the use of a state ended.</summary>
 internal enum ConsumedStateOutcome
 {
     /// <summary>It has not ended, or its process ended before it recorded the outcome.</summary>

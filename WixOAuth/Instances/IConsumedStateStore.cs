@@ -11,7 +11,6 @@ internal interface IConsumedStateStore
 
     Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
 
-    /// <summary>Records how the use of a state ended.</summary>
     Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
 
     /// <summary>Removes the rows of states that were issued before <paramref name="before"/>, at most <paramref name="limit"/>.</summary>

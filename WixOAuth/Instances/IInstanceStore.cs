@@ -102,7 +102,6 @@ internal interface IInstanceStore
     /// <summary>Removes an orphaned row of the due index. One that is already gone is fine.</summary>
     Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken);
 
-    /// <summary>When an instance was last asked for; null when never.</summary>
     Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken);
 
     /// <summary>Writes down when an instance was last asked for, without touching its ETag.</summary>

@@ -71,7 +71,6 @@ internal sealed partial class SettingsReader(IConfiguration configuration)
         return null;
     }
 
-    /// <summary>The name of a secret in the vault.</summary>
     public string SecretName(string name, string otherwise) =>
         Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 

@@ -95,7 +95,6 @@ internal static class InstanceRows
             ? new DueInstance(instance, at)
             : null;
 
-    /// <summary>Where a redeemed state is kept.</summary>
     /// <exception cref="ArgumentException">
     /// The nonce is not 32 lower-case hexadecimal digits: Azure has keys that it refuses, Azurite takes any.
     /// </exception>

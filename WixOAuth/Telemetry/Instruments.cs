@@ -10,7 +10,6 @@ namespace WixOAuth.Telemetry;
 /// </summary>
 internal sealed class Instruments(IMeterFactory meters) : IDisposable
 {
-    /// <summary>The name of the meter and of the activity source.</summary>
     public const string Name = "WixOAuth";
 
     internal const string Ok = "ok";

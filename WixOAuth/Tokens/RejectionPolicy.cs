@@ -5,7 +5,6 @@ namespace WixOAuth.Tokens;
 /// <summary>How one site answered a probe: whether Wix gave it a token with the app secret in question.</summary>
 internal enum ProbeAnswer
 {
-    /// <summary>Wix gave a token.</summary>
     Granted,
 
     /// <summary>Wix rejected every allowed grant.</summary>
@@ -55,7 +54,6 @@ internal enum SecretProof
 /// </summary>
 internal static class RejectionPolicy
 {
-    /// <summary>How many rejections it takes to mark a site.</summary>
     public const int FewestRejections = 6;
 
     /// <summary>How far apart the first and the last counted rejection have to be.</summary>
@@ -67,7 +65,6 @@ internal static class RejectionPolicy
     /// <summary>A table with so many sites, active or marked, has too few to ask; so has one with so many active ones if all are rejected.</summary>
     public const int TooFewSites = 3;
 
-    /// <summary>How many sites a probe asks.</summary>
     public const int SitesToAsk = 3;
 
     /// <summary>How many it asks, <see cref="SitesToAsk"/> at a time, before it suspects the secret: many sites may have been removed at once.</summary>

@@ -13,7 +13,6 @@ internal enum TokenSource
     Refresh,
 }
 
-/// <summary>What is measured of tokens and their refreshes.</summary>
 internal sealed class TokenMetrics(Instruments instruments)
 {
     private const string SourceTag = "source";

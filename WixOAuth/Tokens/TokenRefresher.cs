@@ -18,7 +18,6 @@ internal sealed class TokenRefresher(
     // Eight: one for each step of the protocol.
     TimeProvider time)
 {
-    /// <summary>How long a lease lasts.</summary>
     public static readonly TimeSpan LeaseTime = RefreshLeases.Duration;
 
     /// <summary>The longest that leases of others are waited for.</summary>
