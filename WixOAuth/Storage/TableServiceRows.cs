@@ -10,11 +10,8 @@ namespace WixOAuth.Storage;
 /// </summary>
 internal sealed class TableServiceRows(TableGateway gateway) : IRefreshTallyStore, ISweepStateStore, IKeyCheckStore
 {
-    public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken)
-    {
-        return gateway.SubmitAsync(
-            [.. tallies.Select(tally => new TableTransactionAction(TableTransactionActionType.UpsertReplace, InstanceRows.ToRow(tally)))], cancellationToken);
-    }
+    public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken) => gateway.SubmitAsync(
+        [.. tallies.Select(tally => new TableTransactionAction(TableTransactionActionType.UpsertReplace, InstanceRows.ToRow(tally)))], cancellationToken);
 
     /// <remarks>One request for each thousand of them.</remarks>
     public async Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken) =>

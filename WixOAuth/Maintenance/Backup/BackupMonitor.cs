@@ -55,13 +55,10 @@ internal sealed class BackupMonitor(TimeProvider time, ILogger<BackupMonitor> lo
     internal void Finished() => _last = new Look(time.GetUtcNow(), "just finished", time.GetUtcNow());
 
     /// <summary>When a copy was begun, by its name; the earliest time for a name that is not a copy's.</summary>
-    public static DateTimeOffset TimeOf(string name)
-    {
-        return DateTimeOffset.TryParseExact(
-            name.Split('-')[0], "yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at)
-                ? at
-                : DateTimeOffset.MinValue;
-    }
+    public static DateTimeOffset TimeOf(string name) =>
+        DateTimeOffset.TryParseExact(name.Split('-')[0], "yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at)
+            ? at
+            : DateTimeOffset.MinValue;
 
     private bool IsOverdue(Look last) => time.GetUtcNow() - last.MadeAt > OverdueAfter;
 
