@@ -20,7 +20,6 @@ internal sealed class TableServiceRows(TableGateway gateway) : IRefreshTallyStor
             .OfType<RefreshTally>()
             .ToListAsync(cancellationToken);
 
-    /// <remarks>In batches of a hundred. Where another process is removing the same ones, the rest is left to it.</remarks>
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         gateway.RemoveAsync([InstanceRows.ServiceShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
 
