@@ -352,7 +352,6 @@ public sealed class TableFaultTests(AzuriteFixture azurite)
             store.SaveLastUseAsync(NewId(), Noon, None),
             store.ReadDueAsync(Noon, None).CountAsync().AsTask(),
             store.ReadSummariesAsync(None).CountAsync().AsTask(),
-            store.ReadByStatusAsync(InstanceStatus.Removed, None).CountAsync().AsTask(),
             store.ListAsync(null, null, 1, None),
             store.ReadTalliesAsync(Noon, None),
             store.ReadSweepStateAsync(None),

@@ -94,9 +94,6 @@ internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsu
 
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => BusyAsync(() => inner.TryRemoveAsync(previous, cancellationToken));
 
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        BusyAsync(inner.ReadByStatusAsync(status, cancellationToken), cancellationToken);
-
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
         BusyAsync(() => inner.ListAsync(status, after, limit, cancellationToken, customer));
 

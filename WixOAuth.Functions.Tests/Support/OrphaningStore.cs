@@ -53,9 +53,6 @@ internal sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
 
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => store.TryRemoveAsync(previous, cancellationToken);
 
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        store.ReadByStatusAsync(status, cancellationToken);
-
     public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) => store.FindLastUseAsync(id, cancellationToken);
 
     public Task SaveLastUseAsync(InstanceId id, DateTimeOffset usedAt, CancellationToken cancellationToken) =>

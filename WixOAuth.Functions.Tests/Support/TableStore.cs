@@ -28,9 +28,6 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
 
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _instances.TryRemoveAsync(previous, cancellationToken);
 
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        _instances.ReadByStatusAsync(status, cancellationToken);
-
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
         _instances.ListAsync(status, after, limit, cancellationToken, customer);
 

@@ -42,9 +42,6 @@ internal sealed class WatchedStore(IInstanceStore store) : IInstanceStore, ICons
         return await store.TryRemoveAsync(previous, cancellationToken);
     }
 
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        store.ReadByStatusAsync(status, cancellationToken);
-
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
         store.ListAsync(status, after, limit, cancellationToken, customer);
 

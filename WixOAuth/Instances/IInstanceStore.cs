@@ -75,12 +75,6 @@ internal interface IInstanceStore
     Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken);
 
     /// <summary>
-    /// The instances of a status, in no order that means anything. An instance that changes its status while this is
-    /// read may be missed.
-    /// </summary>
-    IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken);
-
-    /// <summary>
     /// A part of the list of all instances, or of all with one status, in an order of the store's own that never
     /// changes. Paging returns each instance that exists and keeps the status throughout exactly once.
     /// <paramref name="after"/> is <see cref="InstancePage.Last"/> of the page before, whose instance may be gone by now;

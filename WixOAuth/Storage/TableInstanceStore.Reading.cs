@@ -12,16 +12,6 @@ internal sealed partial class TableInstanceStore
     private const int ShardsAtOnce = 4;
     private const int SummariesAhead = 2_000;
 
-    /// <remarks>
-    /// The shards take turns in random order, so that a reader that stops early does not always see the same
-    /// ones. A key that is not of this layout is skipped.
-    /// </remarks>
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        gateway.ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status, after: null), cancellationToken)
-            .Select(InstanceRows.ReadId)
-            .Where(id => id is not null)
-            .Select(id => id!.Value);
-
     /// <remarks>One request for each thousand instances, and thirteen of their properties; several shards at once.</remarks>
     public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {

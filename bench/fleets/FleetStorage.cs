@@ -50,9 +50,6 @@ internal sealed class FleetStorage(SimulatedTime time)
 
         public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _memory.TryRemoveAsync(previous, cancellationToken);
 
-        public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-            _memory.ReadByStatusAsync(status, cancellationToken);
-
         public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
             _memory.ListAsync(status, after, limit, cancellationToken, customer);
 

@@ -113,8 +113,6 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
 
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => throw NotSimulated();
 
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) => throw NotSimulated();
-
     public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var read = 0;

@@ -127,19 +127,6 @@ internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) 
     }
 
     /// <inheritdoc />
-    public async IAsyncEnumerable<InstanceId> ReadByStatusAsync(
-        InstanceStatus status, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        foreach (var id in await Locked(
-            () => _instances.Values.Where(stored => stored.Instance.Status == status).Select(stored => stored.Instance.Id).ToList(),
-            cancellationToken))
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            yield return id;
-        }
-    }
-
-    /// <inheritdoc />
     public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         foreach (var instance in await Locked(() => _instances.Values.Select(stored => stored.Instance).ToList(), cancellationToken))
