@@ -120,7 +120,7 @@ internal sealed partial class TimerEndpoints(
         }
         else if (Interlocked.Exchange(ref _toldOfNoBackup, 1) == 0)
         {
-            logger.BackupNotConfigured();
+            BackupNotConfigured();
         }
     }
 
@@ -165,6 +165,9 @@ internal sealed partial class TimerEndpoints(
             throw first;
         }
     }
+
+    [LoggerMessage(723, LogLevel.Warning, "No backups are made: neither Backup__ServiceUri nor Backup__ConnectionString is set. A deleted table would be lost")]
+    private partial void BackupNotConfigured();
 
     [LoggerMessage(303, LogLevel.Error, "The timer function {Function} failed: {Error} {Stack}")]
     private static partial void LogFailed(ILogger logger, string function, string error, string? stack);
