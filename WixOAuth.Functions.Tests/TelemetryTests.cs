@@ -168,7 +168,7 @@ public sealed partial class TelemetryTests : IDisposable
     public async Task Installs_redirects_and_set_up_events_are_counted_by_outcome()
     {
         await InstallThroughTheFlowAsync();
-        await _core.Start.BeginAsync(new AppUrlRequest(null, "forged", []), None);
+        await _core.Start.BeginAsync(null, "forged", [], None);
         await _core.Flow.CompleteAsync(new RedirectRequest(null, null, null, true, []), None);
 
         Assert.Equal(new() { ["outcome=consent"] = 1, ["outcome=bad_link"] = 1 }, _measured.Of("wixoauth.install.requests"));
@@ -390,7 +390,7 @@ public sealed partial class TelemetryTests : IDisposable
                 $$"""{"active":"true","clientId":"{{_core.Settings.Wix.AppId}}","instanceId":"{{id}}","iat":"1700000000"}"""),
             _ => StubWix.Json(System.Net.HttpStatusCode.OK, "{}"),
         });
-        var consent = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(new AppUrlRequest(null, null, []), None));
+        var consent = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(null, null, [], None));
         var state = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single();
         Assert.IsType<InstallResult.CloseWindow>(await _core.Flow.CompleteAsync(
             new RedirectRequest(new AuthorizationCode("a-secret-code"), state, id.ToString(), false, [KeyValuePair.Create(consent.Set.Name, consent.Set.Value)]),

@@ -14,7 +14,7 @@ internal sealed record Function<TTrigger>(string Name, MethodInfo Method, TTrigg
     public async Task InvokeAsync(IServiceProvider services, params object[] given)
     {
         await using var scope = services.CreateAsyncScope();
-        var instance = Method.IsStatic ? null : ActivatorUtilities.CreateInstance(scope.ServiceProvider, Method.ReflectedType!);
+        var instance = ActivatorUtilities.CreateInstance(scope.ServiceProvider, Method.ReflectedType!);
         var arguments = Method.GetParameters().Select(parameter =>
             Array.Find(given, value => value.GetType() == parameter.ParameterType) ?? scope.ServiceProvider.GetRequiredService(parameter.ParameterType)).ToArray();
         if (Method.Invoke(instance, BindingFlags.DoNotWrapExceptions, binder: null, arguments, culture: null) is Task running)
@@ -27,63 +27,51 @@ internal sealed record Function<TTrigger>(string Name, MethodInfo Method, TTrigg
 /// <summary>The functions of some classes, found as the real worker finds them: by their attributes.</summary>
 internal sealed class FunctionMap
 {
-    private readonly List<Function<HttpTriggerAttribute>> _http = [];
-    private readonly List<Function<TimerTriggerAttribute>> _timers = [];
-    private readonly List<Function<QueueTriggerAttribute>> _queues = [];
+    private readonly List<(string Name, MethodInfo Method)> _functions;
 
     /// <exception cref="InvalidOperationException">Two have the same name, or one has no trigger that this host knows or states no level.</exception>
     public FunctionMap(IEnumerable<Type> classes)
     {
-        var seen = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
-        foreach (var method in classes.SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static)))
-        {
-            if (method.GetCustomAttribute<FunctionAttribute>() is { Name: var name })
-            {
-                if (!seen.Add(name))
-                {
-                    throw new InvalidOperationException($"There are two functions of the name {name}.");
-                }
+        _functions =
+        [
+            .. from type in classes
+               from method in type.GetMethods()
+               let function = method.GetCustomAttribute<FunctionAttribute>()
+               where function is not null
+               select (function.Name, method),
+        ];
+        (Http, Timers, Queues) = (Of<HttpTriggerAttribute>(), Of<TimerTriggerAttribute>(), Of<QueueTriggerAttribute>());
+        var names = _functions.Select(function => function.Name).ToList();
+        Refuse(names.GroupBy(name => name, StringComparer.OrdinalIgnoreCase).Where(same => same.Count() > 1).Select(same => same.Last()), "is there twice");
+        Refuse(
+            names.Except([.. Http.Select(each => each.Name), .. Timers.Select(each => each.Name), .. Queues.Select(each => each.Name)]),
+            "has no trigger that this host knows");
 
-                Add(name, method);
-            }
-        }
+        // The Functions host asks for a function key then, but the attribute says Anonymous.
+        Refuse(Http.Where(function => !StatesLevel(function.Method)).Select(function => function.Name), "does not state its authorization level");
     }
 
-    /// <summary>The functions that answer HTTP requests.</summary>
-    public IReadOnlyList<Function<HttpTriggerAttribute>> Http => _http;
+    public IReadOnlyList<Function<HttpTriggerAttribute>> Http { get; }
 
-    /// <summary>The functions that run by a schedule.</summary>
-    public IReadOnlyList<Function<TimerTriggerAttribute>> Timers => _timers;
+    public IReadOnlyList<Function<TimerTriggerAttribute>> Timers { get; }
 
-    /// <summary>The functions that handle messages.</summary>
-    public IReadOnlyList<Function<QueueTriggerAttribute>> Queues => _queues;
+    public IReadOnlyList<Function<QueueTriggerAttribute>> Queues { get; }
 
-    /// <summary>The functions of <paramref name="assembly"/>'s public classes.</summary>
-    public static FunctionMap Of(Assembly assembly) => new(assembly.GetExportedTypes().Where(type => type.IsClass && (!type.IsAbstract || type.IsSealed)));
+    private List<Function<T>> Of<T>()
+        where T : Attribute =>
+    [
+        .. from function in _functions
+           from parameter in function.Method.GetParameters()
+           let trigger = parameter.GetCustomAttribute<T>()
+           where trigger is not null
+           select new Function<T>(function.Name, function.Method, trigger),
+    ];
 
-    private void Add(string name, MethodInfo method)
+    private static void Refuse(IEnumerable<string> names, string why)
     {
-        if (Trigger<HttpTriggerAttribute>(method) is { } http)
+        if (names.FirstOrDefault() is { } name)
         {
-            // The Functions host asks for a function key then, but the attribute says Anonymous.
-            if (!StatesLevel(method))
-            {
-                throw new InvalidOperationException($"The function {name} does not state its authorization level.");
-            }
-
-            _http.Add(new(name, method, http));
-        }
-        else if (Trigger<TimerTriggerAttribute>(method) is { } timer)
-        {
-            _timers.Add(new(name, method, timer));
-        }
-        else if (Trigger<QueueTriggerAttribute>(method) is { } queue)
-        {
-            _queues.Add(new(name, method, queue));
-        }
-        else
-        {
-            throw new InvalidOperationException($"The function {name} has no trigger that this host knows.");
+            throw new InvalidOperationException($"The function {name} {why}.");
         }
     }
 
@@ -91,10 +79,6 @@ internal sealed class FunctionMap
         method.GetParameters().SelectMany(parameter => parameter.CustomAttributes).Any(attribute =>
             attribute.AttributeType == typeof(HttpTriggerAttribute)
             && attribute.ConstructorArguments.Any(argument => argument.ArgumentType == typeof(AuthorizationLevel)));
-
-    private static T? Trigger<T>(MethodInfo method)
-        where T : Attribute =>
-        method.GetParameters().Select(parameter => parameter.GetCustomAttribute<T>()).FirstOrDefault(trigger => trigger is not null);
 }
 
 /// <summary>What a route leads to. <c>Run</c> is made at the first request, which keeps the start short.</summary>
@@ -109,13 +93,7 @@ internal sealed record FunctionEndpoint(string Name, AuthorizationLevel Level, L
                 ServiceProvider = services,
                 RouteParameterNames = route.Parameters.Select(parameter => parameter.Name),
             };
-            var type = function.Method.ReflectedType!;
-            if (function.Method.IsStatic)
-            {
-                return RequestDelegateFactory.Create(function.Method, targetFactory: null, options).RequestDelegate;
-            }
-
-            var create = ActivatorUtilities.CreateFactory(type, Type.EmptyTypes);
+            var create = ActivatorUtilities.CreateFactory(function.Method.ReflectedType!, Type.EmptyTypes);
             return RequestDelegateFactory.Create(function.Method, context => create(context.RequestServices, []), options).RequestDelegate;
         }));
 }

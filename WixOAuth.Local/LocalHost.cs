@@ -50,7 +50,7 @@ internal sealed class LocalHost : IRunningProgram
     public static Task<LocalHost> StartAsync(LocalSettings settings, Action<IServiceCollection>? overrides, CancellationToken cancellationToken) =>
         StartAsync(
             settings,
-            FunctionMap.Of(typeof(InstallFunctions).Assembly),
+            new FunctionMap(typeof(InstallFunctions).Assembly.GetExportedTypes()),
             services =>
             {
                 // Traces begin at the request, as they do on the Functions host; FunctionHost names them.

@@ -92,7 +92,8 @@ public sealed partial class HttpApiTests
         var ofTheLaptop = Repository.Sources("WixOAuth.Local").SelectMany(file => LocalNames().Matches(File.ReadAllText(file))).Select(match => $"{match.Groups[1].Value}__{match.Groups[2].Value}");
         AssertSame(rows.Select(row => row[0]), SettingNames.ReadByCode().Concat(SettingNames.Schedules()).Concat(ofTheLaptop).Distinct());
 
-        object[] options = [new WixOptions(), new KeyVaultOptions(), new TablesOptions(), new BackupOptions(), new TokensOptions(), new SweepOptions(), new EventsOptions()];
+        var defaults = ServiceSettings.Read(new SettingRecorder([]));
+        object[] options = [defaults.Wix, defaults.KeyVault, defaults.Tables, defaults.Backup, defaults.Tokens, defaults.Sweep, defaults.Events];
         var core = rows.Where(row => SettingNames.ReadByCode().Contains(row[0]) && row[1] != "required").ToList();
         AssertSame(core.Select(row => $"{row[0]}={row[1]}"), core.Select(row => $"{row[0]}={Default(options, row[0])}"));
         using var sample = JsonDocument.Parse(Repository.Read("local.settings.sample.json"));

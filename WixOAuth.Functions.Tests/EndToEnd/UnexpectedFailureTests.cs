@@ -23,7 +23,7 @@ public sealed class UnexpectedFailureTests(AzuriteFixture azurite) : IAsyncLifet
         _store.Setup(store => store.FindAsync(It.IsAny<InstanceId>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
         var states = _store.As<IConsumedStateStore>();
         states.Setup(store => store.TryAddConsumedStateAsync(It.IsAny<ConsumedState>(), It.IsAny<CancellationToken>())).ThrowsAsync(new InvalidOperationException(Secret));
-        _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Throws(new InvalidOperationException(Secret));
+        _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>(), It.IsAny<InstanceShard?>())).Throws(new InvalidOperationException(Secret));
         states.Setup(store => store.RemoveConsumedStatesAsync(It.IsAny<DateTimeOffset>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
             .ThrowsAsync(new StorageUnavailableException("The storage is down."));
         _store.Setup(store => store.ReadSummariesAsync(It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<InstanceSummary>());

@@ -22,7 +22,7 @@ public sealed class EventsDocumentTests
     public void The_examples_match_the_sent_events_one_of_each_type()
     {
         var examples = Regex.Match(s_document, "```jsonl\n(.*?)\n```", RegexOptions.Singleline).Groups[1].Value.Split('\n').Select(line => JsonNode.Parse(line)!).ToList();
-        var types = Enum.GetValues<InstanceEventType>().ToDictionary(InstanceEventTypes.NameOf);
+        var types = Enum.GetValues<InstanceEventType>().ToDictionary(CloudEvent.TypeOf);
         Assert.Equal(types.Keys, examples.Select(example => (string)example["type"]!));
         foreach (var example in examples)
         {

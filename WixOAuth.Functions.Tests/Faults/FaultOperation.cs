@@ -163,8 +163,7 @@ internal sealed record FaultOperation(string Name, string Success, Func<FaultSce
     {
         try
         {
-            var sweep = scene.Core.Sweep;
-            return await (shard is { } one ? sweep.RunAsync(one, CancellationToken.None) : sweep.RunAsync(CancellationToken.None)) switch
+            return await scene.Core.Sweep.RunAsync(CancellationToken.None, shard) switch
             {
                 { Refreshed: 1 } => "refreshed",
                 { Failed: 1 } => "failed",

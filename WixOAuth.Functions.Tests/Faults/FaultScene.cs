@@ -167,7 +167,7 @@ internal sealed class FaultScene : IDisposable
 
     public async Task<InstallResult> CompleteInstallAsync()
     {
-        var consent = (InstallResult.Consent)await Core.Start.BeginAsync(new AppUrlRequest(null, null, []), CancellationToken.None);
+        var consent = (InstallResult.Consent)await Core.Start.BeginAsync(null, null, [], CancellationToken.None);
         var request = new RedirectRequest(
             new AuthorizationCode($"code-{Guid.NewGuid():N}"),
             QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single(),

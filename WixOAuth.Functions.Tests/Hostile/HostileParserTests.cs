@@ -216,7 +216,6 @@ public sealed class HostileParserTests : IDisposable
         return Gen.OneOf(HostileText.InHeader, HostileText.Change.Select(change => change(key)), HostileText.Change.Select(change => change(cursor))).TryAsync(3_000, text =>
         {
             InstanceRows.ReadDueKey(text);
-            InstanceRows.ReadStatusKey(text);
             InstanceRows.ReadId(text);
 
             // The last character has two bits that mean nothing.

@@ -535,7 +535,7 @@ public sealed class InstallFlowTests : IDisposable
     }
 
     private async Task<RedirectRequest> BeginAsync() => RequestOf(Assert.IsType<InstallResult.Consent>(
-        await _core.Start.BeginAsync(new AppUrlRequest(Token: null, Start: null, []), CancellationToken.None)));
+        await _core.Start.BeginAsync(token: null, start: null, [], CancellationToken.None)));
 
     private static RedirectRequest RequestOf(InstallResult.Consent consent)
     {

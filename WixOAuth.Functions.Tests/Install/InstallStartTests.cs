@@ -86,7 +86,7 @@ public sealed class InstallStartTests : IDisposable
     {
         var start = await IssueAsync("acme", displayName);
 
-        Assert.Equal(new InstallResult.Confirm(start, shown), await _core.Start.BeginAsync(Request(start), None));
+        Assert.Equal(new InstallResult.Confirm(start, shown), await OpenAsync(start));
         Assert.Empty(_store.Calls);
     }
 
@@ -95,9 +95,9 @@ public sealed class InstallStartTests : IDisposable
     {
         var bad = new InstallResult.Stopped(InstallProblem.BadLink);
 
-        Assert.Equal(bad, await _core.Start.BeginAsync(Request("rubbish"), None));
-        Assert.Equal(bad, await _core.Start.ConfirmLinkAsync(Request("rubbish"), None));
-        Assert.Equal(bad, await _core.Start.ConfirmLinkAsync(Request(start: null), None));
+        Assert.Equal(bad, await OpenAsync("rubbish"));
+        Assert.Equal(bad, await PressAsync("rubbish"));
+        Assert.Equal(bad, await PressAsync(start: null));
         Assert.Empty(_store.Calls);
     }
 
@@ -126,16 +126,16 @@ public sealed class InstallStartTests : IDisposable
         var first = await ConfirmAsync(start);
         var other = await ConfirmAsync(await IssueAsync("another"));
 
-        Assert.Equal(new InstallResult.UsedHere(), await _core.Start.ConfirmLinkAsync(Request(start, other, first), None));
-        Assert.Equal(new InstallResult.Stopped(InstallProblem.BadLink), await _core.Start.ConfirmLinkAsync(Request(start, other), None));
+        Assert.Equal(new InstallResult.UsedHere(), await PressAsync(start, other, first));
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.BadLink), await PressAsync(start, other));
 
         // Starting again makes a younger cookie for the same confirmation, which does not count for longer because of it.
         _core.Clock.Advance(TimeSpan.FromMinutes(9));
-        var again = await BeginAsync(Request(start: null, first));
+        var again = await BeginAsync(first);
         _core.Clock.Advance(TimeSpan.FromMinutes(1));
-        Assert.Equal(new InstallResult.UsedHere(), await _core.Start.ConfirmLinkAsync(Request(start, again), None));
+        Assert.Equal(new InstallResult.UsedHere(), await PressAsync(start, again));
         _core.Clock.Advance(TimeSpan.FromTicks(1));
-        Assert.Equal(new InstallResult.Stopped(InstallProblem.BadLink), await _core.Start.ConfirmLinkAsync(Request(start, again), None));
+        Assert.Equal(new InstallResult.Stopped(InstallProblem.BadLink), await PressAsync(start, again));
     }
 
     [Fact]
@@ -147,10 +147,10 @@ public sealed class InstallStartTests : IDisposable
         _core.Clock.Advance(TimeSpan.FromSeconds(1));
 
         // Started again, so the youngest cookie holds the older confirmation.
-        var third = await BeginAsync(Request(start: null, first));
+        var third = await BeginAsync(first);
         Assert.Equal("first", (await LinkOfAsync(third))?.Customer);
 
-        var consent = await BeginAsync(Request(start: null, third, second, first));
+        var consent = await BeginAsync(third, second, first);
 
         Assert.Equal("second", (await LinkOfAsync(consent))?.Customer);
     }
@@ -162,10 +162,10 @@ public sealed class InstallStartTests : IDisposable
     {
         var confirmed = await ConfirmAsync(await IssueAsync("acme"));
         _core.Clock.Advance(TimeSpan.FromMinutes(9));
-        var again = await BeginAsync(Request(start: null, confirmed));
+        var again = await BeginAsync(confirmed);
         _core.Clock.Advance(TimeSpan.FromMinutes(1) + TimeSpan.FromTicks(ticks));
 
-        var consent = await BeginAsync(Request(start: null, again));
+        var consent = await BeginAsync(again);
 
         Assert.Equal(customer, (await LinkOfAsync(consent))?.Customer);
     }
@@ -174,8 +174,8 @@ public sealed class InstallStartTests : IDisposable
     public async Task The_consent_page_gets_what_Wix_asks_for_and_a_token_only_where_one_came()
     {
         const string AppAndRedirect = "appId=11111111-2222-4333-8444-555555555555&redirectUrl=https%3A%2F%2Ftokens.example.com%2Fapi%2Fredirect&state=";
-        var own = await BeginAsync(Request(start: null));
-        var sent = await BeginAsync(Request(start: null) with { Token = new InstallToken("a token&") });
+        var own = await BeginAsync();
+        var sent = Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(new InstallToken("a token&"), start: null, [], None));
 
         Assert.StartsWith($"https://www.wix.com/installer/install?{AppAndRedirect}", own.Url.Reveal(), StringComparison.Ordinal);
         Assert.StartsWith($"https://www.wix.com/installer/install?token=a%20token%26&{AppAndRedirect}", sent.Url.Reveal(), StringComparison.Ordinal);
@@ -187,14 +187,14 @@ public sealed class InstallStartTests : IDisposable
         var begun = new List<InstallResult.Consent>();
         for (var number = 0; number < InstallStateService.MaxInFlight; number++)
         {
-            var consent = await BeginAsync(Request(start: null, [.. begun]));
+            var consent = await BeginAsync([.. begun]);
             Assert.Empty(consent.Removed);
             begun.Add(consent);
             _core.Clock.Advance(TimeSpan.FromSeconds(1));
         }
 
         begun.Reverse();
-        Assert.Equal([begun[^1].Set.Name], (await BeginAsync(Request(start: null, [.. begun]))).Removed);
+        Assert.Equal([begun[^1].Set.Name], (await BeginAsync([.. begun])).Removed);
     }
 
     [Fact]
@@ -203,11 +203,11 @@ public sealed class InstallStartTests : IDisposable
         var begun = new List<InstallResult.Consent>();
         for (var number = 0; number < InstallStateService.MaxInFlight; number++)
         {
-            begun.Add(await BeginAsync(Request(start: null)));
+            begun.Add(await BeginAsync());
             _core.Clock.Advance(TimeSpan.FromSeconds(1));
         }
 
-        var consent = Assert.IsType<InstallResult.Consent>(await _core.Start.ConfirmLinkAsync(Request(await IssueAsync("acme"), [.. begun]), None));
+        var consent = Assert.IsType<InstallResult.Consent>(await PressAsync(await IssueAsync("acme"), [.. begun]));
 
         Assert.Equal([begun[0].Set.Name], consent.Removed);
     }
@@ -222,12 +222,12 @@ public sealed class InstallStartTests : IDisposable
             turns.Add(await _core.Limiter.TryEnterAsync(None));
         }
 
-        var refused = await _core.RunAsync(() => _core.Start.ConfirmLinkAsync(Request(start), None));
+        var refused = await _core.RunAsync(() => PressAsync(start));
 
         Assert.Equal(new InstallResult.Stopped(InstallProblem.Busy), refused);
         Assert.Empty(_store.Calls);
         turns.ForEach(turn => turn!.Dispose());
-        Assert.IsType<InstallResult.Consent>(await _core.RunAsync(() => _core.Start.ConfirmLinkAsync(Request(start), None)));
+        Assert.IsType<InstallResult.Consent>(await _core.RunAsync(() => PressAsync(start)));
     }
 
     [Fact]
@@ -236,7 +236,7 @@ public sealed class InstallStartTests : IDisposable
         for (var number = 0; number < ExchangeLimiter.MaxConcurrent * 2; number++)
         {
             var start = await IssueAsync($"customer {number}");
-            Assert.IsType<InstallResult.Consent>(await _core.RunAsync(() => _core.Start.ConfirmLinkAsync(Request(start), None)));
+            Assert.IsType<InstallResult.Consent>(await _core.RunAsync(() => PressAsync(start)));
         }
     }
 
@@ -246,28 +246,34 @@ public sealed class InstallStartTests : IDisposable
         using var measured = new Measured(_core);
         var start = await IssueAsync("acme");
 
-        await _core.Start.BeginAsync(Request(start: null), None);
-        await _core.Start.BeginAsync(Request(start), None);
+        await OpenAsync(start: null);
+        await OpenAsync(start);
         var confirmed = await ConfirmAsync(start);
-        await _core.Start.ConfirmLinkAsync(Request(start, confirmed), None);
-        await _core.Start.ConfirmLinkAsync(Request(start), None);
+        await PressAsync(start, confirmed);
+        await PressAsync(start);
 
         Assert.Equal(
             new() { ["outcome=consent"] = 2, ["outcome=confirm"] = 1, ["outcome=bad_link"] = 2 }, measured.CountsOf("wixoauth.install.requests"));
     }
 
-    private static AppUrlRequest Request(string? start, params InstallResult.Consent[] cookies) =>
-        new(Token: null, start, [.. cookies.Select(consent => KeyValuePair.Create(consent.Set.Name, consent.Set.Value))]);
+    private Task<InstallResult> OpenAsync(string? start, params InstallResult.Consent[] cookies) =>
+        _core.Start.BeginAsync(token: null, start, CookiesOf(cookies), None);
+
+    private Task<InstallResult> PressAsync(string? start, params InstallResult.Consent[] cookies) =>
+        _core.Start.ConfirmLinkAsync(start, CookiesOf(cookies), None);
+
+    private static KeyValuePair<string, string>[] CookiesOf(InstallResult.Consent[] cookies) =>
+        [.. cookies.Select(consent => KeyValuePair.Create(consent.Set.Name, consent.Set.Value))];
 
     private async Task<string> IssueAsync(string customer, string? displayName = null) => (await _core.Links.IssueAsync(customer, displayName, None)).Start;
 
     private Task<InstallLink?> ReadAsync(string start) => _core.Links.ReadAsync(start, None);
 
-    private async Task<InstallResult.Consent> BeginAsync(AppUrlRequest request) =>
-        Assert.IsType<InstallResult.Consent>(await _core.Start.BeginAsync(request, None));
+    private async Task<InstallResult.Consent> BeginAsync(params InstallResult.Consent[] cookies) =>
+        Assert.IsType<InstallResult.Consent>(await OpenAsync(start: null, cookies));
 
     private async Task<InstallResult.Consent> ConfirmAsync(string start) =>
-        Assert.IsType<InstallResult.Consent>(await _core.Start.ConfirmLinkAsync(Request(start), None));
+        Assert.IsType<InstallResult.Consent>(await PressAsync(start));
 
     private async Task<ConfirmedLink?> LinkOfAsync(InstallResult.Consent consent) =>
         (await _core.States.ReadAllAsync([new(consent.Set.Name, consent.Set.Value)], None)).InFlight.Single().Install.Link;

@@ -42,7 +42,7 @@ public sealed class WrongKeyTests : IDisposable
     public async Task A_redirect_spends_neither_its_code_nor_its_state()
     {
         Assert.True(await _right.Protector.CanSealAsync(None));
-        var consent = Assert.IsType<InstallResult.Consent>(await _wrong.Start.BeginAsync(new AppUrlRequest(null, null, []), None));
+        var consent = Assert.IsType<InstallResult.Consent>(await _wrong.Start.BeginAsync(null, null, [], None));
         var state = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(consent.Url.Reveal()).Query)["state"].Single();
         var request = new RedirectRequest(
             new AuthorizationCode("the-code"), state, Core.NewId().ToString(), false, [KeyValuePair.Create(consent.Set.Name, consent.Set.Value)]);

@@ -17,7 +17,7 @@ public sealed class SweepStateRecorderTests : IDisposable
 
     public SweepStateRecorderTests()
     {
-        _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<DueInstance>());
+        _store.Setup(store => store.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>(), It.IsAny<InstanceShard?>())).Returns(AsyncEnumerable.Empty<DueInstance>());
         _store.Setup(store => store.ReadSummariesAsync(It.IsAny<CancellationToken>())).Returns<CancellationToken>(_ => ReadAsync());
         _core = new Core(_store.Object);
     }

@@ -94,17 +94,14 @@ internal sealed class FaultyStore(IInstanceStore inner) : IInstanceStore, IConsu
 
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => BusyAsync(() => inner.TryRemoveAsync(previous, cancellationToken));
 
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        BusyAsync(inner.ReadByStatusAsync(status, cancellationToken), cancellationToken);
-
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
         BusyAsync(() => inner.ListAsync(status, after, limit, cancellationToken, customer));
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) =>
         BusyAsync(inner.ReadSummariesAsync(cancellationToken), cancellationToken);
 
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        BusyAsync(inner.ReadDueAsync(now, cancellationToken), cancellationToken);
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+        BusyAsync(inner.ReadDueAsync(now, cancellationToken, shard), cancellationToken);
 
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => AskAsync(
         new StoreCall(StoreStep.Other, due.Id, null, null),

@@ -15,19 +15,20 @@ internal sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => store.ReadSummariesAsync(cancellationToken);
 
-    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<DueInstance> ReadDueAsync(
+        DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken, InstanceShard? shard = null)
     {
         if (Fails)
         {
             throw new StorageUnavailableException("The storage is down.");
         }
 
-        foreach (var orphan in Orphans.Where(orphan => orphan.DueAt <= now).ToList())
+        foreach (var orphan in Orphans.Where(orphan => orphan.DueAt <= now && InstanceShard.Of(orphan.Id) == (shard ?? InstanceShard.Of(orphan.Id))).ToList())
         {
             yield return orphan;
         }
 
-        await foreach (var due in store.ReadDueAsync(now, cancellationToken))
+        await foreach (var due in store.ReadDueAsync(now, cancellationToken, shard))
         {
             yield return due;
         }
@@ -51,9 +52,6 @@ internal sealed class OrphaningStore(IInstanceStore store) : IInstanceStore
         store.TryWriteAsync(previous, instance, cancellationToken);
 
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => store.TryRemoveAsync(previous, cancellationToken);
-
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        store.ReadByStatusAsync(status, cancellationToken);
 
     public Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken) => store.FindLastUseAsync(id, cancellationToken);
 

@@ -28,19 +28,13 @@ internal sealed class TableStore : IInstanceStore, IConsumedStateStore, IRefresh
 
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _instances.TryRemoveAsync(previous, cancellationToken);
 
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        _instances.ReadByStatusAsync(status, cancellationToken);
-
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
         _instances.ListAsync(status, after, limit, cancellationToken, customer);
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _instances.ReadSummariesAsync(cancellationToken);
 
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        _instances.ReadDueAsync(now, cancellationToken);
-
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
-        _instances.ReadDueAsync(shard, now, cancellationToken);
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+        _instances.ReadDueAsync(now, cancellationToken, shard);
 
     public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _instances.RemoveDueAsync(due, cancellationToken);
 

@@ -42,15 +42,13 @@ internal sealed class WatchedStore(IInstanceStore store) : IInstanceStore, ICons
         return await store.TryRemoveAsync(previous, cancellationToken);
     }
 
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        store.ReadByStatusAsync(status, cancellationToken);
-
     public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
         store.ListAsync(status, after, limit, cancellationToken, customer);
 
     public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => store.ReadSummariesAsync(cancellationToken);
 
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.ReadDueAsync(now, cancellationToken);
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+        store.ReadDueAsync(now, cancellationToken, shard);
 
     public async Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken)
     {

@@ -53,9 +53,9 @@ public sealed class ShardTests : IDisposable
         await InstallAsync(60);
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("next"));
         var shard = new InstanceShard(5);
-        var mine = await _core.Store.ReadDueAsync(shard, _core.Clock.GetUtcNow(), None).CountAsync();
+        var mine = await _core.Store.ReadDueAsync(_core.Clock.GetUtcNow(), None, shard).CountAsync();
 
-        var summary = await _core.RunAsync(() => _core.Sweep.RunAsync(shard, None));
+        var summary = await _core.RunAsync(() => _core.Sweep.RunAsync(None, shard));
 
         Assert.InRange(mine, 1, 59);
         Assert.Equal(mine, summary.Refreshed);
@@ -76,7 +76,7 @@ public sealed class ShardTests : IDisposable
             return StubWix.Tokens("next");
         };
 
-        var sweeps = await _core.RunAsync(() => Task.WhenAll(InstanceShard.All.Select(shard => _core.Sweep.RunAsync(shard, None))));
+        var sweeps = await _core.RunAsync(() => Task.WhenAll(InstanceShard.All.Select(shard => _core.Sweep.RunAsync(None, shard))));
 
         Assert.Equal(40, sweeps.Sum(sweep => sweep.Refreshed));
         Assert.Equal(3, most);

@@ -150,7 +150,7 @@ public sealed class RefreshHistoryTests : IDisposable
     {
         var asked = new TaskCompletionSource();
         var store = new Mock<IInstanceStore>();
-        store.Setup(it => it.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>())).Returns(AsyncEnumerable.Empty<DueInstance>());
+        store.Setup(it => it.ReadDueAsync(It.IsAny<DateTimeOffset>(), It.IsAny<CancellationToken>(), It.IsAny<InstanceShard?>())).Returns(AsyncEnumerable.Empty<DueInstance>());
         var silent = store.As<IRefreshTallyStore>();
         silent.Setup(it => it.SaveTalliesAsync(It.IsAny<IReadOnlyCollection<RefreshTally>>(), It.IsAny<CancellationToken>()))
             .Returns<IReadOnlyCollection<RefreshTally>, CancellationToken>((_, token) =>

@@ -78,7 +78,7 @@ public sealed class RejectionPolicyTests
     {
         var failures = new Failures(9, 9, s_now.AddHours(5), s_now, TokenError.Rejected, null);
 
-        Assert.Equal(new Verdict(new CountedRejections(1, s_now), false), RejectionPolicy.Judge(new CountedRejections(8, s_now.AddHours(5)), failures, SecretProof.Since, s_now));
+        Assert.Equal((new CountedRejections(1, s_now), false), RejectionPolicy.Judge(new CountedRejections(8, s_now.AddHours(5)), failures, SecretProof.Since, s_now));
         Assert.False(RejectionPolicy.Judge(null, failures, SecretProof.TooFewSites, s_now).IsFinal);
     }
 

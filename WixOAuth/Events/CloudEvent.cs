@@ -8,13 +8,15 @@ internal static class CloudEvent
 {
     public const string MediaType = "application/cloudevents+json";
 
+    public static string TypeOf(InstanceEventType type) => "instance." + SnakeCaseEnum.Of(type);
+
     /// <summary>The body of an event, with the instance as it is stored now: null when it is gone. The source is the public URL of the service.</summary>
     public static string Serialize(OutboxEvent occurred, Instance? instance, Uri source) => new JsonObject
     {
         ["specversion"] = "1.0",
         ["id"] = occurred.Id,
         ["source"] = source.AbsoluteUri.TrimEnd('/'),
-        ["type"] = InstanceEventTypes.NameOf(occurred.Type),
+        ["type"] = TypeOf(occurred.Type),
         ["time"] = occurred.OccurredAt,
         ["subject"] = occurred.InstanceId.ToString(),
         ["datacontenttype"] = "application/json",

@@ -37,8 +37,6 @@ internal sealed partial class EventRecorder(TimeProvider time, ILogger<EventReco
     public void Written(InstanceId id) => _written.Writer.TryWrite(id);
 
     /// <summary>The table does not take the row of an event; the instance is written without it.</summary>
-    internal void Lost(string rowKey) => EventLost(rowKey);
-
     [LoggerMessage(905, LogLevel.Error, "The event {RowKey} could not be stored and is lost; its change was saved")]
-    private partial void EventLost(string rowKey);
+    internal partial void EventLost(string rowKey);
 }

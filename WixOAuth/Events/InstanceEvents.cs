@@ -2,6 +2,18 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Events;
 
+/// <summary>What happened to an instance; docs/events.md says when each is sent. The value of the event's <c>type</c> is <see cref="CloudEvent.TypeOf"/>.</summary>
+internal enum InstanceEventType
+{
+    Connected,
+    Reconnected,
+    Removed,
+    ReinstallRequired,
+    Recovered,
+    SetupCompleted,
+    CustomerConflict,
+}
+
 /// <summary>
 /// Which events a change of an instance causes: the one place that maps transitions to events. It compares the record
 /// before and after a write, so that a transition cannot forget to report its event.

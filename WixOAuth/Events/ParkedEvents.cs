@@ -64,13 +64,10 @@ internal sealed partial class ParkedEvents(IOutbox outbox, TimeProvider time, Ev
     public async Task<int> RemoveOldAsync(OutboxPart part, CancellationToken cancellationToken)
     {
         var (count, before) = (0, time.GetUtcNow() - DeliveryPolicy.ParkedFor);
-        await foreach (var each in outbox.ReadAsync(part, cancellationToken))
+        await foreach (var each in outbox.ReadAsync(part, cancellationToken).Where(stored => (stored.ParkedAt ?? stored.WaitingSince) < before))
         {
-            if ((each.ParkedAt ?? each.WaitingSince) < before)
-            {
-                await outbox.RemoveAsync(each, cancellationToken);
-                count++;
-            }
+            await outbox.RemoveAsync(each, cancellationToken);
+            count++;
         }
 
         return count;

@@ -14,6 +14,9 @@ namespace WixOAuth.Http;
 /// <summary>An install that fails answers a page, and a page that cannot be rendered <c>internal_error</c>.</summary>
 internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
+    // More than a browser has, also when it opens many tabs at once: a client can send any number.
+    private const int MaxCookies = 40;
+
     private readonly LogThrottle _unavailable = new(time);
     private readonly string _appUrl = settings.Wix.AppUrl.AbsolutePath;
     private readonly string _confirmPolicy = Page.ConfirmPolicy(settings.Wix.InstallerUrl);
@@ -22,9 +25,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     {
         var result = await TryAsync(async () => Parameters.TryRead(request, ["token", "start"], out var values)
             ? await start.BeginAsync(
-                new AppUrlRequest(
-                    Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values["start"], InstallCookies.Read(request)),
-                cancellationToken)
+                Parameters.Raw(request, "token") is { } token ? new InstallToken(token) : null, values["start"], CookiesOf(request), cancellationToken)
             : new InstallResult.Stopped(InstallProblem.BadRequest));
         return await AnswerAsync(result, isOfLink: request.Query.ContainsKey("start"));
     });
@@ -32,8 +33,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
     public Task<IResult> ConfirmLink(HttpRequest request, CancellationToken cancellationToken) => logger.GuardUnexpectedAsync(async () =>
     {
         var result = await TryAsync(async () => IsFromOurPage(request)
-            ? await start.ConfirmLinkAsync(
-                new AppUrlRequest(Token: null, await ReadStartAsync(request, cancellationToken), InstallCookies.Read(request)), cancellationToken)
+            ? await start.ConfirmLinkAsync(await ReadStartAsync(request, cancellationToken), CookiesOf(request), cancellationToken)
             : new InstallResult.Stopped(InstallProblem.CrossSite));
         return await AnswerAsync(result, isOfLink: true);
     });
@@ -63,7 +63,7 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
                 values["state"],
                 values["instanceId"],
                 values["error"] is not null,
-                InstallCookies.Read(request)),
+                CookiesOf(request)),
             cancellationToken));
         return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : await AnswerAsync(result, isOfLink: false);
     });
@@ -95,6 +95,19 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
             && inForm is [{ Length: > 0 and <= Parameters.MaxLength } text]
                 ? text
                 : null;
+    }
+
+    // Trims only the white space of RFC 6265. A browser lets a neighbouring host set "\u2000__Host-…", which a Unicode trim would
+    // make a cookie of ours.
+    private static List<KeyValuePair<string, string>> CookiesOf(HttpRequest request)
+    {
+        var cookies =
+            from header in request.Headers.Cookie
+            from cookie in (header ?? "").Split(';')
+            let pair = cookie.Trim(' ', '\t').Split('=', 2)
+            where pair.Length == 2 && pair[0].StartsWith(InstallStateService.CookiePrefix, StringComparison.Ordinal)
+            select KeyValuePair.Create(pair[0], pair[1]);
+        return [.. cookies.Take(MaxCookies)];
     }
 
     private async Task<InstallResult> TryAsync(Func<Task<InstallResult>> work)

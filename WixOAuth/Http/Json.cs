@@ -51,11 +51,7 @@ internal sealed record InstanceBody(
     string? AppVersion,
     DateTimeOffset InstalledAt,
     DateTimeOffset UpdatedAt,
-    TokenStateBody Token)
-{
-    // RefreshToken is a state here, not a token; SecrecyTests goes by the member's name.
-    public override string ToString() => InstanceId;
-}
+    TokenStateBody Token);
 
 internal sealed record InstanceListBody(IReadOnlyList<InstanceBody> Instances, string? Cursor);
 

@@ -35,7 +35,7 @@ internal static class Problems
         TokenResult.Removed => AppRemoved(),
         TokenResult.ReinstallRequired => new ProblemAnswer(
             409, "reinstall_required", "Wix no longer accepts this installation: the site's owner has to install the app again."),
-        TokenResult.StorageUnavailable storage => StorageUnavailable(storage.RetryAfter),
+        TokenResult.StorageUnavailable => StorageUnavailable(TimeSpan.FromSeconds(5)),
         TokenResult.WixUnavailable wix => WixUnavailable(wix.RetryAfter),
         _ => Unexpected(),
     };

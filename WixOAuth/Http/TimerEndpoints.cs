@@ -70,7 +70,7 @@ internal sealed partial class TimerEndpoints(
     {
         if (InstanceShard.TryParse(message, out var shard))
         {
-            ThrowIfAny(await FailureOfAsync(nameof(RefreshShard), () => sweep.RunAsync(shard, cancellationToken), cancellationToken));
+            ThrowIfAny(await FailureOfAsync(nameof(RefreshShard), () => sweep.RunAsync(cancellationToken, shard), cancellationToken));
         }
         else
         {
@@ -87,14 +87,14 @@ internal sealed partial class TimerEndpoints(
     {
         using var inTime = new CancellationTokenSource(LongestMaintenance, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
+
+        // Without a receiver nobody delivers or parks what waits.
+        var part = events is null ? OutboxPart.All : OutboxPart.Parked;
         ThrowIfAny(
             await FailureOfAsync(nameof(Housekeeping), () => housekeeping.RunAsync(cancellationToken), cancellationToken),
             await FailureOfAsync(nameof(Housekeeping), () => reencryption.RunAsync(until.Token), until.Token),
-            await FailureOfAsync(nameof(Housekeeping), () => parked.RemoveOldAsync(PartToRemove, until.Token), until.Token));
+            await FailureOfAsync(nameof(Housekeeping), () => parked.RemoveOldAsync(part, until.Token), until.Token));
     }
-
-    // Without a receiver nobody delivers or parks what waits.
-    private OutboxPart PartToRemove => events is null ? OutboxPart.All : OutboxPart.Parked;
 
     private async Task DeliverEventsAsync(CancellationToken cancellationToken)
     {
@@ -120,7 +120,7 @@ internal sealed partial class TimerEndpoints(
         }
         else if (Interlocked.Exchange(ref _toldOfNoBackup, 1) == 0)
         {
-            logger.BackupNotConfigured();
+            BackupNotConfigured();
         }
     }
 
@@ -165,6 +165,9 @@ internal sealed partial class TimerEndpoints(
             throw first;
         }
     }
+
+    [LoggerMessage(723, LogLevel.Warning, "No backups are made: neither Backup__ServiceUri nor Backup__ConnectionString is set. A deleted table would be lost")]
+    private partial void BackupNotConfigured();
 
     [LoggerMessage(303, LogLevel.Error, "The timer function {Function} failed: {Error} {Stack}")]
     private static partial void LogFailed(ILogger logger, string function, string error, string? stack);

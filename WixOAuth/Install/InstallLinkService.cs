@@ -12,7 +12,6 @@ namespace WixOAuth.Install;
 /// </summary>
 internal sealed class InstallLinkService(StateProtector protector, IConsumedStateStore store, TimeProvider time)
 {
-    /// <summary>How long a link works.</summary>
     public static readonly TimeSpan LinkLifetime = TimeSpan.FromMinutes(30);
 
     private const int NonceLength = 16;

@@ -51,7 +51,6 @@ internal abstract record InstallResult
     /// <summary>The install was finished before, and its close-window page is of no use any more.</summary>
     public sealed record Connected : InstallResult;
 
-    /// <summary>The install cannot go on.</summary>
     public sealed record Stopped(InstallProblem Problem) : InstallResult
     {
         /// <summary>Whether only the end of an earlier load is told again, which may be done as often as anybody likes.</summary>
@@ -69,12 +68,6 @@ internal sealed record InstallCookie(string Name, string Value, TimeSpan MaxAge)
     public override string ToString() => Name;
 }
 
-/// <summary>What came to the App URL; null for what did not come. The token goes back to Wix as it is (wix-protocol §2).</summary>
-internal sealed record AppUrlRequest(InstallToken? Token, string? Start, IReadOnlyList<KeyValuePair<string, string>> Cookies)
-{
-    public override string ToString() => nameof(AppUrlRequest);
-}
-
 /// <summary>
 /// What came to the Redirect URL (wix-protocol §4); null for what did not come. The instance id is not to be trusted before
 /// Wix confirmed it.
@@ -85,5 +78,5 @@ internal sealed record RedirectRequest(
     public override string ToString() => nameof(RedirectRequest);
 }
 
-/// <summary>What Wix hands to the App URL and wants back at the consent page (wix-protocol §2).</summary>
+/// <summary>What Wix hands to the App URL and wants back, as it is, at the consent page (wix-protocol §2).</summary>
 internal sealed class InstallToken(string text) : SecretText(text);

@@ -12,11 +12,12 @@ namespace WixOAuth.Install;
 internal sealed class InstallStart(
     InstallStateService states, InstallLinkService links, ExchangeLimiter limiter, ServiceSettings settings, InstallMetrics metrics, TimeProvider time)
 {
-    /// <summary>The App URL. It is open to the world, so it touches neither the storage nor Wix.</summary>
+    /// <summary>The App URL. It is open to the world, so it touches neither the storage nor Wix. Null is what did not come.</summary>
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
-    public async Task<InstallResult> BeginAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    public async Task<InstallResult> BeginAsync(
+        InstallToken? token, string? start, IReadOnlyList<KeyValuePair<string, string>> cookies, CancellationToken cancellationToken)
     {
-        var result = request.Start is { } start ? await OpenLinkAsync(start, cancellationToken) : await BeginConsentAsync(request, cancellationToken);
+        var result = start is null ? await BeginConsentAsync(token, cookies, cancellationToken) : await OpenLinkAsync(start, cancellationToken);
         metrics.InstallBegun(result);
         return result;
     }
@@ -27,9 +28,10 @@ internal sealed class InstallStart(
     /// </summary>
     /// <exception cref="StorageUnavailableException">The storage fails; the link may have been redeemed.</exception>
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>
-    public async Task<InstallResult> ConfirmLinkAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    public async Task<InstallResult> ConfirmLinkAsync(
+        string? start, IReadOnlyList<KeyValuePair<string, string>> cookies, CancellationToken cancellationToken)
     {
-        var result = await RedeemLinkAsync(request, cancellationToken);
+        var result = await RedeemLinkAsync(start, cookies, cancellationToken);
         metrics.InstallBegun(result);
         return result;
     }
@@ -39,9 +41,10 @@ internal sealed class InstallStart(
             ? new InstallResult.Confirm(start, link.DisplayName ?? link.Customer)
             : new InstallResult.Stopped(InstallProblem.BadLink);
 
-    private async Task<InstallResult> BeginConsentAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    private async Task<InstallResult> BeginConsentAsync(
+        InstallToken? token, IReadOnlyList<KeyValuePair<string, string>> cookies, CancellationToken cancellationToken)
     {
-        var (inFlight, removed) = await states.ReadAllAsync(request.Cookies, cancellationToken);
+        var (inFlight, removed) = await states.ReadAllAsync(cookies, cancellationToken);
 
         // An install that began on our platform passes through the App URL again (wix-protocol §2), and so does one that
         // is started again from an error page.
@@ -49,17 +52,18 @@ internal sealed class InstallStart(
             .OfType<ConfirmedLink>()
             .Where(confirmed => !states.IsExpired(confirmed.ConfirmedAt))
             .MaxBy(confirmed => confirmed.ConfirmedAt);
-        return await ConsentAsync(request.Token, link, inFlight, removed, cancellationToken);
+        return await ConsentAsync(token, link, inFlight, removed, cancellationToken);
     }
 
-    private async Task<InstallResult> RedeemLinkAsync(AppUrlRequest request, CancellationToken cancellationToken)
+    private async Task<InstallResult> RedeemLinkAsync(
+        string? start, IReadOnlyList<KeyValuePair<string, string>> cookies, CancellationToken cancellationToken)
     {
-        if (request.Start is not { } start || await links.ReadAsync(start, cancellationToken) is not { } link)
+        if (start is null || await links.ReadAsync(start, cancellationToken) is not { } link)
         {
             return new InstallResult.Stopped(InstallProblem.BadLink);
         }
 
-        var (inFlight, removed) = await states.ReadAllAsync(request.Cookies, cancellationToken);
+        var (inFlight, removed) = await states.ReadAllAsync(cookies, cancellationToken);
 
         // Limited because a used link can still be posted, at two storage requests each time.
         using var turn = await limiter.TryEnterAsync(cancellationToken);

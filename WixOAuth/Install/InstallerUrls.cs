@@ -3,7 +3,6 @@ using WixOAuth.Settings;
 
 namespace WixOAuth.Install;
 
-/// <summary>Pages of Wix's installer that a browser is sent to.</summary>
 internal static class InstallerUrls
 {
     /// <summary>The consent page (wix-protocol §3).</summary>

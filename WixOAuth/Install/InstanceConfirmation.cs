@@ -8,7 +8,6 @@ namespace WixOAuth.Install;
 /// <summary>Whether a token belongs to an instance of this app.</summary>
 internal enum ConfirmationOutcome
 {
-    /// <summary>It does.</summary>
     Confirmed,
 
     /// <summary>It belongs to another instance or app, or is not active: nothing may be saved.</summary>

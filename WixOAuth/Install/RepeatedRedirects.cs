@@ -18,7 +18,6 @@ internal sealed partial class RepeatedRedirects(
 
     private readonly LogThrottle _replays = new(time);
 
-    /// <summary>The problem that an install with this outcome ended with.</summary>
     internal static InstallProblem ProblemOf(ConsumedStateOutcome outcome) => outcome switch
     {
         ConsumedStateOutcome.Rejected => InstallProblem.Rejected,

@@ -1,6 +1,5 @@
 namespace WixOAuth.Instances;
 
-/// <summary>How the use of a state ended.</summary>
 internal enum ConsumedStateOutcome
 {
     /// <summary>It has not ended, or its process ended before it recorded the outcome.</summary>
@@ -36,4 +35,22 @@ internal sealed record ConsumedState
 
     /// <summary>The end of life of the access token that the code was exchanged for.</summary>
     public DateTimeOffset? AccessTokenExpiresOn { get; init; }
+}
+
+/// <summary>
+/// Stores which states and install links were consumed, so that each works once. Raises
+/// <see cref="StorageUnavailableException"/> as <see cref="IInstanceStore"/> does.
+/// </summary>
+internal interface IConsumedStateStore
+{
+    /// <returns>False when its nonce was recorded before, by anyone.</returns>
+    Task<bool> TryAddConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
+
+    Task<ConsumedState?> FindConsumedStateAsync(string nonce, DateTimeOffset issuedAt, CancellationToken cancellationToken);
+
+    Task SaveConsumedStateAsync(ConsumedState consumedState, CancellationToken cancellationToken);
+
+    /// <summary>Removes the rows of states that were issued before <paramref name="before"/>, at most <paramref name="limit"/>.</summary>
+    /// <returns>How many were removed.</returns>
+    Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
 }

@@ -75,12 +75,6 @@ internal interface IInstanceStore
     Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken);
 
     /// <summary>
-    /// The instances of a status, in no order that means anything. An instance that changes its status while this is
-    /// read may be missed.
-    /// </summary>
-    IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken);
-
-    /// <summary>
     /// A part of the list of all instances, or of all with one status, in an order of the store's own that never
     /// changes. Paging returns each instance that exists and keeps the status throughout exactly once.
     /// <paramref name="after"/> is <see cref="InstancePage.Last"/> of the page before, whose instance may be gone by now;
@@ -94,19 +88,14 @@ internal interface IInstanceStore
     IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken);
 
     /// <summary>
-    /// The instances that are due, the longest due of each shard first. Reads due rows only, so what it costs depends
-    /// on how many are due and not on how many there are.
+    /// The instances that are due, of one shard or of all, the longest due of each shard first. Reads due rows only, so what
+    /// it costs depends on how many are due and not on how many there are.
     /// </summary>
-    IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken);
-
-    /// <summary>As <see cref="ReadDueAsync(DateTimeOffset, CancellationToken)"/>, of one shard only.</summary>
-    IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadDueAsync(now, cancellationToken).Where(due => InstanceShard.Of(due.Id) == shard);
+    IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null);
 
     /// <summary>Removes an orphaned row of the due index. One that is already gone is fine.</summary>
     Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken);
 
-    /// <summary>When an instance was last asked for; null when never.</summary>
     Task<DateTimeOffset?> FindLastUseAsync(InstanceId id, CancellationToken cancellationToken);
 
     /// <summary>Writes down when an instance was last asked for, without touching its ETag.</summary>

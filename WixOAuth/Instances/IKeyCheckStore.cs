@@ -9,7 +9,6 @@ internal sealed record StoredKeyCheck(ProtectedText? Check, string ETag);
 /// </summary>
 internal interface IKeyCheckStore
 {
-    /// <summary>Reads the row; null when there is none.</summary>
     /// <exception cref="InvalidDataException">This version cannot read the row.</exception>
     Task<StoredKeyCheck?> FindKeyCheckAsync(CancellationToken cancellationToken);
 

@@ -32,18 +32,15 @@ internal sealed partial record Instance
     /// What an import does to what is stored. A refresh token that works gives way only to one of a later consent; one
     /// that is rejected, unreadable or missing gives way to any.
     /// </summary>
-    public static ImportOutcome DecideImport(Instance? before, ImportedSite site, bool hasToken, bool isSameToken)
+    public static ImportOutcome DecideImport(Instance? before, ImportedSite site, bool hasToken, bool isSameToken) => before switch
     {
-        return before switch
-        {
-            null => ImportOutcome.Imported,
-            { Status: InstanceStatus.Removed } => site.Revive ? ImportOutcome.Imported : ImportOutcome.Removed,
-            { Status: InstanceStatus.Active, RefreshTokenState: RefreshTokenState.Ok } when isSameToken => ImportOutcome.Unchanged,
-            { Status: InstanceStatus.Active, RefreshTokenState: RefreshTokenState.Ok } =>
-                hasToken && Nullable.Compare(site.ConsentedAt, before.ConsentedAt) > 0 ? ImportOutcome.Refreshed : ImportOutcome.Kept,
-            _ => hasToken ? ImportOutcome.Refreshed : ImportOutcome.Kept,
-        };
-    }
+        null => ImportOutcome.Imported,
+        { Status: InstanceStatus.Removed } => site.Revive ? ImportOutcome.Imported : ImportOutcome.Removed,
+        { Status: InstanceStatus.Active, RefreshTokenState: RefreshTokenState.Ok } when isSameToken => ImportOutcome.Unchanged,
+        { Status: InstanceStatus.Active, RefreshTokenState: RefreshTokenState.Ok } =>
+            hasToken && Nullable.Compare(site.ConsentedAt, before.ConsentedAt) > 0 ? ImportOutcome.Refreshed : ImportOutcome.Kept,
+        _ => hasToken ? ImportOutcome.Refreshed : ImportOutcome.Kept,
+    };
 
     /// <summary>
     /// The instance has the imported tokens, which <see cref="DecideImport"/> allowed. They are encrypted for

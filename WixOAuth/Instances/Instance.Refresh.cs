@@ -17,7 +17,6 @@ internal sealed partial record Instance
     internal Instance WithTokenTimesMoved(TimeSpan by) =>
         by == default ? this : this with { AccessTokenIssuedAt = AccessTokenIssuedAt + by, AccessTokenExpiresOn = AccessTokenExpiresOn + by };
 
-    /// <summary>An attempt takes the right to refresh.</summary>
     public Instance Leased(string attemptId, DateTimeOffset until) => this with { Lease = new Lease(attemptId, until) };
 
     /// <summary>
@@ -92,7 +91,6 @@ internal sealed partial record Instance
     /// <summary>Wix has taken <c>APP_FINISHED_CONFIGURATION</c>.</summary>
     public Instance SetupCompleted(DateTimeOffset now) => this with { SetupCompletedAt = now, SetupPending = false, UpdatedAt = now };
 
-    /// <summary>Wix has described the site.</summary>
     public Instance Described(Site site, string? appVersion, DateTimeOffset now) =>
         Site == site && AppVersion == (appVersion ?? AppVersion)
             ? this

@@ -149,7 +149,6 @@ internal sealed partial record Instance
     /// <summary>Since when it is <see cref="InstanceStatus.ReinstallRequired"/>; also null where an earlier version marked it.</summary>
     public DateTimeOffset? MarkedAt { get; init; }
 
-    /// <summary>Whether it is active and its last refresh failed.</summary>
     public bool IsFailing => Status == InstanceStatus.Active && Failures is not null;
 
     /// <summary>When the sweep next processes it; null if never.</summary>

@@ -2,7 +2,6 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Lifecycle;
 
-/// <summary>How the delivery of a webhook ended.</summary>
 internal enum WebhookOutcome
 {
     Applied,

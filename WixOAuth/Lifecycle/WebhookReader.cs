@@ -14,7 +14,6 @@ namespace WixOAuth.Lifecycle;
 /// </summary>
 internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSettings settings, TimeProvider time)
 {
-    /// <summary>The longest body taken.</summary>
     public const int MaxLength = 64 * 1024;
 
     /// <summary>How far Wix's clock and ours may differ where a webhook's end of life is looked at.</summary>

@@ -4,9 +4,6 @@ using WixOAuth.Tokens;
 
 namespace WixOAuth.Maintenance;
 
-/// <summary>What housekeeping removed: tombstones, orphaned rows of the due index, and counts of refreshes that no page shows any more.</summary>
-internal sealed record HousekeepingSummary(int Tombstones, int DueRows, int Tallies);
-
 /// <summary>
 /// Removes what is of no use any more, in bounded batches, and adds what the due index has lost. May overlap itself or be
 /// killed at any point: what is left is done the next time.
@@ -21,7 +18,6 @@ internal sealed class Housekeeping(
     public static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(2);
 
     private const int Batch = 1_000;
-    private const int MaxTombstonesRead = 100_000;
 
     // The sweep removes those it meets, so that only a sample is needed of those that are not due for long.
     private const int MaxDueRowsRead = 10_000;
@@ -36,21 +32,23 @@ internal sealed class Housekeeping(
     /// due index without an instance, and counts of refreshes older than the hour that is shown. Makes instances due that
     /// no sweep would see: those that have lost their row in the due index, have no due time, or one too far ahead.
     /// </summary>
+    /// <returns>How many of the first three were removed.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; what is left is removed the next time.</exception>
     /// <exception cref="OperationCanceledException">The program stops.</exception>
-    public async Task<HousekeepingSummary> RunAsync(CancellationToken cancellationToken)
+    public async Task<(int Tombstones, int DueRows, int Tallies)> RunAsync(CancellationToken cancellationToken)
     {
         var (startedAt, now) = (time.GetTimestamp(), time.GetUtcNow());
-        var (tombstones, dueRows, tallies, missed) = (0, 0, 0, 0);
+        var (tombstones, dueRows, tallies, madeDue) = (0, 0, 0, 0);
         using var inTime = new CancellationTokenSource(LongestRun, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         try
         {
             // First what refreshes depend on. Tombstones come last, because they may be so many that they use up the time.
+            var (missed, removed) = await FindAsync(now, until.Token);
             await EachAsync(
-                (await FindMissedAsync(now, until.Token)).ToAsyncEnumerable(),
+                missed.ToAsyncEnumerable(),
                 TryMakeDueAsync,
-                () => Interlocked.Increment(ref missed),
+                () => Interlocked.Increment(ref madeDue),
                 until.Token);
             await EachAsync(
                 store.ReadDueAsync(DateTimeOffset.MaxValue, until.Token).Take(MaxDueRowsRead),
@@ -65,8 +63,10 @@ internal sealed class Housekeeping(
                 tallies += count;
             }
             while (count == Batch);
+
+            // In random order, so that a run that ends early does not always see the same ones.
             await EachAsync(
-                store.ReadByStatusAsync(InstanceStatus.Removed, until.Token).Take(MaxTombstonesRead),
+                removed.OrderBy(_ => Random.Shared.Next()).ToAsyncEnumerable(),
                 RemoveTombstoneAsync,
                 () => Interlocked.Increment(ref tombstones),
                 until.Token);
@@ -81,13 +81,13 @@ internal sealed class Housekeeping(
             metrics.Removed("due_row", dueRows);
             metrics.Removed("tally", tallies);
             logger.HousekeepingDone(tombstones, dueRows, tallies, time.GetElapsedTime(startedAt).TotalMilliseconds);
-            if (missed > 0)
+            if (madeDue > 0)
             {
-                logger.DueRowsAdded(missed);
+                logger.DueRowsAdded(madeDue);
             }
         }
 
-        return new HousekeepingSummary(tombstones, dueRows, tallies);
+        return (tombstones, dueRows, tallies);
     }
 
     private async Task<bool> RemoveTombstoneAsync(InstanceId id, CancellationToken cancellationToken)
@@ -122,14 +122,26 @@ internal sealed class Housekeeping(
         return true;
     }
 
-    private async Task<HashSet<(InstanceId Id, DateTimeOffset? DueAt)>> FindMissedAsync(DateTimeOffset now, CancellationToken cancellationToken)
+    /// <summary>The instances that no sweep would see, and the tombstones.</summary>
+    private async Task<(HashSet<(InstanceId Id, DateTimeOffset? DueAt)> Missed, List<InstanceId> Removed)> FindAsync(
+        DateTimeOffset now, CancellationToken cancellationToken)
     {
         // Earlier versions gave a marked instance no due time.
         var (dueBefore, latest) = (now - s_missedAfter, now + TokenSchedule.LatestDue);
-        var missed = await store.ReadSummariesAsync(cancellationToken)
-            .Where(summary => summary.Status != InstanceStatus.Removed && !(summary.DueAt >= dueBefore && summary.DueAt <= latest))
-            .Select(summary => (summary.Id, summary.DueAt))
-            .ToHashSetAsync(cancellationToken: cancellationToken);
+        HashSet<(InstanceId Id, DateTimeOffset? DueAt)> missed = [];
+        List<InstanceId> removed = [];
+        await foreach (var summary in store.ReadSummariesAsync(cancellationToken))
+        {
+            if (summary.Status == InstanceStatus.Removed)
+            {
+                removed.Add(summary.Id);
+            }
+            else if (!(summary.DueAt >= dueBefore && summary.DueAt <= latest))
+            {
+                missed.Add((summary.Id, summary.DueAt));
+            }
+        }
+
         if (missed.Count > 0)
         {
             await foreach (var due in store.ReadDueAsync(dueBefore, cancellationToken))
@@ -138,7 +150,7 @@ internal sealed class Housekeeping(
             }
         }
 
-        return missed;
+        return (missed, removed);
     }
 
     // At another time than before: a write adds a row to the due index only where the time changes.

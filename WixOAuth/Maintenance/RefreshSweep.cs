@@ -46,19 +46,11 @@ internal sealed class RefreshSweep(
     private readonly SemaphoreSlim _slots = new(settings.Tokens.RefreshConcurrency);
 
     /// <summary>
-    /// Sweeps once. Ends early, without an error, when it is cancelled or has taken <see cref="LongestSweep"/>: what has
-    /// begun is finished, what has not stays due.
+    /// Sweeps once, one shard or all. Ends early, without an error, when it is cancelled or has taken
+    /// <see cref="LongestSweep"/>: what has begun is finished, what has not stays due.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
-    public Task<SweepSummary> RunAsync(CancellationToken cancellationToken) => RunAsync(shard: null, cancellationToken);
-
-    /// <summary>As <see cref="RunAsync(CancellationToken)"/>, of one shard.</summary>
-    /// <exception cref="StorageUnavailableException">The due instances cannot be read.</exception>
-    public Task<SweepSummary> RunAsync(InstanceShard shard, CancellationToken cancellationToken) => RunAsync((InstanceShard?)shard, cancellationToken);
-
-    public void Dispose() => _slots.Dispose();
-
-    private async Task<SweepSummary> RunAsync(InstanceShard? shard, CancellationToken cancellationToken)
+    public async Task<SweepSummary> RunAsync(CancellationToken cancellationToken, InstanceShard? shard = null)
     {
         using var activity = metrics.TraceSweep();
         var (now, startedAt) = (time.GetUtcNow(), time.GetTimestamp());
@@ -76,7 +68,7 @@ internal sealed class RefreshSweep(
                 await probe.ProbeAsync();
             }
 
-            await foreach (var due in shard is { } one ? store.ReadDueAsync(one, now, until.Token) : store.ReadDueAsync(now, until.Token))
+            await foreach (var due in store.ReadDueAsync(now, until.Token, shard))
             {
                 await pace.WaitAsync(until.Token);
                 if (ledger.IsSuspect)
@@ -128,6 +120,8 @@ internal sealed class RefreshSweep(
 
         return summary;
     }
+
+    public void Dispose() => _slots.Dispose();
 
     // Saved now, because the host may stop this process before the next minute. Limited, because the next tick is near.
     private async Task SaveStateAsync()

@@ -40,7 +40,6 @@ internal sealed record ProtectionKeys(
     }
 }
 
-/// <summary>The key ring over a source of keys.</summary>
 internal sealed class KeyRing(ISecretSource<ProtectionKeys> source, ILogger<KeyRing> logger) : IKeyRing
 {
     // The last load that each unusable key was logged for: once for each load, however many rows want it.

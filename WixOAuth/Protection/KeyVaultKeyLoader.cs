@@ -20,7 +20,7 @@ internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProv
 
     private const int Concurrency = 8;
 
-    private readonly ConcurrentDictionary<string, KnownVersion> _known = new();
+    private readonly ConcurrentDictionary<string, (ProtectionKey Key, SecretProperties Version)> _known = new();
 
     /// <summary>
     /// Reads the list of versions, and the values of those not read before. Not called concurrently. A version that cannot
@@ -95,7 +95,7 @@ internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProv
 
         var secret = await vault.ReadAsync(name, version.Version)
             ?? throw new SecretUnusableException($"Version {version.Version} of the secret '{name}' in Key Vault has gone.");
-        _known[version.Version] = new KnownVersion(Parse(secret), version);
+        _known[version.Version] = (Parse(secret), version);
     }
 
     private static ProtectionKey Parse(KeyVaultSecret secret)
@@ -109,6 +109,4 @@ internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProv
                 : throw new SecretUnusableException(
                     $"Version {version} of the secret '{secret.Name}' in Key Vault is malformed: it should be base64 of {ProtectionKey.Length} random bytes.");
     }
-
-    private sealed record KnownVersion(ProtectionKey Key, SecretProperties Version);
 }

@@ -5,16 +5,16 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Protection;
 
 /// <summary>What a sealed text in a browser is for. Each purpose has its own keys, so that one kind of text cannot be used as another.</summary>
-internal enum StatePurpose
+internal static class StatePurpose
 {
     /// <summary>The <c>state</c> of the OAuth flow (RFC 6749, 10.12).</summary>
-    InstallState,
+    public const string InstallState = "install-state";
 
     /// <summary>The cookie that binds an install to the browser that started it.</summary>
-    InstallCookie,
+    public const string InstallCookie = "install-cookie";
 
     /// <summary>The <c>start</c> of a link made by <c>CreateInstallLink</c>.</summary>
-    InstallLink,
+    public const string InstallLink = "install-link";
 }
 
 /// <summary>
@@ -46,7 +46,7 @@ internal sealed class StateProtector(IKeyRing keys)
     /// <exception cref="ArgumentException">The payload is longer than <see cref="MaxPayloadLength"/> bytes.</exception>
     /// <exception cref="SecretUnavailableException">The key cannot be had.</exception>
     public async ValueTask<string> ProtectAsync(
-        StatePurpose purpose, ReadOnlyMemory<byte> payload, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)
+        string purpose, ReadOnlyMemory<byte> payload, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)
     {
         if (payload.Length > MaxPayloadLength)
         {
@@ -55,7 +55,7 @@ internal sealed class StateProtector(IKeyRing keys)
 
         var key = await keys.GetCurrentAsync(cancellationToken);
         var header = HeaderOf(key);
-        var data = SealedBytes.Seal(key.Derive(NameOf(purpose)), payload.Span, [.. header, .. associatedData.Span]);
+        var data = SealedBytes.Seal(key.Derive(purpose), payload.Span, [.. header, .. associatedData.Span]);
         return Base64Url.EncodeToString([.. header, .. data]);
     }
 
@@ -65,7 +65,7 @@ internal sealed class StateProtector(IKeyRing keys)
     /// </summary>
     /// <exception cref="SecretUnavailableException">The key cannot be had now.</exception>
     public async ValueTask<byte[]?> UnprotectAsync(
-        StatePurpose purpose, string? text, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)
+        string purpose, string? text, ReadOnlyMemory<byte> associatedData, CancellationToken cancellationToken)
     {
         if (Decode(text) is not { } bytes
             || await keys.FindAsync(Convert.ToHexStringLower(bytes, 1, KeyIdLength), cancellationToken) is not { } key)
@@ -74,7 +74,7 @@ internal sealed class StateProtector(IKeyRing keys)
         }
 
         var header = bytes.AsSpan(0, HeaderLength);
-        return SealedBytes.Open(key.Derive(NameOf(purpose)), bytes.AsSpan(HeaderLength), [.. header, .. associatedData.Span]);
+        return SealedBytes.Open(key.Derive(purpose), bytes.AsSpan(HeaderLength), [.. header, .. associatedData.Span]);
     }
 
     /// <summary>What every text begins with that the current key seals: its header but for the last bits, which share a character with the nonce.</summary>
@@ -104,12 +104,4 @@ internal sealed class StateProtector(IKeyRing keys)
         var bytes = buffer[..length];
         return Base64Url.EncodeToString(bytes) == text ? bytes : null;
     }
-
-    private static string NameOf(StatePurpose purpose) => purpose switch
-    {
-        StatePurpose.InstallState => "install-state",
-        StatePurpose.InstallCookie => "install-cookie",
-        StatePurpose.InstallLink => "install-link",
-        _ => throw new ArgumentOutOfRangeException(nameof(purpose)),
-    };
 }

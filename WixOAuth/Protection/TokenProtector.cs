@@ -129,7 +129,6 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
         return refreshToken;
     }
 
-    /// <summary>Opens a stored token with one key; null when it does not open.</summary>
     internal static byte[]? Open(ProtectionKey key, InstanceId instance, TokenField field, long generation, ProtectedText text) =>
         SealedBytes.Open(KeyOf(key, instance), text.Data.Span, AssociatedDataOf(instance, field, generation));
 

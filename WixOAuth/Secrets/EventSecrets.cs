@@ -15,7 +15,6 @@ internal sealed class EventSecrets(string text) : SecretText(text)
     private const int LongestKey = 64;
     private const int MostSecrets = 2;
 
-    /// <summary>Whether a text is one secret or two.</summary>
     public static bool IsValid(string text) => Split(text) is { Length: >= 1 and <= MostSecrets } secrets && secrets.All(IsSecret);
 
     /// <summary>Reads the secret of Key Vault named by <c>Events__SecretName</c>.</summary>

@@ -86,65 +86,55 @@ internal sealed class KeyVaultSource<T>(
     private async Task ReadAsync()
     {
         var sentAt = time.GetTimestamp();
+        Reading? reading = null;
+        SecretUnavailableException? problem;
         try
         {
-            var (value, version, problem) = await read();
-            Succeeded(new Reading(value, version, sentAt), problem);
+            (var value, var version, problem) = await read();
+            reading = new Reading(value, version, sentAt);
         }
         catch (Exception exception)
         {
             // Every exception: a pending read that faults would never be replaced.
-            Failed(exception as SecretUnavailableException
-                ?? new SecretUnavailableException($"The secret '{name}' could not be read from Key Vault.", exception));
+            problem = exception as SecretUnavailableException
+                ?? new SecretUnavailableException($"The secret '{name}' could not be read from Key Vault.", exception);
         }
+
+        End(reading, problem);
     }
 
-    private void Succeeded(Reading reading, SecretUnavailableException? problem)
+    private void End(Reading? reading, SecretUnavailableException? problem)
     {
-        bool isNew;
-        var failure = problem is null ? null : new Failure(problem, time.GetTimestamp(), RetryIn(problem, FirstRetryInterval));
+        Reading? before;
+        Failure? failure = null;
         lock (_gate)
         {
-            isNew = _reading is null || _reading.Version != reading.Version;
-            _reading = reading;
-            _failure = failure;
-            _pendingRead = null;
+            before = _reading;
+            if (problem is not null)
+            {
+                var isSoon = reading is not null || before is null;
+                failure = new Failure(problem, time.GetTimestamp(), RetryIn(problem, isSoon ? FirstRetryInterval : RetryInterval));
+            }
+
+            (_reading, _failure, _pendingRead) = (reading ?? before, failure, null);
         }
 
-        if (isNew && reading.Version is { } version)
+        if (reading is { Version: { } version } && version != before?.Version)
         {
             logger.VersionInUse(name, version);
         }
-        else if (isNew)
+        else if (reading is { Version: null } && before is not { Version: null })
         {
             logger.NoSuchSecret(name);
         }
 
-        if (failure is not null)
+        if (failure is not null && (reading ?? before) is { } known)
         {
-            logger.KnownVersionServes(failure.Problem, failure.Problem.Message, time.GetElapsedTime(reading.At), failure.RetryIn);
+            logger.KnownVersionServes(failure.Problem, failure.Problem.Message, time.GetElapsedTime(known.At), failure.RetryIn);
         }
-    }
-
-    private void Failed(SecretUnavailableException problem)
-    {
-        Reading? known;
-        TimeSpan retryIn;
-        lock (_gate)
+        else if (failure is not null)
         {
-            known = _reading;
-            retryIn = RetryIn(problem, known is null ? FirstRetryInterval : RetryInterval);
-            _failure = new Failure(problem, time.GetTimestamp(), retryIn);
-            _pendingRead = null;
-        }
-
-        if (known is null)
-        {
-            logger.NothingKnown(problem, problem.Message, retryIn);
-        }
-        else
-        {
-            logger.KnownVersionServes(problem, problem.Message, time.GetElapsedTime(known.At), retryIn);
+            logger.NothingKnown(failure.Problem, failure.Problem.Message, failure.RetryIn);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Microsoft.Extensions.Configuration;
 
 namespace WixOAuth.Settings;
@@ -7,8 +8,11 @@ namespace WixOAuth.Settings;
 /// Reads settings and collects all errors, so that a failed start names every bad setting
 /// at once. A problem never repeats the value: it may be a secret that was pasted into the wrong place.
 /// </summary>
-internal sealed class SettingsReader(IConfiguration configuration)
+internal sealed partial class SettingsReader(IConfiguration configuration)
 {
+    /// <summary>What a required secret should be.</summary>
+    public const string OrVault = "should be given, or KeyVault__VaultUri with the vault that holds it";
+
     private readonly List<string> _problems = [];
     private readonly HashSet<string> _names = new(StringComparer.OrdinalIgnoreCase);
 
@@ -26,10 +30,16 @@ internal sealed class SettingsReader(IConfiguration configuration)
         return value is "" ? null : value;
     }
 
-    public T Parse<T>(string name, T otherwise, string shouldBe, Func<string, (bool Good, T Value)> parse)
+    /// <summary>A value; <paramref name="otherwise"/> where none is given, which is a problem if <paramref name="whenMissing"/> names it.</summary>
+    public T Parse<T>(string name, T otherwise, string shouldBe, Func<string, (bool Good, T Value)> parse, string? whenMissing = null)
     {
         if (Text(name) is not { } text)
         {
+            if (whenMissing is not null)
+            {
+                Problem(name, whenMissing);
+            }
+
             return otherwise;
         }
 
@@ -42,6 +52,27 @@ internal sealed class SettingsReader(IConfiguration configuration)
 
         return value;
     }
+
+    /// <summary>A secret. With a vault it is read from there, and must not be given as well.</summary>
+    public T? Secret<T>(string name, string? whenMissing, string shouldBe, Func<string, (bool Good, T? Value)> parse)
+        where T : class
+    {
+        var isGiven = Text(name) is not null;
+        if (Text("KeyVault__VaultUri") is null)
+        {
+            return Parse(name, null, shouldBe, parse, whenMissing);
+        }
+
+        if (isGiven)
+        {
+            Problem(name, $"should not be given together with KeyVault__VaultUri: put it into the vault under the name of {name}Name");
+        }
+
+        return null;
+    }
+
+    public string SecretName(string name, string otherwise) =>
+        Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 
     public TimeSpan Span(string name, TimeSpan otherwise, TimeSpan least, TimeSpan most) =>
         Parse(
@@ -78,9 +109,10 @@ internal sealed class SettingsReader(IConfiguration configuration)
     public Uri? Url(string name, Uri? otherwise) => ParseUrl(name, otherwise, text => text.TrimEnd('/'));
 
     /// <summary>As <see cref="Url"/>, but exactly as it was given, for URLs that others compare.</summary>
-    public Uri? ExactUrl(string name, bool mayHaveQuery = false) => ParseUrl(name, otherwise: null, text => text, mayHaveQuery);
+    public Uri? ExactUrl(string name, bool mayHaveQuery = false, string? whenMissing = null) =>
+        ParseUrl(name, otherwise: null, text => text, mayHaveQuery, whenMissing);
 
-    private Uri? ParseUrl(string name, Uri? otherwise, Func<string, string> normalize, bool mayHaveQuery = false) => Parse(
+    private Uri? ParseUrl(string name, Uri? otherwise, Func<string, string> normalize, bool mayHaveQuery = false, string? whenMissing = null) => Parse(
         name,
         otherwise,
         $"should be an absolute https URL without {(mayHaveQuery ? "" : "query or ")}fragment (http only for localhost)",
@@ -89,5 +121,9 @@ internal sealed class SettingsReader(IConfiguration configuration)
             && url.Host.Length > 0
             && url.UserInfo.Length == 0
             && (mayHaveQuery || url.Query.Length == 0)
-            && url.Fragment.Length == 0, url));
+            && url.Fragment.Length == 0, url),
+        whenMissing);
+
+    [GeneratedRegex(@"\A[A-Za-z0-9-]{1,127}\z")]
+    private static partial Regex VaultName();
 }

@@ -12,51 +12,55 @@ internal enum SetupCompletion
     Never,
 }
 
-internal sealed class WixOptions
+internal sealed class WixOptions(SettingsReader reader)
 {
-    public string AppId { get; set; } = "";
+    private const string AppIdShouldBe = "should be the app's id from Wix's dashboard: letters, digits and hyphens";
+
+    public string AppId { get; } = reader.Parse(
+        "Wix__AppId", "", AppIdShouldBe, text => (text.Length <= 100 && text.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'), text), whenMissing: AppIdShouldBe);
 
     /// <summary>The Redirect URL exactly as registered with Wix, in <see cref="Uri.OriginalString"/>.</summary>
-    public Uri RedirectUrl { get; set; } = null!;
+    public Uri RedirectUrl { get; } = reader.ExactUrl(
+        "Wix__RedirectUrl", whenMissing: "should be the Redirect URL that is registered with Wix: an absolute https URL (http only for localhost)")!;
 
     /// <summary>The App URL: beside the Redirect URL, whose slash at the end does not count.</summary>
     public Uri AppUrl => new(new Uri(RedirectUrl.GetLeftPart(UriPartial.Path).TrimEnd('/')), "install");
 
-    public string AppSecretName { get; set; } = "wix-app-secret";
+    public string AppSecretName { get; } = reader.SecretName("Wix__AppSecretName", "wix-app-secret");
 
-    public AppSecret? AppSecret { get; set; }
+    public AppSecret? AppSecret { get; } = reader.Secret("Wix__AppSecret", SettingsReader.OrVault, "", text => (true, new AppSecret(text)));
 
     /// <summary>The keys that webhooks are checked with, each a PEM.</summary>
-    public IReadOnlyList<string> WebhookPublicKeys { get; set; } = [];
+    public IReadOnlyList<string> WebhookPublicKeys { get; } = reader.Parse<IReadOnlyList<string>>(
+        "Wix__WebhookPublicKey", [], "should be an RSA public key as PEM, or base64 of one", text => (PublicKeys.TryRead(text, out var keys), keys));
 
     /// <summary>The name in Key Vault of the secret that holds those keys instead; empty where it is not used.</summary>
-    public string WebhookPublicKeyName { get; set; } = "";
+    public string WebhookPublicKeyName { get; } = reader.SecretName("Wix__WebhookPublicKeyName", "");
 
     /// <summary>Where Wix's API is; without a slash at the end.</summary>
-    public Uri ApiUrl { get; set; } = new("https://www.wixapis.com");
+    public Uri ApiUrl { get; } = reader.Url("Wix__ApiUrl", new Uri("https://www.wixapis.com"))!;
 
     /// <summary>Where Wix's installer is; without a slash at the end.</summary>
-    public Uri InstallerUrl { get; set; } = new("https://www.wix.com/installer");
+    public Uri InstallerUrl { get; } = reader.Url("Wix__InstallerUrl", new Uri("https://www.wix.com/installer"))!;
 
-    /// <summary>When Wix is told that an installation is set up. Read the trap at <see cref="Settings.SetupCompletion"/> before you change it.</summary>
-    public SetupCompletion SetupCompletion { get; set; }
+    public SetupCompletion SetupCompletion { get; } = reader.OneOf("Wix__SetupCompletion", SetupCompletion.OnInstall);
 
     /// <summary>
     /// Which grant is tried first; the other is the fallback. Refresh tokens are kept either way, so that this can be
     /// changed at any time.
     /// </summary>
-    public Grant PreferredGrant { get; set; } = Grant.RefreshToken;
+    public Grant PreferredGrant { get; } = reader.OneOf("Wix__PreferredGrant", Grant.RefreshToken);
 
     /// <summary>
     /// Whether access tokens may be requested by client credentials at all (wix-protocol §8). Never false together with
     /// <see cref="PreferredGrant"/> = <see cref="Grant.ClientCredentials"/>.
     /// </summary>
-    public bool ClientCredentialsFallback { get; set; } = true;
+    public bool ClientCredentialsFallback { get; } = reader.Flag("Wix__ClientCredentialsFallback", true);
 }
 
-internal sealed class KeyVaultOptions
+internal sealed class KeyVaultOptions(SettingsReader reader)
 {
-    public Uri? VaultUri { get; set; }
+    public Uri? VaultUri { get; } = reader.Url("KeyVault__VaultUri", null);
 }
 
 /// <summary>Where a service of Azure Storage is; at most one of the two is given.</summary>
@@ -96,30 +100,43 @@ internal enum SweepBy
 /// <summary>The settings <c>Sweep</c> and <c>Sweep__queueServiceUri</c>: one is given where <see cref="TokensOptions.SweepBy"/> is <see cref="SweepBy.Queue"/>.</summary>
 internal sealed class SweepOptions : StorageOptions;
 
-internal sealed class TokensOptions
+internal sealed class TokensOptions(SettingsReader reader)
 {
     /// <summary>How long an access token lives where Wix does not say (wix-protocol §5); a second at least.</summary>
-    public TimeSpan Lifetime { get; set; } = TimeSpan.FromMinutes(5);
+    public TimeSpan Lifetime { get; } = reader.Span("Tokens__Lifetime", TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(1), TimeSpan.FromDays(1));
 
     /// <summary>An instance that was not used for this long is only checked once a day; zero keeps all warm.</summary>
-    public TimeSpan IdleAfter { get; set; } = TimeSpan.FromHours(1);
+    public TimeSpan IdleAfter { get; } = reader.Span("Tokens__IdleAfter", TimeSpan.FromHours(1), TimeSpan.Zero, TimeSpan.FromDays(3650));
 
-    /// <summary>How many tokens the sweeps of a process refresh at a time; 1 to 1024.</summary>
-    public int RefreshConcurrency { get; set; } = 64;
+    /// <summary>How many tokens the sweeps of a process refresh at a time.</summary>
+    public int RefreshConcurrency { get; } = reader.Number("Tokens__RefreshConcurrency", 64, 1, 1024);
 
-    public SweepBy SweepBy { get; set; }
+    public SweepBy SweepBy { get; } = reader.OneOf("Tokens__SweepBy", SweepBy.Timer);
 
-    public string ProtectionKeyName { get; set; } = "token-protection-key";
+    public string ProtectionKeyName { get; } = reader.SecretName("Tokens__ProtectionKeyName", "token-protection-key");
 
-    public ProtectionKey? ProtectionKey { get; set; }
+    public ProtectionKey? ProtectionKey { get; } =
+        reader.Secret<ProtectionKey>("Tokens__ProtectionKey", SettingsReader.OrVault, "should be base64 of 32 random bytes", ReadKey);
+
+    private static (bool Good, ProtectionKey? Value) ReadKey(string text)
+    {
+        var bytes = new byte[ProtectionKey.Length];
+        return Convert.TryFromBase64String(text, bytes, out var length) && length == bytes.Length
+            ? (true, new ProtectionKey(ProtectionKey.IdOf(bytes), bytes))
+            : (false, null);
+    }
 }
 
-internal sealed class EventsOptions
+internal sealed class EventsOptions(SettingsReader reader)
 {
-    /// <summary>Where events are sent: https, or http on this machine. Null where none are sent.</summary>
-    public Uri? Url { get; set; }
+    /// <summary>Where events are sent: https, or http on this machine; a function app or logic app takes its key in the query. Null where none are sent.</summary>
+    public Uri? Url { get; } = reader.ExactUrl("Events__Url", mayHaveQuery: true);
 
-    public string SecretName { get; set; } = "events-secret";
+    public string SecretName { get; } = reader.SecretName("Events__SecretName", "events-secret");
 
-    public EventSecrets? Secret { get; set; }
+    public EventSecrets? Secret { get; } = reader.Secret(
+        "Events__Secret",
+        reader.Text("Events__Url") is null ? null : "should be given together with Events__Url, or KeyVault__VaultUri with the vault that holds it",
+        "should be whsec_ and base64 of 24 to 64 bytes, or two of these separated by a space",
+        text => (EventSecrets.IsValid(text), new EventSecrets(text)));
 }

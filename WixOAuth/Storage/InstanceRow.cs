@@ -88,7 +88,7 @@ internal static class InstanceRow
             Site = ReadSite(from),
             AppVersion = from.Text("AppVersion"),
             RefreshToken = from.Protected("RefreshToken"),
-            RefreshTokenGeneration = from.Number("RefreshTokenGeneration"),
+            RefreshTokenGeneration = from.Optional<long>("RefreshTokenGeneration"),
             RefreshTokenFault = ReadFault(from),
             AccessToken = from.Protected("AccessToken"),
             AccessTokenIssuedAt = from.Time("AccessTokenIssuedAt"),

@@ -89,17 +89,12 @@ internal static class InstanceRows
 
     public static string ConsumedStateFilter(string shard, DateTimeOffset before) => Range(shard, "n|", $"n|{Ticks(before)}");
 
-    /// <summary>Reads a key of the status index; null for one that is not of this layout.</summary>
-    public static InstanceId? ReadStatusKey(string rowKey) =>
-        rowKey.Split('|') is ["s", _, var id] && InstanceId.TryParse(id, out var instance) ? instance : null;
-
     /// <summary>Reads a key of the due index; null for one that is not of this layout.</summary>
     public static DueInstance? ReadDueKey(string rowKey) =>
         rowKey.Split('|') is ["d", { Length: 19 } due, var id] && ReadTicks(due) is { } at && InstanceId.TryParse(id, out var instance)
             ? new DueInstance(instance, at)
             : null;
 
-    /// <summary>Where a redeemed state is kept.</summary>
     /// <exception cref="ArgumentException">
     /// The nonce is not 32 lower-case hexadecimal digits: Azure has keys that it refuses, Azurite takes any.
     /// </exception>

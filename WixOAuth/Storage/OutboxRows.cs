@@ -5,10 +5,7 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Storage;
 
-/// <summary>
-/// The rows of events, in the partition of their instance: <c>o|id|sequence</c> while an event waits, <c>p|id|sequence</c>
-/// once it is parked.
-/// </summary>
+/// <summary>The rows of events, in the partition of their instance; see <see cref="InstanceRows"/> for the layout.</summary>
 internal static class OutboxRows
 {
     private const string Waiting = "o";

@@ -24,8 +24,6 @@ internal readonly struct RowReader(TableEntity row)
 
     public DateTimeOffset? Time(string name) => Optional<DateTimeOffset>(name);
 
-    public long? Number(string name) => Optional<long>(name);
-
     public bool Flag(string name) => Optional<bool>(name) ?? false;
 
     public T? Word<T>(string name)

@@ -27,10 +27,6 @@ internal sealed class TableConsumedStates(TableGateway gateway) : IConsumedState
         return gateway.AskAsync(() => gateway.Table.UpsertEntityAsync(row, TableUpdateMode.Replace, cancellationToken), cancellationToken);
     }
 
-    /// <remarks>
-    /// A hundred rows of each shard in turn, in random order, so that a low limit starves no shard. Where another process is
-    /// removing the same ones, the rest of that shard is left to them.
-    /// </remarks>
     public Task<int> RemoveConsumedStatesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         gateway.RemoveAsync(InstanceRows.Shards, shard => InstanceRows.ConsumedStateFilter(shard, before), limit, cancellationToken);
 }

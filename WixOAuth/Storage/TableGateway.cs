@@ -81,7 +81,6 @@ internal sealed class TableGateway(TableClient table)
         return await TranslateAsync(Service, ask, cancellationToken);
     }
 
-    /// <summary>One transaction.</summary>
     /// <exception cref="InvalidOperationException">It has too many rows, or rows of several partitions.</exception>
     public async Task<IReadOnlyList<Response>> SubmitAsync(List<TableTransactionAction> actions, CancellationToken cancellationToken)
     {
@@ -94,7 +93,6 @@ internal sealed class TableGateway(TableClient table)
         return (await AskAsync(() => table.SubmitTransactionAsync(actions, cancellationToken), cancellationToken)).Value;
     }
 
-    /// <summary>A row by its keys; null when there is none.</summary>
     public Task<Response<TableEntity>?> FindRowAsync(string shard, string rowKey, CancellationToken cancellationToken)
     {
         // Not GetEntityIfExists: to that, a table that is missing is only a row that is missing.

@@ -12,16 +12,6 @@ internal sealed partial class TableInstanceStore
     private const int ShardsAtOnce = 4;
     private const int SummariesAhead = 2_000;
 
-    /// <remarks>
-    /// The shards take turns in random order, so that a reader that stops early does not always see the same
-    /// ones. A key that is not of this layout is skipped.
-    /// </remarks>
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-        gateway.ReadKeysAsync(InstanceRows.Shards.OrderBy(_ => Random.Shared.Next()), shard => InstanceRows.StatusFilter(shard, status, after: null), cancellationToken)
-            .Select(InstanceRows.ReadStatusKey)
-            .Where(id => id is not null)
-            .Select(id => id!.Value);
-
     /// <remarks>One request for each thousand instances, and thirteen of their properties; several shards at once.</remarks>
     public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -94,11 +84,10 @@ internal sealed partial class TableInstanceStore
     /// The shards take turns, each read a page of up to 1,000 keys at a time. A key that is not of this layout is
     /// skipped.
     /// </remarks>
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadDueAsync(InstanceRows.Shards, now, cancellationToken);
-
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadDueAsync([InstanceRows.Key(shard)], now, cancellationToken);
+    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+        gateway.ReadKeysAsync(shard is { } only ? [InstanceRows.Key(only)] : InstanceRows.Shards, each => InstanceRows.DueFilter(each, now), cancellationToken)
+            .Select(InstanceRows.ReadDueKey)
+            .OfType<DueInstance>();
 
     /// <summary>Raises nothing itself: errors are passed on to the reader.</summary>
     private async Task ReadShardsAsync(ChannelWriter<InstanceSummary> summaries, CancellationToken cancellationToken)
@@ -159,9 +148,4 @@ internal sealed partial class TableInstanceStore
             return null;
         }
     }
-
-    private IAsyncEnumerable<DueInstance> ReadDueAsync(IEnumerable<string> shards, DateTimeOffset now, CancellationToken cancellationToken) =>
-        gateway.ReadKeysAsync(shards, shard => InstanceRows.DueFilter(shard, now), cancellationToken)
-            .Select(InstanceRows.ReadDueKey)
-            .OfType<DueInstance>();
 }

@@ -12,11 +12,6 @@ namespace WixOAuth.Storage;
 /// <para>
 /// Finding and writing are one storage request each. A write is two when the row of the due index it would move has gone.
 /// </para>
-/// <para>
-/// A row that this version cannot read raises <see cref="InvalidDataException"/>, which names the row and the property and
-/// never a value. It concerns that row only: callers that read many continue with the next one. Reading the due index never
-/// raises it.
-/// </para>
 /// <para>A site of which nothing at all is known is read as none.</para>
 /// <para>Without an <see cref="EventRecorder"/> no events are written; without a clock the times of tokens are stored as they are.</para>
 /// </remarks>
@@ -179,7 +174,7 @@ internal sealed partial class TableInstanceStore(TableGateway gateway, EventReco
                 && OutboxRows.IsEvent(write[index].Entity))
             {
                 // An event that the table does not take must never keep a token from being saved.
-                events!.Lost(write[index].Entity.RowKey);
+                events!.EventLost(write[index].Entity.RowKey);
                 write.RemoveAt(index);
             }
         }

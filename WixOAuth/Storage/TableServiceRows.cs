@@ -10,11 +10,8 @@ namespace WixOAuth.Storage;
 /// </summary>
 internal sealed class TableServiceRows(TableGateway gateway) : IRefreshTallyStore, ISweepStateStore, IKeyCheckStore
 {
-    public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken)
-    {
-        return gateway.SubmitAsync(
-            [.. tallies.Select(tally => new TableTransactionAction(TableTransactionActionType.UpsertReplace, InstanceRows.ToRow(tally)))], cancellationToken);
-    }
+    public Task SaveTalliesAsync(IReadOnlyCollection<RefreshTally> tallies, CancellationToken cancellationToken) => gateway.SubmitAsync(
+        [.. tallies.Select(tally => new TableTransactionAction(TableTransactionActionType.UpsertReplace, InstanceRows.ToRow(tally)))], cancellationToken);
 
     /// <remarks>One request for each thousand of them.</remarks>
     public async Task<IReadOnlyList<RefreshTally>> ReadTalliesAsync(DateTimeOffset from, CancellationToken cancellationToken) =>
@@ -23,7 +20,6 @@ internal sealed class TableServiceRows(TableGateway gateway) : IRefreshTallyStor
             .OfType<RefreshTally>()
             .ToListAsync(cancellationToken);
 
-    /// <remarks>In batches of a hundred. Where another process is removing the same ones, the rest is left to it.</remarks>
     public Task<int> RemoveTalliesAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         gateway.RemoveAsync([InstanceRows.ServiceShard], _ => InstanceRows.TalliesBefore(before), limit, cancellationToken);
 

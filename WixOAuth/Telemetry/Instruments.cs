@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using WixOAuth.Instances;
 
 namespace WixOAuth.Telemetry;
 
@@ -11,7 +10,6 @@ namespace WixOAuth.Telemetry;
 /// </summary>
 internal sealed class Instruments(IMeterFactory meters) : IDisposable
 {
-    /// <summary>The name of the meter and of the activity source.</summary>
     public const string Name = "WixOAuth";
 
     internal const string Ok = "ok";
@@ -19,9 +17,6 @@ internal sealed class Instruments(IMeterFactory meters) : IDisposable
     public ActivitySource Source { get; } = new(Name);
 
     internal Meter Meter { get; } = meters.Create(Name);
-
-    /// <summary>Starts an activity about one instance; null when nobody listens.</summary>
-    internal Activity? Trace(string name, InstanceId id) => Source.StartActivity(name)?.SetInstance(id);
 
     /// <summary>Starts an activity; null when nobody listens.</summary>
     internal Activity? Trace(string name, ActivityKind kind = ActivityKind.Internal) => Source.StartActivity(name, kind);

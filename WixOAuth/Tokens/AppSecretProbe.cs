@@ -22,7 +22,6 @@ internal sealed class AppSecretProbe(
     // Ten: the last three are metrics, the clock and the log.
     ILogger<AppSecretProbe> logger)
 {
-    /// <summary>The least time between two probes.</summary>
     public static readonly TimeSpan BetweenProbes = TimeSpan.FromMinutes(1);
 
     /// <summary>The longest that a rejected attempt waits for a probe.</summary>

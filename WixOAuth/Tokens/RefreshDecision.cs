@@ -9,7 +9,6 @@ internal abstract record RefreshDecision
     {
     }
 
-    /// <summary>Answer this.</summary>
     public sealed record Answer(TokenResult Result) : RefreshDecision;
 
     /// <summary>Another attempt has the lease: read the row again after this time at most.</summary>

@@ -52,6 +52,5 @@ internal sealed class RefreshLeases(IInstanceStore store, WixCircuit circuit, To
         && stored.Instance.Generation == leased.Generation
         && stored.Instance.Status != InstanceStatus.Removed;
 
-    /// <summary>Counts a wait for a lease of another attempt.</summary>
     internal void Waits() => metrics.WaitsForLease();
 }

@@ -5,7 +5,6 @@ namespace WixOAuth.Tokens;
 /// <summary>How one site answered a probe: whether Wix gave it a token with the app secret in question.</summary>
 internal enum ProbeAnswer
 {
-    /// <summary>Wix gave a token.</summary>
     Granted,
 
     /// <summary>Wix rejected every allowed grant.</summary>
@@ -37,11 +36,6 @@ internal enum SecretProof
     TooFewSites,
 }
 
-/// <summary>What a rejection of every allowed grant means.</summary>
-/// <param name="Counted">The counted rejections with this one.</param>
-/// <param name="IsFinal">Whether the site is to be marked, or a removal in doubt confirmed.</param>
-internal sealed record Verdict(CountedRejections? Counted, bool IsFinal);
-
 /// <summary>
 /// What rejections by Wix mean, and when to try again. Pure functions: every rule that can mark a site is in this file.
 /// <code>
@@ -60,7 +54,6 @@ internal sealed record Verdict(CountedRejections? Counted, bool IsFinal);
 /// </summary>
 internal static class RejectionPolicy
 {
-    /// <summary>How many rejections it takes to mark a site.</summary>
     public const int FewestRejections = 6;
 
     /// <summary>How far apart the first and the last counted rejection have to be.</summary>
@@ -72,7 +65,6 @@ internal static class RejectionPolicy
     /// <summary>A table with so many sites, active or marked, has too few to ask; so has one with so many active ones if all are rejected.</summary>
     public const int TooFewSites = 3;
 
-    /// <summary>How many sites a probe asks.</summary>
     public const int SitesToAsk = 3;
 
     /// <summary>How many it asks, <see cref="SitesToAsk"/> at a time, before it suspects the secret: many sites may have been removed at once.</summary>
@@ -110,18 +102,19 @@ internal static class RejectionPolicy
         proof is SecretProof.Since or SecretProof.Recent && falselyRejected >= FalselyRejectedSites && rejectedFor < Daily ? SecretProof.Unknown : proof;
 
     /// <summary>What one more rejection of every allowed grant means for a site: <paramref name="counted"/> without it, <paramref name="failures"/> with it.</summary>
-    public static Verdict Judge(CountedRejections? counted, Failures failures, SecretProof proof, DateTimeOffset now)
+    /// <returns>The counted rejections with this one, and whether the site is to be marked, or a removal in doubt confirmed.</returns>
+    public static (CountedRejections? Counted, bool IsFinal) Judge(CountedRejections? counted, Failures failures, SecretProof proof, DateTimeOffset now)
     {
         switch (proof)
         {
             case SecretProof.Recent or SecretProof.Since:
                 // Ignore a first time in the future: the clock was set back.
                 var more = counted is null || counted.FirstAt > now ? new CountedRejections(1, now) : counted with { Count = counted.Count + 1 };
-                return new Verdict(more, proof == SecretProof.Since && more.Count >= FewestRejections && now - more.FirstAt >= ShortestRejectedFor);
+                return (more, proof == SecretProof.Since && more.Count >= FewestRejections && now - more.FirstAt >= ShortestRejectedFor);
             case SecretProof.TooFewSites:
-                return new Verdict(counted, failures.Rejections >= FewestRejections && now - failures.FirstRejectedAt >= RejectedForWithoutProof);
+                return (counted, failures.Rejections >= FewestRejections && now - failures.FirstRejectedAt >= RejectedForWithoutProof);
             default:
-                return new Verdict(counted, false);
+                return (counted, false);
         }
     }
 

@@ -55,7 +55,6 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
         }
     }
 
-    /// <summary>Drops what is held of an instance.</summary>
     public void Forget(InstanceId id) => _tokens.Remove(id);
 
     /// <summary>

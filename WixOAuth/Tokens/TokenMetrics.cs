@@ -13,7 +13,6 @@ internal enum TokenSource
     Refresh,
 }
 
-/// <summary>What is measured of tokens and their refreshes.</summary>
 internal sealed class TokenMetrics(Instruments instruments)
 {
     private const string SourceTag = "source";
@@ -30,7 +29,7 @@ internal sealed class TokenMetrics(Instruments instruments)
     private readonly Counter<long> _refreshTokenFaults = instruments.Counter("wixoauth.refresh_token.faults", "{instance}", "Instances whose refresh token went out of use, or came back into use.");
     private readonly Counter<long> _lastUseWrites = instruments.Counter("wixoauth.last_use.writes", "{write}", "Last uses written down.");
 
-    public Activity? Trace(string name, InstanceId id) => instruments.Trace(name, id);
+    public Activity? Trace(string name, InstanceId id) => instruments.Trace(name)?.SetInstance(id);
 
     /// <summary>A token was handed out, or refused. Allocates nothing.</summary>
     public void Answered(TokenResult result, TokenSource source, Activity? activity = null)

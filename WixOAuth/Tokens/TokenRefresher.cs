@@ -18,7 +18,6 @@ internal sealed class TokenRefresher(
     // Eight: one for each step of the protocol.
     TimeProvider time)
 {
-    /// <summary>How long a lease lasts.</summary>
     public static readonly TimeSpan LeaseTime = RefreshLeases.Duration;
 
     /// <summary>The longest that leases of others are waited for.</summary>
@@ -166,13 +165,9 @@ internal sealed class TokenRefresher(
     private static TimeSpan Positive(TimeSpan wait) => wait > TimeSpan.Zero ? wait : TimeSpan.FromSeconds(1);
 
     /// <summary>What one call has done so far.</summary>
-    private sealed class Progress(TokenRequirements requirements, long startedAt)
+    private sealed record Progress(TokenRequirements Requirements, long StartedAt)
     {
         public string AttemptId { get; } = Guid.NewGuid().ToString("N");
-
-        public TokenRequirements Requirements => requirements;
-
-        public long StartedAt => startedAt;
 
         public long? GenerationAtStart { get; set; }
 

@@ -1,12 +1,10 @@
 namespace WixOAuth.Tokens;
 
-/// <summary>What a caller requires of the token that it asks for.</summary>
 internal sealed record TokenRequirements
 {
     /// <summary>The longest remaining life that a caller may require (contract: <c>min_ttl</c>).</summary>
     public static readonly TimeSpan MaxMinTtl = TimeSpan.FromSeconds(240);
 
-    /// <summary>The remaining life that is required where the caller does not say.</summary>
     public static readonly TimeSpan DefaultMinTtl = TimeSpan.FromSeconds(30);
 
     /// <summary>No more than this part of a token's whole life is ever required, or short-lived tokens would be refreshed with every call.</summary>
@@ -31,7 +29,6 @@ internal sealed record TokenRequirements
     /// <summary>For a caller that does not say.</summary>
     public static TokenRequirements Default { get; } = LivingFor(DefaultMinTtl);
 
-    /// <summary>The least remaining life.</summary>
     public TimeSpan MinTtl { get; private init; }
 
     /// <summary>The fingerprint of a token that Wix has refused.</summary>

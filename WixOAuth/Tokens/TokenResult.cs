@@ -43,8 +43,5 @@ internal abstract record TokenResult
     public sealed record WixUnavailable(TimeSpan RetryAfter) : TokenResult;
 
     /// <summary>The storage or the protection keys are not available.</summary>
-    public sealed record StorageUnavailable : TokenResult
-    {
-        public TimeSpan RetryAfter { get; } = TimeSpan.FromSeconds(5);
-    }
+    public sealed record StorageUnavailable : TokenResult;
 }

@@ -49,10 +49,8 @@ internal sealed class TokenSchedule(ServiceSettings settings)
     }
 
     /// <summary>Whether an instance was not used for so long that it is only checked once a day. An install counts as a use.</summary>
-    public bool IsIdle(Instance instance, DateTimeOffset now)
-    {
-        return settings.Tokens.IdleAfter > TimeSpan.Zero && now - (instance.LastUsedAt ?? instance.InstalledAt) > settings.Tokens.IdleAfter;
-    }
+    public bool IsIdle(Instance instance, DateTimeOffset now) =>
+        settings.Tokens.IdleAfter > TimeSpan.Zero && now - (instance.LastUsedAt ?? instance.InstalledAt) > settings.Tokens.IdleAfter;
 
     /// <summary>How long no attempt is made after a failure, which may be a rejection; at least for as long as Wix asked for.</summary>
     public static TimeSpan Cooldown(int failuresBefore, bool rejected, TimeSpan? retryAfter)

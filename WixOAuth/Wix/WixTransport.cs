@@ -33,9 +33,11 @@ internal enum WixRequestKind
 /// </summary>
 /// <remarks>
 /// Not a handler of <c>Microsoft.Extensions.Http.Resilience</c>: whether an answer is a rejection shows in its body,
-/// which a handler has not read yet.
+/// which a handler has not read yet. Codes are exchanged by <paramref name="exchangeHttp"/>, which never reuses a connection:
+/// the handler of a reused one sends a request again on its own when the server closes it, and a code must not be sent twice.
 /// </remarks>
-internal sealed partial class WixTransport
+internal sealed partial class WixTransport(
+    HttpClient http, HttpClient exchangeHttp, WixCircuit circuit, WixMetrics metrics, TimeProvider time, ILogger<WixClient> logger)
 {
     /// <summary>How long one answer's <c>Retry-After</c> can delay one site.</summary>
     public static readonly TimeSpan LongestRetryAfter = TimeSpan.FromSeconds(60);
@@ -48,28 +50,14 @@ internal sealed partial class WixTransport
 
     private const int LongestRequestId = 64;
 
-    private readonly HttpClient _http;
-    private readonly HttpClient _exchangeHttp;
-    private readonly WixCircuit _circuit;
-    private readonly WixMetrics _metrics;
-    private readonly TimeProvider _time;
-    private readonly ILogger<WixClient> _logger;
     private readonly ConcurrentDictionary<string, LogThrottle> _failures = new(StringComparer.Ordinal);
-    private readonly Dictionary<WixRequestKind, ResiliencePipeline<WixResponse>> _pipelines;
 
-    /// <remarks>
-    /// The exchange of a code has an <see cref="HttpClient"/> of its own, which never reuses a connection: the handler of a
-    /// reused one sends a request again on its own when the server closes it, and a code must not be sent twice.
-    /// </remarks>
-    public WixTransport(HttpClient http, HttpClient exchangeHttp, WixCircuit circuit, WixMetrics metrics, TimeProvider time, ILogger<WixClient> logger)
-    {
-        (_http, _exchangeHttp, _circuit, _metrics, _time, _logger) = (http, exchangeHttp, circuit, metrics, time, logger);
-        _pipelines = Enum.GetValues<WixRequestKind>().ToDictionary(kind => kind, kind => new ResiliencePipelineBuilder<WixResponse> { TimeProvider = time }
+    private readonly Dictionary<WixRequestKind, ResiliencePipeline<WixResponse>> _pipelines = Enum.GetValues<WixRequestKind>()
+        .ToDictionary(kind => kind, kind => new ResiliencePipelineBuilder<WixResponse> { TimeProvider = time }
             .AddTimeout(WixClient.LongestTokenCall)
             .AddRetry(RetriesOf(kind, circuit))
             .AddTimeout(WixClient.AttemptTimeout)
             .Build());
-    }
 
     /// <summary>Sends a request, created again for each attempt; <paramref name="endpoint"/> is its name in logs and metrics.</summary>
     public async Task<WixResponse> SendAsync(WixRequestKind kind, string endpoint, Func<HttpRequestMessage> create, CancellationToken cancellationToken)
@@ -94,13 +82,13 @@ internal sealed partial class WixTransport
         WixRequestKind kind, string endpoint, Func<HttpRequestMessage> create, CancellationToken caller, CancellationToken cancellationToken)
     {
         var (passesCircuit, isProbe) = (kind == WixRequestKind.Refresh, false);
-        if (passesCircuit && !_circuit.TryBegin(out isProbe))
+        if (passesCircuit && !circuit.TryBegin(out isProbe))
         {
-            return new WixResponse(WixResponseKind.Unavailable) { RetryAfter = _circuit.RetryAfter };
+            return new WixResponse(WixResponseKind.Unavailable) { RetryAfter = circuit.RetryAfter };
         }
 
-        using var activity = _metrics.Trace(endpoint);
-        var startedAt = _time.GetTimestamp();
+        using var activity = metrics.Trace(endpoint);
+        var startedAt = time.GetTimestamp();
         WixResponse? response = null;
         try
         {
@@ -109,7 +97,7 @@ internal sealed partial class WixTransport
         finally
         {
             var outcome = response is not null ? SnakeCaseEnum.Of(response.Kind) : caller.IsCancellationRequested ? "cancelled" : SnakeCaseEnum.Of(WixResponseKind.Unavailable);
-            _metrics.CalledWix(activity, endpoint, outcome, response?.Status, response?.RequestId, _time.GetElapsedTime(startedAt));
+            metrics.CalledWix(activity, endpoint, outcome, response?.Status, response?.RequestId, time.GetElapsedTime(startedAt));
             if (response?.Kind != WixResponseKind.Success)
             {
                 LogFailure(endpoint, outcome, response);
@@ -117,14 +105,14 @@ internal sealed partial class WixTransport
 
             if (passesCircuit)
             {
-                _circuit.End(isProbe, response);
+                circuit.End(isProbe, response);
             }
         }
     }
 
     private void LogFailure(string endpoint, string outcome, WixResponse? response)
     {
-        if (!_failures.GetOrAdd(endpoint, _ => new LogThrottle(_time, MostLogged)).TryPass(out var suppressed))
+        if (!_failures.GetOrAdd(endpoint, _ => new LogThrottle(time, MostLogged)).TryPass(out var suppressed))
         {
             return;
         }
@@ -140,12 +128,12 @@ internal sealed partial class WixTransport
     [SuppressMessage("Design", "CA1031", Justification = "Whatever an answer does to the HTTP client, it is no answer.")]
     private async Task<WixResponse> ReceiveAsync(WixRequestKind kind, Func<HttpRequestMessage> create, CancellationToken cancellationToken)
     {
-        var sentAt = _time.GetUtcNow();
+        var sentAt = time.GetUtcNow();
         try
         {
             using var message = create();
-            var http = kind == WixRequestKind.Exchange ? _exchangeHttp : _http;
-            using var response = await http.SendAsync(message, HttpCompletionOption.ResponseContentRead, cancellationToken);
+            var client = kind == WixRequestKind.Exchange ? exchangeHttp : http;
+            using var response = await client.SendAsync(message, HttpCompletionOption.ResponseContentRead, cancellationToken);
             return Classify(response, await response.Content.ReadAsByteArrayAsync(cancellationToken), sentAt);
         }
         catch (HttpRequestException exception)
@@ -192,7 +180,7 @@ internal sealed partial class WixTransport
     private TimeSpan? RetryAfter(HttpResponseMessage response)
     {
         var retryAfter = response.Headers.RetryAfter;
-        return (retryAfter?.Delta ?? (retryAfter?.Date - _time.GetUtcNow())) is { } wait
+        return (retryAfter?.Delta ?? (retryAfter?.Date - time.GetUtcNow())) is { } wait
             ? TimeSpan.FromTicks(Math.Clamp(wait.Ticks, 0, LongestRetryAfter.Ticks))
             : null;
     }

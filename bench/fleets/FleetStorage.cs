@@ -50,15 +50,13 @@ internal sealed class FleetStorage(SimulatedTime time)
 
         public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => _memory.TryRemoveAsync(previous, cancellationToken);
 
-        public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) =>
-            _memory.ReadByStatusAsync(status, cancellationToken);
-
         public Task<InstancePage> ListAsync(InstanceStatus? status, InstanceId? after, int limit, CancellationToken cancellationToken, string? customer = null) =>
             _memory.ListAsync(status, after, limit, cancellationToken, customer);
 
         public IAsyncEnumerable<InstanceSummary> ReadSummariesAsync(CancellationToken cancellationToken) => _memory.ReadSummariesAsync(cancellationToken);
 
-        public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) => _memory.ReadDueAsync(now, cancellationToken);
+        public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken, InstanceShard? shard = null) =>
+            _memory.ReadDueAsync(now, cancellationToken, shard);
 
         public Task RemoveDueAsync(DueInstance due, CancellationToken cancellationToken) => _memory.RemoveDueAsync(due, cancellationToken);
 

@@ -51,16 +51,10 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
         return await store.TryWriteAsync(previous, instance, cancellationToken);
     }
 
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadDueAsync(InstanceShard.All, now, cancellationToken);
-
-    public IAsyncEnumerable<DueInstance> ReadDueAsync(InstanceShard shard, DateTimeOffset now, CancellationToken cancellationToken) =>
-        ReadDueAsync([shard], now, cancellationToken);
-
-    private async IAsyncEnumerable<DueInstance> ReadDueAsync(
-        IReadOnlyList<InstanceShard> some, DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<DueInstance> ReadDueAsync(
+        DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken, InstanceShard? shard = null)
     {
-        var shards = some.ToDictionary(shard => shard, _ => new Queue<DueInstance>());
+        var shards = (shard is { } only ? [only] : InstanceShard.All).ToDictionary(each => each, _ => new Queue<DueInstance>());
         await foreach (var due in store.ReadDueAsync(now, cancellationToken))
         {
             if (shards.TryGetValue(InstanceShard.Of(due.Id), out var mine))
@@ -118,8 +112,6 @@ internal sealed class CountingStore(MemoryInstanceStore store, SimulatedTime tim
     public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
 
     public Task<bool> TryRemoveAsync(StoredInstance previous, CancellationToken cancellationToken) => throw NotSimulated();
-
-    public IAsyncEnumerable<InstanceId> ReadByStatusAsync(InstanceStatus status, CancellationToken cancellationToken) => throw NotSimulated();
 
     public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -127,19 +127,6 @@ internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) 
     }
 
     /// <inheritdoc />
-    public async IAsyncEnumerable<InstanceId> ReadByStatusAsync(
-        InstanceStatus status, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        foreach (var id in await Locked(
-            () => _instances.Values.Where(stored => stored.Instance.Status == status).Select(stored => stored.Instance.Id).ToList(),
-            cancellationToken))
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            yield return id;
-        }
-    }
-
-    /// <inheritdoc />
     public async IAsyncEnumerable<InstanceSummary> ReadSummariesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         foreach (var instance in await Locked(() => _instances.Values.Select(stored => stored.Instance).ToList(), cancellationToken))
@@ -186,12 +173,17 @@ internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) 
     }
 
     /// <inheritdoc />
-    public async IAsyncEnumerable<DueInstance> ReadDueAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<DueInstance> ReadDueAsync(
+        DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken, InstanceShard? shard = null)
     {
         foreach (var (dueAt, id) in await Locked(() => _due.TakeWhile(due => due.DueAt <= now).ToList(), cancellationToken))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            yield return new DueInstance(new InstanceId(Guid.ParseExact(id, "D")), dueAt);
+            var instance = new InstanceId(Guid.ParseExact(id, "D"));
+            if (shard is null || InstanceShard.Of(instance) == shard)
+            {
+                yield return new DueInstance(instance, dueAt);
+            }
         }
     }
 

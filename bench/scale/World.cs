@@ -268,7 +268,7 @@ internal sealed class World : IDisposable
                     batch.Add(shard);
                 }
 
-                Count(await Task.WhenAll(batch.Select(shard => sweep.RunAsync(shard, CancellationToken.None))));
+                Count(await Task.WhenAll(batch.Select(shard => sweep.RunAsync(CancellationToken.None, shard))));
             }
         }));
     }

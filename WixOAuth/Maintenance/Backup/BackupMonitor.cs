@@ -4,7 +4,7 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Maintenance.Backup;
 
-internal sealed class BackupMonitor(TimeProvider time, ILogger<BackupMonitor> logger, BackupContainer? container = null)
+internal sealed partial class BackupMonitor(TimeProvider time, ILogger<BackupMonitor> logger, BackupContainer? container = null)
 {
     /// <summary>Copies are made daily; one that is older than this is overdue.</summary>
     public static readonly TimeSpan OverdueAfter = TimeSpan.FromHours(26);
@@ -45,7 +45,7 @@ internal sealed class BackupMonitor(TimeProvider time, ILogger<BackupMonitor> lo
         {
             if (IsOverdue(_last))
             {
-                logger.BackupOverdue(_last.Newest, OverdueAfter.TotalHours);
+                BackupOverdue(_last.Newest, OverdueAfter.TotalHours);
             }
         }
 
@@ -55,13 +55,10 @@ internal sealed class BackupMonitor(TimeProvider time, ILogger<BackupMonitor> lo
     internal void Finished() => _last = new Look(time.GetUtcNow(), "just finished", time.GetUtcNow());
 
     /// <summary>When a copy was begun, by its name; the earliest time for a name that is not a copy's.</summary>
-    public static DateTimeOffset TimeOf(string name)
-    {
-        return DateTimeOffset.TryParseExact(
-            name.Split('-')[0], "yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at)
-                ? at
-                : DateTimeOffset.MinValue;
-    }
+    public static DateTimeOffset TimeOf(string name) =>
+        DateTimeOffset.TryParseExact(name.Split('-')[0], "yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at)
+            ? at
+            : DateTimeOffset.MinValue;
 
     private bool IsOverdue(Look last) => time.GetUtcNow() - last.MadeAt > OverdueAfter;
 
@@ -81,6 +78,9 @@ internal sealed class BackupMonitor(TimeProvider time, ILogger<BackupMonitor> lo
             throw new StorageUnavailableException("The blob service did not answer in time.", exception);
         }
     }
+
+    [LoggerMessage(724, LogLevel.Error, "Backup overdue: the last finished one is {Name}, more than {Hours:F0} hours old")]
+    private partial void BackupOverdue(string name, double hours);
 
     private sealed record Look(DateTimeOffset At, string Newest, DateTimeOffset MadeAt);
 }

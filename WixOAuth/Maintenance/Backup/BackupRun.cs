@@ -14,7 +14,7 @@ namespace WixOAuth.Maintenance.Backup;
 /// Copies the table into the backup container: every row as it is, tokens encrypted as they are. Streamed, so that the
 /// memory it needs does not grow with the table.
 /// </summary>
-internal sealed class BackupRun(TableClient table, BackupContainer container, MaintenanceMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
+internal sealed partial class BackupRun(TableClient table, BackupContainer container, MaintenanceMetrics metrics, TimeProvider time, ILogger<BackupRun> logger)
 {
     private const int ShardsAtOnce = 4;
     private const int WriteAtOnce = 64 * 1024;
@@ -33,7 +33,7 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ma
         try
         {
             var (name, manifest, before) = await CopyAsync(startedOn, progress, cancellationToken);
-            logger.BackupDone(name, manifest.Instances, manifest.Rows, time.GetElapsedTime(startedAt).TotalMilliseconds);
+            BackupDone(name, manifest.Instances, manifest.Rows, time.GetElapsedTime(startedAt).TotalMilliseconds);
             metrics.BackedUp(succeeded: true, time.GetElapsedTime(startedAt));
             return (name, manifest, before);
         }
@@ -43,7 +43,7 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ma
 
             // A row that RowJson cannot write is no outage.
             var failure = exception is StorageUnavailableException or InvalidDataException ? exception : TableGateway.Unavailable(exception);
-            logger.BackupFailed(failure.Message);
+            BackupFailed(failure.Message);
             if (failure == exception)
             {
                 throw;
@@ -88,7 +88,7 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ma
         await container.WriteManifestAsync(name, manifest, cancellationToken);
         if (manifest.HasFarFewerThan(before))
         {
-            logger.BackupShrunk(name, manifest.Instances, before!.Value);
+            BackupShrunk(name, manifest.Instances, before!.Value);
         }
 
         return (name, manifest, before);
@@ -139,4 +139,13 @@ internal sealed class BackupRun(TableClient table, BackupContainer container, Ma
         var bytes = blob.Position;
         return new BackupPart(blobName, rows, instances, bytes, Convert.ToHexStringLower(sha256.Hash!));
     }
+
+    [LoggerMessage(721, LogLevel.Information, "Backup {Name}: {Instances} sites in {Rows} rows copied in {Milliseconds:F0} ms")]
+    private partial void BackupDone(string name, long instances, long rows, double milliseconds);
+
+    [LoggerMessage(722, LogLevel.Error, "The backup failed: {Problem} The next run tries again")]
+    private partial void BackupFailed(string problem);
+
+    [LoggerMessage(725, LogLevel.Warning, "Backup {Name} has far fewer sites than the one before: {Instances} instead of {Before}")]
+    private partial void BackupShrunk(string name, long instances, long before);
 }
