@@ -112,7 +112,7 @@ param logRetentionInDays int = 30
 @description('The most that Log Analytics takes in a day, in GB. Past it no telemetry arrives until the next day, and most alerts are blind: log-cap says so. See docs/scale.md for what your number of sites writes.')
 param logDailyCapGb int = 10
 
-@description('Log every delete in the token storage account. Turn it off if the volume of StorageTableLogs costs too much; the alert table-deleted needs it.')
+@description('Log every delete in the token storage account. With false a new deployment logs none; what logs already is removed with the command in docs/operations.md (log-cap). The alert table-deleted needs it.')
 param auditTableDeletes bool = true
 
 @description('Lock the vault and all three storage accounts against deletion. Whoever deploys then needs the role Locks Contributor, and azd down fails until the locks are removed.')

@@ -191,8 +191,10 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
             return Finding.Warning(check, "none is set, so removed apps are noticed late: put the app's public key from Wix's dashboard into Wix__WebhookPublicKey");
         }
 
-        await _services!.GetRequiredService<ISecretSource<WebhookKeys>>().GetAsync(cancellationToken);
-        return Finding.Ok(check, "can be read");
+        var keys = await _services!.GetRequiredService<ISecretSource<WebhookKeys>>().GetAsync(cancellationToken);
+        return keys.Count > 0
+            ? Finding.Ok(check, "can be read")
+            : Finding.Failed(check, $"there is no secret '{settings.Wix.WebhookPublicKeyName}' in Key Vault, so every webhook is refused: put the app's public key from Wix's dashboard there");
     }
 
     private async Task<Finding> CheckBackupAsync(string check, CancellationToken cancellationToken)

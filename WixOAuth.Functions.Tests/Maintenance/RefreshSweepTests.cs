@@ -136,6 +136,29 @@ public sealed class RefreshSweepTests : IDisposable
         Assert.DoesNotContain(_core.Logs.All, line => line.Text.Contains("a-secret", StringComparison.Ordinal));
     }
 
+    /// <summary>It stays due until somebody mends it: the alert due-lag would fire for good.</summary>
+    [Fact]
+    public async Task A_row_that_cannot_be_read_does_not_count_as_due_lag()
+    {
+        var (malformed, well) = (Core.NewId(), Core.NewId());
+        await _core.InstallAsync(malformed);
+        _core.Clock.Advance(TimeSpan.FromHours(1));
+        await _core.InstallAsync(well);
+        _core.Clock.Advance(TimeSpan.FromMinutes(4));
+        var dueAt = (await _store.ReadDueAsync(_core.Clock.GetUtcNow(), None).ToListAsync()).Single(due => due.Id == well).DueAt;
+        _store.Before = (method, id) => method == nameof(IInstanceStore.FindAsync) && id == malformed
+            ? throw new InvalidDataException("The row has no 'Status'.")
+            : Task.CompletedTask;
+
+        var both = await SweepAsync();
+        var malformedAlone = await SweepAsync();
+
+        Assert.Equal((2, 1, 0, 1), Counts(both));
+        Assert.Equal(_core.Clock.GetUtcNow() - dueAt, both.DueLag);
+        Assert.Equal((1, 0, 0, 1), Counts(malformedAlone));
+        Assert.Equal(TimeSpan.Zero, malformedAlone.DueLag);
+    }
+
     [Fact]
     public async Task A_scan_after_a_false_rejection_does_not_delay_the_sweep()
     {

@@ -69,23 +69,48 @@ public sealed class InsideChecksTests : IDisposable
     [InlineData("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "could not be reached")]
     public async Task A_secret_of_events_that_the_vault_lacks_or_has_malformed_is_named(string? secret, string message)
     {
-        await using var vault = await KeyVaultServer.StartAsync();
-        vault.Add("wix-app-secret", "the-app-secret");
-        vault.Add("token-protection-key", Convert.ToBase64String(Core.Key));
+        await using var vault = await StartVaultAsync();
         if (secret is not null)
         {
             vault.Add("events-secret", secret);
         }
 
-        await using var checks = New(
-            Core.Configure(("Wix__AppSecret", ""), ("Tokens__ProtectionKey", ""), ("KeyVault__VaultUri", $"{vault.Uri}"), ("Events__Url", "http://127.0.0.1:1/events")),
-            services => services.Replace(ServiceDescriptor.Singleton(vault.Client())));
-
-        var finding = await checks.RunAsync(s_none).SingleAsync(finding => finding.Check == "events");
+        var finding = await CheckAsync("events", vault, ("Events__Url", "http://127.0.0.1:1/events"));
 
         Assert.Equal(Verdict.Failed, finding.Verdict);
         Assert.StartsWith(message, finding.Message, StringComparison.Ordinal);
         Assert.DoesNotContain(secret ?? "whsec_AAAA", finding.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_webhook_key_that_the_vault_lacks_is_named()
+    {
+        await using var vault = await StartVaultAsync();
+        (string, string) named = ("Wix__WebhookPublicKeyName", "wix-webhook-public-key");
+
+        var missing = await CheckAsync("webhook key", vault, named);
+        vault.Add("wix-webhook-public-key", new WebhookSigner().Pem);
+        var there = await CheckAsync("webhook key", vault, named);
+
+        Assert.Equal(Verdict.Failed, missing.Verdict);
+        Assert.StartsWith("there is no secret 'wix-webhook-public-key' in Key Vault", missing.Message, StringComparison.Ordinal);
+        Assert.Equal(Verdict.Ok, there.Verdict);
+    }
+
+    private static async Task<KeyVaultServer> StartVaultAsync()
+    {
+        var vault = await KeyVaultServer.StartAsync();
+        vault.Add("wix-app-secret", "the-app-secret");
+        vault.Add("token-protection-key", Convert.ToBase64String(Core.Key));
+        return vault;
+    }
+
+    private async Task<Finding> CheckAsync(string check, KeyVaultServer vault, (string, string) setting)
+    {
+        await using var checks = New(
+            Core.Configure(("Wix__AppSecret", ""), ("Tokens__ProtectionKey", ""), ("KeyVault__VaultUri", $"{vault.Uri}"), setting),
+            services => services.Replace(ServiceDescriptor.Singleton(vault.Client())));
+        return await checks.RunAsync(s_none).SingleAsync(finding => finding.Check == check);
     }
 
     private async Task<List<InstanceId>> InstallAsync(int sites)

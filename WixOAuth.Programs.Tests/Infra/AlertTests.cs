@@ -10,9 +10,9 @@ public partial class AlertTests
 {
     private static readonly string[] s_alerts =
     [
-        "backup-overdue", "due-lag", "events-parked", "key-vault-denied", "log-cap", "refresh-failures", "reinstall-required",
-        "secret-suspect", "server-errors", "sites-on-fallback", "slow-webhooks", "sweep-stopped", "table-deleted", "unreadable-row", "unreadable-tokens", "wix-throttled",
-        "wrong-protection-key",
+        "backup-overdue", "due-lag", "events-failing", "events-parked", "key-vault-denied", "log-cap", "no-refresh-succeeds", "refresh-failures",
+        "reinstall-required", "secret-suspect", "server-errors", "sites-on-fallback", "slow-webhooks", "sweep-stopped", "table-deleted", "unreadable-row",
+        "unreadable-tokens", "webhooks-untrusted", "wix-throttled", "wrong-protection-key",
     ];
 
     private static readonly string[] s_queueAlerts = ["poison-messages", "shards-unseen"];
@@ -42,6 +42,20 @@ public partial class AlertTests
             AssertOneRowForEachPeriod(criterion, XmlConvert.ToTimeSpan(rule.At("properties.windowSize")!));
             Assert.Equal("Value", criterion.At("metricMeasureColumn"));
         });
+    }
+
+    [SkippableTheory]
+    [InlineData("events-failing", "3", "PT1H", "PT15M")]
+    [InlineData("no-refresh-succeeds", "1", "PT1H", "PT15M")]
+    [InlineData("slow-webhooks", "2", "PT15M", "PT5M")]
+    [InlineData("webhooks-untrusted", "3", "P1D", "PT1H")]
+    public async Task An_alert_has_its_severity_and_its_window(string name, string severity, string window, string frequency)
+    {
+        var rule = Assert.Single((await Bicep.Usual).Of("Microsoft.Insights/scheduledQueryRules"), rule => rule.At("name")!.StartsWith($"alert-{name}-", StringComparison.Ordinal));
+
+        Assert.Equal(
+            (severity, window, frequency),
+            (rule.At("properties.severity"), rule.At("properties.windowSize"), rule.At("properties.evaluationFrequency")));
     }
 
     /// <summary>Azure refuses more than one period for a query that does not project TimeGenerated; the bin has to be a period long.</summary>
@@ -122,9 +136,10 @@ public partial class AlertTests
     public void A_copy_that_is_missing_or_fails_tells_the_operators(string message) => Assert.Contains(
         $"Message startswith '{message}'", File.ReadAllText(Path.Combine(Bicep.Folder, "queries", "backup-overdue.kql")), StringComparison.Ordinal);
 
-    /// <summary>Neither is followed by a metric that an alert looks at: no event is tried, and a single site is no fifth of all.</summary>
+    /// <summary>None is followed by a metric that an alert looks at: no event is tried, a single site is no fifth of all, and metrics name no site.</summary>
     [Theory]
     [InlineData("events-parked.kql", "The signing secret of events cannot be read")]
+    [InlineData("no-refresh-succeeds.kql", ": no token from Wix (")]
     [InlineData("unreadable-row.kql", ": its row cannot be read by this version of the program")]
     public void A_fault_that_only_a_log_line_tells_tells_the_operators(string file, string message)
     {
@@ -147,6 +162,21 @@ public partial class AlertTests
         Assert.All(asked, metric => Assert.Contains($"\"{metric}\"", source, StringComparison.Ordinal));
     }
 
+    /// <summary>A misspelt outcome counts nothing, and nobody notices.</summary>
+    [Theory]
+    [MemberData(nameof(Queries))]
+    public void Every_outcome_that_a_query_names_is_one_of_its_metrics(string file)
+    {
+        var query = File.ReadAllText(Path.Combine(Bicep.Folder, "queries", file));
+        var rows = File.ReadAllLines(Path.Combine(Bicep.Root, "docs", "metrics.md"))
+            .Where(row => Metric().Matches(query).Any(metric => row.StartsWith($"| `{metric.Value}` ", StringComparison.Ordinal)))
+            .ToList();
+        var outcomes = OutcomeFilter().Matches(query).SelectMany(filter => Word().Matches(filter.Value)).Select(word => word.Groups[1].Value).ToList();
+
+        Assert.All(outcomes, outcome => Assert.Contains(rows, row => row.Contains($"`{outcome}`", StringComparison.Ordinal)));
+        Assert.Equal(query.Contains("outcome", StringComparison.Ordinal), outcomes.Count > 0);
+    }
+
     [Fact]
     public void Every_log_message_that_a_query_uses_is_written()
     {
@@ -163,6 +193,13 @@ public partial class AlertTests
 
     [GeneratedRegex(@"wixoauth(\.[a-z_]+)+")]
     private static partial Regex Metric();
+
+    /// <summary>The words that an outcome, or the column Outcome, is compared with.</summary>
+    [GeneratedRegex(@"(?:Properties\.outcome\)|Outcome) (?:==|!=|in) (?:\([^)]*\)|'[^']*')")]
+    private static partial Regex OutcomeFilter();
+
+    [GeneratedRegex("'([a-z_]+)'")]
+    private static partial Regex Word();
 
     [GeneratedRegex("Message startswith '([^']+)'")]
     private static partial Regex LogLine();

@@ -100,6 +100,10 @@ public partial class AzureRulesTests
         var audit = Assert.Single(usual.Of("Microsoft.Insights/diagnosticSettings"), IsOfTokenTables);
         Assert.Equal("StorageDelete", audit.GetProperty("properties").GetProperty("logs")[0].At("category"));
 
+        // A setting without an enabled category does not exist for Azure, so the template cannot turn it off.
+        Assert.Contains(
+            $"az monitor diagnostic-settings delete --name {audit.At("name")} ", File.ReadAllText(Path.Combine(Bicep.Root, "docs", "operations.md")), StringComparison.Ordinal);
+
         var locks = changed.Of("Microsoft.Authorization/locks");
         Assert.Equal(4, locks.Count);
         Assert.All(locks, each => Assert.Equal("CanNotDelete", each.At("properties.level")));

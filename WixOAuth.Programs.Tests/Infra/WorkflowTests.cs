@@ -54,6 +54,11 @@ public partial class WorkflowTests
         Assert.EndsWith("infra/smoke-test.sh \"${app%/api/install}\"\n", deploy, StringComparison.Ordinal);
     }
 
+    /// <summary>With the state that azd recorded, a role or a resource that went missing would not come back.</summary>
+    [Fact]
+    public void A_deployment_by_hand_provisions_in_any_case_and_one_by_a_push_only_what_changed() => Assert.Contains(
+        "- run: azd provision --no-prompt ${{ github.event_name == 'workflow_dispatch' && '--no-state' || '' }}\n", Read("deploy.yml"), StringComparison.Ordinal);
+
     private static string Read(string workflow) => File.ReadAllText(Path.Combine(Bicep.Root, ".github", "workflows", workflow));
 
     [GeneratedRegex(@"uses: (?!\./)(.+)")]

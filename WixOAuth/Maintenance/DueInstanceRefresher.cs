@@ -16,6 +16,9 @@ internal enum SweepOutcome
 
     /// <summary>It should have a new token and has none.</summary>
     Failed,
+
+    /// <summary>A failure that lasts until somebody mends the row.</summary>
+    Unreadable,
 }
 
 internal sealed class DueInstanceRefresher(
@@ -81,7 +84,7 @@ internal sealed class DueInstanceRefresher(
         catch (InvalidDataException exception)
         {
             logger.Unreadable(due.Id, exception.Message);
-            return SweepOutcome.Failed;
+            return SweepOutcome.Unreadable;
         }
         catch (Exception exception)
         {

@@ -7,7 +7,7 @@ using WixOAuth.Wix;
 
 namespace WixOAuth.Maintenance;
 
-/// <summary>What a sweep did. <c>DueLag</c> is how long the longest due instance had been due; zero when none was.</summary>
+/// <summary>What a sweep did. <c>DueLag</c> is how long the longest due instance whose row can be read had been due; zero when none was.</summary>
 internal sealed record SweepSummary(int Due, int Refreshed, int Skipped, int Failed, bool Suspect, TimeSpan Duration, TimeSpan DueLag);
 
 /// <summary>
@@ -54,8 +54,7 @@ internal sealed class RefreshSweep(
     {
         using var activity = metrics.TraceSweep();
         var (now, startedAt) = (time.GetUtcNow(), time.GetTimestamp());
-        var counts = new int[3];
-        var oldest = now;
+        var (counts, oldest, gate) = (new int[4], now, new Lock());
         using var inTime = new CancellationTokenSource(LongestSweep, time);
         using var until = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, inTime.Token);
         var pace = new SweepPace(circuit, settings.Tokens.RefreshConcurrency, time);
@@ -78,14 +77,13 @@ internal sealed class RefreshSweep(
                 }
 
                 await _slots.WaitAsync(until.Token);
-                oldest = due.DueAt < oldest ? due.DueAt : oldest;
                 pace.Begin(async () =>
                 {
                     try
                     {
                         var outcome = await refresher.RefreshAsync(due, until.Token);
-                        Interlocked.Increment(ref counts[(int)outcome]);
-                        return outcome != SweepOutcome.Failed;
+                        Count(due, outcome);
+                        return outcome is not (SweepOutcome.Failed or SweepOutcome.Unreadable);
                     }
                     finally
                     {
@@ -110,7 +108,7 @@ internal sealed class RefreshSweep(
                 counts.Sum(),
                 counts[(int)SweepOutcome.Refreshed],
                 counts[(int)SweepOutcome.Skipped],
-                counts[(int)SweepOutcome.Failed],
+                counts[(int)SweepOutcome.Failed] + counts[(int)SweepOutcome.Unreadable],
                 ledger.IsSuspect,
                 time.GetElapsedTime(startedAt),
                 now - oldest);
@@ -119,6 +117,17 @@ internal sealed class RefreshSweep(
         }
 
         return summary;
+
+        void Count(DueInstance due, SweepOutcome outcome)
+        {
+            lock (gate)
+            {
+                counts[(int)outcome]++;
+
+                // An unreadable row stays due until it is mended, and has an alert of its own.
+                oldest = outcome != SweepOutcome.Unreadable && due.DueAt < oldest ? due.DueAt : oldest;
+            }
+        }
     }
 
     public void Dispose() => _slots.Dispose();

@@ -38,6 +38,15 @@ if ($env:VAULT_OFFICER_PRINCIPAL_ID -and $env:VAULT_OFFICER_PRINCIPAL_ID -ne (Ge
     exit 0
 }
 
+# From outside the private network the vault answers 403, which would fire the alert key-vault-denied with every deployment.
+if ($env:PRIVATE_NETWORK -eq 'true' -and -not $env:INSIDE_NETWORK) {
+    Write-Host "Not checked: whether the protection key is there. The vault $vault answers only inside the private network."
+    Write-Host "Check that $($env:APP_URL -replace '/api/install$', '')/api/health says `"secrets`":`"healthy`" once the app is deployed."
+    Write-Host "If it does not, or after a first deployment, set INSIDE_NETWORK and run 'azd hooks run postprovision' from inside the network: it makes a missing key."
+    Show-Urls
+    exit 0
+}
+
 # A new role takes minutes to reach the vault, which answers 403 meanwhile: only SecretNotFound means that there is no key.
 for ($attempt = 1; $attempt -le 30; $attempt++) {
     $answer = (az keyvault secret show --vault-name $vault --name $name --query id --output tsv 2>&1) -join "`n"
@@ -50,15 +59,6 @@ for ($attempt = 1; $attempt -le 30; $attempt++) {
     if ($answer -match 'SecretNotFound') {
         New-ProtectionKey
         Write-Host 'Made the protection key.'
-        Show-Urls
-        exit 0
-    }
-
-    # Expected from outside the private network. The key exists in every deployment but the first, so this one goes on.
-    if ($answer -match 'ForbiddenByConnection' -and $env:PRIVATE_NETWORK -eq 'true') {
-        Write-Host "Not checked: whether the protection key is there. The vault $vault answers only inside the private network."
-        Write-Host "Check that $($env:APP_URL -replace '/api/install$', '')/api/health says `"secrets`":`"healthy`" once the app is deployed."
-        Write-Host "If it does not, or after a first deployment, run 'azd hooks run postprovision' from inside the network: it makes a missing key."
         Show-Urls
         exit 0
     }

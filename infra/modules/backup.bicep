@@ -20,6 +20,8 @@ module storage 'storage.bicep' = {
     skuName: skuName
     lock: lock
     publicNetworkAccess: publicNetworkAccess
+    // The lifecycle rule is run by a service of Azure's, which a closed network may block: old copies would stay.
+    bypass: publicNetworkAccess ? 'None' : 'AzureServices'
     containers: [container]
   }
 }

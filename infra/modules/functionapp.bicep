@@ -166,44 +166,47 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     })
   }
 
-  resource authentication 'config' = if (!empty(entraClientId)) {
+  // Deployed without Entra ID too: a deployment removes nothing, so that a condition here could never switch it off again.
+  resource authentication 'config' = {
     name: 'authsettingsV2'
-    properties: {
-      platform: { enabled: true }
-      globalValidation: {
-        requireAuthentication: true
-        unauthenticatedClientAction: 'Return401'
-        // What browsers and Wix's servers open without an Entra ID token; the operators' page has no data before its sign-in.
-        excludedPaths: [
-          '/api/install'
-          '/api/redirect'
-          '/api/webhooks'
-          '/api/health'
-          '/api/status'
-          '/api/openapi.json'
-        ]
-      }
-      httpSettings: { requireHttps: true }
-      login: {
-        tokenStore: { enabled: false }
-      }
-      identityProviders: {
-        azureActiveDirectory: {
-          enabled: true
-          registration: {
-            clientId: entraClientId
-            openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+    properties: empty(entraClientId)
+      ? { platform: { enabled: false } }
+      : {
+          platform: { enabled: true }
+          globalValidation: {
+            requireAuthentication: true
+            unauthenticatedClientAction: 'Return401'
+            // What browsers and Wix's servers open without an Entra ID token; the operators' page has no data before its sign-in.
+            excludedPaths: [
+              '/api/install'
+              '/api/redirect'
+              '/api/webhooks'
+              '/api/health'
+              '/api/status'
+              '/api/openapi.json'
+            ]
           }
-          validation: {
-            // The audience of a v2 token is the client id, that of a v1 token usually the URI.
-            allowedAudiences: empty(tokenAudience) ? [entraClientId, 'api://${entraClientId}'] : [tokenAudience]
-            defaultAuthorizationPolicy: empty(entraAllowedApplications)
-              ? null
-              : { allowedApplications: entraAllowedApplications }
+          httpSettings: { requireHttps: true }
+          login: {
+            tokenStore: { enabled: false }
+          }
+          identityProviders: {
+            azureActiveDirectory: {
+              enabled: true
+              registration: {
+                clientId: entraClientId
+                openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+              }
+              validation: {
+                // The audience of a v2 token is the client id, that of a v1 token usually the URI.
+                allowedAudiences: empty(tokenAudience) ? [entraClientId, 'api://${entraClientId}'] : [tokenAudience]
+                defaultAuthorizationPolicy: empty(entraAllowedApplications)
+                  ? null
+                  : { allowedApplications: entraAllowedApplications }
+              }
+            }
           }
         }
-      }
-    }
   }
 }
 

@@ -43,6 +43,8 @@ resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
+var aDay = 1440
+
 // What each of them means and what to do: docs/operations.md, under the same names. With outOf above 1 Azure wants a
 // row for each period: the query summarizes by bin(TimeGenerated, <minutes>m).
 var queueAlerts = [
@@ -160,6 +162,16 @@ var usualAlerts = [
     outOf: 1
   }
   {
+    name: 'events-failing'
+    title: 'Your receiver takes no event'
+    severity: 3
+    minutes: 60
+    query: loadTextContent('../queries/events-failing.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    outOf: 1
+  }
+  {
     name: 'unreadable-row'
     title: 'The row of a site cannot be read'
     severity: 1
@@ -177,6 +189,16 @@ var usualAlerts = [
     query: loadTextContent('../queries/refresh-failures.kql')
     operator: 'GreaterThan'
     threshold: 20
+    outOf: 1
+  }
+  {
+    name: 'no-refresh-succeeds'
+    title: 'Wix rejects sites and no refresh succeeds: the app secret may be wrong'
+    severity: 1
+    minutes: 60
+    query: loadTextContent('../queries/no-refresh-succeeds.kql')
+    operator: 'GreaterThan'
+    threshold: 1
     outOf: 1
   }
   {
@@ -207,6 +229,16 @@ var usualAlerts = [
     query: loadTextContent('../queries/slow-webhooks.kql')
     operator: 'GreaterThan'
     threshold: 2
+    outOf: 1
+  }
+  {
+    name: 'webhooks-untrusted'
+    title: 'No webhook of the last day was signed with a key that is set here'
+    severity: 3
+    minutes: aDay
+    query: loadTextContent('../queries/webhooks-untrusted.kql')
+    operator: 'GreaterThan'
+    threshold: 0
     outOf: 1
   }
   {
@@ -255,8 +287,8 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       severity: alert.severity
       enabled: true
       scopes: [workspace.id]
-      evaluationFrequency: alert.minutes == 60 ? 'PT15M' : 'PT5M'
-      windowSize: alert.minutes == 60 ? 'PT1H' : 'PT${alert.minutes}M'
+      evaluationFrequency: alert.minutes == aDay ? 'PT1H' : alert.minutes == 60 ? 'PT15M' : 'PT5M'
+      windowSize: alert.minutes == aDay ? 'P1D' : alert.minutes == 60 ? 'PT1H' : 'PT${alert.minutes}M'
       // To tell sites that were just lost from those that are only tried again, as they are once a day.
       overrideQueryTimeRange: alert.name == 'reinstall-required' ? 'P2D' : null
       // The tables appear with their first record, after this. Until then each query reads an empty datatable instead:

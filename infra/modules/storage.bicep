@@ -6,6 +6,9 @@ param tags object
 param skuName string
 param publicNetworkAccess bool
 param lock bool
+@description('Which of Azure\'s own services may pass where the network is closed.')
+@allowed(['None', 'AzureServices'])
+param bypass string = 'None'
 @description('The workspace that deletes in the tables are logged to; empty for none.')
 param auditWorkspaceId string = ''
 param containers string[] = []
@@ -31,7 +34,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
     networkAcls: {
       // Open to the network, closed by identity: without a virtual network the app has no address to admit.
       defaultAction: publicNetworkAccess ? 'Allow' : 'Deny'
-      bypass: 'None'
+      bypass: bypass
     }
   }
 }
