@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text;
@@ -89,8 +90,7 @@ public sealed class AuthorizationTests : IAsyncDisposable
     public async Task A_stream_of_unknown_length_is_sent_once_and_its_token_reported_all_the_same()
     {
         _wix.Refused = "token-1";
-        using var stream = new MemoryStream(Encoding.UTF8.GetBytes("one way"));
-        using var content = new StreamContent(new OneWay(stream));
+        using var content = new StreamContent(OneWay());
         Assert.Equal(HttpStatusCode.Unauthorized, (await SendAsync(content)).StatusCode);
         Assert.Equal(["one way"], _wix.Bodies);
         Assert.Equal("token-2", await _client.GetAsync());
@@ -100,11 +100,39 @@ public sealed class AuthorizationTests : IAsyncDisposable
     public async Task A_form_with_a_part_of_unknown_length_is_sent_once_and_never_buffered()
     {
         _wix.Refused = "token-1";
-        using var stream = new MemoryStream(Encoding.UTF8.GetBytes("one way"));
-        using var form = new MultipartFormDataContent { { new StreamContent(new OneWay(stream)), "file", "video.mp4" } };
+        using var form = new MultipartFormDataContent { { new StreamContent(OneWay()), "file", "video.mp4" } };
         Assert.Equal(HttpStatusCode.Unauthorized, (await SendAsync(form)).StatusCode);
         Assert.Contains("one way", Assert.Single(_wix.Bodies), StringComparison.Ordinal);
         Assert.Equal("token-2", await _client.GetAsync());
+    }
+
+    [Theory]
+    [InlineData("https://elsewhere.example/x")]
+    [InlineData("https://www.wixapis.com:444/x")]
+    [InlineData("http://www.wixapis.com/x")]
+    public async Task A_401_from_where_a_redirect_led_is_returned_as_it_is_and_gets_no_replacement(string target)
+    {
+        _wix.Refused = "token-1";
+        _wix.RedirectsTo = new Uri(target);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await SendAsync()).StatusCode);
+        Assert.Equal(["token-1"], _wix.Authorizations);
+        Assert.Single(_client.Service.Requests);
+    }
+
+    [Fact]
+    public async Task A_401_after_a_redirect_within_Wix_is_answered_by_a_replacement()
+    {
+        _wix.Refused = "token-1";
+        _wix.RedirectsTo = new Uri("https://WWW.wixapis.com:443/x");
+        Assert.Equal(HttpStatusCode.OK, (await SendAsync()).StatusCode);
+        Assert.Equal(["token-1", "token-2"], _wix.Authorizations);
+    }
+
+    [Fact]
+    public void A_synchronous_request_is_refused_and_not_sent_without_a_token()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/x").SetWixInstance(_client.Instance);
+        Assert.Equal("Use SendAsync.", Assert.Throws<NotSupportedException>(() => _http.Send(request)).Message);
     }
 
     [Fact]
@@ -126,12 +154,17 @@ public sealed class AuthorizationTests : IAsyncDisposable
         Assert.True(options.Get("WixOAuth.Client").ShouldRedactHeaderValue("Authorization"));
     }
 
+    private static Stream OneWay() => PipeReader.Create(new MemoryStream(Encoding.UTF8.GetBytes("one way"))).AsStream();
+
     private Task<HttpResponseMessage> SendAsync(HttpContent? content = null) =>
         _http.SendAsync(new HttpRequestMessage(HttpMethod.Post, "/stores/v1/products/query") { Content = content }.SetWixInstance(_client.Instance));
 
     private sealed class WixApi : HttpMessageHandler
     {
         public string Refused { get; set; } = "";
+
+        /// <summary>Written into the request, as <see cref="SocketsHttpHandler"/> does.</summary>
+        public Uri? RedirectsTo { get; set; }
 
         public ConcurrentQueue<string> Authorizations { get; } = new();
 
@@ -146,36 +179,8 @@ public sealed class AuthorizationTests : IAsyncDisposable
                 Bodies.Enqueue(await request.Content.ReadAsStringAsync(cancellationToken));
             }
 
+            request.RequestUri = RedirectsTo ?? request.RequestUri;
             return new HttpResponseMessage(Refused.Split(' ').Contains(token) ? HttpStatusCode.Unauthorized : HttpStatusCode.OK);
         }
-    }
-
-    private sealed class OneWay(Stream inner) : Stream
-    {
-        public override bool CanRead => true;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
-        public override void Flush()
-        {
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => inner.Read(buffer, offset, count);
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
     }
 }

@@ -19,13 +19,18 @@ internal readonly record struct Moment(long Timestamp, DateTimeOffset Utc)
 
 /// <summary>
 /// A token with the moments that decide about it. From <paramref name="ShortOn"/> on too little of its life is left to hand it
-/// out while the service answers.
+/// out while the service answers. Until <paramref name="EndsBy"/> the service may know it as alive.
 /// </summary>
-internal sealed record HeldToken(WixAccessToken Token, Moment RefreshOn, Moment ShortOn, Moment DeadOn);
+internal sealed record HeldToken(WixAccessToken Token, Moment RefreshOn, Moment ShortOn, Moment DeadOn, Moment EndsBy);
 
 /// <summary>What is cached for one instance. Every transition is one method under the lock; the hot path reads one field.</summary>
 internal sealed class InstanceTokens(TimeProvider time)
 {
+    /// <summary>What the service demands by itself, and the most that it takes, in seconds.</summary>
+    private const int LeastMinTtl = 30;
+
+    private const int MostMinTtl = 240;
+
     private readonly object _lock = new();
     private HeldToken? _held;
     private Task<WixAccessToken>? _pending;
@@ -40,6 +45,11 @@ internal sealed class InstanceTokens(TimeProvider time)
 
     /// <summary>The cached token when it is alive, else null.</summary>
     public WixAccessToken? Alive => Volatile.Read(ref _held) is { } held && !held.DeadOn.IsReached(Moment.Now(time)) ? held.Token : null;
+
+    /// <summary>How long a token has to live to be another than the living one, in seconds; null where there is none.</summary>
+    public int? MinTtl => Volatile.Read(ref _held) is { } held && Moment.Now(time) is var now && !held.DeadOn.IsReached(now)
+        ? (int)Math.Clamp(Math.Ceiling(held.EndsBy.From(now, time).TotalSeconds), LeastMinTtl, MostMinTtl)
+        : null;
 
     /// <summary>Whether nothing here is of use any more.</summary>
     public bool IsIdle

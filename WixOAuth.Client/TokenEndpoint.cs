@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
@@ -20,16 +21,17 @@ internal sealed class TokenEndpoint(IHttpClientFactory clients, IOptions<WixOAut
     /// <summary>Asks for a token.</summary>
     /// <param name="instanceId">The instance.</param>
     /// <param name="rejected">A token that Wix refused.</param>
+    /// <param name="minTtl">How many seconds the token has to live at least, 240 at most; the service's default where it is null.</param>
     /// <param name="cancellationToken">Ends the request.</param>
     /// <exception cref="WixOAuthException">No token came.</exception>
-    public async Task<TokenBody> GetAsync(Guid instanceId, string? rejected, CancellationToken cancellationToken)
+    public async Task<TokenBody> GetAsync(Guid instanceId, string? rejected, int? minTtl, CancellationToken cancellationToken)
     {
         var settings = options.Value;
         using var timeout = new CancellationTokenSource(s_timeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
-            using var request = await RequestAsync(settings, instanceId, rejected, either.Token).ConfigureAwait(false);
+            using var request = await RequestAsync(settings, instanceId, rejected, minTtl, either.Token).ConfigureAwait(false);
             using var client = clients.CreateClient(HttpClientName);
             using var response = await client.SendAsync(request, either.Token).ConfigureAwait(false);
             return response.StatusCode == HttpStatusCode.OK
@@ -47,10 +49,12 @@ internal sealed class TokenEndpoint(IHttpClientFactory clients, IOptions<WixOAut
     }
 
     private static async Task<HttpRequestMessage> RequestAsync(
-        WixOAuthClientOptions settings, Guid instanceId, string? rejected, CancellationToken cancellationToken)
+        WixOAuthClientOptions settings, Guid instanceId, string? rejected, int? minTtl, CancellationToken cancellationToken)
     {
         var entraToken = settings.GetEntraToken is { } get ? await EntraTokenAsync(get, cancellationToken).ConfigureAwait(false) : null;
-        var query = rejected is null ? "" : $"?rejected={Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(rejected)))}";
+        var query = rejected is not null
+            ? $"?rejected={Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(rejected)))}"
+            : minTtl is { } seconds ? string.Create(CultureInfo.InvariantCulture, $"?min_ttl={seconds}") : "";
         var request = new HttpRequestMessage(HttpMethod.Get, new Uri(settings.ApiUrl, $"instances/{instanceId}/token{query}"));
         if (!string.IsNullOrEmpty(settings.Key))
         {

@@ -12,6 +12,9 @@ internal sealed class WixAuthorizationHandler(IWixTokenClient tokens) : Delegati
     /// <summary>The longest content that is kept for a second sending, in bytes.</summary>
     private const long LongestKept = 1024 * 1024;
 
+    protected override HttpResponseMessage Send(HttpRequestMessage request, CancellationToken cancellationToken) =>
+        throw new NotSupportedException($"Use {nameof(SendAsync)}.");
+
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         var instanceId = request.GetWixInstance()
@@ -24,7 +27,9 @@ internal sealed class WixAuthorizationHandler(IWixTokenClient tokens) : Delegati
         var repeatable = await TryKeepAsync(request.Content, cancellationToken).ConfigureAwait(false);
         var token = await tokens.GetTokenAsync(instanceId, cancellationToken).ConfigureAwait(false);
         var response = await SendAsync(request, token, cancellationToken).ConfigureAwait(false);
-        if (response.StatusCode != HttpStatusCode.Unauthorized)
+
+        // A redirect has written its target into the request: a 401 from elsewhere says nothing about the token.
+        if (response.StatusCode != HttpStatusCode.Unauthorized || !IsSameOrigin(url, request.RequestUri))
         {
             return response;
         }
@@ -64,6 +69,9 @@ internal sealed class WixAuthorizationHandler(IWixTokenClient tokens) : Delegati
         request.Headers.TryAddWithoutValidation("Authorization", token.Token);
         return base.SendAsync(request, cancellationToken);
     }
+
+    private static bool IsSameOrigin(Uri url, Uri? other) =>
+        Uri.Compare(url, other, UriComponents.SchemeAndServer, UriFormat.SafeUnescaped, StringComparison.OrdinalIgnoreCase) == 0;
 
     private static async Task<bool> TryKeepAsync(HttpContent? content, CancellationToken cancellationToken)
     {

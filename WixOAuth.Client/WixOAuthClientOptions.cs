@@ -47,9 +47,9 @@ internal sealed class WixOAuthClientOptionsValidator : IValidateOptions<WixOAuth
             problems.Add($"{nameof(options.Key)} or {nameof(options.GetEntraToken)} is required.");
         }
 
-        if (options.Key?.Any(char.IsControl) == true)
+        if (options.Key?.Any(c => c is < ' ' or > '~') == true)
         {
-            problems.Add($"{nameof(options.Key)} must not contain control characters.");
+            problems.Add($"{nameof(options.Key)} has a character that a header cannot hold.");
         }
 
         return problems.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);

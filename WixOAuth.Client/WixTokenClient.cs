@@ -14,6 +14,10 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
 
     private static readonly TimeSpan s_longestWaitWithToken = TimeSpan.FromSeconds(3);
     private const int Attempts = 3;
+
+    /// <summary>No attempt begins later than this after the first: one that the service lets hang takes as long.</summary>
+    private static readonly TimeSpan s_retryWithin = TimeSpan.FromSeconds(15);
+
     private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_longestRetryAfter = TimeSpan.FromMinutes(1);
@@ -112,24 +116,31 @@ internal sealed class WixTokenClient(TokenEndpoint endpoint, TimeProvider time, 
             }
         }
 
+        var giveUpOn = Moment.Now(time).After(s_retryWithin, time);
         for (var attempt = 0; ; attempt++)
         {
             var startedAt = Moment.Now(time);
             try
             {
-                var body = await endpoint.GetAsync(instanceId, rejected, cancellationToken).ConfigureAwait(false);
+                var body = await endpoint.GetAsync(instanceId, rejected, rejected is null ? tokens.MinTtl : null, cancellationToken).ConfigureAwait(false);
                 var token = new WixAccessToken(instanceId, body.AccessToken!, body.ExpiresOn);
 
                 // Counted from before the request, by this machine's own clocks: the service's may differ.
                 var life = TimeSpan.FromSeconds(Math.Clamp(body.ExpiresIn, 0, 86_400));
                 var shortest = life / 5 < s_shortestLife ? life / 5 : s_shortestLife;
-                tokens.Succeeded(new HeldToken(token, startedAt.After(life * (1 - RefreshAt), time), startedAt.After(life - shortest, time), startedAt.After(life, time)));
+                tokens.Succeeded(new HeldToken(
+                    token,
+                    RefreshOn: startedAt.After(life * (1 - RefreshAt), time),
+                    ShortOn: startedAt.After(life - shortest, time),
+                    DeadOn: startedAt.After(life, time),
+                    // expires_in is rounded down, and the answer took its time.
+                    EndsBy: Moment.Now(time).After(life + TimeSpan.FromSeconds(1), time)));
                 return token;
             }
             catch (WixOAuthException failure)
             {
                 tokens.Failed(failure, failures => Pauses(failure, failures));
-                if (!IsWorthWaiting(failure, attempt, out var pause) || tokens.Alive is not null)
+                if (!IsWorthWaiting(failure, attempt, out var pause) || giveUpOn.From(Moment.Now(time), time) <= pause || tokens.Alive is not null)
                 {
                     throw;
                 }

@@ -1,13 +1,12 @@
 using System.Net;
 using System.Reflection;
-using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
-using StandardWebhooks;
+using WixOAuth.Client.Tests.Support;
 
 namespace WixOAuth.Client.Tests.EndToEnd;
 
@@ -101,21 +100,9 @@ public sealed partial class ReadmeTests(LocalProgram program)
         await using var app = builder.Build();
         Method(assembly, "Map").Invoke(null, [app, new EventVerifier(Secret)]);
         await app.StartAsync();
-        Assert.Equal(HttpStatusCode.NoContent, await PostEventAsync(app.Urls.Single(), Secret));
-        Assert.Equal(HttpStatusCode.InternalServerError, await PostEventAsync(app.Urls.Single(), "whsec_/////////////////////////////////w=="));
-    }
-
-    private static async Task<HttpStatusCode> PostEventAsync(string url, string secret)
-    {
         const string Body = """{"specversion":"1.0","id":"e-1","source":"https://tokens.example","type":"instance.connected","data":{"instance_id":"0f0e0d0c-0b0a-4a0b-8c0d-0e0f00000002"}}""";
-        var now = TimeProvider.System.GetUtcNow();
-        using var http = new HttpClient();
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"{url}/events") { Content = new StringContent(Body, Encoding.UTF8, "application/cloudevents+json") };
-        request.Headers.Add("webhook-id", "e-1");
-        request.Headers.Add("webhook-timestamp", now.ToUnixTimeSeconds().ToString(System.Globalization.CultureInfo.InvariantCulture));
-        request.Headers.TryAddWithoutValidation("webhook-signature", new StandardWebhook(secret).Sign("e-1", now, Body));
-        using var response = await http.SendAsync(request);
-        return response.StatusCode;
+        Assert.Equal(HttpStatusCode.NoContent, await SignedEvent.SendAsync(app.Urls.Single(), Secret, Body));
+        Assert.Equal(HttpStatusCode.InternalServerError, await SignedEvent.SendAsync(app.Urls.Single(), "whsec_/////////////////////////////////w==", Body));
     }
 
     private static MethodInfo Method(Assembly assembly, string name) => assembly.GetType("Snippet")!.GetMethod(name)!;

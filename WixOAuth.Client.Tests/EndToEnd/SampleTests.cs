@@ -1,9 +1,8 @@
 using System.Net;
 using System.Net.Http.Json;
-using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using StandardWebhooks;
+using WixOAuth.Client.Tests.Support;
 
 namespace WixOAuth.Client.Tests.EndToEnd;
 
@@ -27,7 +26,8 @@ public sealed partial class SampleTests(LocalProgram program)
             ("Events__Secret", Secret));
         try
         {
-            using var http = new HttpClient { BaseAddress = new Uri(await LocalProgram.LineAsync(sample, ListeningLine())) };
+            var url = await LocalProgram.LineAsync(sample, ListeningLine());
+            using var http = new HttpClient { BaseAddress = new Uri(url) };
 
             var site = await http.GetFromJsonAsync<JsonElement>(new Uri($"sites/{instance}", UriKind.Relative));
             Assert.Equal("Halden", site.GetProperty("site").GetProperty("siteDisplayName").GetString());
@@ -38,25 +38,14 @@ public sealed partial class SampleTests(LocalProgram program)
                 {"specversion":"1.0","id":"e-1","source":"{{{program.Url}}}","type":"instance.connected","time":"2026-05-04T03:07:00Z","subject":"{{{instance}}}",
                 "datacontenttype":"application/json","data":{"instance_id":"{{{instance}}}","customer":null,"site":null,"reason":null}}
                 """;
-            Assert.Equal(HttpStatusCode.NoContent, await SendEventAsync(http, body, body));
+            Assert.Equal(HttpStatusCode.NoContent, await SignedEvent.SendAsync(url, Secret, body));
             await LocalProgram.LineAsync(sample, new Regex($"(instance.connected of {instance})"));
-            Assert.Equal(HttpStatusCode.Unauthorized, await SendEventAsync(http, body, body + " "));
+            Assert.Equal(HttpStatusCode.Unauthorized, await SignedEvent.SendAsync(url, Secret, body, body + " "));
         }
         finally
         {
             await LocalProgram.EndAsync(sample);
         }
-    }
-
-    private static async Task<HttpStatusCode> SendEventAsync(HttpClient http, string signed, string body)
-    {
-        var now = TimeProvider.System.GetUtcNow();
-        using var request = new HttpRequestMessage(HttpMethod.Post, "events") { Content = new StringContent(body, Encoding.UTF8, "application/cloudevents+json") };
-        request.Headers.Add(EventVerifier.IdHeader, "e-1");
-        request.Headers.Add(EventVerifier.TimestampHeader, now.ToUnixTimeSeconds().ToString(System.Globalization.CultureInfo.InvariantCulture));
-        request.Headers.Add(EventVerifier.SignatureHeader, new StandardWebhook(Secret).Sign("e-1", now, signed));
-        using var response = await http.SendAsync(request);
-        return response.StatusCode;
     }
 
     [GeneratedRegex(@"Now listening on: (\S+)")]

@@ -8,12 +8,12 @@ using WixOAuth.Client;
 var (way, url, key, seconds, callers) = (args[0], new Uri(args[1]), args[2], int.Parse(args[3], CultureInfo.InvariantCulture), int.Parse(args[4], CultureInfo.InvariantCulture));
 var sites = args[5].Split(',').Select(Guid.Parse).ToArray();
 
-var counter = new Counter();
-var services = new ServiceCollection().AddTransient(_ => new CountingHandler(counter));
-services.AddWixOAuthClient(options => (options.Url, options.Key) = (url, key)).AddHttpMessageHandler<CountingHandler>();
+var requests = 0L;
+var services = new ServiceCollection();
+services.AddWixOAuthClient(options => (options.Url, options.Key) = (url, key)).AddHttpMessageHandler(() => new CountingHandler(Count));
 await using var provider = services.BuildServiceProvider();
 var tokens = provider.GetRequiredService<IWixTokenClient>();
-using var http = new HttpClient(new CountingHandler(counter) { InnerHandler = new SocketsHttpHandler() });
+using var http = new HttpClient(new CountingHandler(Count) { InnerHandler = new SocketsHttpHandler() });
 
 Func<Guid, ValueTask> ask = way == "client" ? async site => await tokens.GetTokenAsync(site) : AskPlainlyAsync;
 
@@ -29,7 +29,7 @@ Console.WriteLine(JsonSerializer.Serialize(new
     seconds = took.TotalSeconds,
     p50 = times[times.Length / 2],
     p99 = times[(int)(times.Length * 0.99)],
-    requests = counter.Value,
+    requests,
 }));
 
 async Task<(long Count, List<double> Sample)> CallAsync(int caller)
@@ -58,20 +58,13 @@ async ValueTask AskPlainlyAsync(Guid site)
     await response.EnsureSuccessStatusCode().Content.ReadAsByteArrayAsync();
 }
 
-internal sealed class Counter
-{
-    private long _value;
+void Count() => Interlocked.Increment(ref requests);
 
-    public long Value => Interlocked.Read(ref _value);
-
-    public void Add() => Interlocked.Increment(ref _value);
-}
-
-internal sealed class CountingHandler(Counter counter) : DelegatingHandler
+internal sealed class CountingHandler(Action count) : DelegatingHandler
 {
     protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        counter.Add();
+        count();
         return base.SendAsync(request, cancellationToken);
     }
 }

@@ -33,7 +33,7 @@ try {
     return AppStrategy({ ...app, refreshToken });
   }));
   const byInstanceId = strangers.map(({ instanceId }) => AppStrategy({ ...app, instanceId }));
-  await program.setSwitches({ clientCredentialsLifetime: 300, latencyMs: { access: LATENCY_MS, token: LATENCY_MS } });
+  await program.control('', { clientCredentialsLifetime: 300, latencyMs: { access: LATENCY_MS, token: LATENCY_MS } });
 
   const wix = new WixOAuthClient({ url: program.url, key: KEY });
   const rows = [

@@ -9,7 +9,7 @@ const wix = new WixOAuthClient({ url: WIXOAUTH_URL, key: WIXOAUTH_KEY });
 // Try it with: curl http://localhost:3000/sites/<instanceId>
 async function showSite(instanceId) {
   const response = await wix.fetch(instanceId, `${WIX_API_URL}/apps/v1/instance`);
-  return response.ok ? [200, await response.text()] : [502, `Wix answered ${response.status}.`];
+  return [response.ok ? 200 : 502, await response.text()];
 }
 
 async function receiveEvent(request, limit = 256 * 1024) {

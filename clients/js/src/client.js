@@ -9,12 +9,14 @@ const EVICT_EVERY_MS = 60_000;
 export class WixOAuthClient {
   #endpoint;
   #fetch;
+  #onRefreshError;
   #instances = new Map();
   #evictedAt = performance.now();
 
   constructor(options) {
     this.#endpoint = new TokenEndpoint(options);
     this.#fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
+    this.#onRefreshError = options.onRefreshError;
   }
 
   async getToken(instanceId, { signal } = {}) {
@@ -31,38 +33,39 @@ export class WixOAuthClient {
   }
 
   async fetch(instanceId, input, init) {
-    // A Request is sent again from its copy; any other body is read again, but for a stream. Node's own streams are async
-    // iterables.
-    const isStream = init?.body instanceof ReadableStream || init?.body?.[Symbol.asyncIterator] !== undefined;
-    const again = input instanceof Request && !init?.body ? input.clone() : input;
-    const request = new Request(input, init);
-    const url = new URL(request.url);
+    // Not by the classes of this runtime: another library's fetch has its own.
+    const url = new URL(input.url ?? input);
     if (url.protocol !== 'https:' && !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)) {
       throw new TypeError('An access token is sent over https only, or to localhost.');
     }
 
-    const { signal } = request;
+    // A Request is sent again from its copy; any other body is read again, but for a stream.
+    const again = init?.body || !input.url ? input : input.clone();
+    const signal = init?.signal ?? input.signal;
     const token = await this.getToken(instanceId, { signal });
-    const response = await this.#send(request, token);
-    if (response.status !== 401) {
+    const response = await this.#send(input, init, token);
+
+    // A redirect led elsewhere: that 401 says nothing about the token.
+    if (response.status !== 401 || (response.redirected && new URL(response.url).origin !== url.origin)) {
       return response;
     }
 
-    const replacement = await this.#replacement(instanceId, token, signal);
-    if (replacement === undefined || isStream) {
+    const replacement = await this.#replacement(response, instanceId, token, signal);
+    if (replacement === undefined || isStream(init?.body)) {
       return response;
     }
 
-    await response.body?.cancel();
-    return this.#send(new Request(again, init), replacement);
+    discard(response);
+    return this.#send(again, init, replacement);
   }
 
-  #send(request, token) {
-    request.headers.set('Authorization', token);
-    return this.#fetch(request);
+  #send(input, init, token) {
+    const headers = new Headers(init?.headers ?? input.headers);
+    headers.set('Authorization', token);
+    return this.#fetch(input, { ...init, headers });
   }
 
-  async #replacement(instanceId, token, signal) {
+  async #replacement(response, instanceId, token, signal) {
     try {
       const replacement = await this.replaceToken(instanceId, token, { signal });
       return replacement === token ? undefined : replacement;
@@ -72,6 +75,7 @@ export class WixOAuthClient {
         return undefined;
       }
 
+      discard(response);
       throw error;
     }
   }
@@ -85,7 +89,7 @@ export class WixOAuthClient {
     let instance = this.#instances.get(key);
     if (!instance) {
       this.#evict();
-      instance = new Instance(this.#endpoint, key);
+      instance = new Instance(this.#endpoint, key, this.#onRefreshError);
       this.#instances.set(key, instance);
     }
 
@@ -106,4 +110,14 @@ export class WixOAuthClient {
       }
     }
   }
+}
+
+/** Of the web, of Node or of an older library. */
+function isStream(body) {
+  return ['getReader', 'pipe', Symbol.asyncIterator].some((name) => typeof body?.[name] === 'function');
+}
+
+/** Frees the connection, with what every library's response can do. Nobody waits for it. */
+function discard(response) {
+  response.arrayBuffer().catch(() => {});
 }

@@ -32,10 +32,14 @@ export class TokenEndpoint {
   }
 
   /** @returns {Promise<{ access_token: string, expires_in: number }>} */
-  async get(instanceId, rejected) {
+  async get(instanceId, { rejected, minTtl } = {}) {
     const url = new URL(`instances/${encodeURIComponent(instanceId)}/token`, this.#base);
     if (rejected !== undefined) {
       url.searchParams.set('rejected', await sha256(rejected));
+    }
+
+    if (minTtl !== undefined) {
+      url.searchParams.set('min_ttl', minTtl);
     }
 
     let response;

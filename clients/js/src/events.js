@@ -8,6 +8,7 @@ const TOLERANCE_S = 300;
  */
 export async function verifyEvent(headers, body, secret) {
   const keys = secretsOf(secret);
+  const bytes = bytesOf(body);
   const [id, timestamp, signatures] = ['webhook-id', 'webhook-timestamp', 'webhook-signature'].map((name) => header(headers, name));
   if (!id || !timestamp || !signatures) {
     throw new EventVerificationError('A header of Standard Webhooks is missing.');
@@ -17,7 +18,6 @@ export async function verifyEvent(headers, body, secret) {
     throw new EventVerificationError('The time of sending is not within five minutes of now.');
   }
 
-  const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : new Uint8Array(body);
   if (!(await isSigned(keys, concat(new TextEncoder().encode(`${id}.${timestamp}.`), bytes), signatures))) {
     throw new EventVerificationError('No signature is made with this secret.');
   }
@@ -66,6 +66,22 @@ function secretsOf(secret) {
   }
 
   return keys;
+}
+
+function bytesOf(body) {
+  if (typeof body === 'string') {
+    return new TextEncoder().encode(body);
+  }
+
+  if (ArrayBuffer.isView(body)) {
+    return new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
+  }
+
+  if (body instanceof ArrayBuffer) {
+    return new Uint8Array(body);
+  }
+
+  throw new TypeError('body should be the raw body.');
 }
 
 function header(headers, name) {

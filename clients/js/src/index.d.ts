@@ -6,8 +6,10 @@ export interface WixOAuthClientOptions {
   key?: string;
   /** Returns an Entra ID access token for a service with Easy Auth in front. Called once for each request: let it cache. */
   getEntraToken?: () => string | Promise<string>;
-  /** Used in place of the global `fetch`. */
+  /** Used in place of the global `fetch`. Given the arguments of `WixOAuthClient.fetch`, with the token among `headers`. */
   fetch?: typeof globalThis.fetch;
+  /** Called when a token could not be refreshed while it still lives, and callers go on with it. What it throws is ignored. */
+  onRefreshError?: (instanceId: string, error: WixOAuthError) => void | Promise<void>;
 }
 
 /** An authentication strategy that `createClient({ auth })` of `@wix/sdk` takes. */
@@ -44,7 +46,8 @@ export declare class WixOAuthClient {
 
   /**
    * As the global `fetch`, with the instance's access token. When Wix answers 401 the token is reported and the request is
-   * sent once more. A body given as a stream is not sent again; the body of a `Request` is kept in memory for that.
+   * sent once more. A body given as a stream is not sent again; the body of a `Request` is kept in memory for that. A 401
+   * after a redirect to another origin is returned as it is.
    */
   fetch(instanceId: string, input: string | URL | Request, init?: RequestInit): Promise<Response>;
 }
@@ -54,7 +57,7 @@ export type WixOAuthErrorCode =
   | 'invalid_request' | 'unauthorized' | 'unknown_instance' | 'reinstall_required' | 'app_removed' | 'internal_error'
   | 'storage_unavailable' | 'wix_unavailable' | 'unreachable' | (string & {});
 
-/** The service gave no token. Decide by `code`. */
+/** The service gave no token. Decide by `code`. It and `status` stay when modules of `@wix/sdk` change the error. */
 export declare class WixOAuthError extends Error {
   constructor(message: string, details?: { code?: string; status?: number; retryAfter?: number; cause?: unknown });
   readonly name: 'WixOAuthError';
@@ -97,13 +100,13 @@ export declare class EventVerificationError extends Error {
 /**
  * Verifies an event of the service and returns it. An event may come more than once: ignore an `id` that you have handled.
  * @param headers The request's headers: `Headers`, or an object as node's `request.headers`.
- * @param body The request's body, byte for byte.
+ * @param body The request's body, byte for byte: not parsed.
  * @param secret The event secret, `whsec_…`; two separated by a space are both accepted, for rotation.
  * @throws {EventVerificationError} The event is not to be trusted.
- * @throws {TypeError} The secret is malformed.
+ * @throws {TypeError} The secret is malformed, or the body is parsed.
  */
 export declare function verifyEvent(
   headers: Headers | Record<string, string | string[] | undefined>,
-  body: string | ArrayBuffer | Uint8Array,
+  body: string | ArrayBuffer | ArrayBufferView,
   secret: string,
 ): Promise<WixOAuthEvent>;

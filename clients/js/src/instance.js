@@ -1,5 +1,5 @@
 import { isFinal, isTransient } from './endpoint.js';
-import { WixOAuthError } from './errors.js';
+import { copyOf } from './errors.js';
 import { SharedRequest } from './shared-request.js';
 import { after, msUntil, PAST, readClocks, waitFor } from './time.js';
 
@@ -17,10 +17,18 @@ const LONGEST_PAUSE_MS = 10_000;
 const LONGEST_WAIT_MS = 2_000;
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
+/** No attempt begins later than this after the first: one that the service lets hang takes as long. */
+const RETRY_WITHIN_MS = 15_000;
+
+/** What the service demands by itself, and the most that it takes. */
+const LEAST_MIN_TTL_S = 30;
+const MOST_MIN_TTL_S = 240;
+
 /** What is cached for one instance. */
 export class Instance {
   #endpoint;
   #id;
+  #onRefreshError;
   #held;
   #pending;
   #failure;
@@ -28,9 +36,10 @@ export class Instance {
   #refreshNotBefore = PAST;
   #askNotBefore = PAST;
 
-  constructor(endpoint, id) {
+  constructor(endpoint, id, onRefreshError) {
     this.#endpoint = endpoint;
     this.#id = id;
+    this.#onRefreshError = onRefreshError;
   }
 
   /** The cached token when it needs no refresh. */
@@ -106,13 +115,19 @@ export class Instance {
   #throwIfHeldBack(now) {
     const ms = msUntil(this.#askNotBefore, now);
     if (ms > 0) {
-      const { message, code, status, cause } = this.#failure;
-      throw new WixOAuthError(message, { code, status, retryAfter: Math.ceil(ms / 1000), cause });
+      throw copyOf(this.#failure, Math.ceil(ms / 1000));
     }
   }
 
   #alive(now) {
     return this.#held !== undefined && msUntil(this.#held.deadOn, now) > 0 ? this.#held.token : undefined;
+  }
+
+  /** How long a token has to live to be another than the living one, in seconds; undefined where there is none. */
+  #minTtl(now) {
+    return this.#alive(now) === undefined
+      ? undefined
+      : Math.min(Math.max(Math.ceil(msUntil(this.#held.endsBy, now) / 1000), LEAST_MIN_TTL_S), MOST_MIN_TTL_S);
   }
 
   #current(now) {
@@ -133,16 +148,20 @@ export class Instance {
       }
     }
 
+    const giveUpOn = after(readClocks(), RETRY_WITHIN_MS);
     for (let attempt = 0; ; attempt++) {
       const startedAt = readClocks();
       try {
-        const { access_token: token, expires_in: seconds } = await this.#endpoint.get(this.#id, rejected);
+        const minTtl = rejected === undefined ? this.#minTtl(startedAt) : undefined;
+        const { access_token: token, expires_in: seconds } = await this.#endpoint.get(this.#id, { rejected, minTtl });
         const life = Math.min(seconds, 86_400) * 1000;
         this.#held = {
           token,
           refreshOn: after(startedAt, life * (1 - REFRESH_AT)),
           shortOn: after(startedAt, life - Math.min(SHORTEST_LIFE_MS, life * SHORTEST_LIFE)),
           deadOn: after(startedAt, life),
+          // expires_in is rounded down, and the answer took its time: until then the service may know the token as alive.
+          endsBy: after(readClocks(), life + 1000),
         };
         this.#failure = undefined;
         this.#resume();
@@ -151,7 +170,12 @@ export class Instance {
         const now = readClocks();
         this.#failed(error, now);
         const wait = error.retryAfter === undefined ? pause(attempt) : error.retryAfter * 1000;
-        if (!isTransient(error) || attempt + 1 >= ATTEMPTS || wait > LONGEST_WAIT_MS || this.#alive(now) !== undefined) {
+        if (this.#alive(now) !== undefined) {
+          this.#notify(error);
+          throw error;
+        }
+
+        if (!isTransient(error) || attempt + 1 >= ATTEMPTS || wait > LONGEST_WAIT_MS || msUntil(giveUpOn, now) <= wait) {
           throw error;
         }
 
@@ -171,6 +195,11 @@ export class Instance {
     const asked = isTransient(error) ? Math.min((error.retryAfter ?? 0) * 1000, LONGEST_RETRY_AFTER_MS) : 0;
     this.#refreshNotBefore = after(now, Math.max(asked, pause(this.#failures++)));
     this.#askNotBefore = after(now, asked);
+  }
+
+  /** Callers go on with the living token and see nothing of the failure. */
+  #notify(error) {
+    Promise.resolve().then(() => this.#onRefreshError?.(this.#id, copyOf(error))).catch(() => {});
   }
 
   #resume() {

@@ -1,3 +1,4 @@
+import { copyOf } from './errors.js';
 import { after, msUntil, PAST, readClocks, waitFor } from './time.js';
 
 /**
@@ -37,7 +38,7 @@ export class SharedRequest {
         this.#lostOn = PAST;
       });
       if (outcome?.error) {
-        throw outcome.error;
+        throw copyOf(outcome.error);
       }
 
       if (outcome) {

@@ -50,11 +50,6 @@ test('a key or an Entra token that no header can hold is refused and not quoted'
 
 test('an Entra token that does not come within the time of a request is an outage', async (t) => {
   const time = fakeTime(t);
-  t.mock.method(AbortSignal, 'timeout', (ms) => {
-    const controller = new AbortController();
-    setTimeout(() => controller.abort(), ms);
-    return controller.signal;
-  });
   const service = new StubService();
   await assert.rejects(time.until(service.client({ getEntraToken: () => new Promise(() => {}) }).getToken(INSTANCE)), { code: 'unreachable' });
   assert.equal(service.requests.length, 0);
@@ -90,6 +85,27 @@ test('a token is cached until 40 % of its life is left and refreshed in the back
   await settle();
   assert.equal(await client.getToken(INSTANCE), 'token-2');
   assert.equal(service.requests.length, 2);
+});
+
+test('a refresh of a living token asks for one that lives longer', async (t) => {
+  const time = fakeTime(t);
+  for (const [life, answersAfter, askedAfter, minTtl] of [[300, 0, 180, 121], [300, 5, 180, 126], [50, 0, 30, 30], [14_400, 0, 8640, 240]]) {
+    const service = new StubService();
+    service.answer = () => service.newToken(life);
+    const client = service.client();
+    const open = service.close();
+    const first = client.getToken(INSTANCE);
+    await settle();
+    time.advance(answersAfter);
+    open();
+    await first;
+    time.advance(askedAfter - answersAfter);
+    assert.equal(await client.getToken(INSTANCE), 'token-1');
+    await settle();
+    time.advance(life);
+    await client.getToken(INSTANCE);
+    assert.deepEqual(service.requests.map(({ url }) => new URL(url).search), ['', `?min_ttl=${minTtl}`, '']);
+  }
 });
 
 test('300 callers of one stale instance share one request', async (t) => {
@@ -217,6 +233,32 @@ test('no caller fails while its token lives, though the service is down for a mi
   assert.equal(await client.getToken(INSTANCE), 'token-2');
 });
 
+test('a failed refresh of a living token is told, but not what else fails', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  const told = [];
+  for (const ending of [() => undefined, () => { throw new Error('of the callback'); }, () => Promise.reject(new Error('of the callback'))]) {
+    const client = service.client({
+      onRefreshError: (...args) => {
+        told.push(args);
+        return ending();
+      },
+    });
+    service.answer = () => service.token('living');
+    await client.getToken(INSTANCE);
+    service.answer = () => problem(503, 'wix_unavailable', 30);
+    time.advance(200);
+    assert.equal(await client.getToken(INSTANCE), 'living');
+    await settle();
+    assert.equal(await client.getToken(INSTANCE), 'living');
+    time.advance(100);
+    await assert.rejects(client.getToken(INSTANCE), { code: 'wix_unavailable' });
+    await settle();
+  }
+
+  assert.deepEqual(told.map(([id, error]) => [id, error.code, error.retryAfter]), Array(3).fill([INSTANCE, 'wix_unavailable', 30]));
+});
+
 test('a dead token is never returned', async (t) => {
   const time = fakeTime(t);
   const service = new StubService();
@@ -225,6 +267,14 @@ test('a dead token is never returned', async (t) => {
   service.answer = () => { throw new TypeError('fetch failed'); };
   time.advance(300);
   await assert.rejects(time.until(client.getToken(INSTANCE)), { code: 'unreachable', status: undefined });
+});
+
+test('a service that does not answer is asked once, and given up after 15 seconds', async (t) => {
+  const time = fakeTime(t);
+  const service = new StubService();
+  service.close();
+  await assert.rejects(time.until(service.client().getToken(INSTANCE)), { code: 'unreachable' });
+  assert.equal(service.requests.length, 1);
 });
 
 test('a page in place of a token is an outage', async (t) => {

@@ -75,6 +75,17 @@ test('a signed body that is no event is refused', async () => {
   }
 });
 
+test('any view of the body is read, and a parsed body is a mistake', async () => {
+  const bytes = new TextEncoder().encode(BODY);
+  for (const view of [bytes.buffer, new DataView(bytes.buffer), new Uint8Array([0, ...bytes]).subarray(1)]) {
+    assert.equal((await verifyEvent(sign(), view, SECRET)).id, 'e-1');
+  }
+
+  for (const parsed of [JSON.parse(BODY), {}, [], null, undefined, 1]) {
+    await assert.rejects(verifyEvent(sign({ body: '' }), parsed, SECRET), { name: 'TypeError', message: 'body should be the raw body.' });
+  }
+});
+
 test('a bad secret is a mistake and not quoted', async () => {
   for (const secret of ['', ' ', 'whsec_', 'whsec_AAAA', 'whsec_not base64', undefined]) {
     await assert.rejects(verifyEvent(sign(), BODY, secret), (error) => error instanceof TypeError && !error.message.includes('AAAA'));

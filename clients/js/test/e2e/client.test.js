@@ -47,8 +47,8 @@ test('a token revoked at Wix: every caller is well again after one report', asyn
   assert.equal(await counting.getToken(instanceId), before);
 
   // Removed and installed again behind the service's back: the old tokens are worthless.
-  await program.setSwitches({ sendWebhooks: false });
-  t.after(() => program.setSwitches({ sendWebhooks: true }));
+  await program.control('', { sendWebhooks: false });
+  t.after(() => program.control('', { sendWebhooks: true }));
   await program.control('remove', { instanceId });
   await program.consent(instanceId);
   const responses = await Promise.all(Array.from({ length: 20 }, () => counting.fetch(instanceId, `${program.wix}/apps/v1/instance`)));

@@ -66,7 +66,7 @@ export class Program {
     }
   }
 
-  /** The pretend Wix's control endpoints; without a body its state. */
+  /** The pretend Wix's control endpoints; without a path its switches, and without a body its state. */
   async control(path = '', body = undefined) {
     const response = await fetch(`${this.wix}/_control${path && `/${path}`}`, body && {
       method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
@@ -76,13 +76,6 @@ export class Program {
     }
 
     return response.json();
-  }
-
-  async setSwitches(patch) {
-    const response = await fetch(`${this.wix}/_control`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(patch) });
-    if (!response.ok) {
-      throw new Error(await response.text());
-    }
   }
 
   async stop(signal = 'SIGTERM') {

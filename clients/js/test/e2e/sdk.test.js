@@ -69,7 +69,7 @@ test('getAuthHeaders works by instance id, and its token is kept for expires_in'
 
 for (const tokenInfoHasRealTypes of [false, true]) {
   test(`getTokenInfo tells whose token it is${tokenInfoHasRealTypes ? ', with real types' : ''}`, async () => {
-    await program.setSwitches({ tokenInfoHasRealTypes });
+    await program.control('', { tokenInfoHasRealTypes });
     const { instanceId, url } = await callback();
     const auth = strategy({});
     const { accessToken, refreshToken } = await auth.handleOAuthCallback(url, { state: 's' });
@@ -92,7 +92,7 @@ for (const tokenInfoHasRealTypes of [false, true]) {
 
 for (const newerWebhooks of [false, true]) {
   test(`webhooks.process takes what the pretend Wix signs${newerWebhooks ? ', in the newer form' : ''}`, async () => {
-    await program.setSwitches({ newerWebhooks });
+    await program.control('', { newerWebhooks });
     const { webhookPublicKeyPem } = await program.control();
     const { instanceId } = await callback();
     const clone = await program.control('clone', { instanceId });

@@ -49,6 +49,11 @@ export function fakeTime(t) {
   let setBack = 0;
   mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'], now: start });
   t.mock.method(performance, 'now', () => Date.now() + setBack - start);
+  t.mock.method(AbortSignal, 'timeout', (ms) => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), ms);
+    return controller.signal;
+  });
   t.after(() => mock.timers.reset());
   return {
     advance: (seconds) => mock.timers.tick(seconds * 1000),

@@ -9,7 +9,7 @@ export default {
       url: env.WIXOAUTH_URL,
       key: env.WIXOAUTH_KEY,
       fetch: (...args) => {
-        requests += args[0] instanceof Request ? 0 : 1;
+        requests += args[0].startsWith(env.WIXOAUTH_URL) ? 1 : 0;
         return fetch(...args);
       },
     });
