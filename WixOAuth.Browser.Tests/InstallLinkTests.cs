@@ -43,7 +43,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
 
         await Page.GotoAsync(attacker.Urls.Single());
 
-        await AssertHeadingAsync(Page, "That button was not pressed here");
+        await AssertHeadingAsync(Page, "This install was not confirmed on our page");
         Assert.Empty(await Browser.CookiesAsync());
         Assert.Empty(await Bed.RowsAsync());
     }

@@ -74,7 +74,7 @@ public sealed class PageTests(AzuriteFixture azurite, BrowserFixture chromium) :
 
     [SkippableFact]
     public async Task A_link_that_is_no_longer_good() =>
-        await AssertProblemAsync($"{Bed.Api}install?start=x", "This link is no longer good");
+        await AssertProblemAsync($"{Bed.Api}install?start=x", "This link no longer works");
 
     [SkippableFact]
     public async Task An_owner_who_cancelled() =>

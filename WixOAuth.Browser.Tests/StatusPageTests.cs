@@ -117,7 +117,7 @@ public sealed class StatusPageTests(AzuriteFixture azurite, BrowserFixture chrom
 
         await Page.GotoAsync($"{Bed.Api}status?code={TestBed.FunctionKey}");
 
-        await AssertHeadingAsync(Page, "Not with the key in the address");
+        await AssertHeadingAsync(Page, "Do not put the key in the address");
         await Axe.AssertAccessibleAsync(Page, "status-key-in-the-address");
         await Page.GetByRole(AriaRole.Link, new() { Name = "Open the page" }).ClickAsync();
         await Assertions.Expect(Page).ToHaveURLAsync($"{Bed.Api}status?");

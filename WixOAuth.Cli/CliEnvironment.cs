@@ -38,8 +38,8 @@ internal sealed class CliEnvironment
     public void Say(string line) => Terminal.WriteLine(Printable(line));
 
     /// <summary>
-    /// Replaces control characters and changes of direction: lines also hold texts of files, copies and services, and an
-    /// escape sequence in one could rewrite what the operator reads.
+    /// Replaces control characters and bidirectional overrides. Lines contain text from files, backups and services, in which an
+    /// escape sequence could change what the operator sees.
     /// </summary>
     public static string Printable(string text) => text.Any(IsUnsafe) ? string.Concat(text.Select(c => IsUnsafe(c) ? '\uFFFD' : c)) : text;
 

@@ -40,7 +40,7 @@ internal sealed class Deployment : IDisposable
     /// <exception cref="BadUseException">Settings are missing or bad.</exception>
     public static Deployment Read(CliEnvironment environment, string? file, params string[] sections)
     {
-        // The app secret is of no use here, but where there is no vault the service does not open its keys without one.
+        // The commands do not use the app secret, but without a vault AddSecrets refuses settings that have none.
         var given = ReadConfiguration(environment, file);
         var appSecret = string.IsNullOrWhiteSpace(given["KeyVault:VaultUri"]) ? "not used" : "";
         var configuration = new ConfigurationBuilder().AddConfiguration(given).AddInMemoryCollection([new("Wix:AppSecret", appSecret)]).Build();

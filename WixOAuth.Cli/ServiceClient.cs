@@ -42,12 +42,10 @@ internal sealed class ServiceClient : IDisposable
         set => _http.Timeout = value;
     }
 
-    /// <summary>Opens a client with the key of <c>WIXOAUTH_KEY</c>, or one that the user types.</summary>
-    /// <param name="environment">What is around the command.</param>
-    /// <param name="url">The service's address.</param>
-    /// <param name="connections">How many requests at a time.</param>
-    /// <param name="entraScope">What Entra ID tokens are asked for, where it stands in front of the service; null for none.</param>
-    /// <param name="cancellationToken">Ends the wait for the user.</param>
+    /// <summary>
+    /// Opens a client with the key of <c>WIXOAUTH_KEY</c>, or one that the user types. <paramref name="entraScope"/> is the scope of
+    /// the Entra ID tokens to send; null for none.
+    /// </summary>
     /// <exception cref="BadUseException">There is no URL or no key.</exception>
     public static async Task<ServiceClient> OpenAsync(
         CliEnvironment environment, string url, int connections, string? entraScope, CancellationToken cancellationToken)
@@ -78,10 +76,7 @@ internal sealed class ServiceClient : IDisposable
         return new ServiceClient(address, key, entraScope is null ? handler : new EntraTokenHandler(environment.Credential, entraScope, environment.Time, handler));
     }
 
-    /// <summary>Imports one site.</summary>
-    /// <param name="site">The site.</param>
-    /// <param name="revive">Whether a removed one comes back.</param>
-    /// <param name="cancellationToken">Ends the wait; the import may have landed all the same.</param>
+    /// <summary>Imports one site; <paramref name="revive"/> brings a removed one back. A cancelled import may have succeeded.</summary>
     /// <exception cref="BadUseException">The key, or the lack of an Entra ID token, is refused.</exception>
     /// <exception cref="CommandFailedException">The service cannot import.</exception>
     public async Task<ImportAnswer> ImportAsync(ImportSite site, bool revive, CancellationToken cancellationToken)
@@ -181,7 +176,7 @@ internal sealed class ServiceClient : IDisposable
     // Easy Auth and the host answer alike, without a body.
     private static BadUseException AccessDenied() => new(
         "The service denies access. Either the key is wrong: importing needs the host's master key, in WIXOAUTH_KEY. "
-        + "Or Entra ID stands in front of the service (ENTRA_CLIENT_ID): give --entra-scope api://<client id>/.default, and let the application that you are signed in with in (ENTRA_ALLOWED_APPLICATIONS).");
+        + "Or Entra ID stands in front of the service (ENTRA_CLIENT_ID): give --entra-scope api://<client id>/.default, and allow the application that you are signed in with (ENTRA_ALLOWED_APPLICATIONS).");
 
     private static TimeSpan RetryAfter(HttpResponseHeaders headers) => headers.RetryAfter?.Delta is { } wait && wait > TimeSpan.Zero ? wait : s_defaultPause;
 

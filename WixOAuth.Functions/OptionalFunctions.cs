@@ -5,14 +5,14 @@ using WixOAuth.Settings;
 namespace WixOAuth.Functions;
 
 /// <summary>
-/// Keeps functions from the Functions host that these settings do not ask for. To the host they do not exist, so that a
-/// trigger without its setting is no error there.
+/// Removes the functions that the settings do not use before the Functions host sees them: a trigger whose setting is
+/// missing would be an error there.
 /// </summary>
 internal sealed class OptionalFunctions(IConfiguration configuration) : IFunctionMetadataTransformer
 {
     public string Name => nameof(OptionalFunctions);
 
-    /// <summary>Drops <c>Backup</c> where no <c>BackupSchedule</c> is given, and <c>RefreshShard</c> where no queue is swept by.</summary>
+    /// <summary>Removes <c>Backup</c> without a <c>BackupSchedule</c>, and <c>RefreshShard</c> unless the sweep uses a queue.</summary>
     public void Transform(IList<IFunctionMetadata> original)
     {
         foreach (var function in original.Where(function => !IsAskedFor(function.Name)).ToList())

@@ -4,7 +4,7 @@ using WixOAuth.Maintenance;
 
 namespace WixOAuth.Functions;
 
-/// <summary>Functions that run on a schedule, and what one of them hands to a queue.</summary>
+/// <summary>Functions that run on a schedule, and the queue function that sweeps one shard.</summary>
 public sealed class Timers(IServiceProvider services)
 {
     [Function(nameof(RefreshTokens))]

@@ -43,9 +43,9 @@ internal sealed class Azurite : IAsyncDisposable
     internal int ProcessId => _process.Id;
 
     /// <summary>
-    /// Starts Azurite on a folder that no other uses, and waits until it answers. It may save at its end only, so that it never
-    /// stands still to save a large table, and may serve queues, whose messages it keeps in memory. With the account key of an
-    /// earlier start it can be reached as before.
+    /// Starts Azurite on a folder that no other Azurite uses, and waits until it answers. Without <paramref name="savesMeanwhile"/>
+    /// it saves only when it ends, so that it never pauses to save a large table. Queue messages are kept in memory.
+    /// <paramref name="accountKey"/> is the key of an earlier start; without one a new key is made.
     /// </summary>
     /// <exception cref="StartFailedException">Node or Azurite is not installed, or it ended or did not answer within a minute.</exception>
     public static async Task<Azurite> StartAsync(
@@ -93,7 +93,7 @@ internal sealed class Azurite : IAsyncDisposable
             }
         }
 
-        throw new StartFailedException("Azurite is not here: this program looks for tools/azurite in the folders above its own.");
+        throw new StartFailedException("Azurite was not found: this program looks for tools/azurite in the folders above its own.");
     }
 
     // Two of them on one folder would overwrite each other's data without a word.
@@ -136,7 +136,7 @@ internal sealed class Azurite : IAsyncDisposable
         }
         catch (Win32Exception exception)
         {
-            throw new StartFailedException("Node is not installed, which Azurite runs on: install Node 20 or newer.", exception);
+            throw new StartFailedException("Azurite needs Node, which is not installed: install Node 20 or newer.", exception);
         }
     }
 

@@ -44,7 +44,7 @@ internal sealed class DataFolder(string path)
         var file = PathOf(name);
         try
         {
-            // Moving without overwriting is no atomic step on every system, so of several programs one goes first.
+            // File.Move without overwriting is not atomic on every system, so only one program at a time may do this.
             using var turn = new Turn(file);
             if (!File.Exists(file))
             {

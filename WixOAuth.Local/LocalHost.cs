@@ -86,7 +86,7 @@ internal sealed class LocalHost : IRunningProgram
         }
     }
 
-    /// <summary>Waits until the host stops by itself, which only a fault makes it do, or until it is told to.</summary>
+    /// <summary>Waits until the caller cancels, or until the host stops because of a fault.</summary>
     public async Task WaitAsync(CancellationToken cancellationToken)
     {
         var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

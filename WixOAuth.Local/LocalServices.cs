@@ -40,7 +40,7 @@ internal sealed class LocalServices : IAsyncDisposable
         try
         {
             FillKeys(settings, folder);
-            services.TakeWhatIsNeeded(settings, folder);
+            services.TakeLocks(settings, folder);
             var starting = new[]
             {
                 services.StartAzuriteAsync(settings, folder, cancellationToken),
@@ -48,7 +48,7 @@ internal sealed class LocalServices : IAsyncDisposable
             };
             await Task.WhenAll(starting);
             services.FillSettings(settings, apiUrl);
-            services.LeaveSettings(settings, folder);
+            services.WriteSettings(settings, folder);
             return services;
         }
         catch
@@ -99,7 +99,7 @@ internal sealed class LocalServices : IAsyncDisposable
     private static string NewSecret() => Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
 
     // Before either is started, so that a second program says so at once.
-    private void TakeWhatIsNeeded(LocalSettings settings, DataFolder folder)
+    private void TakeLocks(LocalSettings settings, DataFolder folder)
     {
         if (NeedsAzurite(settings))
         {
@@ -185,7 +185,7 @@ internal sealed class LocalServices : IAsyncDisposable
     }
 
     // Where the wixoauth command finds what was started here: the ports are known only here.
-    private void LeaveSettings(LocalSettings settings, DataFolder folder)
+    private void WriteSettings(LocalSettings settings, DataFolder folder)
     {
         if (_azurite is null)
         {

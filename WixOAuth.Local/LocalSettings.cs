@@ -3,8 +3,8 @@ using Microsoft.Extensions.Configuration.EnvironmentVariables;
 namespace WixOAuth.Local;
 
 /// <summary>
-/// The settings as they were given: the command line wins over the environment, that over local.settings.json. What
-/// was not given is filled in when the program starts what it stands for.
+/// The settings as they were given. The command line overrides the environment, which overrides local.settings.json. Missing
+/// settings of Azurite and the pretend Wix are filled in when these start.
 /// </summary>
 internal sealed class LocalSettings
 {
@@ -122,7 +122,7 @@ internal sealed class LocalSettings
         }
         catch (InvalidDataException exception)
         {
-            throw new StartFailedException($"{hostJson} is not what a host.json should be.", exception);
+            throw new StartFailedException($"{hostJson} is not a valid host.json.", exception);
         }
     }
 

@@ -76,7 +76,7 @@ internal sealed class SettingsFile
 
         foreach (var name in _nested)
         {
-            yield return $"{name} in {_path} is no text and is ignored: settings are written as \"Wix__AppId\": \"...\".";
+            yield return $"{name} in {_path} is not a string and is ignored: settings are written as \"Wix__AppId\": \"...\".";
         }
 
         foreach (var name in Values.Keys.Select(name => name.Replace(":", "__", StringComparison.Ordinal)))
@@ -85,7 +85,7 @@ internal sealed class SettingsFile
                 && !s_hostNames.Contains(name, StringComparer.OrdinalIgnoreCase)
                 && !Array.Exists(s_othersPrefixes, prefix => name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)))
             {
-                yield return $"{name} in {_path} is no setting and is ignored.";
+                yield return $"{name} in {_path} is not a known setting and is ignored.";
             }
         }
     }

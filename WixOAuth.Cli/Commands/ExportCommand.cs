@@ -24,7 +24,7 @@ internal static class ExportCommand
         var (settings, json) = (BackupCommand.SettingsOption(), Results.JsonOption());
         var command = CommandLine.Command(
             "export",
-            $"Decrypts the refresh tokens of all installed sites into a file, for those who leave. {Worth}",
+            $"Decrypts the refresh tokens of all installed sites into a file, for a move to another system. {Worth}",
             "wixoauth export sites.ndjson",
             "KeyVault__VaultUri=https://VAULT.vault.azure.net Tables__ServiceUri=https://ACCOUNT.table.core.windows.net wixoauth export sites.ndjson");
         command.Arguments.Add(s_file);
@@ -54,7 +54,7 @@ internal static class ExportCommand
         results.Write(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{summary.Exported:N0} sites written to {path}; {summary.WithoutToken:N0} of them without a refresh token; {summary.Unopened.Count:N0} with one that no key opens, which is not in it; {summary.Unreadable.Count:N0} rows could not be read and are not in it"),
+                $"{summary.Exported:N0} sites written to {path}; {summary.WithoutToken:N0} of them without a refresh token; {summary.Unopened.Count:N0} without theirs, because no key opens it; {summary.Unreadable.Count:N0} rows were left out, because they could not be read"),
             new { summary.Exported, WithoutRefreshToken = summary.WithoutToken, Unopened = summary.Unopened.Count, Unreadable = summary.Unreadable.Count, File = path });
         return summary is { Unopened.Count: 0, Unreadable.Count: 0 } ? ExitCode.Ok : ExitCode.Failed;
     }

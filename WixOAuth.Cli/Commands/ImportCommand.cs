@@ -21,7 +21,7 @@ internal static class ImportCommand
         var json = Results.JsonOption();
         var command = CommandLine.Command(
             "import",
-            "Imports sites with their refresh tokens. Each token is used once at Wix and saved; a newer consent is never replaced. Run it again after it was stopped: it goes on where it was.",
+            "Imports sites with their refresh tokens. Each token is used once at Wix and saved; a newer consent is never replaced. If it was stopped, run it again: it continues where it stopped.",
             "export WIXOAUTH_KEY=<the host's master key>",
             "wixoauth import sites.csv --url https://YOUR-APP.azurewebsites.net --dry-run",
             "wixoauth import sites.csv --url https://YOUR-APP.azurewebsites.net --report report.csv",
@@ -75,7 +75,7 @@ internal static class ImportCommand
         using var journal = ImportJournal.Open(path, await file.HashAsync(cancellationToken), service.Url);
         if (journal.Done.Count > 0)
         {
-            environment.Say($"Going on: {journal.Done.Count.ToString("N0", CultureInfo.InvariantCulture)} sites are imported already ({journal.Path}).");
+            environment.Say($"Continuing: {journal.Done.Count.ToString("N0", CultureInfo.InvariantCulture)} sites were already imported ({journal.Path}).");
         }
 
         using var report = OpenReport(parsed);

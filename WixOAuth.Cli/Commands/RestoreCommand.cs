@@ -12,7 +12,7 @@ internal static class RestoreCommand
 {
     private static readonly Argument<string> s_manifest = new("MANIFEST") { Description = "The copy's name, or latest." };
     private static readonly Option<string?> s_table = new("--table") { Description = "The table to write into; without it the service's own (Tables__Name)." };
-    private static readonly Option<bool> s_yes = new("--yes") { Description = "Do not ask." };
+    private static readonly Option<bool> s_yes = new("--yes") { Description = "Do not ask for confirmation." };
     private static readonly Option<bool> s_withoutKeys = new("--without-keys") { Description = "Continue although no available key opens some of the refresh tokens." };
 
     public static Command Create(CliEnvironment environment)
@@ -102,7 +102,7 @@ internal static class RestoreCommand
             throw new BadUseException("Nothing was written: give --yes where nobody can be asked.");
         }
 
-        if (!await environment.Terminal.PromptAsync(new ConfirmationPrompt("Go on?") { DefaultValue = false }, cancellationToken))
+        if (!await environment.Terminal.PromptAsync(new ConfirmationPrompt("Continue?") { DefaultValue = false }, cancellationToken))
         {
             throw new CommandFailedException("Nothing was written.");
         }

@@ -66,7 +66,7 @@ internal sealed class OutsideChecks(Uri url, Uri wixApi, TimeProvider time) : ID
         using var response = await SendAsync(HttpMethod.Head, "install", cancellationToken);
         return response.StatusCode == HttpStatusCode.Redirect
             ? Finding.Ok(check, "answered as GET")
-            : Finding.Warning(check, $"the App URL answers HEAD with {(int)response.StatusCode}: checkers of links take it for broken; update the service, or let HEAD through the proxy");
+            : Finding.Warning(check, $"the App URL answers HEAD with {(int)response.StatusCode}: link checkers report it as broken; update the service, or let HEAD through the proxy");
     }
 
     private async Task<Finding> CheckRedirectAsync(string check, CancellationToken cancellationToken)

@@ -5,14 +5,7 @@ namespace WixOAuth.Cli.Import;
 /// <summary>Reads a whole file, asks the service what it knows, and changes nothing.</summary>
 internal static class DryRun
 {
-    /// <summary>Counts what an import would come to. Tokens are neither sent nor used.</summary>
-    /// <param name="file">The file.</param>
-    /// <param name="service">The service.</param>
-    /// <param name="concurrency">How many sites at a time.</param>
-    /// <param name="revive">Whether removed sites would come back.</param>
-    /// <param name="report">Where what would become of each line is written; null for nowhere.</param>
-    /// <param name="meter">Told of each site.</param>
-    /// <param name="cancellationToken">Ends it.</param>
+    /// <summary>Counts the outcomes that an import would have. Tokens are neither sent nor used.</summary>
     public static async Task<ImportSummary> RunAsync(
         ImportFile file, ServiceClient service, int concurrency, bool revive, ImportReport? report, Output.ProgressMeter meter, CancellationToken cancellationToken)
     {

@@ -151,7 +151,7 @@ internal sealed class ImportFile : IDisposable
             }
             catch (CsvFormatException exception)
             {
-                broken = ImportSite.Unreadable(exception.LineNumber, "a quote that never ends, or a record that is too long: nothing behind it was read");
+                broken = ImportSite.Unreadable(exception.LineNumber, "a quote that never ends, or a record that is too long: nothing after it was read");
             }
 
             if (broken is not null)
@@ -188,7 +188,7 @@ internal sealed class ImportFile : IDisposable
         }
 
         return columns.OfType<ImportField>().GroupBy(field => field).FirstOrDefault(same => same.Count() > 1) is { } twice
-            ? throw new BadUseException($"Two columns are taken for {twice.Key}: rename the one that is not.")
+            ? throw new BadUseException($"Two columns name the field {twice.Key}: rename the wrong one.")
             : columns;
     }
 }

@@ -56,7 +56,7 @@ internal sealed record ImportSite(
             problem = "the time of the consent is in the future";
         }
 
-        // What is no id is not shown: where two columns were swapped it is a token.
+        // An invalid id is not printed: if two columns were swapped, it is a token.
         return new ImportSite(
             line, hasId ? instance.ToString() : "", string.IsNullOrEmpty(token) ? null : new RefreshToken(token), customer, consentedAt, problem);
 

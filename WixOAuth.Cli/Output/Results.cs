@@ -13,9 +13,7 @@ internal sealed class Results(CliEnvironment environment, bool json)
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    /// <summary>The option that every command has.</summary>
     public static Option<bool> JsonOption() => new("--json") { Description = "Write results as JSON, one object on each line." };
 
-    /// <summary>Writes one result in the form that was asked for.</summary>
     public void Write(string line, object value) => environment.Out.WriteLine(json ? JsonSerializer.Serialize(value, value.GetType(), s_json) : CliEnvironment.Printable(line));
 }

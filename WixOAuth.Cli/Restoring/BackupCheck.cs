@@ -21,10 +21,6 @@ internal sealed class BackupCheck(BackupContainer container, IKeyRing keys)
 {
     private const int PartsAtOnce = 4;
 
-    /// <summary>Reads and compares.</summary>
-    /// <param name="manifest">The copy's manifest.</param>
-    /// <param name="progress">Told how many instances were read so far; may be null.</param>
-    /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="BackupUnusableException">The copy is cut off, changed or not whole.</exception>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
     /// <exception cref="Secrets.SecretUnavailableException">Whether a key is there cannot be known now.</exception>

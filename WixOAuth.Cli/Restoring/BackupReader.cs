@@ -17,10 +17,7 @@ internal static class BackupReader
     // A row has at most 1 MB in a table; as JSON with base64 somewhat more.
     private const int LongestLine = 4 * 1024 * 1024;
 
-    /// <summary>Reads the manifest of a copy.</summary>
-    /// <param name="container">Where the copies are.</param>
-    /// <param name="name">The copy's name, or the name of its manifest's blob.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <summary>Reads the manifest of a copy; <paramref name="name"/> is the copy's name, or the name of the manifest's blob.</summary>
     /// <exception cref="BackupUnusableException">There is none, or it is not one of this version.</exception>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
     public static async Task<BackupManifest> ReadManifestAsync(BackupContainer container, string name, CancellationToken cancellationToken)

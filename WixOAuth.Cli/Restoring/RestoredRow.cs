@@ -5,15 +5,10 @@ namespace WixOAuth.Cli.Restoring;
 
 /// <summary>
 /// What a restore has to know of an instance's row, read leniently: a row of another version, or a damaged one, still
-/// has a place in the order.
+/// has a place in the order. <paramref name="ConsentedAt"/> is the time of the import when the consent is not known.
+/// <paramref name="ConnectedAt"/> is the latest of the consent, the first save and Wix's time of the installation.
+/// <paramref name="WixRemovedAt"/> is the last removal by Wix's clock, even if the site was installed again since.
 /// </summary>
-/// <param name="Status">Its status; null for a row that cannot be read.</param>
-/// <param name="ConsentedAt">When its owner consented, or where that is not known, when its tokens were imported.</param>
-/// <param name="ConnectedAt">The last of its consent, its first save and, by Wix's clock, its installation.</param>
-/// <param name="RemovedAt">When it was removed or forgotten, by our clock.</param>
-/// <param name="WixRemovedAt">By Wix's clock: its last removal, also where it was installed again since.</param>
-/// <param name="Generation">Its generation.</param>
-/// <param name="Forgotten">Whether it was forgotten.</param>
 internal readonly record struct RestoredRow(
     InstanceStatus? Status,
     DateTimeOffset? ConsentedAt,
@@ -23,7 +18,6 @@ internal readonly record struct RestoredRow(
     long Generation,
     bool Forgotten)
 {
-    /// <summary>When it is due.</summary>
     public DateTimeOffset? DueAt { get; init; }
 
     public static RestoredRow Read(TableEntity row)

@@ -61,7 +61,7 @@ internal sealed class ShardRestore(
         if (id is { } read)
         {
             _seen.Add(read);
-            copied = copied is null ? null : Obey(read, copied);
+            copied = copied is null ? null : ApplyForgotten(read, copied);
         }
 
         var takesCopy = copied is not null && (current is null || RestoredRow.Read(copied).Replaces(RestoredRow.Read(current)));
@@ -87,7 +87,7 @@ internal sealed class ShardRestore(
     }
 
     // What was forgotten after the copy stays forgotten, unless its owner has consented since.
-    private TableEntity Obey(InstanceId id, TableEntity copied)
+    private TableEntity ApplyForgotten(InstanceId id, TableEntity copied)
     {
         var row = RestoredRow.Read(copied);
         if (!forgotten.TryGetValue(id, out var at) || row.Forgotten || row.ConnectedAt > at)

@@ -62,7 +62,7 @@ public sealed class FloodTests(AzuriteFixture azurite)
         var lines = levels.SelectMany(level => bed.Logs.Lines(level).Skip(beforehand[level]))
             .Where(line => !line.StartsWith("Housekeeping:", StringComparison.Ordinal) && !genuine.Exists(id => line.Contains(id, StringComparison.Ordinal)))
             .ToList();
-        Assert.InRange(lines.Count(line => line.Contains("Redirects end without a connected site", StringComparison.Ordinal)), 1, 1 + (int)took.TotalMinutes);
+        Assert.InRange(lines.Count(line => line.Contains("A redirect ended without a connected site", StringComparison.Ordinal)), 1, 1 + (int)took.TotalMinutes);
         Assert.InRange(lines.Count, 1, 10 * (1 + (int)took.TotalMinutes));
 
         // An hour later all of it is gone.

@@ -288,13 +288,13 @@ public sealed class StatusTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         var id = await _bed.InstallAsync();
         using var first = await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
-        Assert.Contains("<dt>brought a token</dt><dd>1</dd>", await PageAsync("status/view"), StringComparison.Ordinal);
+        Assert.Contains("<dt>succeeded</dt><dd>1</dd>", await PageAsync("status/view"), StringComparison.Ordinal);
 
         await _bed.RestartAsync();
 
-        Assert.Contains("<dt>brought a token</dt><dd>1</dd>", await PageAsync("status/view"), StringComparison.Ordinal);
+        Assert.Contains("<dt>succeeded</dt><dd>1</dd>", await PageAsync("status/view"), StringComparison.Ordinal);
         using var second = await _bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
-        Assert.Contains("<dt>brought a token</dt><dd>2</dd>", await PageAsync("status/view"), StringComparison.Ordinal);
+        Assert.Contains("<dt>succeeded</dt><dd>2</dd>", await PageAsync("status/view"), StringComparison.Ordinal);
     }
 
     [Fact]

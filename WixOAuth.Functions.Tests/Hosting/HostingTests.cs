@@ -165,7 +165,7 @@ public class HostingTests
 
         await WarmUpAsync(services);
 
-        Assert.StartsWith("The first requests will take longer: SecretUnavailableException", Assert.Single(logs.Lines(LogLevel.Warning)), StringComparison.Ordinal);
+        Assert.StartsWith("The warm-up failed (SecretUnavailableException): the first requests will take longer", Assert.Single(logs.Lines(LogLevel.Warning)), StringComparison.Ordinal);
         Assert.DoesNotContain("a-secret", logs.Everything, StringComparison.Ordinal);
     }
 

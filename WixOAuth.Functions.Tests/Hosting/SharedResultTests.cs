@@ -15,16 +15,16 @@ public sealed class SharedResultTests
     {
         var result = new SharedResult<int>(TestClock.New(), TimeSpan.FromSeconds(10));
         using var leaving = new CancellationTokenSource();
-        var one = result.GetAsync(ComputeAsync, isAnew: false, leaving.Token);
-        var other = result.GetAsync(ComputeAsync, isAnew: false, None);
+        var one = result.GetAsync(ComputeAsync, forceRefresh: false, leaving.Token);
+        var other = result.GetAsync(ComputeAsync, forceRefresh: false, None);
 
         leaving.Cancel();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => one);
         _first.SetResult(1);
 
         Assert.Equal(1, await other);
-        Assert.Equal(1, await result.GetAsync(ComputeAsync, isAnew: false, None));
-        Assert.Equal(2, await result.GetAsync(ComputeAsync, isAnew: true, None));
+        Assert.Equal(1, await result.GetAsync(ComputeAsync, forceRefresh: false, None));
+        Assert.Equal(2, await result.GetAsync(ComputeAsync, forceRefresh: true, None));
     }
 
     [Fact]
@@ -33,9 +33,9 @@ public sealed class SharedResultTests
         var result = new SharedResult<int>(TestClock.New(), TimeSpan.FromSeconds(10));
         _first.SetException(new InvalidOperationException());
 
-        await Assert.ThrowsAsync<InvalidOperationException>(() => result.GetAsync(ComputeAsync, isAnew: false, None));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => result.GetAsync(ComputeAsync, forceRefresh: false, None));
 
-        Assert.Equal(2, await result.GetAsync(ComputeAsync, isAnew: false, None));
+        Assert.Equal(2, await result.GetAsync(ComputeAsync, forceRefresh: false, None));
     }
 
     [Fact]
@@ -44,9 +44,9 @@ public sealed class SharedResultTests
         var result = new SharedResult<int>(TestClock.New(), TimeSpan.FromSeconds(10));
         _first.SetCanceled();
 
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => result.GetAsync(ComputeAsync, isAnew: false, None));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => result.GetAsync(ComputeAsync, forceRefresh: false, None));
 
-        Assert.Equal(2, await result.GetAsync(ComputeAsync, isAnew: false, None));
+        Assert.Equal(2, await result.GetAsync(ComputeAsync, forceRefresh: false, None));
     }
 
     [Fact]
@@ -56,13 +56,13 @@ public sealed class SharedResultTests
         var result = new SharedResult<int>(clock, TimeSpan.FromSeconds(10));
         _first.SetResult(1);
 
-        Assert.Equal(1, await result.GetAsync(ComputeAsync, isAnew: false, None));
+        Assert.Equal(1, await result.GetAsync(ComputeAsync, forceRefresh: false, None));
         clock.Advance(TimeSpan.FromSeconds(10) - TimeSpan.FromTicks(1));
-        Assert.Equal(1, await result.GetAsync(ComputeAsync, isAnew: false, None));
+        Assert.Equal(1, await result.GetAsync(ComputeAsync, forceRefresh: false, None));
         clock.Advance(TimeSpan.FromTicks(1));
-        Assert.Equal(2, await result.GetAsync(ComputeAsync, isAnew: false, None));
+        Assert.Equal(2, await result.GetAsync(ComputeAsync, forceRefresh: false, None));
         clock.AdjustTime(clock.GetUtcNow() - TimeSpan.FromDays(1));
-        Assert.Equal(3, await result.GetAsync(ComputeAsync, isAnew: false, None));
+        Assert.Equal(3, await result.GetAsync(ComputeAsync, forceRefresh: false, None));
     }
 
     private Task<int> ComputeAsync() => Interlocked.Increment(ref _computed) is > 1 and var number ? Task.FromResult(number) : _first.Task;

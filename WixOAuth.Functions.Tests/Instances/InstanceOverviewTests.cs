@@ -24,7 +24,7 @@ public sealed class InstanceOverviewTests
         await AddAsync(InstanceStatus.Removed, 30, fails: true);
         await AddAsync(InstanceStatus.ReinstallRequired, 30, fails: true);
 
-        var overview = await NewOverview().GetAsync(isAnew: false, None);
+        var overview = await NewOverview().GetAsync(forceRefresh: false, None);
 
         Assert.Equal((10, 1, 1), (overview.ByStatus[InstanceStatus.Active], overview.ByStatus[InstanceStatus.Removed], overview.ByStatus[InstanceStatus.ReinstallRequired]));
 
@@ -48,7 +48,7 @@ public sealed class InstanceOverviewTests
         await AddAsync(InstanceStatus.Active, 30, fails: false, due: TimeSpan.FromDays(-1));
         await AddAsync(InstanceStatus.Removed, -1, fails: false, due: null);
 
-        var overview = await NewOverview().GetAsync(isAnew: false, None);
+        var overview = await NewOverview().GetAsync(forceRefresh: false, None);
 
         Assert.Equal((2, 3), (overview.Overdue, overview.Resting));
         Assert.Equal(1, overview.ByLife.Sum());
@@ -62,7 +62,7 @@ public sealed class InstanceOverviewTests
             await AddAsync(InstanceStatus.Active, 30, fails: true);
         }
 
-        var overview = await NewOverview().GetAsync(isAnew: false, None);
+        var overview = await NewOverview().GetAsync(forceRefresh: false, None);
 
         Assert.Equal(InstanceOverview.MostNamed + 1, overview.Failing);
         Assert.Equal(InstanceOverview.MostNamed, overview.FailingIds.Distinct().Count());
@@ -78,7 +78,7 @@ public sealed class InstanceOverviewTests
         var summary = new InstanceSummary(new InstanceId(Guid.NewGuid()), InstanceStatus.Active, _clock.GetUtcNow().AddMinutes(1), null, false, null, null);
         store.Setup(it => it.ReadSummariesAsync(None)).Returns(Enumerable.Repeat(summary, InstanceOverview.Limit + tooMany).ToAsyncEnumerable());
 
-        var overview = await new InstanceOverview(store.Object, Grant.RefreshToken, _clock).GetAsync(isAnew: false, None);
+        var overview = await new InstanceOverview(store.Object, Grant.RefreshToken, _clock).GetAsync(forceRefresh: false, None);
 
         Assert.Equal((InstanceOverview.Limit, isPartial), (overview.ByStatus[InstanceStatus.Active], overview.IsPartial));
     }
@@ -100,7 +100,7 @@ public sealed class InstanceOverviewTests
             Assert.NotNull(await _store.TryWriteAsync(null, instance, None));
         }
 
-        var overview = await NewOverview(preferred).GetAsync(isAnew: false, None);
+        var overview = await NewOverview(preferred).GetAsync(forceRefresh: false, None);
 
         Assert.Equal((onFallback, unreadable), (overview.OnFallback, overview.Unreadable));
     }
@@ -109,19 +109,19 @@ public sealed class InstanceOverviewTests
     public async Task An_overview_is_cached_for_30_seconds()
     {
         var overview = NewOverview();
-        await overview.GetAsync(isAnew: false, None);
+        await overview.GetAsync(forceRefresh: false, None);
         await AddAsync(InstanceStatus.Active, 30, fails: false);
         _clock.Advance(TimeSpan.FromSeconds(30) - TimeSpan.FromTicks(1));
-        Assert.Equal(0, (await overview.GetAsync(isAnew: false, None)).ByStatus[InstanceStatus.Active]);
+        Assert.Equal(0, (await overview.GetAsync(forceRefresh: false, None)).ByStatus[InstanceStatus.Active]);
 
         _clock.Advance(TimeSpan.FromTicks(1));
-        Assert.Equal(1, (await overview.GetAsync(isAnew: false, None)).ByStatus[InstanceStatus.Active]);
+        Assert.Equal(1, (await overview.GetAsync(forceRefresh: false, None)).ByStatus[InstanceStatus.Active]);
 
         // Unless an operator has just changed something; all others see it then, too.
         await AddAsync(InstanceStatus.Active, 30, fails: false);
-        Assert.Equal(1, (await overview.GetAsync(isAnew: false, None)).ByStatus[InstanceStatus.Active]);
-        Assert.Equal(2, (await overview.GetAsync(isAnew: true, None)).ByStatus[InstanceStatus.Active]);
-        Assert.Equal(2, (await overview.GetAsync(isAnew: false, None)).ByStatus[InstanceStatus.Active]);
+        Assert.Equal(1, (await overview.GetAsync(forceRefresh: false, None)).ByStatus[InstanceStatus.Active]);
+        Assert.Equal(2, (await overview.GetAsync(forceRefresh: true, None)).ByStatus[InstanceStatus.Active]);
+        Assert.Equal(2, (await overview.GetAsync(forceRefresh: false, None)).ByStatus[InstanceStatus.Active]);
     }
 
     private InstanceOverview NewOverview(Grant preferred = Grant.RefreshToken) => new(_store, preferred, _clock);

@@ -193,6 +193,16 @@ public sealed class InstanceLifecycleTests
     }
 
     [Fact]
+    public void A_customer_is_erased_by_late_news_of_the_installation_after_a_refuted_removal()
+    {
+        var refuted = Apply(Consent(Apply(null, Life[0]), Start.AddHours(2), "acme"), Life[5])!.RemovalRefuted();
+        var again = Consent(refuted, Start.AddHours(4.5));
+        Assert.Equal("acme", again.Customer);
+
+        Assert.Null(Apply(again, Life[6])!.Customer);
+    }
+
+    [Fact]
     public void A_customer_that_was_named_again_after_a_removal_outlives_news_of_it()
     {
         var reinstalled = Consent(Apply(null, Life[0]), Start.AddHours(2), "acme");

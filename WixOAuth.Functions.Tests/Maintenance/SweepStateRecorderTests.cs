@@ -61,7 +61,7 @@ public sealed class SweepStateRecorderTests : IDisposable
         await SweepAsync();
         Assert.Equal(2, _counts);
 
-        _core.History.Add(succeeded: true, isFaultNews: true);
+        _core.History.Add(succeeded: true, hasFaultChanged: true);
         await SweepAsync();
         Assert.Equal(3, _counts);
     }
@@ -70,7 +70,7 @@ public sealed class SweepStateRecorderTests : IDisposable
     public async Task News_of_a_refresh_token_during_a_count_causes_another_one()
     {
         await SweepAsync();
-        _core.History.Add(succeeded: true, isFaultNews: true);
+        _core.History.Add(succeeded: true, hasFaultChanged: true);
         await SweepAsync();
         _gate.SetResult();
         await SweepAsync();

@@ -166,7 +166,7 @@ public sealed class TokenReencryptionTests : IDisposable
         var summary = await RunAsync([_old, _new], ending.Token);
 
         Assert.False(summary.IsComplete);
-        Assert.StartsWith($"Protection key {_new.Id}: not all were looked at in time", Assert.Single(_core.Logs.Of(419)), StringComparison.Ordinal);
+        Assert.StartsWith($"Protection key {_new.Id}: the run did not finish in time", Assert.Single(_core.Logs.Of(419)), StringComparison.Ordinal);
         Assert.Empty(measured.Of("wixoauth.protection_key.instances"));
         _store.Before = (_, _) => Task.CompletedTask;
         Assert.Equal(2, (await RunAsync(_old, _new)).OnNewest);

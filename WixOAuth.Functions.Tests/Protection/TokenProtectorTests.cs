@@ -133,7 +133,7 @@ public sealed class TokenProtectorTests
             () => _protector.ProtectAsync(Here, TokenField.RefreshToken, 7, new AppSecret("a-token"), None).AsTask());
 
         Assert.Contains("another kind than the field", kind.Message, StringComparison.Ordinal);
-        Assert.Contains("no well-formed Unicode", unicode.Message, StringComparison.Ordinal);
+        Assert.Contains("not well-formed Unicode", unicode.Message, StringComparison.Ordinal);
         Assert.All([kind, unicode], exception =>
         {
             Assert.DoesNotContain("a-token", exception.ToString(), StringComparison.Ordinal);

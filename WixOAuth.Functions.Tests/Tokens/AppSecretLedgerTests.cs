@@ -27,8 +27,8 @@ public sealed class AppSecretLedgerTests : IDisposable
     {
         var (rejected, unavailable) = (Succeed(), Succeed());
 
-        _core.Ledger.Saw(rejected, new TokenAnswer.Rejected());
-        _core.Ledger.Saw(unavailable, new TokenAnswer.Unavailable(TokenError.WixUnavailable, null));
+        _core.Ledger.Record(rejected, new TokenAnswer.Rejected());
+        _core.Ledger.Record(unavailable, new TokenAnswer.Unavailable(TokenError.WixUnavailable, null));
 
         Assert.Equal([unavailable], Known());
     }
@@ -68,7 +68,7 @@ public sealed class AppSecretLedgerTests : IDisposable
     {
         var site = id ?? Core.NewId();
         var now = _core.Clock.GetUtcNow();
-        _core.Ledger.Saw(site, new TokenAnswer.Granted(new AccessToken("access"), null, now, now.AddMinutes(5)));
+        _core.Ledger.Record(site, new TokenAnswer.Granted(new AccessToken("access"), null, now, now.AddMinutes(5)));
         _core.Clock.Advance(TimeSpan.FromSeconds(1));
         return site;
     }

@@ -427,7 +427,7 @@ public sealed class AppSecretProbeTests : IDisposable
         foreach (var instance in latestFirst.Reverse())
         {
             _core.Clock.Advance(TimeSpan.FromTicks(1));
-            _core.Ledger.Saw(instance.Id, new TokenAnswer.Granted(new AccessToken("a"), null, _core.Clock.GetUtcNow(), _core.Clock.GetUtcNow().AddMinutes(5)));
+            _core.Ledger.Record(instance.Id, new TokenAnswer.Granted(new AccessToken("a"), null, _core.Clock.GetUtcNow(), _core.Clock.GetUtcNow().AddMinutes(5)));
         }
     }
 

@@ -35,8 +35,8 @@ public sealed class RefreshAttemptTests : IDisposable
         Assert.Equal(after, (await core.ReadAsync(Id)).RefreshTokenFault?.Kind);
         Assert.Equal(after is null ? null : fault, (await core.ReadAsync(Id)).RefreshTokenFault);
         Assert.Equal(Counted(counted), measured.Of("wixoauth.refresh_token.faults"));
-        Assert.Equal(counted is not null, core.History.TakeFaultNews());
-        Assert.Equal(preferred == "RefreshToken" ? 1 : 0, (await core.Get<InstanceOverview>().GetAsync(isAnew: true, None)).OnFallback);
+        Assert.Equal(counted is not null, core.History.TakeFaultChange());
+        Assert.Equal(preferred == "RefreshToken" ? 1 : 0, (await core.Get<InstanceOverview>().GetAsync(forceRefresh: true, None)).OnFallback);
     }
 
     [Fact]
@@ -69,7 +69,7 @@ public sealed class RefreshAttemptTests : IDisposable
         Assert.Empty(core.Wix.Calls);
         Assert.Equal(RefreshTokenFaultKind.Unreadable, (await core.ReadAsync(Id)).RefreshTokenFault?.Kind);
         Assert.Contains("Undecryptable", Assert.Single(core.Logs.Of(402)), StringComparison.Ordinal);
-        Assert.Equal(1, (await core.Get<InstanceOverview>().GetAsync(isAnew: true, None)).Unreadable);
+        Assert.Equal(1, (await core.Get<InstanceOverview>().GetAsync(forceRefresh: true, None)).Unreadable);
     }
 
     [Theory]

@@ -23,17 +23,17 @@ public sealed class RefreshHistoryTests : IDisposable
     [Fact]
     public async Task The_last_hour_is_listed_in_five_minute_intervals_oldest_first()
     {
-        for (var stretch = 0; stretch < RefreshHistory.Stretches; stretch++)
+        for (var stretch = 0; stretch < RefreshHistory.IntervalCount; stretch++)
         {
             Add(_history, succeeded: stretch, failed: 2 * stretch);
-            _clock.Advance(RefreshHistory.Stretch - TimeSpan.FromTicks(1));
+            _clock.Advance(RefreshHistory.Interval - TimeSpan.FromTicks(1));
             Add(_history, succeeded: 1, failed: 1);
-            _clock.Advance(TimeSpan.FromTicks(stretch < RefreshHistory.Stretches - 1 ? 1 : 0));
+            _clock.Advance(TimeSpan.FromTicks(stretch < RefreshHistory.IntervalCount - 1 ? 1 : 0));
         }
 
         Assert.Equal(
-            Enumerable.Range(0, RefreshHistory.Stretches).Select(stretch => new RefreshCount(
-                new DateTimeOffset(2030, 1, 1, 12, 0, 0, TimeSpan.Zero) + (stretch * RefreshHistory.Stretch), stretch + 1, (2 * stretch) + 1)),
+            Enumerable.Range(0, RefreshHistory.IntervalCount).Select(stretch => new RefreshCount(
+                new DateTimeOffset(2030, 1, 1, 12, 0, 0, TimeSpan.Zero) + (stretch * RefreshHistory.Interval), stretch + 1, (2 * stretch) + 1)),
             await _history.ReadAsync(None));
     }
 
@@ -84,7 +84,7 @@ public sealed class RefreshHistoryTests : IDisposable
 
         // Two intervals with new counts are still one write.
         Add(history, succeeded: 0, failed: 1);
-        _clock.Advance(RefreshHistory.Stretch);
+        _clock.Advance(RefreshHistory.Interval);
         Add(history, succeeded: 0, failed: 1);
         await history.SaveAsync(None);
         store.Verify(it => it.SaveTalliesAsync(It.IsAny<IReadOnlyCollection<RefreshTally>>(), None), Times.Exactly(2));
@@ -187,7 +187,7 @@ public sealed class RefreshHistoryTests : IDisposable
         Add(history, succeeded: 1, failed: 0);
         Assert.False(saved.Task.IsCompleted);
 
-        _clock.Advance(RefreshHistory.Stretch);
+        _clock.Advance(RefreshHistory.Interval);
 
         await saved.Task.WaitAsync(TimeSpan.FromSeconds(30));
         await history.StopAsync(None);

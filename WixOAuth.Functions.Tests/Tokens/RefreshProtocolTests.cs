@@ -75,7 +75,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await TokenAsync();
         await ConsentAsync(lifetime: TimeSpan.FromHours(4));
 
-        _clock.Advance(TokenMemory.BelievedFor - TimeSpan.FromSeconds(1));
+        _clock.Advance(TokenMemory.CacheDuration - TimeSpan.FromSeconds(1));
         Assert.Equal("access-1", await TokenAsync());
         _clock.Advance(TimeSpan.FromSeconds(1));
         Assert.Equal("access-2", await TokenAsync());

@@ -240,7 +240,7 @@ internal sealed class RefreshWorld(IInstanceStore shared, bool rotates, bool fal
             // After a removal no caller gets a token: at once in this process, in others when the cached token expires.
             if (removal is { } removed && removed == _removal)
             {
-                Ensure(removed.By != process && startedAt - removed.At <= TokenMemory.BelievedFor + _setBack, "A token of a removed instance.");
+                Ensure(removed.By != process && startedAt - removed.At <= TokenMemory.CacheDuration + _setBack, "A token of a removed instance.");
             }
         });
     }

@@ -19,7 +19,7 @@ public sealed class TokenMemoryTests : IDisposable
     {
         _core.Memory.Remember(New(lifetime: TimeSpan.FromHours(4)));
 
-        _core.Clock.Advance(TokenMemory.BelievedFor - TimeSpan.FromTicks(1));
+        _core.Clock.Advance(TokenMemory.CacheDuration - TimeSpan.FromTicks(1));
         Assert.NotNull(_core.Memory.Find(Id, Now));
         _core.Clock.Advance(TimeSpan.FromTicks(1));
         Assert.Null(_core.Memory.Find(Id, Now));
@@ -47,7 +47,7 @@ public sealed class TokenMemoryTests : IDisposable
             good with { IssuedAt = DateTimeOffset.MinValue },
             good with { IssuedAt = Now.AddHours(1), ExpiresOn = Now.AddHours(2) },
             good with { ReadAt = Now.AddSeconds(1) },
-            good with { ReadAt = Now - TokenMemory.BelievedFor },
+            good with { ReadAt = Now - TokenMemory.CacheDuration },
         ];
         foreach (var token in poisoned)
         {
@@ -148,7 +148,7 @@ public sealed class TokenMemoryTests : IDisposable
     public void An_older_generation_is_cached_once_the_newer_one_has_expired()
     {
         _core.Memory.Remember(New(generation: 9, lifetime: TimeSpan.FromHours(4)));
-        _core.Clock.Advance(TokenMemory.BelievedFor);
+        _core.Clock.Advance(TokenMemory.CacheDuration);
 
         var restored = New(generation: 2);
         _core.Memory.Remember(restored);
@@ -198,7 +198,7 @@ public sealed class TokenMemoryTests : IDisposable
         await _core.Store.TryWriteAsync(
             stored, stored.Instance with { Status = InstanceStatus.Removed, AccessToken = null, DueAt = null, Generation = 2 }, CancellationToken.None);
 
-        _core.Clock.Advance(TokenMemory.BelievedFor - TimeSpan.FromTicks(1));
+        _core.Clock.Advance(TokenMemory.CacheDuration - TimeSpan.FromTicks(1));
         Assert.IsType<TokenResult.Token>(await _core.GetAsync(Id));
         _core.Clock.Advance(TimeSpan.FromTicks(1));
         Assert.IsType<TokenResult.Removed>(await _core.GetAsync(Id));

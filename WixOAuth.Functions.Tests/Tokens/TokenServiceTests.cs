@@ -149,6 +149,29 @@ public sealed class TokenServiceTests : IDisposable
     }
 
     [Fact]
+    public async Task A_token_from_memory_allocates_no_more_than_the_key_of_the_cache()
+    {
+        await _core.InstallAsync(Id);
+        await _core.GetAsync(Id);
+        await _core.Background.WhenIdleAsync(CancellationToken.None);
+        await AskAsync(100);
+
+        // Answers from memory are not awaited in fact, so all of it is on this thread.
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        await AskAsync(1_000);
+
+        Assert.InRange((GC.GetAllocatedBytesForCurrentThread() - before) / 1_000, 1, 40);
+
+        async ValueTask AskAsync(int times)
+        {
+            for (var i = 0; i < times; i++)
+            {
+                await _core.Tokens.GetTokenAsync(Id, TokenRequirements.Default, CancellationToken.None);
+            }
+        }
+    }
+
+    [Fact]
     public async Task A_stop_waits_for_the_refresh_of_a_caller_that_has_left()
     {
         await _core.InstallAsync(Id);

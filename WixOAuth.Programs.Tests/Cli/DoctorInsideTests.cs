@@ -131,7 +131,7 @@ public sealed class DoctorInsideTests(AzuriteFixture azurite)
         (string, string)[] events = [("Events__Url", receiver.Urls.Single()), ("Events__Secret", $"whsec_{Convert.ToBase64String(new byte[32])}")];
         AssertSays("ok      events: the receiver 127.0.0.1 answers", await RunAsync(bed, events));
         status = 500;
-        AssertSays("FAILED  events: the receiver 127.0.0.1 answers 500: mend it; *", await RunAsync(bed, events));
+        AssertSays("FAILED  events: the receiver 127.0.0.1 answers 500: fix it; *", await RunAsync(bed, events));
     }
 
     private Task<TestBed> StartAsync()

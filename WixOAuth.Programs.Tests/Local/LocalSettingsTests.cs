@@ -61,9 +61,9 @@ public sealed class LocalSettingsTests : IDisposable
 
     [Theory]
     [InlineData("""{ "IsEncrypted": false, "Wix__AppId": "s3cret" }""", "has no object \"Values\"")]
-    [InlineData("""{ "Values": { "Wix": { "AppId": "s3cret" } } }""", "Wix in ", "is no text")]
-    [InlineData("""{ "Values": { "WixAppId": "s3cret", "wix__appid": "an-app" } }""", "WixAppId in ", "is no setting")]
-    [InlineData("""{ "Values": { "Tokens__ProtektionKey": "s3cret" } }""", "Tokens__ProtektionKey in ", "is no setting")]
+    [InlineData("""{ "Values": { "Wix": { "AppId": "s3cret" } } }""", "Wix in ", "is not a string")]
+    [InlineData("""{ "Values": { "WixAppId": "s3cret", "wix__appid": "an-app" } }""", "WixAppId in ", "is not a known setting")]
+    [InlineData("""{ "Values": { "Tokens__ProtektionKey": "s3cret" } }""", "Tokens__ProtektionKey in ", "is not a known setting")]
     public void Ignored_keys_of_a_settings_file_are_named_without_their_values(string json, params string[] parts)
     {
         var file = SettingsFile.Read(FileOf(json).Split('=', 2)[1])!;

@@ -6,7 +6,7 @@ internal static class DeliveryPolicy
     /// <summary>Delivery is retried for this long at least; the first attempt that fails after it parks the event.</summary>
     public static readonly TimeSpan RetriedFor = TimeSpan.FromHours(72);
 
-    // While the receiver is down for everybody, most events are not tried at all.
+    // While the receiver is down, the circuit skips most attempts: an event must not be parked for its age alone.
     private const int FewestAttempts = 10;
 
     public static readonly TimeSpan ParkedFor = TimeSpan.FromDays(30);
@@ -31,8 +31,8 @@ internal static class DeliveryPolicy
     }
 
     /// <summary>
-    /// The event after an attempt that did not deliver it; parked when the receiver wants it no more or time is up. The
-    /// jitter, from 0 up to 1, spreads the retries of many events.
+    /// The event after a failed attempt; parked when the receiver answered 410 or the time for retries is over.
+    /// <paramref name="jitter"/>, from 0 up to 1, spreads the retries of many events.
     /// </summary>
     public static OutboxEvent AfterFailure(OutboxEvent sent, SendResult result, double jitter, DateTimeOffset now)
     {

@@ -20,7 +20,7 @@ internal sealed partial class EventDelivery(
     TimeProvider time,
     ILogger<EventDelivery> logger) : BackgroundService
 {
-    /// <summary>A pass takes up nothing new after this time, so that it ends before the next sweep.</summary>
+    /// <summary>A pass starts nothing new after this time, so that it ends before the next sweep.</summary>
     public static readonly TimeSpan LongestPass = TimeSpan.FromSeconds(40);
 
     private const int Concurrency = 16;
@@ -28,8 +28,8 @@ internal sealed partial class EventDelivery(
     private readonly ReceiverCircuit _receiver = new(time);
     private readonly string _process = Guid.NewGuid().ToString("N");
 
-    // Instances whose events this process is sending now: a pass and a signal must not both send them. True where another
-    // came meanwhile, whose list may hold a later event.
+    // Instances whose events this process is sending, so that a pass and a signal do not both send them. The value is true when
+    // a second caller came meanwhile: its list may contain a later event.
     private readonly ConcurrentDictionary<InstanceId, bool> _sending = new();
 
     /// <summary>Delivers everything that waits and may be tried now.</summary>
@@ -50,7 +50,7 @@ internal sealed partial class EventDelivery(
     }
 
     /// <returns>How many events still wait.</returns>
-    private async Task<int> DeliverOnceAsync(CancellationToken noMore, CancellationToken cancellationToken)
+    private async Task<int> DeliverOnceAsync(CancellationToken passEnded, CancellationToken cancellationToken)
     {
         var waiting = 0;
         await Parallel.ForEachAsync(
@@ -58,7 +58,7 @@ internal sealed partial class EventDelivery(
             new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
 
             // Not the loop's own token: a read that fails ends it, and must cancel no attempt under way.
-            async (events, _) => Interlocked.Add(ref waiting, await DeliverGuardedAsync(events, noMore, cancellationToken)));
+            async (events, _) => Interlocked.Add(ref waiting, await DeliverGuardedAsync(events, passEnded, cancellationToken)));
         return waiting;
     }
 
@@ -67,12 +67,12 @@ internal sealed partial class EventDelivery(
         new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = stoppingToken },
         async (id, _) => await DeliverWrittenAsync(id, CancellationToken.None, stoppingToken));
 
-    private async Task<int> DeliverWrittenAsync(InstanceId id, CancellationToken noMore, CancellationToken cancellationToken)
+    private async Task<int> DeliverWrittenAsync(InstanceId id, CancellationToken passEnded, CancellationToken cancellationToken)
     {
         try
         {
             var events = await outbox.ReadWaitingAsync(id, cancellationToken).ToListAsync(cancellationToken);
-            return await DeliverGuardedAsync(events, noMore, cancellationToken);
+            return await DeliverGuardedAsync(events, passEnded, cancellationToken);
         }
         catch (StorageUnavailableException)
         {
@@ -89,7 +89,7 @@ internal sealed partial class EventDelivery(
 
     /// <summary>One instance's failure must not end the delivery for the others.</summary>
     /// <returns>How many events still wait.</returns>
-    private async Task<int> DeliverGuardedAsync(IReadOnlyList<OutboxEvent> events, CancellationToken noMore, CancellationToken cancellationToken)
+    private async Task<int> DeliverGuardedAsync(IReadOnlyList<OutboxEvent> events, CancellationToken passEnded, CancellationToken cancellationToken)
     {
         if (events.Count == 0 || _sending.AddOrUpdate(events[0].InstanceId, false, (_, _) => true))
         {
@@ -101,7 +101,7 @@ internal sealed partial class EventDelivery(
         {
             foreach (var each in events)
             {
-                if (noMore.IsCancellationRequested || !await DeliverAsync(each, cancellationToken))
+                if (passEnded.IsCancellationRequested || !await DeliverAsync(each, cancellationToken))
                 {
                     break;
                 }
@@ -126,7 +126,7 @@ internal sealed partial class EventDelivery(
             _sending.TryRemove(id, out isMore);
         }
 
-        return isMore && delivered == events.Count ? await DeliverWrittenAsync(id, noMore, cancellationToken) : events.Count - delivered;
+        return isMore && delivered == events.Count ? await DeliverWrittenAsync(id, passEnded, cancellationToken) : events.Count - delivered;
     }
 
     /// <returns>Whether the instance's next event may be sent.</returns>
@@ -161,7 +161,7 @@ internal sealed partial class EventDelivery(
         }
         catch (Exception exception) when (exception is not SecretUnavailableException && !cancellationToken.IsCancellationRequested)
         {
-            // An attempt like others, or the event would be tried at every sweep for ever.
+            // Counts as a failed attempt. Otherwise the event would be retried with every sweep, for ever.
             DeliveryFailed(exception.GetType().Name);
             return new SendResult(SendOutcome.Unreachable);
         }

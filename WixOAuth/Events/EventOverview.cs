@@ -23,9 +23,9 @@ internal sealed class EventOverview(IOutbox outbox, ServiceSettings settings, Ti
     private readonly SharedResult<StoredEvents> _counts = new(time, keptFor: settings.Events.Url is null ? TimeSpan.FromHours(1) : TimeSpan.FromSeconds(30));
 
     /// <summary>The stored events; null where there are none and <c>Events__Url</c> is not set. Cancelling ends the wait; the count goes on for others.</summary>
-    public async Task<StoredEvents?> GetAsync(bool isAnew, CancellationToken cancellationToken)
+    public async Task<StoredEvents?> GetAsync(bool forceRefresh, CancellationToken cancellationToken)
     {
-        var stored = await _counts.GetAsync(CountAsync, isAnew && settings.Events.Url is not null, cancellationToken);
+        var stored = await _counts.GetAsync(CountAsync, forceRefresh && settings.Events.Url is not null, cancellationToken);
         return settings.Events.Url is null && stored is { Waiting: 0, Parked: 0 } ? null : stored;
     }
 

@@ -20,7 +20,9 @@ internal interface IOutbox
 
     IAsyncEnumerable<OutboxEvent> ReadWaitingAsync(InstanceId id, CancellationToken cancellationToken);
 
-    /// <summary>Replaces an event that was read by <paramref name="changed"/>; moves it when it was parked or is no longer.</summary>
+    /// <summary>
+    /// Saves <paramref name="changed"/> in place of <paramref name="read"/>. Moves the row when only one of the two is parked.
+    /// </summary>
     /// <returns>What is stored now; null when another process changed or removed the event.</returns>
     Task<OutboxEvent?> TrySaveAsync(OutboxEvent read, OutboxEvent changed, CancellationToken cancellationToken);
 

@@ -64,9 +64,7 @@ internal static class InstanceEvents
         before is { Status: not InstanceStatus.Removed } && (before.ConsentedAt is not null || before.RefreshedAt is not null);
 
     private static bool LostCustomerToRemoval(Instance before, Instance after) =>
-        before.Customer is not null
-        && after.Customer is null
-        && (after.WixInstalledAt, after.WixRemovedAt) != (before.WixInstalledAt, before.WixRemovedAt);
+        before.Customer is not null && after.Customer is null && after.CustomerNamedAt is not null;
 
     private static bool IsFirstToken(Instance before, Instance after) =>
         after.ConsentedAt is null && before.RefreshedAt is null && after.RefreshedAt is not null;

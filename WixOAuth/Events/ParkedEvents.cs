@@ -20,8 +20,8 @@ internal sealed partial class ParkedEvents(IOutbox outbox, TimeProvider time, Ev
     {
         var (count, now) = (0, time.GetUtcNow());
 
-        // In order for each instance, so that no later event is sent while an earlier one is still parked. An event that
-        // waits since now was made due before, sent and parked again.
+        // In the order of each instance, so that no later event is sent while an earlier one is still parked. An event that has
+        // waited since now was already made due by this call, and was parked again.
         await Parallel.ForEachAsync(
             outbox.ReadAsync(OutboxPart.Parked, cancellationToken).Where(each => each.WaitingSince != now).ByInstanceAsync(cancellationToken),
             new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },

@@ -23,7 +23,7 @@ internal sealed partial class BackgroundWork(ILogger<BackgroundWork> logger) : I
         }
     }
 
-    /// <summary>Completes when no work runs, also none that other work has started meanwhile.</summary>
+    /// <summary>Completes when no work is running, including work that other work has started meanwhile.</summary>
     public async Task WhenIdleAsync(CancellationToken cancellationToken)
     {
         while (!_running.IsEmpty)

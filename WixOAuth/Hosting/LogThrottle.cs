@@ -1,7 +1,7 @@
 namespace WixOAuth.Hosting;
 
 /// <summary>
-/// Lets a few log lines pass per minute, for what anybody can cause: one line for each time would let an attacker flood the logs.
+/// Limits how often an event that anybody can cause is logged: without a limit, an attacker could flood the logs.
 /// </summary>
 internal sealed class LogThrottle(TimeProvider time, int most = 1)
 {
@@ -11,7 +11,7 @@ internal sealed class LogThrottle(TimeProvider time, int most = 1)
     private long? _beganAt;
     private int _lines;
 
-    /// <param name="suppressed">How many lines were kept back in the minute before; told once.</param>
+    /// <param name="suppressed">How many lines were suppressed in the previous minute; reported once.</param>
     public bool TryPass(out int suppressed)
     {
         lock (_lock)

@@ -6,8 +6,8 @@ namespace WixOAuth.Hosting;
 internal static class OutgoingHttp
 {
     /// <summary>
-    /// Registers an HTTP client that follows no redirect, keeps no cookie, and has no timeout of its own: its users bound each
-    /// attempt themselves, by the clock that tests own.
+    /// Registers an HTTP client that follows no redirect, keeps no cookie, and has no timeout of its own: callers limit each
+    /// attempt with the <see cref="TimeProvider"/>, which tests replace.
     /// </summary>
     public static void AddOutgoingHttp(this IServiceCollection services, string name, TimeSpan connectionLifetime, TimeSpan connectTimeout) => services
         .AddHttpClient(name)

@@ -56,7 +56,7 @@ internal sealed class ProblemAnswer(int statusCode, string code, string title, T
     response => response.Headers.RetryAfter =
         retryAfter is { } wait ? Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString("F0", CultureInfo.InvariantCulture) : null);
 
-/// <summary>An answer of the handshake: Wix can close its window only if we are not isolated from it (wix-protocol §2).</summary>
+/// <summary>An answer of the handshake. Its opener must keep access to the window, or Wix cannot close it (wix-protocol §2).</summary>
 internal abstract class HandshakeAnswer(int statusCode, Action<HttpResponse> setHeaders, byte[]? page = null) : Answer(statusCode, HtmlType, page, response =>
 {
     response.Headers["Cross-Origin-Opener-Policy"] = "unsafe-none";
@@ -78,7 +78,7 @@ internal sealed class RedirectAnswer(BrowserUrl url, IReadOnlyList<InstallCookie
         }
     })
 {
-    // Inside Wix's dashboard we are a foreign frame: only this form of a cookie survives there (wix-protocol §2).
+    // In Wix's dashboard our pages are in a third-party frame, where browsers keep only partitioned cookies (wix-protocol §2).
     private static CookieOptions Options(TimeSpan maxAge) => new()
     {
         HttpOnly = true,

@@ -7,8 +7,8 @@ using WixOAuth.Secrets;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// Turns whatever is thrown into an answer, because a function that throws answers an empty 200. The kind and the
-/// stack are logged, never the message: it may quote the request.
+/// Turns every exception into an answer, because the Functions worker answers an empty 200 when a function throws. The type
+/// and the stack trace are logged, but not the exception's message, which may quote the request.
 /// </summary>
 internal static partial class EndpointFailure
 {
@@ -16,7 +16,7 @@ internal static partial class EndpointFailure
     public static Task<IResult> AnswerAsync<T>(this IServiceProvider services, Func<T, Task<IResult>> answer)
         where T : notnull => services.GetRequiredService<ILogger<T>>().GuardUnexpectedAsync(() => answer(services.GetRequiredService<T>()));
 
-    /// <summary>For an endpoint of an instance that has no other parameters than these.</summary>
+    /// <summary>For an endpoint of one instance; refuses parameters other than <paramref name="names"/>.</summary>
     public static Task<IResult> GuardInstanceAsync(
         this ILogger logger, HttpRequest request, string instanceId, Func<InstanceId, Task<IResult>> answer, string[]? names = null) =>
         logger.GuardAsync(async () => Parameters.RefuseUnknown(request, names ?? [])
@@ -26,7 +26,7 @@ internal static partial class EndpointFailure
     public static Task<IResult> GuardAsync(this ILogger logger, HttpRequest request, Func<Task<IResult>> answer) =>
         logger.GuardAsync(async () => Parameters.RefuseUnknown(request) ?? await answer());
 
-    /// <summary>For an answer that comes of storage or secrets.</summary>
+    /// <summary>For an endpoint that uses storage or secrets.</summary>
     public static Task<IResult> GuardAsync(this ILogger logger, Func<Task<IResult>> answer) => logger.GuardUnexpectedAsync(async () =>
     {
         try
@@ -40,7 +40,7 @@ internal static partial class EndpointFailure
         }
     });
 
-    /// <summary>For an answer that needs neither storage nor secrets, or says itself what is wrong with them.</summary>
+    /// <summary>For an endpoint that uses neither storage nor secrets, or handles their failures itself.</summary>
     public static async Task<IResult> GuardUnexpectedAsync(this ILogger logger, Func<Task<IResult>> answer)
     {
         try

@@ -22,7 +22,7 @@ internal sealed class HealthChecks(
     private static readonly TimeSpan s_longestCheck = TimeSpan.FromSeconds(5);
     private readonly SharedResult<HealthBody> _finding = new(time, keptFor: TimeSpan.FromSeconds(10));
 
-    internal Task<HealthBody> FindAsync(CancellationToken cancellationToken) => _finding.GetAsync(CheckAsync, isAnew: false, cancellationToken);
+    internal Task<HealthBody> FindAsync(CancellationToken cancellationToken) => _finding.GetAsync(CheckAsync, forceRefresh: false, cancellationToken);
 
     private async Task<HealthBody> CheckAsync()
     {

@@ -11,7 +11,7 @@ using WixOAuth.Settings;
 
 namespace WixOAuth.Http;
 
-/// <summary>An install that fails answers a page, and a page that cannot be rendered <c>internal_error</c>.</summary>
+/// <summary>A failed install is answered with a page. If a page cannot be rendered, the answer is <c>internal_error</c>.</summary>
 internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, ServiceSettings settings, TimeProvider time, ILogger<InstallEndpoints> logger)
 {
     // More than a browser has, also when it opens many tabs at once: a client can send any number.
@@ -68,8 +68,8 @@ internal sealed class InstallEndpoints(InstallStart start, InstallFlow flow, Ser
         return result is InstallResult.Stopped stopped ? Refuse(stopped.Problem) : await AnswerAsync(result, isOfLink: false);
     });
 
-    // By Sec-Fetch-Site, which no page can forge; by Origin where a browser from before 2023 does not send it. Our pages send
-    // no referrer, which makes theirs "null". Ours is known from the settings: the Host header can be forged.
+    // Checks Sec-Fetch-Site, which no page can forge. Browsers from before 2023 do not send it, so Origin decides there: it is
+    // "null" for our pages, which send no referrer. Our origin comes from the settings, because the Host header can be forged.
     private bool IsFromOurPage(HttpRequest request)
     {
         var site = request.Headers["Sec-Fetch-Site"];

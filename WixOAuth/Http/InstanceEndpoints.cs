@@ -44,19 +44,19 @@ internal sealed class InstanceEndpoints(
             return Problems.InvalidRequest($"limit should be a whole number from 1 to {IInstanceStore.MaxPage}.");
         }
 
-        // Also an empty one: a caller who has no customer at hand must not see everybody's sites.
+        // An empty customer is refused too: a caller whose own value is missing must not see the sites of all customers.
         var customer = values["customer"];
         if (request.Query.ContainsKey("customer") && !IsName(customer ?? ""))
         {
             return Problems.InvalidRequest(
-                $"customer should have 1 to {MaxNameLength} characters, none of them a control character and at least one that can be seen.");
+                $"customer should have 1 to {MaxNameLength} characters, at least one of them visible and none a control character.");
         }
 
-        // The name of the list in its cursors. Without a customer it is the same as in earlier versions.
+        // Identifies the list in its cursors. Unchanged where there is no customer, so that cursors of earlier versions stay valid.
         var list = customer is null ? values["status"] : $"{values["status"]} of {customer}";
         if (!ListCursor.TryRead(values["cursor"], list, out var after))
         {
-            return Problems.InvalidRequest("cursor should be one that was answered for the same status and customer.");
+            return Problems.InvalidRequest("cursor should be one that was returned for the same status and customer.");
         }
 
         var page = await store.ListAsync(status, after, limit, cancellationToken, customer);
@@ -87,7 +87,7 @@ internal sealed class InstanceEndpoints(
             || !IsName(customer)
             || !(asked.DisplayName is null || IsName(asked.DisplayName)))
         {
-            return Problems.InvalidRequest($"The body should be JSON with a customer, and a display_name if you like, of 1 to {MaxNameLength} characters each.");
+            return Problems.InvalidRequest($"The body should be JSON with a customer and optionally a display_name, each with 1 to {MaxNameLength} characters.");
         }
 
         var (start, expiresOn) = await links.IssueAsync(customer, asked.DisplayName, cancellationToken);

@@ -7,8 +7,8 @@ using WixOAuth.Instances;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// Where a list of instances goes on, as opaque text. It is not a secret and grants nothing;
-/// its checksum tells one that was cut, changed or made for another list.
+/// The position where a list of instances continues, as opaque text. It is not a secret and grants nothing. Its checksum
+/// detects a cursor that was truncated, changed or made for another list.
 /// </summary>
 internal static class ListCursor
 {

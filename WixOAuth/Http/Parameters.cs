@@ -10,7 +10,7 @@ internal static class Parameters
     /// <summary>The longest value taken: the real Functions host passes no longer request line on (wix-protocol §4).</summary>
     public const int MaxLength = 8_192;
 
-    /// <summary>The host's: a function key. Every keyed endpoint may be called with it.</summary>
+    /// <summary>The Functions host's own parameter, a function key. It is allowed at every endpoint.</summary>
     private const string Key = "code";
 
     private const int LongestNameShown = 100;
@@ -34,7 +34,7 @@ internal static class Parameters
         return true;
     }
 
-    /// <summary>Reads all, by name; false, with the answer, when there are others, or any came twice or is too long.</summary>
+    /// <summary>Reads all parameters. False, with the problem to answer, when one is unknown, repeated or too long.</summary>
     public static bool TryReadAll(
         HttpRequest request, string[] names, [NotNullWhen(true)] out Dictionary<string, string?>? values, [NotNullWhen(false)] out IResult? refusal)
     {
@@ -42,13 +42,13 @@ internal static class Parameters
         refusal = RefuseUnknown(request, names);
         if (refusal is null && !TryRead(request, names, out values))
         {
-            refusal = Problems.InvalidRequest($"Each parameter should come once at most, with at most {MaxLength} characters.");
+            refusal = Problems.InvalidRequest($"Each parameter should be given at most once, with at most {MaxLength} characters.");
         }
 
         return refusal is null;
     }
 
-    /// <summary>The answer to a request that has other parameters than these, which names one; null where it has none.</summary>
+    /// <summary>The problem for a request with a parameter that is not in <paramref name="names"/>; null when there is none.</summary>
     public static IResult? RefuseUnknown(HttpRequest request, params string[] names) =>
         request.QueryString.HasValue
         && request.Query.Keys.FirstOrDefault(name => !names.Append(Key).Contains(name, StringComparer.OrdinalIgnoreCase)) is { } unknown

@@ -9,8 +9,8 @@ using WixOAuth.Wix;
 namespace WixOAuth.Http;
 
 /// <summary>
-/// What should be looked at although the service answers, as words of the contract (<c>degraded</c> of <c>HealthBody</c>).
-/// What cannot be found out now is left out, and logged.
+/// Finds conditions that need attention although the service answers, named as in the contract (<c>degraded</c> of
+/// <c>HealthBody</c>). A condition that cannot be checked now is left out, and logged.
 /// </summary>
 internal sealed partial class ServiceTroubles(
     ISweepStateStore states,
@@ -29,7 +29,7 @@ internal sealed partial class ServiceTroubles(
 
     private static readonly TimeSpan s_longestCheck = TimeSpan.FromSeconds(5);
 
-    // The first sweep of a new table may never come.
+    // Stands in for the last sweep until there is one, so that a first sweep that never runs is reported as overdue.
     private readonly DateTimeOffset _startedAt = time.GetUtcNow();
 
     /// <summary>The words that hold now. Costs one storage request, and a few more at times.</summary>
@@ -73,6 +73,6 @@ internal sealed partial class ServiceTroubles(
         }
     }
 
-    [LoggerMessage(304, LogLevel.Warning, "A check of the service's health could not be made: {Error}")]
+    [LoggerMessage(304, LogLevel.Warning, "A health check failed: {Error}")]
     private partial void CheckFailed(string error);
 }

@@ -40,7 +40,7 @@ internal sealed class StatusEndpoint(
 
         return request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
             ? new OperatorsPage(
-                await Page.RenderAsync("Not with the key in the address", new KeyInAddressPage()),
+                await Page.RenderAsync("Do not put the key in the address", new KeyInAddressPage()),
                 $"{Page.ContentSecurityPolicy}; frame-ancestors 'none'",
                 StatusCodes.Status400BadRequest)
             : Problems.InvalidRequest(KeyInAddress);
@@ -64,11 +64,11 @@ internal sealed class StatusEndpoint(
         }
 
         var search = values["search"]?.Trim();
-        var isAnew = values["recount"] is not null;
-        var seen = await overview.GetAsync(isAnew, cancellationToken);
+        var forceRefresh = values["recount"] is not null;
+        var seen = await overview.GetAsync(forceRefresh, cancellationToken);
         var (instances, last) = await FindAsync(values["status"], seen, search, after, cancellationToken);
         var (now, sendsSetup) = (time.GetUtcNow(), settings.Wix.SetupCompletion != SetupCompletion.Never);
-        var stored = await events.GetAsync(isAnew, cancellationToken);
+        var stored = await events.GetAsync(forceRefresh, cancellationToken);
         var model = new StatusModel(
             now,
             await FindTroublesAsync(stored, cancellationToken),
@@ -77,7 +77,7 @@ internal sealed class StatusEndpoint(
             stored,
             settings.Events.Url is not null,
             InstancesFound.Of(
-                [.. instances.Select(instance => InstanceRow.Of(instance, now, sendsSetup))],
+                [.. instances.Select(instance => InstanceItem.Of(instance, now, sendsSetup))],
                 search,
                 values["cursor"],
                 last is { } end ? ListCursor.Write(values["status"], end) : null));
@@ -121,7 +121,7 @@ internal sealed class StatusEndpoint(
             }
         }
 
-        // What is too much for a page is found again from where that ends.
+        // Matches beyond this page are found again: the next search starts after the last instance of this page.
         return found.Count > PageSize ? (found[..PageSize], found[PageSize - 1].Id) : (found, after);
 
         bool IsListed(Instance instance) => list == StatusPage.Failing ? instance.IsFailing : status is null || instance.Status == status;

@@ -27,7 +27,7 @@ internal sealed partial class TimerEndpoints(
     EventDelivery? events = null,
     BackupRun? backup = null)
 {
-    /// <summary>Maintenance takes up nothing new after this time: hosts end a function after five minutes.</summary>
+    /// <summary>Maintenance starts nothing new after this time: hosts end a function after five minutes.</summary>
     public static readonly TimeSpan LongestMaintenance = TimeSpan.FromMinutes(4);
 
     private int _toldOfNoBackup;
@@ -53,9 +53,8 @@ internal sealed partial class TimerEndpoints(
     }
 
     /// <summary>
-    /// The timer <c>RefreshTokens</c>: sweeps, or queues one message for each shard. Once an hour consumed
-    /// states are removed beside the sweep. Events that wait are delivered beside it too, and
-    /// an overdue copy is logged.
+    /// The timer <c>RefreshTokens</c>: sweeps, or queues one message for each shard. In parallel it delivers waiting events, logs
+    /// an overdue backup and, once an hour, removes consumed states.
     /// </summary>
     /// <exception cref="TimerFailedException">One of these failed.</exception>
     public async Task RefreshTokens(CancellationToken cancellationToken) => ThrowIfAny(await Task.WhenAll(
@@ -79,10 +78,10 @@ internal sealed partial class TimerEndpoints(
     }
 
     /// <summary>
-    /// The timer <c>Housekeeping</c>, which takes half of the time at most. Re-encryption has the other half, and runs even when
-    /// the removal of old rows fails.
+    /// The timer <c>Housekeeping</c>. Housekeeping takes at most half of the time. Re-encryption and the removal of old events
+    /// share the rest, and run even when housekeeping fails.
     /// </summary>
-    /// <exception cref="TimerFailedException">One of the two failed.</exception>
+    /// <exception cref="TimerFailedException">Housekeeping, re-encryption or the removal of old events failed.</exception>
     public async Task Housekeeping(CancellationToken cancellationToken)
     {
         using var inTime = new CancellationTokenSource(LongestMaintenance, time);

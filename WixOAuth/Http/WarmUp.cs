@@ -37,6 +37,6 @@ internal sealed partial class WarmUp(IServiceProvider services, ILogger<WarmUp> 
         }
     }
 
-    [LoggerMessage(504, LogLevel.Warning, "The first requests will take longer: {Error}")]
+    [LoggerMessage(504, LogLevel.Warning, "The warm-up failed ({Error}): the first requests will take longer")]
     private partial void NotWarm(string error);
 }

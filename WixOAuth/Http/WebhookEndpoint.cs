@@ -83,7 +83,7 @@ internal sealed partial class WebhookEndpoint(
                 return await ApplyAsync(known, limit.Token);
             case Webhook.Untrusted untrusted:
                 LogRefusal(untrusted.Reason);
-                return (WebhookOutcome.Untrusted, Problems.Unauthorized("The webhook is not signed with a key that we know, or its time is over."));
+                return (WebhookOutcome.Untrusted, Problems.Unauthorized("The webhook is not signed with a known key, or it has expired."));
             case Webhook.NotUsed:
                 WebhookNotUsed();
                 return (WebhookOutcome.NotUsed, new EmptyAnswer(StatusCodes.Status200OK));
@@ -91,7 +91,7 @@ internal sealed partial class WebhookEndpoint(
                 WebhookOfAnotherApp();
                 return (WebhookOutcome.NotUsed, new EmptyAnswer(StatusCodes.Status200OK));
             default:
-                LogRefusal("it is no JWT with an event in it");
+                LogRefusal("it is not a JWT that contains an event");
                 return (WebhookOutcome.Malformed, Problems.InvalidRequest("The body should be a JWT as Wix signs them."));
         }
     }

@@ -11,8 +11,8 @@ internal sealed partial class ConsentSaver(
     InstanceWriter writer, InstanceTokens tokens, TokenSchedule schedule, TimeProvider time, ILogger<ConsentSaver> logger)
 {
     /// <summary>
-    /// Saves and caches the tokens of a consent, once. Changes that others made while the response to the write was lost
-    /// stay as they are; so does a newer consent. <paramref name="known"/> is what is believed to be stored, to save a read.
+    /// Saves and caches the tokens of a consent, once: if the response to the write is lost, changes that others make afterwards
+    /// are kept. A newer consent is kept too. <paramref name="known"/> is what is believed to be stored, which saves a read.
     /// </summary>
     public async Task<StoredInstance> SaveAsync(
         InstanceId id, Consent consent, TokenAnswer.Granted granted, RefreshToken refreshToken, StoredInstance? known = null)
@@ -44,6 +44,6 @@ internal sealed partial class ConsentSaver(
         return stored;
     }
 
-    [LoggerMessage(208, LogLevel.Warning, "Instance {InstanceId}: a consent named another customer than the one it belongs to; its tokens are saved, its customer stays")]
+    [LoggerMessage(208, LogLevel.Warning, "Instance {InstanceId}: a consent named another customer than the stored one; the tokens were saved and the customer was kept")]
     private partial void CustomerConflict(InstanceId instanceId);
 }

@@ -173,7 +173,7 @@ internal sealed partial class InstallFlow(
         }
         catch (SecretUnavailableException)
         {
-            // The site is connected, which is what counts; the link ends with its ten minutes.
+            // The site is connected. Its link stays usable in this browser until its ten minutes are over.
             return result;
         }
     }
@@ -227,7 +227,7 @@ internal sealed partial class InstallFlow(
         }
         catch
         {
-            // Nobody expected this. A page that is loaded again must not wait for an outcome that never comes.
+            // Unexpected. Record an outcome, so that a reload does not wait for one that never comes.
             await RecordAsync(consumed with { Outcome = ConsumedStateOutcome.StorageUnavailable });
             throw;
         }
@@ -263,12 +263,12 @@ internal sealed partial class InstallFlow(
     [LoggerMessage(201, LogLevel.Information, "Redirect for instance {InstanceId} ended: {Outcome}")]
     private partial void RedirectEnded(InstanceId instanceId, ConsumedStateOutcome outcome);
 
-    [LoggerMessage(207, LogLevel.Information, "Redirects end without a connected site: {Outcome} (and {Suppressed} more since the last such message)")]
+    [LoggerMessage(207, LogLevel.Information, "A redirect ended without a connected site: {Outcome} (and {Suppressed} more since the last such message)")]
     private partial void RedirectRefused(ConsumedStateOutcome outcome, int suppressed);
 
     [LoggerMessage(202, LogLevel.Warning, "The outcome {Outcome} of a redirect could not be saved (and {Suppressed} more since the last such message)")]
     private partial void OutcomeNotRecorded(ConsumedStateOutcome outcome, int suppressed);
 
-    [LoggerMessage(206, LogLevel.Error, "Redirect for instance {InstanceId}: its tokens could not be saved ({Error}); its owner is asked to start again")]
+    [LoggerMessage(206, LogLevel.Error, "Redirect for instance {InstanceId}: the tokens could not be saved ({Error}); the site's owner is asked to start again")]
     private partial void NotSaved(InstanceId instanceId, string error);
 }

@@ -37,7 +37,7 @@ internal sealed class InstallLinkService(StateProtector protector, IConsumedStat
         return (start, now + LinkLifetime);
     }
 
-    /// <summary>The link; null when it is not ours or too old. Whether it was used is not looked at.</summary>
+    /// <summary>Reads a link; null when it is not ours or has expired. It does not check whether the link was used.</summary>
     internal async Task<InstallLink?> ReadAsync(string start, CancellationToken cancellationToken)
     {
         var link = await protector.UnprotectAsync(StatePurpose.InstallLink, start, default, cancellationToken) is { Length: > HeaderLength } plain

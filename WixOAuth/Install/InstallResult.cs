@@ -36,7 +36,7 @@ internal abstract record InstallResult
         public override string ToString() => nameof(Confirm);
     }
 
-    /// <summary>The install link was confirmed in this browser before, which can start again.</summary>
+    /// <summary>The install link was already confirmed in this browser. The user can start again.</summary>
     public sealed record UsedHere : InstallResult;
 
     /// <summary>
@@ -53,7 +53,7 @@ internal abstract record InstallResult
 
     public sealed record Stopped(InstallProblem Problem) : InstallResult
     {
-        /// <summary>Whether only the end of an earlier load is told again, which may be done as often as anybody likes.</summary>
+        /// <summary>Whether this only repeats the outcome of an earlier load, which anybody can cause any number of times.</summary>
         public bool IsRepeated { get; init; }
     }
 }

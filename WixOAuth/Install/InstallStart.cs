@@ -6,8 +6,8 @@ namespace WixOAuth.Install;
 
 /// <summary>
 /// The beginning of an install: the App URL sends the browser on to Wix's consent page (wix-protocol §2 and §3). An
-/// install link shows a page first, on which its bearer confirms whom the site is to be connected to: a page of another site
-/// could open a link in a visitor's browser.
+/// install link first shows a page on which the user confirms the customer: otherwise any web page could open a link in a
+/// visitor's browser.
 /// </summary>
 internal sealed class InstallStart(
     InstallStateService states, InstallLinkService links, ExchangeLimiter limiter, ServiceSettings settings, InstallMetrics metrics, TimeProvider time)
@@ -23,8 +23,8 @@ internal sealed class InstallStart(
     }
 
     /// <summary>
-    /// The button of a link's page: redeems the link, once, and goes on to consent. That the request comes from our own
-    /// page is the caller's to check.
+    /// The button of a link's page: redeems the link, once, and continues to consent. The caller checks that the request comes
+    /// from our own page.
     /// </summary>
     /// <exception cref="StorageUnavailableException">The storage fails; the link may have been redeemed.</exception>
     /// <exception cref="SecretUnavailableException">The key to encrypt the state with cannot be read.</exception>

@@ -4,8 +4,8 @@ namespace WixOAuth.Install;
 internal sealed record InstallState(byte[] Nonce, DateTimeOffset IssuedAt, ConfirmedLink? Link);
 
 /// <summary>
-/// An install link that was confirmed in this browser; in the distant past in cookies of versions that asked for no
-/// confirmation. The id is unique among the links of one browser only.
+/// An install link that was confirmed in this browser. In cookies of versions without a confirmation page the time is random,
+/// and counts as expired. The id is unique among the links of one browser only.
 /// </summary>
 internal sealed record ConfirmedLink(long Id, DateTimeOffset ConfirmedAt, string Customer);
 

@@ -102,8 +102,8 @@ internal sealed class InstallStateService(StateProtector protector, TimeProvider
     }
 
     /// <summary>
-    /// What the browser has to keep once an install has ended: cookies that still find the install when its redirect is
-    /// loaded again, but no longer hand its link to another install.
+    /// The cookies that replace those of a finished install. They still identify the install when its redirect is loaded again,
+    /// but no longer contain its link, so that no other install uses it.
     /// </summary>
     internal async Task<IReadOnlyList<InstallCookie>> FinishAsync(
         ConfirmedLink? link, IReadOnlyList<KeyValuePair<string, string>> cookies, CancellationToken cancellationToken)

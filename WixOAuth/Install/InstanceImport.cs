@@ -112,8 +112,8 @@ internal sealed partial class InstanceImport(
         return outcome;
     }
 
-    // After the save, which must not wait for it: the token was used. A restore prefers a later import to this record, so what
-    // remains of it matters only to a copy that was made before.
+    // After the save, which must not wait: the token was already used. If the record stays, it affects only a restore of a copy
+    // from before this import, because a restore prefers a later import to the record.
     private async Task RemoveForgottenAsync(InstanceId id)
     {
         try

@@ -7,8 +7,8 @@ using WixOAuth.Wix;
 namespace WixOAuth.Install;
 
 /// <summary>
-/// Tells Wix that an installation's set-up is complete (wix-protocol §6). Telling twice does no harm, so the note that
-/// it was told is written after.
+/// Tells Wix that an installation's set-up is complete (wix-protocol §6). Sending the event twice does no harm, so the
+/// row is updated after it was sent.
 /// </summary>
 internal sealed partial class SetupCompleter(
     WixClient wix,
@@ -57,7 +57,7 @@ internal sealed partial class SetupCompleter(
         return delivery;
     }
 
-    /// <summary>Tells Wix for an instance that our own app says is set up; done already is fine.</summary>
+    /// <summary>Tells Wix that our own app has set up an instance. Sends nothing if Wix accepted it before.</summary>
     /// <returns>
     /// The token it was done with, or why it could not be done; <see cref="WixResponseKind.Success"/> also when it was
     /// done before.

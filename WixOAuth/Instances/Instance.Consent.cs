@@ -26,8 +26,8 @@ internal sealed partial record Instance
         before = before?.WithPlausibleWixTimes(now);
         consent = consent with { WixIssuedAt = Capped(consent.WixIssuedAt, now) };
 
-        // No consent is saved later than its code lives: a time further ahead was a mistake of some clock, and must not
-        // keep the site from being connected again.
+        // A consent is saved while its code is valid. A stored time further ahead is due to a wrong clock, and must not prevent the
+        // site from being connected again.
         if (before?.WixConsentedAt - consent.WixIssuedAt is { } ahead && ahead > TimeSpan.Zero && ahead <= OneInstallation)
         {
             return before!;
@@ -78,11 +78,11 @@ internal sealed partial record Instance
 
     // A removed instance has none, even where an earlier version left it in the row.
     private static string? CustomerOf(Instance? before) =>
-        before is { Status: not InstanceStatus.Removed } ? before.WithoutCustomerOfBefore(before.RemovalNotedAt).Customer : null;
+        before is { Status: not InstanceStatus.Removed } ? before.WithoutEarlierCustomer(before.RemovalNotedAt).Customer : null;
 
     // Whoever installs the app after a removal may be another owner of the site: a customer that was named earlier is not theirs.
-    private Instance WithoutCustomerOfBefore(DateTimeOffset? removedAt) =>
-        Customer is null || removedAt is null || CustomerNamedAt > removedAt ? this : this with { Customer = null, CustomerNamedAt = null };
+    private Instance WithoutEarlierCustomer(DateTimeOffset? removedAt) =>
+        Customer is null || removedAt is null || CustomerNamedAt > removedAt ? this : this with { Customer = null, CustomerNamedAt = removedAt };
 
     private static Site? SiteOf(Instance? before) => before is { Status: not InstanceStatus.Removed } ? before.Site : null;
 }

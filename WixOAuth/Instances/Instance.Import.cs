@@ -6,7 +6,10 @@ namespace WixOAuth.Instances;
 /// </summary>
 internal sealed record ImportedSite(string? Customer, DateTimeOffset? ConsentedAt, bool Revive, Site? Site, string? AppVersion);
 
-/// <summary>How an import ends: <see cref="Instance.DecideImport"/>, as <c>outcome</c> of the contract; from <see cref="Removed"/> on an error there.</summary>
+/// <summary>
+/// How an import ends, as <c>outcome</c> of the contract; <see cref="Removed"/> and the values after it are errors there.
+/// <see cref="Instance.DecideImport"/> decides it.
+/// </summary>
 internal enum ImportOutcome
 {
     Imported,
@@ -29,8 +32,8 @@ internal enum ImportOutcome
 internal sealed partial record Instance
 {
     /// <summary>
-    /// What an import does to what is stored. A refresh token that works gives way only to one of a later consent; one
-    /// that is rejected, unreadable or missing gives way to any.
+    /// Decides what an import does to a stored instance. A working refresh token is replaced only by one of a later consent; a
+    /// rejected, unreadable or missing one is replaced by any.
     /// </summary>
     public static ImportOutcome DecideImport(Instance? before, ImportedSite site, bool hasToken, bool isSameToken) => before switch
     {

@@ -28,7 +28,8 @@ internal sealed partial record Instance
         (before, issuedAt) = (before?.WithPlausibleWixTimes(now), Capped(issuedAt, now)!.Value);
         if (before is not null and not { Status: InstanceStatus.Removed })
         {
-            return issuedAt > (before.WixInstalledAt ?? DateTimeOffset.MinValue) ? before.SeenInstalled(issuedAt, now) : before;
+            var known = before.WithoutEarlierCustomer(before.WixRemovedAt < issuedAt ? before.WixRemovedAt : null);
+            return issuedAt > (known.WixInstalledAt ?? DateTimeOffset.MinValue) ? known.SeenInstalled(issuedAt, now) : known;
         }
 
         // Times of Wix's are whole seconds: one that is equal is not later.
@@ -71,7 +72,7 @@ internal sealed partial record Instance
 
         if (issuedAt < before.WixInstalledAt)
         {
-            return isNew ? before.SeenRemovedEarlier(issuedAt, sendSetupCompleted, now) : before.WithoutCustomerOfBefore(issuedAt);
+            return isNew ? before.SeenRemovedEarlier(issuedAt, sendSetupCompleted, now) : before.WithoutEarlierCustomer(issuedAt);
         }
 
         // A repeat of a removal that was already noted or refuted. If install and removal share a second, only a refresh can decide.
@@ -91,8 +92,8 @@ internal sealed partial record Instance
     }
 
     /// <summary>
-    /// Our operator forgets it; only a new consent brings it back. An instance that is not known is forgotten too, or
-    /// an <c>AppInstalled</c> that is still on its way would make it known.
+    /// An operator forgets the instance. Only a new consent, or an import with <c>revive</c>, brings it back. An unknown instance
+    /// is recorded as forgotten too: otherwise an <c>AppInstalled</c> that is still on its way would register it.
     /// </summary>
     /// <returns><paramref name="before"/> itself when it is forgotten already.</returns>
     public static Instance Forget(Instance? before, InstanceId id, DateTimeOffset now) =>
@@ -105,18 +106,18 @@ internal sealed partial record Instance
     public Instance Erased() => this with { Customer = null, CustomerNamedAt = null, Site = null, AppVersion = null };
 
     /// <summary>
-    /// Whether this instance is doubted to be installed for the same reason as <paramref name="asked"/> was, so that
-    /// what Wix answered to that one settles it.
+    /// Whether the same removal is in doubt here as in <paramref name="asked"/>, the record that Wix was asked about: then Wix's
+    /// answer settles it.
     /// </summary>
     public bool IsDoubtedAs(Instance asked) => RemovalNotedAt is not null && RemovalNotedAt == asked.RemovalNotedAt;
 
-    /// <summary>The noted removal was no old one: Wix rejects every allowed grant for good.</summary>
+    /// <summary>The removal in doubt was real: Wix rejects every allowed grant for good.</summary>
     public Instance RemovalConfirmed(DateTimeOffset now) => Tombstone(this, Id, now);
 
-    /// <summary>The noted removal was an old one: Wix has given tokens since.</summary>
+    /// <summary>The removal in doubt was an old event: Wix has issued tokens since.</summary>
     public Instance RemovalRefuted() => this with { RemovalNotedAt = null };
 
-    // Ignore a time that no correct clock can have: compared with it, every later event would be an old one.
+    // Drop times that are too far in the future: compared with them, every later event would look old.
     private Instance WithPlausibleWixTimes(DateTimeOffset now)
     {
         var latest = now + WixClockTolerance;
@@ -168,8 +169,8 @@ internal sealed partial record Instance
     private static bool IsAnotherInstallation(Instance before, DateTimeOffset? issuedAt) =>
         (issuedAt - before.WixInstalledAt)?.Duration() > OneInstallation;
 
-    // Installed again, or for the first time and told late: either way the tokens are tried, and no removal from before counts.
-    private Instance SeenInstalled(DateTimeOffset issuedAt, DateTimeOffset now) => WithoutCustomerOfBefore(WixRemovedAt < issuedAt ? WixRemovedAt : null) with
+    // A reinstall, or a late report of the first install. Either way the tokens are tried, and an earlier removal no longer counts.
+    private Instance SeenInstalled(DateTimeOffset issuedAt, DateTimeOffset now) => this with
     {
         WixInstalledAt = issuedAt,
         RemovalNotedAt = RemovalNotedAt > issuedAt ? RemovalNotedAt : null,
@@ -181,7 +182,7 @@ internal sealed partial record Instance
     // What looked like an upgrade was a reinstall, and Wix waits for its set-up again (wix-protocol §6).
     private Instance SeenRemovedEarlier(DateTimeOffset issuedAt, bool sendSetupCompleted, DateTimeOffset now)
     {
-        var seen = WithoutCustomerOfBefore(issuedAt) with { WixRemovedAt = issuedAt, InstalledBefore = true, UpdatedAt = now };
+        var seen = WithoutEarlierCustomer(issuedAt) with { WixRemovedAt = issuedAt, InstalledBefore = true, UpdatedAt = now };
         return SetupCompletedAt < ConsentedAt && Status == InstanceStatus.Active
             ? seen with { SetupCompletedAt = null, SetupPending = sendSetupCompleted, DueAt = sendSetupCompleted ? now : DueAt }
             : seen;

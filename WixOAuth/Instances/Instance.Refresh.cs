@@ -79,10 +79,13 @@ internal sealed partial record Instance
     /// <summary>Every allowed grant is rejected for good, as far as can be known.</summary>
     public Instance Marked(DateTimeOffset now) => this with { Status = InstanceStatus.ReinstallRequired, MarkedAt = MarkedAt ?? now };
 
-    /// <summary>A rejection turned out to be false somewhere: whatever was concluded from rejections is tried again at <paramref name="at"/> at the latest.</summary>
+    /// <summary>
+    /// A rejection of some site turned out to be false: conclusions from rejections are checked again at <paramref name="at"/> at
+    /// the latest.
+    /// </summary>
     public Instance MadeDue(DateTimeOffset at) => this with
     {
-        // Without a time an attempt may be made at once; a refresh token without one is not tried by itself.
+        // A failure without a retry time is already due. A fault without one is tried only by the next refresh, so it gets a time.
         Failures = Failures?.RetryAt > at ? Failures with { RetryAt = at } : Failures,
         RefreshTokenFault = RefreshTokenFault is null || RefreshTokenFault.RetryAt <= at ? RefreshTokenFault : RefreshTokenFault with { RetryAt = at },
         DueAt = DueAt < at ? DueAt : at,

@@ -52,8 +52,8 @@ internal enum TokenError
 internal sealed record Site(string? Id, string? Name, string? Url);
 
 /// <summary>
-/// The right to refresh an instance's tokens for a while. It only saves calls to Wix: what keeps a late writer from
-/// harm is <see cref="Instance.Generation"/>. After <paramref name="Until"/> any attempt may take it over.
+/// The right to refresh an instance's tokens for a while. It only saves calls to Wix; <see cref="Instance.Generation"/> is what
+/// makes a late write harmless. After <paramref name="Until"/> any attempt may take it over.
 /// </summary>
 internal sealed record Lease(string Owner, DateTimeOffset Until);
 
@@ -71,7 +71,7 @@ internal sealed record Failures(
 
 /// <summary>
 /// Everything known about one installation of the app. Immutable: a change is a new record, written with the ETag of
-/// the one it was made from. Times are by our clock, but for those named as Wix's.
+/// the one it was made from. Times are by our clock, except where noted.
 /// </summary>
 internal sealed partial record Instance
 {
@@ -93,7 +93,10 @@ internal sealed partial record Instance
     /// <summary>The customer it belongs to, if the install began with a customer's link.</summary>
     public string? Customer { get; init; }
 
-    /// <summary>When its customer was last named: by a consent, an import or our own app. Also null where an earlier version did it.</summary>
+    /// <summary>
+    /// When its customer was last named, by a consent, an import or our own app; where a removal erased it, the time of that by
+    /// Wix's clock. Also null where an earlier version named it.
+    /// </summary>
     public DateTimeOffset? CustomerNamedAt { get; init; }
 
     public Site? Site { get; init; }
@@ -137,8 +140,7 @@ internal sealed partial record Instance
     public string? CommitId { get; init; }
 
     /// <summary>
-    /// The consent that was saved last, by which a write of it whose answer was lost is recognised though a refresh or a
-    /// removal has followed.
+    /// The consent that was saved last. It identifies a write whose answer was lost, even after a later refresh or removal.
     /// </summary>
     public string? ConsentId { get; init; }
 
@@ -157,7 +159,7 @@ internal sealed partial record Instance
     /// <summary>When it was first saved here.</summary>
     public required DateTimeOffset InstalledAt { get; init; }
 
-    /// <summary>When the site's owner last consented, here at the Redirect URL.</summary>
+    /// <summary>When the site's owner last consented: at our Redirect URL, or as an import states.</summary>
     public DateTimeOffset? ConsentedAt { get; init; }
 
     public required DateTimeOffset UpdatedAt { get; init; }
@@ -170,7 +172,7 @@ internal sealed partial record Instance
 
     public DateTimeOffset? RemovedAt { get; init; }
 
-    /// <summary>Whether it was removed by <c>ForgetInstance</c>: then only a new consent revives it.</summary>
+    /// <summary>Whether <c>ForgetInstance</c> removed it: only a new consent or an import with <c>revive</c> brings it back.</summary>
     public bool Forgotten { get; init; }
 
     /// <summary>By Wix's clock: the last consent, if Wix told. An older one that is saved late does not replace its tokens.</summary>

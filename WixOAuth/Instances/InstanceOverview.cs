@@ -4,9 +4,9 @@ namespace WixOAuth.Instances;
 
 /// <summary>
 /// Counts over all instances, or over the first <see cref="InstanceOverview.Limit"/> of them. All but
-/// <paramref name="ByStatus"/> count active ones. One without a valid token is overdue when its last refresh failed, or none
-/// came for <see cref="InstanceOverview.OverdueAfter"/>; otherwise it is resting, because it is not used
-/// (<c>Tokens__IdleAfter</c>). <paramref name="ByLife"/> counts the valid tokens by how long they live on: up to each of
+/// <paramref name="ByStatus"/> count active ones. One without a valid token is overdue when its last refresh failed, or when it
+/// has been due for <see cref="InstanceOverview.OverdueAfter"/>; otherwise it is resting, because it is not used
+/// (<c>Tokens__IdleAfter</c>). <paramref name="ByLife"/> counts the valid tokens by their remaining life: up to each of
 /// <see cref="InstanceOverview.Lives"/>, and longer. <paramref name="FailingIds"/> has up to
 /// <see cref="InstanceOverview.MostNamed"/> ids, in order.
 /// </summary>
@@ -51,8 +51,8 @@ internal sealed class InstanceOverview(IInstanceStore store, Grant preferred, Ti
 
     private readonly SharedResult<Overview> _counts = new(time, keptFor: TimeSpan.FromSeconds(30));
 
-    /// <summary>The counts, at most half a minute old, or counted <paramref name="isAnew"/>. A caller that cancels ends only its own wait.</summary>
-    public Task<Overview> GetAsync(bool isAnew, CancellationToken cancellationToken) => _counts.GetAsync(CountAsync, isAnew, cancellationToken);
+    /// <summary>The counts, at most half a minute old, or counted <paramref name="forceRefresh"/>. A caller that cancels ends only its own wait.</summary>
+    public Task<Overview> GetAsync(bool forceRefresh, CancellationToken cancellationToken) => _counts.GetAsync(CountAsync, forceRefresh, cancellationToken);
 
     private async Task<Overview> CountAsync()
     {

@@ -4,14 +4,14 @@ using Polly.Retry;
 namespace WixOAuth.Instances;
 
 /// <summary>
-/// Changes an instance although others change it too: each change is made from what is stored, written only if that
-/// is still so, and otherwise made again from what is stored then.
+/// Changes an instance with optimistic concurrency: applies the change to the stored record, writes the result only if that
+/// record is unchanged, and otherwise reads it again and repeats.
 /// </summary>
 internal sealed class InstanceWriter(IInstanceStore store, TimeProvider time)
 {
     /// <summary>
-    /// How long new tries of a change that must not be lost begin while the storage fails. The last one may take a storage
-    /// request's own time more, about 20 seconds.
+    /// While the storage fails, a change that must not be lost is retried for this long. The last try may take another 20
+    /// seconds, which is the time limit of one storage request.
     /// </summary>
     public static readonly TimeSpan PatientFor = TimeSpan.FromSeconds(30);
 

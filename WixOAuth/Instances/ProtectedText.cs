@@ -7,5 +7,11 @@ internal sealed record ProtectedText(string KeyId, ReadOnlyMemory<byte> Data)
     public bool Equals(ProtectedText? other) =>
         other is not null && KeyId == other.KeyId && Data.Span.SequenceEqual(other.Data.Span);
 
-    public override int GetHashCode() => HashCode.Combine(KeyId, Data.Length);
+    public override int GetHashCode()
+    {
+        var hash = default(HashCode);
+        hash.Add(KeyId);
+        hash.AddBytes(Data.Span);
+        return hash.ToHashCode();
+    }
 }

@@ -11,8 +11,8 @@ namespace WixOAuth.Lifecycle;
 /// Wix's clock only, and what they do in the end is the same as if they had come in that order.
 /// </summary>
 /// <remarks>
-/// Each change costs one read and one write, plus one of each per conflicting writer. What takes longer, as asking Wix
-/// for tokens, is left to the timer by making the instance due.
+/// Each change costs one read and one write, plus one of each per conflicting writer. Slower work, such as requesting tokens
+/// from Wix, is left to the sweep: the instance becomes due.
 /// </remarks>
 internal sealed partial class InstanceLifecycle(
     InstanceWriter writer, TokenService tokenService, IForgottenInstances forgotten, ServiceSettings settings, TimeProvider time, ILogger<InstanceLifecycle> logger)
@@ -42,11 +42,11 @@ internal sealed partial class InstanceLifecycle(
     /// <exception cref="StorageUnavailableException">The storage fails; it may be forgotten again.</exception>
     public async Task<bool> ForgetAsync(InstanceId id, CancellationToken cancellationToken)
     {
-        var isNews = await ChangeAsync("ForgetInstance", id, (before, now) => Instance.Forget(before, id, now), cancellationToken);
+        var hasChanged = await ChangeAsync("ForgetInstance", id, (before, now) => Instance.Forget(before, id, now), cancellationToken);
 
         // Also when it was forgotten before: that may be a repeat of a call which failed here.
         await forgotten.AddAsync(id, cancellationToken);
-        return isNews;
+        return hasChanged;
     }
 
     /// <summary>Sets or clears the customer that a site belongs to.</summary>
@@ -62,14 +62,14 @@ internal sealed partial class InstanceLifecycle(
     private async Task<bool> ChangeAsync(
         string what, InstanceId id, Func<Instance?, DateTimeOffset, Instance> change, CancellationToken cancellationToken)
     {
-        var isNews = false;
+        var hasChanged = false;
         var stored = await writer.UpdateAsync(
             id,
             known: null,
             before =>
             {
                 var after = change(before, time.GetUtcNow());
-                isNews = !ReferenceEquals(before, after);
+                hasChanged = !ReferenceEquals(before, after);
                 return after;
             },
             cancellationToken);
@@ -79,21 +79,21 @@ internal sealed partial class InstanceLifecycle(
             tokenService.Forget(stored);
         }
 
-        if (isNews)
+        if (hasChanged)
         {
             Changed(id, what, instance.Status, instance.RemovalNotedAt is not null);
         }
         else
         {
-            NoNews(id, what, instance.Status);
+            Unchanged(id, what, instance.Status);
         }
 
-        return isNews;
+        return hasChanged;
     }
 
     [LoggerMessage(601, LogLevel.Information, "Instance {InstanceId}: {What}, now {Status} (removal in doubt: {Doubted})")]
     private partial void Changed(InstanceId instanceId, string what, InstanceStatus status, bool doubted);
 
     [LoggerMessage(602, LogLevel.Information, "Instance {InstanceId}: {What} changed nothing, still {Status}")]
-    private partial void NoNews(InstanceId instanceId, string what, InstanceStatus status);
+    private partial void Unchanged(InstanceId instanceId, string what, InstanceStatus status);
 }

@@ -7,8 +7,8 @@ namespace WixOAuth.Lifecycle;
 
 /// <summary>
 /// The app's public keys: Wix signs each webhook with one of them (wix-protocol §10), by RS256 (RFC 7518 §3.3) and nothing
-/// else. All are tried; nothing in the token's header has a say in that (RFC 8725 §3.1, §3.10). With no keys no webhook is
-/// accepted.
+/// else. All keys are tried; the token's header does not select the key or the algorithm (RFC 8725 §3.1, §3.10). Without
+/// keys no webhook is accepted.
 /// </summary>
 /// <param name="pems">RSA keys, each a PEM; raises <see cref="ArgumentException"/> for anything else.</param>
 internal sealed class WebhookKeys(IReadOnlyCollection<string> pems)

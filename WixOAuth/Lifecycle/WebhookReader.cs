@@ -16,7 +16,7 @@ internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSett
 {
     public const int MaxLength = 64 * 1024;
 
-    /// <summary>How far Wix's clock and ours may differ where a webhook's end of life is looked at.</summary>
+    /// <summary>How far Wix's clock and ours may differ when the expiry of a webhook is checked.</summary>
     public static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(2);
 
     /// <summary>Reads a body of up to <see cref="MaxLength"/> bytes; white space around the token is ignored.</summary>
@@ -42,7 +42,7 @@ internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSett
         // An extension that is not understood makes the whole of it invalid (RFC 7515 §4.1.11).
         if (header.Text("alg") != "RS256" || header.Property("crit") is not null)
         {
-            return new Webhook.Untrusted("it is not signed as Wix signs");
+            return new Webhook.Untrusted("its algorithm is not RS256, or it has a critical header");
         }
 
         if (await WhyUnsignedAsync(Encoding.ASCII.GetBytes($"{first}.{second}"), signature, cancellationToken) is { } reason)
@@ -50,7 +50,7 @@ internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSett
             return new Webhook.Untrusted(reason);
         }
 
-        return claims.UnixTime("exp") + ClockSkew > time.GetUtcNow() ? ReadEvent(claims) : new Webhook.Untrusted("its time is over or unknown");
+        return claims.UnixTime("exp") + ClockSkew > time.GetUtcNow() ? ReadEvent(claims) : new Webhook.Untrusted("its expiry is past or missing");
     }
 
     private async Task<string?> WhyUnsignedAsync(byte[] signingInput, byte[] signature, CancellationToken cancellationToken)
@@ -68,7 +68,7 @@ internal sealed class WebhookReader(ISecretSource<WebhookKeys> keys, ServiceSett
             return null;
         }
 
-        return newest.Count == 0 ? "there is no key to check it with" : "its signature is not by a key that we know";
+        return newest.Count == 0 ? "no public key is configured" : "its signature matches no configured key";
     }
 
     private Webhook ReadEvent(JsonElement claims)

@@ -105,8 +105,8 @@ internal sealed class DueInstanceRefresher(
     }
 
     /// <summary>
-    /// The row as it was read, with the last use that may be known better elsewhere: the next write of it takes that
-    /// along. The last use's own row is read only where the instance looks idle.
+    /// The row as it was read, with the latest known use, which the next write saves. The separate row of the last use is read
+    /// only when the instance looks idle.
     /// </summary>
     private async Task<StoredInstance> WithLastUseAsync(StoredInstance stored, CancellationToken cancellationToken)
     {

@@ -5,8 +5,8 @@ using WixOAuth.Tokens;
 namespace WixOAuth.Maintenance;
 
 /// <summary>
-/// Removes what is of no use any more, in bounded batches, and adds what the due index has lost. May overlap itself or be
-/// killed at any point: what is left is done the next time.
+/// Removes rows that are no longer needed, in bounded batches, and repairs the due index. It may overlap itself or be killed
+/// at any point: the next run does the rest.
 /// </summary>
 internal sealed class Housekeeping(
     IInstanceStore store, IRefreshTallyStore tallyStore, MaintenanceMetrics metrics, TimeProvider time, ILogger<Housekeeping> logger)
@@ -14,7 +14,7 @@ internal sealed class Housekeeping(
     /// <summary>How long a tombstone is kept: longer than Wix retries webhooks.</summary>
     public static readonly TimeSpan TombstoneLifetime = TimeSpan.FromDays(90);
 
-    /// <summary>It takes up nothing new after this time: what runs after it needs time too, before the host ends the function.</summary>
+    /// <summary>It starts nothing new after this time: the tasks after it need time too, before the host ends the function.</summary>
     public static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(2);
 
     private const int Batch = 1_000;
@@ -24,7 +24,7 @@ internal sealed class Housekeeping(
 
     private const int Concurrency = 8;
 
-    // A sweep that is behind, or a row that is being written, is no reason yet.
+    // A shorter delay has ordinary reasons: the sweep is behind, or the row is being written.
     private static readonly TimeSpan s_missedAfter = TimeSpan.FromHours(1);
 
     /// <summary>
@@ -55,7 +55,7 @@ internal sealed class Housekeeping(
                 RemoveOrphanAsync,
                 () => Interlocked.Increment(ref dueRows),
                 until.Token);
-            var countedBefore = now - (RefreshHistory.Stretch * RefreshHistory.Stretches * 2);
+            var countedBefore = now - (RefreshHistory.Interval * RefreshHistory.IntervalCount * 2);
             int count;
             do
             {
@@ -153,7 +153,7 @@ internal sealed class Housekeeping(
         return (missed, removed);
     }
 
-    // At another time than before: a write adds a row to the due index only where the time changes.
+    // The due time must differ from the stored one, because a write adds a row to the due index only when the time changes.
     private async Task<bool> TryMakeDueAsync((InstanceId Id, DateTimeOffset? DueAt) missed, CancellationToken cancellationToken) =>
         await store.FindAsync(missed.Id, cancellationToken) is { } stored
         && stored.Instance.DueAt == missed.DueAt

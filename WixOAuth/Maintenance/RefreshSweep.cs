@@ -35,8 +35,8 @@ internal sealed class RefreshSweep(
     ILogger<RefreshSweep> logger) : IDisposable
 {
     /// <summary>
-    /// A sweep takes up nothing new after this time, so that what is in flight then ends before the next tick, a minute
-    /// after its own.
+    /// A sweep starts no new refresh after this time, so that the refreshes in progress end before the next sweep begins, one
+    /// minute after this one.
     /// </summary>
     public static readonly TimeSpan LongestSweep = TimeSpan.FromMinutes(1) - WixClient.LongestTokenCall - TimeSpan.FromSeconds(2);
 
@@ -147,7 +147,7 @@ internal sealed class RefreshSweep(
         }
     }
 
-    // Without all that is due, the counts of a failed sweep say nothing about the sites.
+    // A failed sweep did not see all due instances, so its counts say nothing about the sites.
     private void Report(Activity? activity, SweepSummary summary, Exception? failure, InstanceShard? shard)
     {
         metrics.Swept(activity, summary, failure, shard);

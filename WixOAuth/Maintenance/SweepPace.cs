@@ -4,9 +4,9 @@ using WixOAuth.Wix;
 namespace WixOAuth.Maintenance;
 
 /// <summary>
-/// How many instances a sweep refreshes at a time: few at first, twice as many each time that many in a row went well, so that
-/// the first 429 finds few in flight. While the circuit to Wix is open it sends one each time the circuit lets one
-/// through, and starts again with one when it closes. For the loop of one sweep only.
+/// Limits how many refreshes a sweep has in progress. The limit starts low and doubles after as many successes in a row, so
+/// that few refreshes are in progress at the first 429. While the circuit to Wix is open the limit is one, and it grows from
+/// there when the circuit closes. For the loop of one sweep only.
 /// </summary>
 internal sealed class SweepPace(WixCircuit circuit, int most, TimeProvider time)
 {

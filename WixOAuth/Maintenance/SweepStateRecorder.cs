@@ -21,7 +21,7 @@ internal sealed class SweepStateRecorder(
     // Eight: the last one is the log.
     ILogger<SweepStateRecorder> logger)
 {
-    /// <summary>How often all instances are counted without a reason of this process.</summary>
+    /// <summary>How often all instances are counted even if no refresh token changed its state in this process.</summary>
     public static readonly TimeSpan BetweenCounts = TimeSpan.FromMinutes(10);
 
     // Leaves time to save the state, with the last counts where new ones take longer.
@@ -33,7 +33,6 @@ internal sealed class SweepStateRecorder(
     private Overview? _counts;
 
     /// <summary>Saves the state. A failure is logged and must not fail the sweep: the next one saves it.</summary>
-    /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public async Task RecordAsync(CancellationToken cancellationToken)
     {
         try
@@ -59,8 +58,8 @@ internal sealed class SweepStateRecorder(
     {
         lock (_lock)
         {
-            // News stays untaken while a count is running, which may have passed that instance already.
-            if (_counting.IsCompleted && (history.TakeFaultNews() || _countedAt is not { } last || time.GetElapsedTime(last) >= BetweenCounts))
+            // The flag stays set while a count is running, because that count may already have passed the instance.
+            if (_counting.IsCompleted && (history.TakeFaultChange() || _countedAt is not { } last || time.GetElapsedTime(last) >= BetweenCounts))
             {
                 _counting = CountAsync();
             }
@@ -75,7 +74,7 @@ internal sealed class SweepStateRecorder(
         try
         {
             _countedAt = time.GetTimestamp();
-            _counts = await overview.GetAsync(isAnew: true, CancellationToken.None);
+            _counts = await overview.GetAsync(forceRefresh: true, CancellationToken.None);
             metrics.Counted(_counts);
         }
         catch (Exception exception)

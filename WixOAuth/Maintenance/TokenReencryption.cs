@@ -20,7 +20,7 @@ internal sealed class TokenReencryption(
 {
     private const int Concurrency = 8;
 
-    // A process that keeps writing to the row meanwhile uses the newest key itself.
+    // A concurrent writer already uses the newest key.
     private const int MaxTries = 3;
 
     /// <param name="cancellationToken">Ends the run; the summary is then incomplete.</param>

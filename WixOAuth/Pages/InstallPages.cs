@@ -17,14 +17,14 @@ internal static class InstallPages
             "This address is not complete",
             ["Something in the address was repeated, far too long or not what it should be. This happens when a link is copied only in part."]),
         [InstallProblem.BadLink] = new(
-            "This link is no longer good",
+            "This link no longer works",
             [
-                "The link you opened has expired, was used before, or was not copied whole. A link like this one works once, for half an hour.",
+                "The link you opened has expired, was used before, or was not copied in full. A link like this one works once, for half an hour.",
                 "Please ask for a new link where you got this one.",
             ],
             CanStartAgain: false),
         [InstallProblem.CrossSite] = new(
-            "That button was not pressed here",
+            "This install was not confirmed on our page",
             [
                 "Another page tried to confirm an install link for you. To protect your site, we stopped.",
                 "If you did want to connect a site, open the link again and press its button.",
@@ -32,7 +32,7 @@ internal static class InstallPages
             CanStartAgain: false),
         [InstallProblem.NotConsented] = new(
             "The app was not connected",
-            ["Wix did not send us your permission. If you pressed “Cancel”, all is as it was. If you did not mean to, start again."]),
+            ["Wix did not send us your permission. If you pressed “Cancel”, nothing has changed. If you did not mean to, start again."]),
         [InstallProblem.InvalidState] = new(
             "We could not match this install to your browser",
             [
@@ -66,7 +66,7 @@ internal static class InstallPages
     };
 
     private static readonly string[] s_openLinkAgain =
-        ["Your site was not connected. Please open the link again in a few minutes. If it is no longer good then, ask for a new one where you got it."];
+        ["Your site was not connected. Please open the link again in a few minutes. If it no longer works then, ask for a new one where you got it."];
 
     private static readonly ProblemModel s_usedHere = new(
         "You have confirmed this link already",

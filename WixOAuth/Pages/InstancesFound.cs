@@ -2,9 +2,9 @@ using WixOAuth.Instances;
 
 namespace WixOAuth.Pages;
 
-internal sealed record InstancesFound(string Title, IReadOnlyList<InstanceRow> Rows, bool IsFirstPage, string? Next, string NextWords)
+internal sealed record InstancesFound(string Title, IReadOnlyList<InstanceItem> Rows, bool IsFirstPage, string? Next, string NextWords)
 {
-    public static InstancesFound Of(IReadOnlyList<InstanceRow> rows, string? search, string? cursor, string? next)
+    public static InstancesFound Of(IReadOnlyList<InstanceItem> rows, string? search, string? cursor, string? next)
     {
         var isSearch = !string.IsNullOrEmpty(search);
         return new(TitleOf(rows.Count, isUnfinished: isSearch && next is not null), rows, cursor is null, next, isSearch ? "Search on" : "Next page");
@@ -21,13 +21,13 @@ internal sealed record InstancesFound(string Title, IReadOnlyList<InstanceRow> R
 }
 
 /// <remarks><c>Url</c> is null unless it is http or https. <c>Story</c> is its last refresh, failures, removal and set-up, a line for each.</remarks>
-internal sealed record InstanceRow(Instance Instance, string Id, string Name, string? Url, IReadOnlyList<StatusLine> Story, bool CanCompleteSetup)
+internal sealed record InstanceItem(Instance Instance, string Id, string Name, string? Url, IReadOnlyList<StatusLine> Story, bool CanCompleteSetup)
 {
     /// <summary>
     /// Unless the service reports set-ups to Wix (<paramref name="sendsSetup"/>), the page does not mention them: an app that
     /// never reported one must not do so at the press of a button (wix-protocol §6).
     /// </summary>
-    public static InstanceRow Of(Instance instance, DateTimeOffset now, bool sendsSetup)
+    public static InstanceItem Of(Instance instance, DateTimeOffset now, bool sendsSetup)
     {
         var lacksSetup = sendsSetup && instance.SetupCompletedAt is null && instance.Status != InstanceStatus.Removed;
         return new(
@@ -66,7 +66,7 @@ internal sealed record InstanceRow(Instance Instance, string Id, string Name, st
     {
         TokenError.Rejected => "Wix rejects every grant that is allowed for it",
         TokenError.WixUnavailable => "Wix could not be reached",
-        TokenError.UnexpectedAnswer => "Wix answered something that makes no sense",
+        TokenError.UnexpectedAnswer => "Wix sent an answer that could not be understood",
         TokenError.Undecryptable => "Its stored tokens cannot be decrypted: the protection key is missing",
         _ => "The app secret could not be read from Key Vault",
     };

@@ -94,7 +94,7 @@ internal sealed class KeyVaultKeyLoader(VaultReader vault, string name, TimeProv
         }
 
         var secret = await vault.ReadAsync(name, version.Version)
-            ?? throw new SecretUnusableException($"Version {version.Version} of the secret '{name}' in Key Vault has gone.");
+            ?? throw new SecretUnusableException($"Version {version.Version} of the secret '{name}' no longer exists in Key Vault.");
         _known[version.Version] = (Parse(secret), version);
     }
 

@@ -32,8 +32,8 @@ internal sealed partial class ProtectionKeyCheck(
     private Task<bool>? _pending;
 
     /// <summary>
-    /// Whether tokens may be sealed for storage. Completes synchronously once that is known, except that a no is checked
-    /// again after a minute.
+    /// Whether tokens may be sealed for storage. Completes synchronously once that is known, except that a failed check is
+    /// repeated after a minute.
     /// </summary>
     /// <exception cref="SecretUnavailableException">No protection key is known, or Key Vault fails when the one of the stored tokens is looked for.</exception>
     /// <exception cref="StorageUnavailableException">The key-check row cannot be read or written.</exception>
@@ -202,7 +202,8 @@ internal sealed partial class ProtectionKeyCheck(
         }
     }
 
-    /// <summary>The key of that id; null when there is none that can be used. While Key Vault fails, which it is cannot be told.</summary>
+    /// <summary>The key with that id; null when there is no usable one.</summary>
+    /// <exception cref="SecretUnavailableException">Key Vault fails, so it is unknown whether the key exists.</exception>
     private async Task<ProtectionKey?> FindKeyAsync(string id)
     {
         try

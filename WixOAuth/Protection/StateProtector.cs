@@ -77,7 +77,10 @@ internal sealed class StateProtector(IKeyRing keys)
         return SealedBytes.Open(key.Derive(purpose), bytes.AsSpan(HeaderLength), [.. header, .. associatedData.Span]);
     }
 
-    /// <summary>What every text begins with that the current key seals: its header but for the last bits, which share a character with the nonce.</summary>
+    /// <summary>
+    /// The prefix of every text that the current key seals: its header, except for the last bits, which share a character with the
+    /// nonce.
+    /// </summary>
     /// <exception cref="SecretUnavailableException">The key cannot be had.</exception>
     public async ValueTask<string> CurrentPrefixAsync(CancellationToken cancellationToken) =>
         Base64Url.EncodeToString(HeaderOf(await keys.GetCurrentAsync(cancellationToken)))[..(HeaderLength * 4 / 3)];

@@ -25,8 +25,8 @@ internal enum TokenField
 internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = null)
 {
     /// <summary>
-    /// How far back the generation of a refresh token is searched: a version that does not know
-    /// <see cref="Instance.RefreshTokenGeneration"/> drops it from the row, and the next write then notes too high a one.
+    /// How many older generations are tried for a refresh token. An earlier version of the service drops
+    /// <see cref="Instance.RefreshTokenGeneration"/> from the row, and the next write then records a generation that is too high.
     /// </summary>
     private const int GenerationsBack = 256;
 
@@ -61,7 +61,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
     {
         if (!await CanSealAsync(cancellationToken))
         {
-            throw NotTheKeys();
+            throw WrongKeys();
         }
     }
 
@@ -74,14 +74,14 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
     /// If the check fails after a code or refresh token was spent, the new tokens are sealed with the key that last passed
     /// it. Refusing would lose them.
     /// </remarks>
-    /// <exception cref="ArgumentException">The token is of another kind than the field, or no well-formed Unicode.</exception>
+    /// <exception cref="ArgumentException">The token is of another kind than the field, or not well-formed Unicode.</exception>
     /// <exception cref="SecretUnavailableException">The key cannot be had, or no key has passed the check (<see cref="CanSealAsync"/>).</exception>
     /// <exception cref="StorageUnavailableException">The stored key check cannot be read.</exception>
     public async ValueTask<ProtectedText> ProtectAsync(
         InstanceId instance, TokenField field, long generation, SecretText token, CancellationToken cancellationToken)
     {
         var plaintext = Encode(field, token);
-        var key = await CanSealAsync(cancellationToken) ? await keys.GetCurrentAsync(cancellationToken) : _passed ?? throw NotTheKeys();
+        var key = await CanSealAsync(cancellationToken) ? await keys.GetCurrentAsync(cancellationToken) : _passed ?? throw WrongKeys();
         return new ProtectedText(key.Id, SealedBytes.Seal(KeyOf(key, instance), plaintext, AssociatedDataOf(instance, field, generation)));
     }
 
@@ -132,7 +132,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
     internal static byte[]? Open(ProtectionKey key, InstanceId instance, TokenField field, long generation, ProtectedText text) =>
         SealedBytes.Open(KeyOf(key, instance), text.Data.Span, AssociatedDataOf(instance, field, generation));
 
-    private static SecretUnavailableException NotTheKeys() => new("The protection keys are not the ones that the stored tokens are sealed with.");
+    private static SecretUnavailableException WrongKeys() => new("The protection keys are not the ones that the stored tokens are sealed with.");
 
     private async ValueTask<string?> UnprotectAsync(
         InstanceId instance, TokenField field, long generation, ProtectedText text, CancellationToken cancellationToken)
@@ -146,7 +146,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
         return Decode(plaintext);
     }
 
-    // The service goes on without a key that is disabled or malformed, as without one that is gone, until a person changes that.
+    // A disabled or malformed key is treated like a missing one, until somebody fixes it.
     private async ValueTask<ProtectionKey?> FindKeyAsync(string id, CancellationToken cancellationToken)
     {
         try
@@ -187,7 +187,7 @@ internal sealed class TokenProtector(IKeyRing keys, ProtectionKeyCheck? check = 
         catch (EncoderFallbackException)
         {
             // Without the inner exception, which shows a part of the token.
-            throw new ArgumentException("The token is no well-formed Unicode.", nameof(token));
+            throw new ArgumentException("The token is not well-formed Unicode.", nameof(token));
         }
     }
 

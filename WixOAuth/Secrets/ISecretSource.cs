@@ -50,6 +50,6 @@ internal class SecretUnavailableException(string message, Exception? innerExcept
 /// <summary>The source answered, and what is asked for cannot be used: it is disabled, malformed or forbidden. Only a person can mend that.</summary>
 internal sealed class SecretUnusableException(string message) : SecretUnavailableException(message)
 {
-    /// <summary>Whether it is not even known that it exists, because the source may not be asked for all that it has.</summary>
+    /// <summary>Whether it is unknown if the value exists at all, because the identity may not list what the source has.</summary>
     public bool MayNotExist { get; init; }
 }

@@ -9,9 +9,9 @@ namespace WixOAuth.Secrets;
 internal static class SecretRegistration
 {
     /// <summary>
-    /// Registers one <see cref="TokenCredential"/> for all that is signed in to, made when the first of them asks for it:
-    /// a laptop that uses none never looks for an identity. In Azure it is the managed identity (a user-assigned one
-    /// by <c>AZURE_CLIENT_ID</c>), elsewhere who is signed in to the Azure CLI or an editor.
+    /// Registers one <see cref="TokenCredential"/> for all Azure services. It is created on first use, so that a laptop without
+    /// any Azure service never looks for an identity. In Azure it is the managed identity (<c>AZURE_CLIENT_ID</c> names a
+    /// user-assigned one), elsewhere the account that is signed in to the Azure CLI or an editor.
     /// </summary>
     public static IServiceCollection AddAzureIdentity(this IServiceCollection services)
     {

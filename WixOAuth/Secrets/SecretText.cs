@@ -28,7 +28,7 @@ internal abstract class SecretText : IEquatable<SecretText>
 
     public sealed override string ToString() => "[redacted]";
 
-    /// <summary>Compares in a time that does not tell where the two differ. Secrets of different kinds are never equal.</summary>
+    /// <summary>Compares in constant time for secrets of the same length. Secrets of different kinds are never equal.</summary>
     public bool Equals(SecretText? other) =>
         other is not null
         && other.GetType() == GetType()

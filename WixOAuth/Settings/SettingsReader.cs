@@ -79,7 +79,7 @@ internal sealed partial class SettingsReader(IConfiguration configuration)
             name,
             otherwise,
             $"should be a time as hh:mm:ss, or d.hh:mm:ss from a day on, from {least:c} to {most:c}",
-            // The format by name, because TryParse alone takes 48:00:00 for 48 days.
+            // TryParseExact with "c", because TryParse reads 48:00:00 as 48 days.
             text => (TimeSpan.TryParseExact(text, "c", CultureInfo.InvariantCulture, out var value)
                 && text.Contains(':', StringComparison.Ordinal) && value >= least && value <= most, value));
 

@@ -105,7 +105,7 @@ internal sealed class TokensOptions(SettingsReader reader)
     /// <summary>How long an access token lives where Wix does not say (wix-protocol §5); a second at least.</summary>
     public TimeSpan Lifetime { get; } = reader.Span("Tokens__Lifetime", TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(1), TimeSpan.FromDays(1));
 
-    /// <summary>An instance that was not used for this long is only checked once a day; zero keeps all warm.</summary>
+    /// <summary>An instance not used for this long is refreshed only once a day; zero refreshes all instances ahead of time.</summary>
     public TimeSpan IdleAfter { get; } = reader.Span("Tokens__IdleAfter", TimeSpan.FromHours(1), TimeSpan.Zero, TimeSpan.FromDays(3650));
 
     /// <summary>How many tokens the sweeps of a process refresh at a time.</summary>

@@ -5,7 +5,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Storage;
 
 /// <summary>
-/// The layout of the table: the only place in the core that knows which rows there are and what they are made of.
+/// The layout of the table: which rows there are, and their keys. <see cref="OutboxRows"/> makes the keys of events.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -14,7 +14,7 @@ namespace WixOAuth.Storage;
 /// d|due|id           the due index: no properties
 /// s|status|id        the status index: no properties
 /// u|id               the last use
-/// n|issued|nonce     a redeemed state
+/// n|issued|nonce     a consumed state or install link
 /// o|id|sequence      an event that waits for its delivery
 /// p|id|sequence      an event whose delivery was given up
 /// h|from|process     what a process counted of its refreshes, all in one shard so that one query reads them
@@ -205,7 +205,7 @@ internal static class InstanceRows
             ? new DateTimeOffset(ticks, TimeSpan.Zero)
             : null;
 
-    // What comes after a key begins with it and "|", the last character of any here; "}" is the one after that.
+    // The range starts after the key: "|" sorts after every character of a GUID. It ends before "}", the character after "|".
     private static string After(string shard, string kind, InstanceId? after) =>
         Range(shard, after is { } id ? $"{kind}|{id}|" : $"{kind}|", $"{kind}}}");
 

@@ -4,8 +4,8 @@ using WixOAuth.Instances;
 namespace WixOAuth.Storage;
 
 /// <summary>
-/// Reads the properties of a row. One that is there but cannot be understood raises <see cref="InvalidDataException"/>:
-/// to take it for absent would lose a token or a tombstone with the next write.
+/// Reads the properties of a row. A property that exists but cannot be understood raises <see cref="InvalidDataException"/>:
+/// if it were treated as missing, the next write would lose a token or a tombstone.
 /// </summary>
 internal readonly struct RowReader(TableEntity row)
 {

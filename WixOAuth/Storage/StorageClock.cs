@@ -3,8 +3,8 @@ using WixOAuth.Instances;
 namespace WixOAuth.Storage;
 
 /// <summary>
-/// Keeps the times of a stored access token by the storage's clock, which all processes share. By the clock of a process that is
-/// ahead, the others would serve the token past its end. Safe for concurrent use.
+/// Converts the times of stored access tokens to the storage's clock, which all processes share. Otherwise a token that was
+/// stored by a process whose clock is ahead would be served after its expiry. Safe for concurrent use.
 /// </summary>
 /// <param name="time">The clock of this process; null to store times as they are.</param>
 internal sealed class StorageClock(TimeProvider? time)

@@ -7,7 +7,7 @@ using WixOAuth.Instances;
 namespace WixOAuth.Storage;
 
 /// <summary>
-/// Everything that is asked of Azure's tables goes through here: each failure becomes a
+/// All requests to Azure Table Storage go through this class, which turns each failure into a
 /// <see cref="StorageUnavailableException"/>. Safe for concurrent use.
 /// </summary>
 internal sealed class TableGateway(TableClient table)
@@ -95,7 +95,7 @@ internal sealed class TableGateway(TableClient table)
 
     public Task<Response<TableEntity>?> FindRowAsync(string shard, string rowKey, CancellationToken cancellationToken)
     {
-        // Not GetEntityIfExists: to that, a table that is missing is only a row that is missing.
+        // Not GetEntityIfExists, which reports a missing table as a missing row.
         return UnlessConflictAsync(AskAsync(() => table.GetEntityAsync<TableEntity>(shard, rowKey, cancellationToken: cancellationToken), cancellationToken));
     }
 
@@ -196,6 +196,6 @@ internal sealed class TableGateway(TableClient table)
     internal static StorageUnavailableException Unavailable(Exception exception, string service = "storage") => new(
         exception is RequestFailedException { Status: > 0 } refused
             ? $"The {service} service refused with {refused.Status} {refused.ErrorCode}."
-            : $"The {service} service could not be asked ({exception.GetType().Name}).",
+            : $"The {service} service could not be reached ({exception.GetType().Name}).",
         exception);
 }

@@ -10,14 +10,14 @@ namespace WixOAuth.Storage;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Finding and writing are one storage request each. A write is two when the row of the due index it would move has gone.
+/// Finding and writing take one storage request each. A write takes one more for each index row to remove that is already gone.
 /// </para>
 /// <para>A site of which nothing at all is known is read as none.</para>
 /// <para>Without an <see cref="EventRecorder"/> no events are written; without a clock the times of tokens are stored as they are.</para>
 /// </remarks>
 internal sealed partial class TableInstanceStore(TableGateway gateway, EventRecorder? events = null, StorageClock? clock = null) : IInstanceStore
 {
-    // A transaction names each row once, so no more than the deletes beside the instance's own row can be in the way.
+    // The most deletes beside the instance's own row in a transaction. Each can fail once, because its row is already gone.
     private const int MostDeletes = 3;
 
     private readonly StorageClock _clock = clock ?? new StorageClock(time: null);
@@ -51,7 +51,7 @@ internal sealed partial class TableInstanceStore(TableGateway gateway, EventReco
     {
         if (previous is not null && previous.Instance.Id != instance.Id)
         {
-            throw new ArgumentException("An instance is made from an earlier state of its own.", nameof(previous));
+            throw new ArgumentException("The previous record belongs to another instance.", nameof(previous));
         }
 
         IReadOnlyList<OutboxEvent> caused = [];

@@ -5,8 +5,8 @@ using WixOAuth.Wix;
 namespace WixOAuth.Tokens;
 
 /// <summary>
-/// The sites that obtained tokens with the app secret recently, and whether the secret is suspect. Memory of this process
-/// only: what it cannot know it finds out with a probe. Safe for concurrent use.
+/// The sites that obtained tokens with the app secret recently, and whether the secret is suspect. Kept in the memory of
+/// this process; <see cref="AppSecretProbe"/> finds out the rest. Safe for concurrent use.
 /// </summary>
 internal sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, ILogger<AppSecretLedger> logger)
 {
@@ -16,11 +16,11 @@ internal sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, I
     private readonly Dictionary<InstanceId, DateTimeOffset> _succeeded = [];
     private bool _isSuspect;
 
-    /// <summary>Whether the last probe was rejected by all, and no site had a token since.</summary>
+    /// <summary>Whether Wix rejected every site of the last probe, and no site has obtained a token since.</summary>
     public bool IsSuspect => Volatile.Read(ref _isSuspect);
 
     /// <summary>Notes the end of an attempt. One success ends any suspicion.</summary>
-    public void Saw(InstanceId id, TokenAnswer answer)
+    public void Record(InstanceId id, TokenAnswer answer)
     {
         lock (_lock)
         {
@@ -51,7 +51,7 @@ internal sealed class AppSecretLedger(TokenMetrics metrics, TimeProvider time, I
         }
     }
 
-    /// <summary>A probe was rejected by all the sites that it asked.</summary>
+    /// <summary>Makes the secret suspect: Wix rejected all <paramref name="asked"/> sites of a probe.</summary>
     public void Suspect(int asked) => Set(suspect: true, asked);
 
     /// <summary>Ends any suspicion, because there are too few sites to tell.</summary>

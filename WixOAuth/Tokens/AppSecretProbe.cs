@@ -103,7 +103,8 @@ internal sealed class AppSecretProbe(
             return new Finding(SecretProof.TooFewSites, "", time.GetTimestamp());
         }
 
-        // During a suspicion one success is all it takes to end it. Before one more are asked: many sites may have been removed at once.
+        // While the secret is suspect, sites are asked one at a time, because one success ends the suspicion. Before that, several
+        // are asked at once and more follow: many sites may have been removed at the same time.
         var (isSuspect, most) = (ledger.IsSuspect, Math.Min(RejectionPolicy.MostSitesToAsk, sites.Count));
         List<(ProbeAnswer Answer, string? SecretVersion)> answers = [];
         SecretProof proof;
@@ -129,14 +130,15 @@ internal sealed class AppSecretProbe(
         }
         else if (proof == SecretProof.TooFewSites)
         {
-            // As above: they may be dead themselves, the last ones beside sites that are marked.
+            // As above: no other site could end the suspicion, because the few active ones may have been removed too.
             ledger.Trust();
         }
 
         return new Finding(proof, answers.FirstOrDefault(each => each.Answer == ProbeAnswer.Granted).SecretVersion ?? "", time.GetTimestamp());
     }
 
-    // Those to ask, the best first; none where the table has too few. Of few active ones, rejections alone do not tell.
+    // The sites to ask, the most likely to succeed first; none when the table has too few. When few are active, their rejections
+    // alone prove nothing.
     private async Task<(IReadOnlyList<InstanceId> Sites, bool AreFew)> FindSitesAsync(InstanceId? except)
     {
         var known = ledger.LastSucceeded(RejectionPolicy.MostSitesToAsk, except ?? default);
@@ -151,7 +153,7 @@ internal sealed class AppSecretProbe(
             return ([], true);
         }
 
-        // Of those that this process does not know, those that had no failure: in a suspicion there are none.
+        // Of the sites that this process does not know, prefer those without a failure. While the secret is suspect there may be none.
         var others = active.Where(instance => instance.Id != except && !known.Contains(instance.Id)).ToList();
         var healthy = others.Where(instance => instance.Failures is null).OrderByDescending(instance => instance.RefreshedAt).Select(instance => instance.Id).ToList();
         return (

@@ -5,9 +5,9 @@ using WixOAuth.Instances;
 namespace WixOAuth.Tokens;
 
 /// <summary>
-/// Heals what false rejections have led to. When a site that was rejected has a token again without a new consent, then
-/// the rejection was false: every site that was rejected or marked within <see cref="RejectionPolicy.DoubtedBack"/>
-/// becomes due, <see cref="SitesPerSecond"/> at a time.
+/// Undoes the effects of false rejections. When a rejected site obtains a token without a new consent, the rejection was
+/// false. Every site that was rejected or marked within <see cref="RejectionPolicy.DoubtedBack"/> then becomes due,
+/// <see cref="SitesPerSecond"/> per second.
 /// </summary>
 internal sealed class FalseRejections(
     IInstanceStore store, InstanceWriter writer, BackgroundWork background, TokenMetrics metrics, TimeProvider time, ILogger<FalseRejections> logger) : IDisposable

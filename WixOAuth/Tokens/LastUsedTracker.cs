@@ -15,7 +15,7 @@ namespace WixOAuth.Tokens;
 internal sealed class LastUsedTracker(
     IInstanceStore store, BackgroundWork background, ServiceSettings settings, TokenMetrics metrics, TimeProvider time, ILogger<LastUsedTracker> logger) : IDisposable
 {
-    /// <summary>How many instances are held; one more, and all are forgotten, which costs a write for each.</summary>
+    /// <summary>How many instances are tracked. When there is one more, all are dropped, which costs one extra write for each.</summary>
     public const int Capacity = 200_000;
 
     private const int Writers = 4;
@@ -59,7 +59,9 @@ internal sealed class LastUsedTracker(
         if ((now.UtcTicks >= nextWrite || nextWrite - now.UtcTicks > TimeSpan.TicksPerHour)
             && Interlocked.CompareExchange(ref use.NextWrite, now.UtcTicks + _writeEvery, nextWrite) == nextWrite)
         {
-            background.Start("last use", () => WriteAsync(id, use));
+            // Copies: a closure over the parameter would be allocated at the start of every call.
+            var (used, its) = (id, use);
+            background.Start("last use", () => WriteAsync(used, its));
         }
     }
 

@@ -120,7 +120,7 @@ internal sealed class RefreshAttempts(
         {
             metrics.Refreshed(activity, grant, error, time.GetElapsedTime(startedAt));
             metrics.RefreshTokenTried(instance.RefreshTokenFault, fault);
-            history.Add(succeeded: error is null, isFaultNews: instance.RefreshTokenFault?.Kind != fault?.Kind);
+            history.Add(succeeded: error is null, hasFaultChanged: instance.RefreshTokenFault?.Kind != fault?.Kind);
         }
     }
 

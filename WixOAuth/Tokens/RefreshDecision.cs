@@ -19,10 +19,10 @@ internal abstract record RefreshDecision
 }
 
 /// <summary>
-/// What a decision depends on: the row, its access token if that can be read, and whether, for the attempt that decides, the
-/// generation has grown since it began (<paramref name="IsNewer"/>), it has waited for as long as any lease can last, new
-/// tokens wait in this process to be saved, a refresh token that was rejected or unreadable is to be tried again now, and the
-/// settings allow any grant.
+/// What a decision depends on: the row, and its access token if it can be read. <paramref name="IsNewer"/>: the generation has
+/// grown since this attempt began. <paramref name="IsOutOfPatience"/>: this attempt has waited as long as any lease can last.
+/// <paramref name="IsUnsaved"/>: new tokens in this process still have to be saved. <paramref name="IsRefreshTokenDue"/>: a
+/// rejected or unreadable refresh token is to be tried again now. <paramref name="HasAllowedGrant"/>: the settings allow a grant.
 /// </summary>
 internal sealed record RefreshSituation(
     Instance Instance,
@@ -83,7 +83,7 @@ internal static class RefreshDecisions
             return new TokenResult.ReinstallRequired();
         }
 
-        // An operator is asked to wait for nothing.
+        // A refresh that an operator requests ignores backoff.
         if (requirements.IsNew)
         {
             return null;

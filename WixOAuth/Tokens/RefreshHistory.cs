@@ -8,39 +8,39 @@ internal sealed record RefreshCount(DateTimeOffset From, int Succeeded, int Fail
 
 /// <summary>
 /// How refreshes went over the last hour, for the operators' page. Timers and HTTP may run in processes of their own, so
-/// each saves its counts where all can read them: with each sweep, once every <see cref="Stretch"/> where there is none,
+/// each saves its counts where all can read them: with each sweep, once every <see cref="Interval"/> where there is none,
 /// and when it stops. Unsaved counts are missing when a process is killed; the metrics are exact.
 /// </summary>
 internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time, ILogger<RefreshHistory> logger) : BackgroundService
 {
-    public const int Stretches = 12;
+    public const int IntervalCount = 12;
 
-    public static readonly TimeSpan Stretch = TimeSpan.FromMinutes(5);
+    public static readonly TimeSpan Interval = TimeSpan.FromMinutes(5);
 
     private readonly Guid _process = Guid.NewGuid();
     private readonly Lock _lock = new();
-    private readonly RefreshTally?[] _tallies = new RefreshTally?[Stretches];
-    private readonly PeriodicTimer _timer = new(Stretch, time);
+    private readonly RefreshTally?[] _tallies = new RefreshTally?[IntervalCount];
+    private readonly PeriodicTimer _timer = new(Interval, time);
     private DateTimeOffset _savedAt;
     private int _unsaved;
     private int _isSaving;
     private int _hasFaultNews;
 
     /// <summary>Whether the refresh token of any instance went out of use, or came back into use, since this was last asked.</summary>
-    public bool TakeFaultNews() => Interlocked.Exchange(ref _hasFaultNews, 0) != 0;
+    public bool TakeFaultChange() => Interlocked.Exchange(ref _hasFaultNews, 0) != 0;
 
-    /// <summary>Counts a refresh. <paramref name="isFaultNews"/>: whether the refresh token went out of use with it, or came back into use.</summary>
-    public void Add(bool succeeded, bool isFaultNews = false)
+    /// <summary>Counts a refresh. <paramref name="hasFaultChanged"/>: whether the refresh token went out of use with it, or came back into use.</summary>
+    public void Add(bool succeeded, bool hasFaultChanged = false)
     {
-        if (isFaultNews)
+        if (hasFaultChanged)
         {
             Volatile.Write(ref _hasFaultNews, 1);
         }
 
-        var from = StretchOf(time.GetUtcNow());
+        var from = IntervalStart(time.GetUtcNow());
         lock (_lock)
         {
-            ref var tally = ref _tallies[(int)(from.Ticks / Stretch.Ticks % Stretches)];
+            ref var tally = ref _tallies[(int)(from.Ticks / Interval.Ticks % IntervalCount)];
             var counted = tally?.From == from ? tally : new RefreshTally(_process, from, 0, 0);
             tally = succeeded ? counted with { Succeeded = counted.Succeeded + 1 } : counted with { Failed = counted.Failed + 1 };
             _unsaved++;
@@ -62,9 +62,9 @@ internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time
 
         try
         {
-            var now = StretchOf(time.GetUtcNow());
+            var now = IntervalStart(time.GetUtcNow());
             var (tallies, unsaved) = Counted();
-            var changed = tallies.Where(tally => tally.From >= _savedAt && tally.From > now - (Stretches * Stretch)).ToList();
+            var changed = tallies.Where(tally => tally.From >= _savedAt && tally.From > now - (IntervalCount * Interval)).ToList();
             if (unsaved > 0 && changed.Count > 0)
             {
                 await store.SaveTalliesAsync(changed, cancellationToken);
@@ -89,12 +89,12 @@ internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time
     /// <exception cref="StorageUnavailableException">The saved counts cannot be read.</exception>
     public async Task<IReadOnlyList<RefreshCount>> ReadAsync(CancellationToken cancellationToken)
     {
-        var first = StretchOf(time.GetUtcNow()) - ((Stretches - 1) * Stretch);
+        var first = IntervalStart(time.GetUtcNow()) - ((IntervalCount - 1) * Interval);
         var others = (await store.ReadTalliesAsync(first, cancellationToken)).Where(tally => tally.Process != _process);
         var tallies = others.Concat(Counted().Tallies).ToLookup(tally => tally.From);
         return
         [
-            .. Enumerable.Range(0, Stretches).Select(i => first + (i * Stretch)).Select(from => new RefreshCount(
+            .. Enumerable.Range(0, IntervalCount).Select(i => first + (i * Interval)).Select(from => new RefreshCount(
                 from,
                 tallies[from].Sum(tally => tally.Succeeded),
                 tallies[from].Sum(tally => tally.Failed))),
@@ -120,7 +120,7 @@ internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time
         base.Dispose();
     }
 
-    // A host that stops expects the exception of the cancellation; one that is only disposed of gets none from a timer that was.
+    // A host that stops expects the OperationCanceledException. A host that is only disposed ends the loop without an exception.
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         while (await _timer.WaitForNextTickAsync(stoppingToken))
@@ -137,5 +137,5 @@ internal sealed class RefreshHistory(IRefreshTallyStore store, TimeProvider time
         }
     }
 
-    private static DateTimeOffset StretchOf(DateTimeOffset at) => new(at.UtcTicks - (at.UtcTicks % Stretch.Ticks), TimeSpan.Zero);
+    private static DateTimeOffset IntervalStart(DateTimeOffset at) => new(at.UtcTicks - (at.UtcTicks % Interval.Ticks), TimeSpan.Zero);
 }

@@ -76,7 +76,7 @@ internal static class RejectionPolicy
     /// <summary>How often a caller's request may try a marked site.</summary>
     public static readonly TimeSpan BetweenCallersTries = TimeSpan.FromMinutes(15);
 
-    /// <summary>A false rejection makes those due again that were rejected or marked within this time.</summary>
+    /// <summary>After a false rejection, sites that were rejected or marked within this time become due again.</summary>
     public static readonly TimeSpan DoubtedBack = TimeSpan.FromHours(24);
 
     /// <summary>How long a false rejection casts doubt on other rejections.</summary>
@@ -154,11 +154,11 @@ internal static class RejectionPolicy
     {
         return site.Status switch
         {
-            InstanceStatus.Active => IsLate(site.RejectedAt) || (site.RefreshTokenFault == RefreshTokenFaultKind.Rejected && IsLate(site.RefreshTokenFaultSince)),
-            InstanceStatus.ReinstallRequired => IsLate(site.MarkedAt) || IsLate(site.RejectedAt),
+            InstanceStatus.Active => IsRecent(site.RejectedAt) || (site.RefreshTokenFault == RefreshTokenFaultKind.Rejected && IsRecent(site.RefreshTokenFaultSince)),
+            InstanceStatus.ReinstallRequired => IsRecent(site.MarkedAt) || IsRecent(site.RejectedAt),
             _ => false,
         };
 
-        bool IsLate(DateTimeOffset? at) => now - at <= DoubtedBack;
+        bool IsRecent(DateTimeOffset? at) => now - at <= DoubtedBack;
     }
 }

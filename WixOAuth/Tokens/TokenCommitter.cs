@@ -9,8 +9,8 @@ namespace WixOAuth.Tokens;
 
 /// <summary>
 /// What Wix granted to an attempt, and what is to be kept of it: <paramref name="RefreshToken"/> is sealed for the new
-/// generation; null leaves the stored one as it is. <paramref name="Replaced"/> is the refresh token in whose place Wix sent it,
-/// if it did.
+/// generation; null leaves the stored one as it is. <paramref name="Replaced"/> is the refresh token that it replaces;
+/// null when Wix sent no new one.
 /// </summary>
 internal sealed record NewTokens(
     string AttemptId, Grant Grant, TokenAnswer.Granted Tokens, RefreshToken? RefreshToken, RefreshToken? Replaced, RefreshTokenFault? Fault, long StartedAt);

@@ -80,7 +80,7 @@ internal sealed class TokenGrants(WixClient wix, ISecretSource<AppSecretVersion>
             refreshTokenRejected |= answer is TokenAnswer.Rejected && grant == Grant.RefreshToken;
         }
 
-        ledger.Saw(id, answer);
+        ledger.Record(id, answer);
         return new GrantAnswer(answer, grant, version, refreshTokenRejected, EveryGrantRejected: answer is TokenAnswer.Rejected);
     }
 

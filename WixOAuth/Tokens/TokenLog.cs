@@ -12,13 +12,13 @@ internal static partial class TokenLog
     [LoggerMessage(402, LogLevel.Warning, "Instance {InstanceId}: no token from Wix ({Error}, failure {Count}), now {Status}")]
     public static partial void RefreshFailed(this ILogger logger, InstanceId instanceId, TokenError error, int count, InstanceStatus status);
 
-    [LoggerMessage(403, LogLevel.Error, "Instance {InstanceId}: its new tokens could not be saved ({Error}); they are used from memory and saving them is tried again")]
+    [LoggerMessage(403, LogLevel.Error, "Instance {InstanceId}: its new tokens could not be saved ({Error}); they are served from memory, and the save is retried")]
     public static partial void CommitFailed(this ILogger logger, InstanceId instanceId, string error);
 
-    [LoggerMessage(404, LogLevel.Information, "Instance {InstanceId}: another attempt was first, its generation {Generation} is used")]
+    [LoggerMessage(404, LogLevel.Information, "Instance {InstanceId}: another attempt committed first; generation {Generation} is used")]
     public static partial void WinnerAdopted(this ILogger logger, InstanceId instanceId, long generation);
 
-    [LoggerMessage(405, LogLevel.Information, "Instance {InstanceId}: took over a lease whose owner did not come back")]
+    [LoggerMessage(405, LogLevel.Information, "Instance {InstanceId}: took over a lease that its owner had not released")]
     public static partial void LeaseTakenOver(this ILogger logger, InstanceId instanceId);
 
     [LoggerMessage(406, LogLevel.Error, "Instance {InstanceId}: the refresh token cannot be decrypted with protection key {KeyId}")]
@@ -36,7 +36,7 @@ internal static partial class TokenLog
     [LoggerMessage(412, LogLevel.Critical, "Wix rejects all {Asked} sites that were asked with the app secret: is it right? Until a site has a token again, nothing is concluded from rejections")]
     public static partial void SecretSuspect(this ILogger logger, int asked);
 
-    [LoggerMessage(413, LogLevel.Information, "The app secret is not suspect any more")]
+    [LoggerMessage(413, LogLevel.Information, "The app secret is no longer suspect")]
     public static partial void SecretTrusted(this ILogger logger);
 
     [LoggerMessage(414, LogLevel.Warning, "{Count} last uses could not be saved: the storage is not available")]

@@ -16,30 +16,30 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
     public const int Capacity = 100_000;
 
     /// <summary>How long a cached token is served before the storage is read again.</summary>
-    public static readonly TimeSpan BelievedFor = TimeSpan.FromMinutes(5);
+    public static readonly TimeSpan CacheDuration = TimeSpan.FromMinutes(5);
 
     private readonly Lock _remembering = new();
     private readonly MemoryCache _tokens = new(new MemoryCacheOptions { SizeLimit = Capacity, Clock = new Clock(time) });
 
     /// <summary>The token of an instance, if one is held and still to be believed.</summary>
     public TokenResult.Token? Find(InstanceId id, DateTimeOffset now) =>
-        _tokens.Get(id) is TokenResult.Token token && IsToBeBelieved(token, now) ? token : null;
+        _tokens.Get(id) is TokenResult.Token token && IsUsable(token, now) ? token : null;
 
     /// <summary>Holds a token that the storage has just confirmed, unless a newer one is held, it was forgotten since, or its times make no sense.</summary>
     public void Remember(TokenResult.Token token)
     {
         var now = time.GetUtcNow();
-        if (!IsToBeBelieved(token, now))
+        if (!IsUsable(token, now))
         {
             return;
         }
 
-        // Else a late one, seen before the newest, could take its place between the look and the write.
+        // Without the lock, an older token could replace a newer one between the check and the write.
         lock (_remembering)
         {
             if (_tokens.Get(token.InstanceId) switch
             {
-                TokenResult.Token held => held.Generation > token.Generation && IsToBeBelieved(held, now),
+                TokenResult.Token held => held.Generation > token.Generation && IsUsable(held, now),
                 Tombstone tombstone => tombstone.Generation >= token.Generation,
                 _ => false,
             })
@@ -47,7 +47,7 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
                 return;
             }
 
-            var end = token.ReadAt + BelievedFor;
+            var end = token.ReadAt + CacheDuration;
             _tokens.Set(
                 token.InstanceId,
                 token,
@@ -58,9 +58,9 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
     public void Forget(InstanceId id) => _tokens.Remove(id);
 
     /// <summary>
-    /// Drops what is held of a removed instance, and for a while takes no token of it up to <paramref name="generation"/>,
-    /// that of the removal: a request that read one before may still be under way, and one that could not be saved has the
-    /// generation that the removal took instead.
+    /// Evicts the token of a removed instance. For a while it also refuses tokens up to <paramref name="generation"/>, the
+    /// generation of the removal: a request that read a token earlier may still be in progress, and a token that could not be
+    /// saved may have the same generation as the removal.
     /// </summary>
     public void Forget(InstanceId id, long generation)
     {
@@ -72,24 +72,24 @@ internal sealed class TokenMemory(TimeProvider time) : IDisposable
                 _tokens.Set(
                     id,
                     new Tombstone(generation),
-                    new MemoryCacheEntryOptions { Size = 0, Priority = CacheItemPriority.NeverRemove, AbsoluteExpirationRelativeToNow = BelievedFor });
+                    new MemoryCacheEntryOptions { Size = 0, Priority = CacheItemPriority.NeverRemove, AbsoluteExpirationRelativeToNow = CacheDuration });
             }
         }
     }
 
     public void Dispose() => _tokens.Dispose();
 
-    private static bool IsToBeBelieved(TokenResult.Token token, DateTimeOffset now) =>
+    private static bool IsUsable(TokenResult.Token token, DateTimeOffset now) =>
         now >= token.ReadAt
-        && now - token.ReadAt < BelievedFor
+        && now - token.ReadAt < CacheDuration
         && now < token.ExpiresOn
         && token.IsPlausible(now);
 
     private sealed record Tombstone(long Generation);
 
     /// <summary>
-    /// Steady, so that each entry ends in time: by a clock that was ahead and is set back, a token that has ended would be
-    /// believed again.
+    /// A monotonic clock, so that entries expire even if the wall clock is set back. Otherwise an expired token would be served
+    /// again.
     /// </summary>
     private sealed class Clock(TimeProvider time) : ISystemClock
     {

@@ -43,7 +43,7 @@ internal sealed class TokenMetrics(Instruments instruments)
         _requests.Add(1, new(Tags.Outcome, outcome), new(SourceTag, from));
     }
 
-    public void Left() => _requests.Add(1, new(Tags.Outcome, "cancelled"), new(SourceTag, "none"));
+    public void Cancelled() => _requests.Add(1, new(Tags.Outcome, "cancelled"), new(SourceTag, "none"));
 
     /// <summary>A refresh ended. <paramref name="grant"/> was tried last, and <paramref name="took"/> includes the commit.</summary>
     public void Refreshed(Activity? activity, Grant grant, TokenError? error, TimeSpan took)

@@ -10,10 +10,10 @@ namespace WixOAuth.Tokens;
 /// </summary>
 internal sealed class TokenSchedule(ServiceSettings settings)
 {
-    /// <summary>A token is refreshed ahead when less than this part of its life is left…</summary>
+    /// <summary>A token is refreshed ahead of time when less than this fraction of its life is left, minus its jitter.</summary>
     private const double AheadPart = 0.40;
 
-    /// <summary>…less up to this part, by instance, so that sites installed together do not stay due together.</summary>
+    /// <summary>The jitter: up to this fraction, fixed by instance, so that sites installed together do not stay due together.</summary>
     private const double Spread = 0.05;
 
     private static readonly TimeSpan Daily = TimeSpan.FromDays(1);
@@ -99,7 +99,7 @@ internal sealed class TokenSchedule(ServiceSettings settings)
             : due;
     }
 
-    // The next try after half of the time that has already passed: quick at first, daily in the end, and no counter.
+    // Waits half of the time since the install, at least a minute and at most a day: a backoff without a stored counter.
     private static DateTimeOffset SetupDueAt(Instance instance, DateTimeOffset now)
     {
         var wait = (now - (instance.ConsentedAt ?? instance.InstalledAt)) / 2;

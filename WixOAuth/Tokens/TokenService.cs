@@ -68,7 +68,7 @@ internal sealed class TokenService(
         }
         catch (OperationCanceledException)
         {
-            metrics.Left();
+            metrics.Cancelled();
             throw;
         }
     }
@@ -79,7 +79,7 @@ internal sealed class TokenService(
         var askedAt = time.GetUtcNow();
         for (var round = 1; ; round++)
         {
-            // In the last round it joins no pending refresh: those of others with lesser requirements could keep it waiting forever.
+            // The last round starts a refresh of its own: pending ones with weaker requirements could keep this caller waiting for ever.
             var (pending, joined) = round < LastRound
                 ? JoinOrStart(id, requirements, read)
                 : (Start(id, new PendingRefresh(requirements), read: null), false);
@@ -129,7 +129,9 @@ internal sealed class TokenService(
         // This caller is served; the next ones are to find a fresh token.
         if (now >= token.RefreshOn && JoinOrStart(token.InstanceId, TokenRequirements.Ahead, read: null) is (var pending, false))
         {
-            background.Start("refresh ahead", () => PauseUnlessRefreshedAsync(token, pending));
+            // Copies: a closure over the parameter would be allocated at the start of every call.
+            var (old, refresh) = (token, pending);
+            background.Start("refresh ahead", () => PauseUnlessRefreshedAsync(old, refresh));
         }
     }
 

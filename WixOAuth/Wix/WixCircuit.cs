@@ -178,7 +178,7 @@ internal sealed partial class WixCircuit
         }
     }
 
-    [LoggerMessage(701, LogLevel.Warning, "The circuit to Wix opened (status {Status}, Wix request id {RequestId}): refreshes pause, and one call each {Seconds} s checks whether Wix is back")]
+    [LoggerMessage(701, LogLevel.Warning, "The circuit to Wix opened (status {Status}, Wix request id {RequestId}): refreshes pause, and one call every {Seconds} s checks whether Wix is back")]
     private partial void CircuitOpened(int? status, string? requestId, double seconds);
 
     [LoggerMessage(702, LogLevel.Information, "The circuit to Wix closed after {Seconds:F0} s")]

@@ -7,8 +7,8 @@ using WixOAuth.Settings;
 namespace WixOAuth.Wix;
 
 /// <summary>
-/// Typed client of Wix's endpoints, one method for each (docs/wix-protocol.md). No method raises anything but
-/// <see cref="OperationCanceledException"/>, for its caller's own token: whatever Wix or the network does is an answer.
+/// Typed client of Wix's endpoints, one method for each (docs/wix-protocol.md). The methods raise only
+/// <see cref="OperationCanceledException"/>, for the caller's own token; every failure of Wix or the network is a result.
 /// </summary>
 /// <remarks>
 /// Redirects are never followed, since the secrets of a request would go along. A body over 256 KiB is not read.
@@ -122,7 +122,7 @@ internal sealed class WixClient(WixTransport transport, ServiceSettings settings
             ? code
             : null;
 
-    // The life that the answer and the token tell, else the configured one, but no more than the longest.
+    // The shorter of the lifetimes in the answer and in the token; without either, the configured one. Never more than the longest.
     private TokenAnswer.Granted ReadTokens(JsonElement body, string accessToken, DateTimeOffset sentAt, TimeSpan longest)
     {
         var lifetime = new[] { Seconds(body.Number("expires_in")), LifetimeOf(accessToken, sentAt) }.Min() ?? settings.Tokens.Lifetime;

@@ -125,7 +125,7 @@ internal sealed partial class WixTransport(
         CallFailed(endpoint, outcome, response?.Status, response?.RequestId);
     }
 
-    [SuppressMessage("Design", "CA1031", Justification = "Whatever an answer does to the HTTP client, it is no answer.")]
+    [SuppressMessage("Design", "CA1031", Justification = "Any exception while reading a response means that there is no usable response.")]
     private async Task<WixResponse> ReceiveAsync(WixRequestKind kind, Func<HttpRequestMessage> create, CancellationToken cancellationToken)
     {
         var sentAt = time.GetUtcNow();
@@ -217,7 +217,7 @@ internal sealed partial class WixTransport(
             return outcome.Exception is TimeoutRejectedException && kind != WixRequestKind.Exchange;
         }
 
-        // Wix asking for a longer pause than we can take here is an answer for our caller.
+        // A Retry-After that is longer than this call can wait is left to the caller.
         return response.Kind == WixResponseKind.Unavailable
             && (kind != WixRequestKind.Exchange || response.SurelyNotProcessed)
             && !(response.RetryAfter > WixClient.LongestPause);

@@ -50,7 +50,7 @@ internal sealed partial class MemoryInstanceStore(EventRecorder? events = null) 
         ArgumentNullException.ThrowIfNull(instance);
         if (previous is not null && previous.Instance.Id != instance.Id)
         {
-            throw new ArgumentException("An instance is made from an earlier state of its own.", nameof(previous));
+            throw new ArgumentException("The previous record belongs to another instance.", nameof(previous));
         }
 
         IReadOnlyList<OutboxEvent> caused = [];

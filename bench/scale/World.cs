@@ -71,7 +71,7 @@ internal sealed class World : IDisposable
         }
 
         // As the host's background service does where nothing sweeps.
-        for (var at = _window.Start - _window.WarmUp + (Tick / 2); at < _window.Start + _window.Length; at += RefreshHistory.Stretch)
+        for (var at = _window.Start - _window.WarmUp + (Tick / 2); at < _window.Start + _window.Length; at += RefreshHistory.Interval)
         {
             _time.At(at, _ => _ = _answering.GetRequiredService<RefreshHistory>().SaveAsync(CancellationToken.None), null);
         }

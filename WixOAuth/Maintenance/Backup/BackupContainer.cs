@@ -51,7 +51,7 @@ internal sealed class BackupContainer : IForgottenInstances
         return new BackupContainer(service.GetBlobContainerClient(options.Container), creates: options.ConnectionString is not null);
     }
 
-    /// <summary>Makes the container where it is ours to make.</summary>
+    /// <summary>Creates the container when a connection string is used, as on a laptop. In Azure the deployment creates it.</summary>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
     public Task InitializeAsync(CancellationToken cancellationToken) =>
         _creates ? AskAsync(() => Blobs.CreateIfNotExistsAsync(cancellationToken: cancellationToken), cancellationToken) : Task.CompletedTask;

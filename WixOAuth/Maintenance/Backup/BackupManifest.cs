@@ -30,7 +30,7 @@ internal sealed record BackupManifest(
     [JsonIgnore]
     public long Rows => Parts.Sum(part => part.Rows);
 
-    /// <summary>Whether a copy has so few sites, beside the number in an earlier one, that its table may have been damaged.</summary>
+    /// <summary>Whether a copy has so many fewer sites than an earlier one that the table may have been damaged.</summary>
     public bool HasFarFewerThan(long? before) => before - Instances >= FewestLost && Instances * 2 < before;
 }
 

@@ -31,11 +31,11 @@ internal sealed partial class BackupMonitor(TimeProvider time, ILogger<BackupMon
 
         if (_last is { } last && now - last.At < s_lookEvery && now >= last.At)
         {
-            // A copy that is finished within the hour ends it at once only in the process that made it.
+            // A new copy is seen at once only by the process that made it; others see it at their next look.
             return IsOverdue(last);
         }
 
-        // Also when this fails: the next look is in an hour, and meanwhile the copy that was found last grows older.
+        // Set before the look, so that a failed look is not repeated for an hour. Meanwhile the last known copy still ages.
         _last = (_last ?? new Look(now, "unknown", now)) with { At = now };
         try
         {

@@ -94,7 +94,7 @@ internal sealed partial class BackupRun(TableClient table, BackupContainer conta
         return (name, manifest, before);
     }
 
-    // A damaged table makes whole copies too, and after 35 days no other ones are left. But no copy may fail for this.
+    // A damaged table is copied without an error, and after 35 days only such copies are left. But this check must not fail a backup.
     private async Task<long?> CountBeforeAsync(CancellationToken cancellationToken)
     {
         try
