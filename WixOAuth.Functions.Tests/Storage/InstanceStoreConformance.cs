@@ -643,8 +643,12 @@ public abstract class InstanceStoreConformance
                 await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.ListAsync(null, null, 1, gone));
                 await store.ListAsync(null, null, 1, gone, "customer");
             },
-            async () => await store.ReadDueAsync(Noon, gone, new InstanceShard(3)).GetAsyncEnumerator(gone).MoveNextAsync(),
-            async () => await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync(),
+            async () =>
+            {
+                await Assert.ThrowsAnyAsync<OperationCanceledException>(
+                    async () => await store.ReadDueAsync(Noon, gone, new InstanceShard(3)).GetAsyncEnumerator(gone).MoveNextAsync());
+                await store.ReadDueAsync(Noon, gone).GetAsyncEnumerator(gone).MoveNextAsync();
+            },
             () => store.TryRemoveAsync(new StoredInstance(NewInstance(), "any"), gone),
             async () => await store.ReadSummariesAsync(gone).GetAsyncEnumerator(gone).MoveNextAsync(),
             () => store.RemoveDueAsync(new DueInstance(NewId(), Noon), gone),
