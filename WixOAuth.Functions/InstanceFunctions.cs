@@ -35,8 +35,10 @@ public sealed class InstanceFunctions(IServiceProvider services)
 
     [Function(nameof(ForgetInstance))]
     public Task<IResult> ForgetInstance(
-        [HttpTrigger(AuthorizationLevel.Function, "delete", Route = "instances/{instanceId}")] HttpRequest request, string instanceId) =>
-        services.AnswerAsync<InstanceEndpoints>(endpoint => endpoint.ForgetInstance(request, instanceId));
+        [HttpTrigger(AuthorizationLevel.Function, "delete", Route = "instances/{instanceId}")] HttpRequest request,
+        string instanceId,
+        CancellationToken cancellationToken) =>
+        services.AnswerAsync<InstanceEndpoints>(endpoint => endpoint.ForgetInstance(request, instanceId, cancellationToken));
 
     [Function(nameof(CompleteSetup))]
     public Task<IResult> CompleteSetup(

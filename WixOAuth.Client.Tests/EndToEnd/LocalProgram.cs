@@ -110,7 +110,7 @@ public sealed partial class LocalProgram : IAsyncLifetime
     /// <summary>Reads a program's output up to a line, and answers what the pattern's group has of it.</summary>
     public static async Task<string> LineAsync(Process process, Regex pattern)
     {
-        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1), TimeProvider.System);
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(3), TimeProvider.System);
         while (await process.StandardOutput.ReadLineAsync(patience.Token) is { } line)
         {
             if (pattern.Match(line) is { Success: true } match)

@@ -200,7 +200,10 @@ public sealed class CustomerTests(AzuriteFixture azurite) : IAsyncLifetime
         var id = await _bed.InstallForAsync("acme", "Ann's Café");
         var endpoint = _bed.Host.Services.GetRequiredService<WixOAuth.Http.InstanceEndpoints>();
 
-        await endpoint.ForgetInstance(new DefaultHttpContext { RequestAborted = new CancellationToken(canceled: true) }.Request, $"{id}");
+        using var leaving = new CancellationTokenSource();
+        var forgetting = endpoint.ForgetInstance(new DefaultHttpContext().Request, $"{id}", leaving.Token);
+        await leaving.CancelAsync();
+        await forgetting;
 
         await AssertErasedAsync(id);
     }

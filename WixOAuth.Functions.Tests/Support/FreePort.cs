@@ -5,6 +5,11 @@ namespace WixOAuth.Functions.Tests.Support;
 
 internal static class FreePort
 {
+    // A part of the range for each test project: they run at once, and a port is bound some time after it was found free.
+    private static readonly int s_first = 20_000 + (4_000 * (AppContext.BaseDirectory.Contains("Browser.Tests", StringComparison.Ordinal) ? 2
+        : AppContext.BaseDirectory.Contains("Programs.Tests", StringComparison.Ordinal) ? 1
+        : 0));
+
     /// <summary>
     /// A port of this machine that is free now, on either loopback: for URLs that have to be known before the
     /// start. From below the range that systems take the ports of outgoing connections from, or such a connection,
@@ -14,7 +19,7 @@ internal static class FreePort
     {
         while (true)
         {
-            var port = Random.Shared.Next(20_000, 32_000);
+            var port = Random.Shared.Next(s_first, s_first + 4_000);
             if (IsFree(IPAddress.Loopback, port) && IsFree(IPAddress.IPv6Loopback, port))
             {
                 return port;

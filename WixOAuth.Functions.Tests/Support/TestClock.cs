@@ -6,7 +6,7 @@ internal static class TestClock
 {
     public static readonly DateTimeOffset Start = new(2026, 5, 4, 3, 2, 1, TimeSpan.Zero);
 
-    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(5);
 
     public static FakeTimeProvider New() => new(Start);
 
@@ -17,7 +17,7 @@ internal static class TestClock
     /// Where the work was begun turn by turn (<see cref="SingleThreadSynchronizationContext"/>), time passes only while it waits. Where it is on
     /// the thread pool, as a sweep's is, time may also pass while the machine keeps a thread of it waiting, by minutes.
     /// </remarks>
-    /// <exception cref="TimeoutException">The work has not ended after a minute of real time.</exception>
+    /// <exception cref="TimeoutException">The work has not ended after five minutes of real time.</exception>
     public static async Task<T> RunAsync<T>(this FakeTimeProvider clock, Task<T> work, TimeSpan? step = null)
     {
         var startedAt = TimeProvider.System.GetTimestamp();

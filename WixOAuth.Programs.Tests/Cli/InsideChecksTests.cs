@@ -25,7 +25,7 @@ public sealed class InsideChecksTests : IDisposable
         _core.Wix.Answer = (_, _, _) => Task.FromResult(Interlocked.Increment(ref calls) == 3 ? StubWix.Status(429) : StubWix.Tokens("granted"));
         await using var checks = New(Core.Configure());
 
-        var report = await _core.Clock.RunAsync(checks.TryBridgeAsync(int.MaxValue, new Progress<long>(), s_none), TimeSpan.FromSeconds(1));
+        var report = await _core.Clock.RunAsync(checks.TryBridgeAsync(int.MaxValue, new Progress<long>(), s_none));
 
         Assert.Equal((20, 0, 0), (report.Ready, report.Refused.Count, report.Unknown));
         Assert.True(calls > 20);
@@ -38,7 +38,7 @@ public sealed class InsideChecksTests : IDisposable
         _core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Status(429));
         await using var checks = New(Core.Configure());
 
-        var report = await _core.Clock.RunAsync(checks.TryBridgeAsync(int.MaxValue, new Progress<long>(), s_none), TimeSpan.FromSeconds(1));
+        var report = await _core.Clock.RunAsync(checks.TryBridgeAsync(int.MaxValue, new Progress<long>(), s_none));
 
         Assert.Equal((0, 0, 1), (report.Ready, report.Refused.Count, report.Unknown));
         Assert.InRange(_core.Wix.Calls.Count, 2, 5);

@@ -11,7 +11,7 @@ namespace WixOAuth.Programs.Tests.Crash;
 /// </summary>
 public sealed class CrashTests
 {
-    private static readonly TimeSpan s_hang = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_hang = TimeSpan.FromMinutes(7);
 
     [Fact]
     public async Task A_kill_at_any_step_loses_nothing_and_blocks_no_caller()

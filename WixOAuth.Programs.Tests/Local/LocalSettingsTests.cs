@@ -148,7 +148,7 @@ public sealed class LocalSettingsTests : IDisposable
     {
         var exception = Assert.Throws<StartFailedException>(() => LocalSettings.ReadRoutePrefix(HostJson(json)));
 
-        Assert.Contains("host.json is not what", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("host.json is not a valid", exception.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("s3cret", exception.Message, StringComparison.Ordinal);
     }
 

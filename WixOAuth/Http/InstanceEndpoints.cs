@@ -65,10 +65,12 @@ internal sealed class InstanceEndpoints(
             Json.Default.InstanceListBody);
     });
 
-    public Task<IResult> ForgetInstance(HttpRequest request, string instanceId) =>
+    public Task<IResult> ForgetInstance(HttpRequest request, string instanceId, CancellationToken cancellationToken) =>
         logger.GuardInstanceAsync(request, instanceId, async id =>
         {
-            // Not cancelled: half forgotten, it would be served from memory and come back with a restore, and nobody would ask again.
+            cancellationToken.ThrowIfCancellationRequested();
+
+            // Not cancelled from here on: half forgotten, it would be served from memory and come back with a restore, and nobody would ask again.
             await life.ForgetAsync(id, CancellationToken.None);
             return new EmptyAnswer(StatusCodes.Status204NoContent);
         });

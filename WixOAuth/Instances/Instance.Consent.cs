@@ -68,7 +68,7 @@ internal sealed partial record Instance
 
     /// <summary>Our own app sets the customer that the site belongs to; null for none.</summary>
     public Instance WithCustomer(string? customer, DateTimeOffset now) =>
-        this with { Customer = customer, CustomerNamedAt = customer is null ? null : now, UpdatedAt = now };
+        Customer == customer && (WixRemovedAt is null || CustomerNamedAt > WixRemovedAt) ? this : this with { Customer = customer, CustomerNamedAt = customer is null ? null : now, UpdatedAt = now };
 
     // A customer that is named does not replace another one, but confirms the same one.
     private static (string? Customer, DateTimeOffset? NamedAt) CustomerAfter(Instance? before, string? named, DateTimeOffset at) =>
