@@ -68,7 +68,7 @@ public sealed partial class BannedSymbolsTests
     }
 
     [Fact]
-    public void Whatever_is_refused_fails_the_build()
+    public void A_banned_symbol_fails_the_build()
     {
         var settings = Repository.Read("Directory.Build.props");
 

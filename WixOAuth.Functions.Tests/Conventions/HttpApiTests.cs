@@ -33,7 +33,7 @@ public sealed partial class HttpApiTests
         Functions<TimerTriggerAttribute>().Select(function => $"{function.Name} {function.Trigger.Schedule}"));
 
     [Fact]
-    public void Parameters_are_those_that_are_read()
+    public void Documented_parameters_match_those_that_the_endpoints_read()
     {
         // By the file: what a class reads, its functions have.
         var read =

@@ -29,7 +29,7 @@ public sealed class EventTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Events_of_an_installation_are_delivered_in_order_at_once()
+    public async Task Events_of_an_installation_are_delivered_immediately_and_in_order()
     {
         var id = await _bed.InstallAsync();
         await _receiver.WaitForAsync(1);

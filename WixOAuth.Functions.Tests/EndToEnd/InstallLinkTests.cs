@@ -185,7 +185,7 @@ public sealed class InstallLinkTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Starting_again_from_a_page_of_a_link_that_failed_cannot_lose_its_customer()
+    public async Task The_error_pages_of_a_link_offer_no_new_start_without_its_customer()
     {
         var link = await _bed.CreateLinkAsync("acme");
         var page = await (await _browser.GetAsync(link)).Content.ReadAsStringAsync();

@@ -138,7 +138,7 @@ public sealed class CustodyTests : IDisposable
     }
 
     [Fact]
-    public async Task A_start_with_another_protection_key_writes_nothing_and_the_right_key_finds_all()
+    public async Task A_process_with_the_wrong_protection_key_changes_no_row_and_the_right_key_still_opens_them()
     {
         var ids = await InstallAsync(5);
         _core.Clock.Advance(TimeSpan.FromMinutes(10));

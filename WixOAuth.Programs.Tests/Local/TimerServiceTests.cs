@@ -50,7 +50,7 @@ public sealed class TimerServiceTests
     }
 
     [Fact]
-    public async Task A_run_that_takes_longer_than_its_interval_is_never_overlapped()
+    public async Task A_run_longer_than_its_interval_does_not_overlap_the_next()
     {
         await using var host = await StartAsync();
         await _time.WaitUntilArmedAsync();
