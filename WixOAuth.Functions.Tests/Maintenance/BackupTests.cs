@@ -247,6 +247,9 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData(21, 10, true)]
     [InlineData(10, 1, false)]
     [InlineData(10, 0, true)]
+    [InlineData(9, 0, true)]
+    [InlineData(1, 0, true)]
+    [InlineData(0, 0, false)]
     public async Task A_copy_with_far_fewer_sites_than_the_one_before_is_reported(int before, int after, bool isReported)
     {
         var ids = Enumerable.Range(0, before).Select(_ => Core.NewId()).ToList();

@@ -31,7 +31,8 @@ internal sealed record BackupManifest(
     public long Rows => Parts.Sum(part => part.Rows);
 
     /// <summary>Whether a copy has so many fewer sites than an earlier one that the table may have been damaged.</summary>
-    public bool HasFarFewerThan(long? before) => before - Instances >= FewestLost && Instances * 2 < before;
+    public bool HasFarFewerThan(long? before) =>
+        before > 0 && (Instances == 0 || (before - Instances >= FewestLost && Instances * 2 < before));
 }
 
 [JsonSourceGenerationOptions(
