@@ -108,7 +108,7 @@ public class HostingTests
         using var impatient = new CancellationTokenSource();
         var builder = Host.CreateEmptyApplicationBuilder(null);
 
-        // Before background work, as in the Functions worker, so that it stops after it.
+        // Registered before the background work, as in the Functions worker: so it is stopped after it.
         builder.Services.AddHostedService(provider => new Server(async () =>
         {
             provider.GetRequiredService<BackgroundWork>().Start("work", () => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, CancellationToken.None));

@@ -86,7 +86,7 @@ public sealed class InstanceImportTests : IDisposable
     }
 
     [Fact]
-    public async Task A_site_that_is_forgotten_while_its_revival_ends_stays_remembered_as_forgotten()
+    public async Task A_site_forgotten_at_the_end_of_its_revival_stays_recorded_as_forgotten()
     {
         _forgotten.Setup(forgotten => forgotten.RemoveAsync(s_id, CancellationToken.None)).Returns(ForgetAsync);
         _forgotten.Setup(forgotten => forgotten.AddAsync(s_id, CancellationToken.None)).Returns(Task.CompletedTask);

@@ -129,7 +129,7 @@ public sealed class AppSecretProbeTests : IDisposable
     }
 
     [Fact]
-    public async Task A_stop_waits_for_a_probe_that_nobody_waits_for_any_more()
+    public async Task A_stop_waits_for_a_probe_whose_callers_gave_up()
     {
         var site = await InstallAsync();
         await InstallAsync(9);

@@ -573,10 +573,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await InstallAsync(age: Stale);
         _wix.Rotates = false;
         var two = Start();
-        var gate = new Gate(_one, StoreStep.Commit);
-        var slow = One.GetAsync(_id);
-        await gate.Reached;
-        _clock.Advance(TokenRefresher.LeaseTime);
+        var (gate, slow) = await OutliveLeaseAsync();
         Assert.Equal("access-3", Revealed(await two.Core.GetAsync(_id)));
         gate.Open();
 
@@ -589,10 +586,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var two = Start(("Wix__ClientCredentialsFallback", "false"));
-        var gate = new Gate(_one, StoreStep.Commit);
-        var slow = One.GetAsync(_id);
-        await gate.Reached;
-        _clock.Advance(TokenRefresher.LeaseTime);
+        var (gate, slow) = await OutliveLeaseAsync();
         Assert.IsType<TokenResult.WixUnavailable>(await two.Core.GetAsync(_id));
         gate.Open();
 
@@ -606,10 +600,7 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     {
         await InstallAsync(age: Stale);
         var two = Start();
-        var gate = new Gate(_one, StoreStep.Commit);
-        var slow = One.GetAsync(_id);
-        await gate.Reached;
-        _clock.Advance(TokenRefresher.LeaseTime);
+        var (gate, slow) = await OutliveLeaseAsync();
         Assert.Equal("minted-3", Revealed(await two.Core.GetAsync(_id)));
         gate.Open();
 
@@ -746,6 +737,16 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
         await before;
         Assert.IsType<TokenResult.Removed>(await after);
         Assert.IsType<TokenResult.Removed>(await One.GetAsync(_id));
+    }
+
+    /// <summary>Process one refreshes, and its lease ends before it can commit.</summary>
+    private async Task<(Gate Gate, Task<TokenResult> Slow)> OutliveLeaseAsync()
+    {
+        var gate = new Gate(_one, StoreStep.Commit);
+        var slow = One.GetAsync(_id);
+        await gate.Reached;
+        _clock.Advance(TokenRefresher.LeaseTime);
+        return (gate, slow);
     }
 
     private static string Revealed(TokenResult result) => Assert.IsType<TokenResult.Token>(result).AccessToken.Reveal();

@@ -7,7 +7,7 @@ public partial class RunbookTests
 {
     /// <summary>azd compares the template and its parameters with what it deployed last, and not with what is there.</summary>
     [Fact]
-    public void What_is_provisioned_again_without_a_change_ignores_the_recorded_state()
+    public void Provisioning_without_a_change_ignores_the_recorded_state()
     {
         var commands = Provision().Matches(Read("docs/operations.md"));
 

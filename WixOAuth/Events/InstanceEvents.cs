@@ -52,7 +52,7 @@ internal static class InstanceEvents
             // A clone or a lost redirect: nobody consented here, and the first token shows that the installation works.
             (InstanceStatus.Active, InstanceStatus.Active) when IsFirstToken(before!, after) => (InstanceEventType.Connected, "app_installed"),
 
-            // Whom it belonged to was told when it was connected before the removal.
+            // An earlier event named the customer that the removal has ended.
             (InstanceStatus.Active, InstanceStatus.Active) when LostCustomerToRemoval(before!, after) => (InstanceEventType.Connected, "late_removal"),
             (InstanceStatus.Active or null or InstanceStatus.Removed, InstanceStatus.ReinstallRequired) =>
                 (InstanceEventType.ReinstallRequired, before?.Status == InstanceStatus.Active ? "rejected" : "not_consented"),

@@ -42,13 +42,14 @@ internal sealed partial class ServiceTroubles(
         var isBackupOverdue = ReadAsync(backups.IsOverdueAsync, cancellationToken);
         var swept = await state;
 
-        // A sweep that lies in the future was recorded by a clock that was ahead, and says nothing about now.
+        // A time in the future comes from a clock that was ahead: it does not show that sweeps run.
         var isOverdue = (time.GetUtcNow() - swept?.SweptAt)?.Duration() > s_sweepOverdueAfter;
         (bool Holds, string Word)[] findings =
         [
             (swept is { OnFallback: > 0 }, "sites_on_fallback"),
 
-            // While sweeps run, theirs counts: a process that serves from what they refresh never learns that its suspicion has ended.
+            // While sweeps run, their finding decides. A process that only serves tokens which they refreshed asks Wix for nothing,
+            // so it would not learn that its own suspicion has ended.
             (swept is { IsSecretSuspect: true } || (ledger.IsSuspect && (swept is null || isOverdue)), "secret_suspect"),
             (circuit.IsOpen || swept is { IsWixThrottled: true }, "wix_throttled"),
             (isOverdue, "sweep_overdue"),

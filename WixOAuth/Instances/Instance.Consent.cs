@@ -66,11 +66,13 @@ internal sealed partial record Instance
     public static bool IsCustomerConflict(Instance? before, Consent consent) =>
         consent.Customer is { } customer && CustomerOf(before) is { } present && present != customer;
 
-    /// <summary>Our own app sets the customer that the site belongs to; null for none.</summary>
+    /// <summary>Our own app sets the customer that the site belongs to; null for none. The same one is written again only after a removal.</summary>
     public Instance WithCustomer(string? customer, DateTimeOffset now) =>
-        Customer == customer && (WixRemovedAt is null || CustomerNamedAt > WixRemovedAt) ? this : this with { Customer = customer, CustomerNamedAt = customer is null ? null : now, UpdatedAt = now };
+        Customer == customer && (WixRemovedAt is null || CustomerNamedAt > WixRemovedAt)
+            ? this
+            : this with { Customer = customer, CustomerNamedAt = customer is null ? null : now, UpdatedAt = now };
 
-    // A customer that is named does not replace another one, but confirms the same one.
+    // A named customer never replaces a stored one. Naming the stored one again renews the time.
     private static (string? Customer, DateTimeOffset? NamedAt) CustomerAfter(Instance? before, string? named, DateTimeOffset at) =>
         CustomerOf(before) is { } present
             ? (present, present == named ? at : before!.CustomerNamedAt)
@@ -80,7 +82,7 @@ internal sealed partial record Instance
     private static string? CustomerOf(Instance? before) =>
         before is { Status: not InstanceStatus.Removed } ? before.WithoutEarlierCustomer(before.RemovalNotedAt).Customer : null;
 
-    // Whoever installs the app after a removal may be another owner of the site: a customer that was named earlier is not theirs.
+    // After a removal another owner may install the app: a customer that was named before the removal does not apply to them.
     private Instance WithoutEarlierCustomer(DateTimeOffset? removedAt) =>
         Customer is null || removedAt is null || CustomerNamedAt > removedAt ? this : this with { Customer = null, CustomerNamedAt = removedAt };
 
