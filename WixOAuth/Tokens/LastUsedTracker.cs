@@ -59,9 +59,7 @@ internal sealed class LastUsedTracker(
         if ((now.UtcTicks >= nextWrite || nextWrite - now.UtcTicks > TimeSpan.TicksPerHour)
             && Interlocked.CompareExchange(ref use.NextWrite, now.UtcTicks + _writeEvery, nextWrite) == nextWrite)
         {
-            // Copies: a closure over the parameter would be allocated at the start of every call.
-            var (used, its) = (id, use);
-            background.Start("last use", () => WriteAsync(used, its));
+            StartWrite(id, use);
         }
     }
 
@@ -72,6 +70,9 @@ internal sealed class LastUsedTracker(
             : known;
 
     public void Dispose() => _writers.Dispose();
+
+    // In a method of its own: inside Note the closure would be allocated at the start of every call.
+    private void StartWrite(InstanceId id, Use use) => background.Start("last use", () => WriteAsync(id, use));
 
     private async Task WriteAsync(InstanceId id, Use use)
     {

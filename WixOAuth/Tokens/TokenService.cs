@@ -129,11 +129,13 @@ internal sealed class TokenService(
         // This caller is served; the next ones are to find a fresh token.
         if (now >= token.RefreshOn && JoinOrStart(token.InstanceId, TokenRequirements.Ahead, read: null) is (var pending, false))
         {
-            // Copies: a closure over the parameter would be allocated at the start of every call.
-            var (old, refresh) = (token, pending);
-            background.Start("refresh ahead", () => PauseUnlessRefreshedAsync(old, refresh));
+            StartPause(token, pending);
         }
     }
+
+    // In a method of its own: inside its caller the closure would be allocated for every token from memory.
+    private void StartPause(TokenResult.Token token, PendingRefresh pending) =>
+        background.Start("refresh ahead", () => PauseUnlessRefreshedAsync(token, pending));
 
     private async Task PauseUnlessRefreshedAsync(TokenResult.Token old, PendingRefresh pending)
     {
