@@ -18,12 +18,12 @@ internal sealed record FaultOperation(string Name, string Success, Func<FaultSce
 
     public static IReadOnlyList<FaultOperation> All { get; } =
     [
-        new("Install", "close-window", InstallAsync) { IsInstalled = false, RunsOnThePool = true },
+        new("Install", "close-window", InstallAsync) { IsInstalled = false },
         new("Import of an unknown instance", "201", ImportAsync) { IsInstalled = false, Repeated = ["200"] },
         new("GetToken with a refresh", "token", GetTokenAsync),
         new("GetToken with a rejected refresh token", "token", GetTokenAsync) { Settings = s_fallback, IsRefreshTokenRejected = true },
         new("SetCustomer", "204", SetCustomerAsync) { IsWell = instance => IsHealthy(instance) && instance!.Customer == "acme" },
-        new("StatusView", "200", StatusViewAsync) { RunsOnThePool = true, OneOfEachKind = true },
+        new("StatusView", "200", StatusViewAsync) { OneOfEachKind = true },
         new("AppRemoved", "200", scene => scene.PostWebhookAsync("AppRemoved"))
         {
             IsWell = instance => instance is { Status: InstanceStatus.Removed, AccessToken: null, RefreshToken: null },
@@ -40,13 +40,11 @@ internal sealed record FaultOperation(string Name, string Success, Func<FaultSce
         {
             PrepareAsync = PendSetupAsync,
             Repeated = ["nothing to refresh"],
-            RunsOnThePool = true,
             OneOfEachKind = true,
         },
         new("RefreshShard with a refresh", "refreshed", scene => SweepAsync(scene, InstanceShard.Of(scene.Id)))
         {
             Repeated = ["nothing to refresh"],
-            RunsOnThePool = true,
             OneOfEachKind = true,
         },
         new("Delivery of an event", "1 event received", DeliverAsync)
@@ -56,7 +54,6 @@ internal sealed record FaultOperation(string Name, string Success, Func<FaultSce
             StateAsync = scene => scene.ReadEventAsync(),
             EventAfter = "none",
             Repeated = ["no event received"],
-            RunsOnThePool = true,
         },
         new("Redelivery of a parked event", "202", RedeliverAsync)
         {
@@ -64,7 +61,6 @@ internal sealed record FaultOperation(string Name, string Success, Func<FaultSce
             PrepareAsync = scene => scene.AddEventAsync(isParked: true),
             StateAsync = scene => scene.ReadEventAsync(),
             EventAfter = "waiting",
-            RunsOnThePool = true,
         },
     ];
 
@@ -97,9 +93,6 @@ internal sealed record FaultOperation(string Name, string Success, Func<FaultSce
 
     /// <summary>The stored refresh token afterwards.</summary>
     public string? RefreshTokenAfter { get; init; } = "refresh-1";
-
-    /// <summary>Whether it uses the thread pool, where it is unknown whether it waits for the clock or for a thread.</summary>
-    public bool RunsOnThePool { get; init; }
 
     /// <summary>Whether one fault of each kind is enough: it refreshes by the same code as GetToken, or it only reads.</summary>
     public bool OneOfEachKind { get; init; }

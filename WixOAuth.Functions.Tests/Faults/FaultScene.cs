@@ -18,7 +18,6 @@ namespace WixOAuth.Functions.Tests.Faults;
 internal sealed class FaultScene : IDisposable
 {
     private static readonly WebhookSigner s_signer = new();
-    private static readonly TimeSpan s_turnOnThePool = TimeSpan.FromMilliseconds(3);
     private static readonly TimeSpan s_longestBackground = TimeSpan.FromMinutes(15);
 
     private readonly FaultOperation _operation;
@@ -219,16 +218,14 @@ internal sealed class FaultScene : IDisposable
 
     private async Task<T> LetTimePassAsync<T>(Task<T> work)
     {
-        var seen = (Fired: -1, Calls: -1);
+        var fired = -1;
         for (var step = 0; !work.IsCompleted && step < 20_000; step++)
         {
-            await SingleThreadSynchronizationContext.SettleAsync(() => _store.IsBusy);
-
-            // Where the last step has woken nothing, the pool has nothing to do either.
-            if (_operation.RunsOnThePool && (_clock.Fired, Calls.Made.Count) is var now && now != seen)
+            // A step that woke nothing changed nothing.
+            if (_clock.Fired is var now && now != fired)
             {
-                seen = now;
-                await Task.WhenAny(work, Task.Delay(s_turnOnThePool, TimeProvider.System));
+                fired = now;
+                await SingleThreadSynchronizationContext.SettleAsync(() => _store.IsBusy);
             }
 
             if (!work.IsCompleted)
@@ -237,7 +234,7 @@ internal sealed class FaultScene : IDisposable
             }
         }
 
-        return await work.WaitAsync(TimeSpan.FromSeconds(20));
+        return await work.WaitAsync(SingleThreadSynchronizationContext.Patience);
     }
 
     /// <summary>Counts how many of its timers have fired.</summary>

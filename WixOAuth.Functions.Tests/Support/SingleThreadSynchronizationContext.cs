@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
+using ThreadState = System.Diagnostics.ThreadState;
 
 namespace WixOAuth.Functions.Tests.Support;
 
@@ -9,19 +11,17 @@ namespace WixOAuth.Functions.Tests.Support;
 internal sealed class SingleThreadSynchronizationContext : SynchronizationContext, IDisposable
 {
     /// <summary>How long a test waits until nothing can continue.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
     // Counted over all contexts: one may wait for work on another. Only one test runs at a time.
     private static int s_left;
 
     private readonly BlockingCollection<(SendOrPostCallback Turn, object? State)> _turns = [];
+
     public SingleThreadSynchronizationContext()
     {
         new Thread(Run) { IsBackground = true, Name = nameof(SingleThreadSynchronizationContext) }.Start();
     }
-
-    /// <summary>Whether no continuation is left in any context.</summary>
-    public static bool AreOver => Volatile.Read(ref s_left) == 0;
 
     public override void Post(SendOrPostCallback d, object? state)
     {
@@ -73,14 +73,14 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
         return true;
     });
 
-    /// <summary>Returns when no continuation is left.</summary>
+    /// <summary>Returns when no continuation is left here or on the thread pool.</summary>
     /// <param name="isBusy">Whether something outside is working and will post a continuation.</param>
     public static async Task SettleAsync(Func<bool> isBusy)
     {
         var since = TimeProvider.System.GetTimestamp();
 
-        // So many, because a thread of the pool that the machine holds back in the middle of its work shows in no count.
-        for (var quiet = 0; quiet < 20; quiet++)
+        // Twice, because a thread may wake another one while the threads are looked at.
+        for (var quiet = 0; quiet < 2; quiet++)
         {
             if (TimeProvider.System.GetElapsedTime(since) > Patience)
             {
@@ -89,7 +89,7 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
             }
 
             await OfThePoolAsync().ConfigureAwait(false);
-            if (!AreOver || isBusy() || ThreadPool.PendingWorkItemCount > 0)
+            if (IsAnotherThreadRunning() || Volatile.Read(ref s_left) > 0 || isBusy() || ThreadPool.PendingWorkItemCount > 0)
             {
                 quiet = -1;
             }
@@ -104,6 +104,13 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
         Task.Factory.StartNew(static () => { }, CancellationToken.None, TaskCreationOptions.PreferFairness, TaskScheduler.Default);
 
     public void Dispose() => _turns.CompleteAdding();
+
+    // Also one that could run but that the machine keeps waiting, which the thread pool shows in no count.
+    private static bool IsAnotherThreadRunning()
+    {
+        using var process = Process.GetCurrentProcess();
+        return process.Threads.Cast<ProcessThread>().Count(thread => thread.ThreadState is ThreadState.Running or ThreadState.Ready) > 1;
+    }
 
     private void Run()
     {
