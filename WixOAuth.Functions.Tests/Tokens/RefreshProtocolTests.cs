@@ -611,6 +611,20 @@ public abstract class RefreshProtocolTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_refresh_token_sent_by_Wix_does_not_replace_the_one_that_served_a_later_refresh()
+    {
+        await InstallAsync(age: Stale);
+        var two = Start();
+        two.Core.Wix.Answer = (_, _, _) => Task.FromResult(StubWix.Tokens("access-3"));
+        var (gate, slow) = await OutliveLeaseAsync();
+        Assert.Equal("access-3", Revealed(await two.Core.GetAsync(_id)));
+        gate.Open();
+
+        Assert.Equal("access-3", Revealed(await slow));
+        await AssertSavedAsync("refresh-1", generation: 2);
+    }
+
+    [Fact]
     public async Task A_failure_is_not_recorded_by_an_attempt_that_lost_its_lease()
     {
         await InstallAsync(age: Stale);

@@ -131,7 +131,9 @@ internal sealed class TokenCommitter(
         return tokens.Remember(stored.Instance, granted.Tokens.AccessToken);
     }
 
-    // Another attempt was granted tokens by client credentials meanwhile, and kept a refresh token that Wix has replaced.
+    // Another attempt was granted tokens by client credentials meanwhile, and kept a refresh token that Wix has replaced. If it was
+    // granted them by that refresh token, Wix still accepts it.
     private async Task<bool> HoldsReplacedAsync(Instance current, NewTokens granted) =>
-        granted.Replaced is { } replaced && replaced.Equals(await tokens.OpenRefreshTokenAsync(current));
+        current.CurrentGrant == Grant.ClientCredentials
+        && granted.Replaced is { } replaced && replaced.Equals(await tokens.OpenRefreshTokenAsync(current));
 }
