@@ -150,6 +150,25 @@ public sealed class EventDeliveryTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_stop_cancels_no_attempt_and_takes_up_no_further_event()
+    {
+        var stored = await ConnectAsync();
+        Assert.NotNull(await _store.TryWriteAsync(stored, stored.Instance with { CustomerConflictAt = Samples.Noon.AddDays(1) }, None));
+        using var stopping = new CancellationTokenSource();
+        _receiver.Answer = async (_, context) =>
+        {
+            await stopping.CancelAsync();
+            await EventReceiver.Status(context, 204);
+        };
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _delivery.DeliverWaitingAsync(stopping.Token));
+
+        Assert.Single(_receiver.All);
+        var last = await _store.ReadAsync(OutboxPart.Waiting, None).SingleAsync();
+        Assert.Equal((InstanceEventType.CustomerConflict, 0, null), (last.Type, last.Attempts, last.Lease));
+    }
+
+    [Fact]
     public async Task A_read_of_the_outbox_that_fails_cancels_no_attempt_under_way()
     {
         var id = (await ConnectAsync()).Instance.Id;

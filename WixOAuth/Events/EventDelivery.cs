@@ -36,7 +36,7 @@ internal sealed partial class EventDelivery(
     /// <exception cref="StorageUnavailableException">The outbox cannot be read.</exception>
     public async Task DeliverWaitingAsync(CancellationToken cancellationToken)
     {
-        // The end of the pass cancels no attempt: an event whose delivery is not recorded would be sent twice.
+        // Neither this nor a stop cancels an attempt: an event whose delivery is not recorded would be sent twice.
         using var inTime = new CancellationTokenSource(LongestPass, time);
         var recoveredAt = _receiver.RecoveredAt;
         var waiting = await DeliverOnceAsync(inTime.Token, cancellationToken);
@@ -147,19 +147,19 @@ internal sealed partial class EventDelivery(
         }
 
         // The event is true although its instance cannot be read; the receiver learns the id.
-        var instance = await store.FindReadableAsync(leased.InstanceId, cancellationToken);
-        var result = await SendAsync(leased, instance, cancellationToken);
+        var instance = await store.FindReadableAsync(leased.InstanceId, CancellationToken.None);
+        var result = await SendAsync(leased, instance);
         metrics.SentEvent(result.Outcome);
         return await RecordAsync(leased, result);
     }
 
-    private async Task<SendResult> SendAsync(OutboxEvent leased, Instance? instance, CancellationToken cancellationToken)
+    private async Task<SendResult> SendAsync(OutboxEvent leased, Instance? instance)
     {
         try
         {
-            return await sender.SendAsync(leased, instance, cancellationToken);
+            return await sender.SendAsync(leased, instance);
         }
-        catch (Exception exception) when (exception is not SecretUnavailableException && !cancellationToken.IsCancellationRequested)
+        catch (Exception exception) when (exception is not SecretUnavailableException)
         {
             // Counts as a failed attempt. Otherwise the event would be retried with every sweep, for ever.
             DeliveryFailed(exception.GetType().Name);
@@ -167,7 +167,6 @@ internal sealed partial class EventDelivery(
         }
     }
 
-    // After an attempt nothing is cancelled: a delivery that is not recorded is a second delivery.
     private async Task<bool> RecordAsync(OutboxEvent leased, SendResult result)
     {
         if (result.Outcome == SendOutcome.Delivered)

@@ -32,11 +32,11 @@ internal sealed class EventSender(HttpClient http, ISecretSource<EventSecrets> s
 
     private readonly Uri _source = new(settings.Wix.RedirectUrl.GetLeftPart(UriPartial.Authority));
 
+    /// <summary>Sends it. A stop of the program does not cancel this: an attempt whose result is not recorded would be repeated.</summary>
     /// <exception cref="SecretUnavailableException">The signing secret cannot be read now.</exception>
-    /// <exception cref="OperationCanceledException">The program stops.</exception>
-    public async Task<SendResult> SendAsync(OutboxEvent occurred, Instance? instance, CancellationToken cancellationToken)
+    public async Task<SendResult> SendAsync(OutboxEvent occurred, Instance? instance)
     {
-        var secret = await secrets.GetAsync(cancellationToken);
+        var secret = await secrets.GetAsync(CancellationToken.None);
         var body = CloudEvent.Serialize(occurred, instance, _source);
         var now = time.GetUtcNow();
         using var request = new HttpRequestMessage(HttpMethod.Post, settings.Events.Url)
@@ -48,15 +48,13 @@ internal sealed class EventSender(HttpClient http, ISecretSource<EventSecrets> s
         request.Headers.Add("webhook-signature", secret.Sign(occurred.Id, now, body));
 
         using var limit = new CancellationTokenSource(Timeout, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try
         {
             // The body of the answer is of no use, and a receiver may send one that never ends.
-            using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token);
+            using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token);
             return ResultOf(response, now);
         }
-        catch (Exception exception) when (exception is HttpRequestException or IOException
-            || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (Exception exception) when (exception is HttpRequestException or IOException or OperationCanceledException)
         {
             return new SendResult(SendOutcome.Unreachable);
         }
