@@ -98,6 +98,32 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
     }
 
     [SkippableFact]
+    public async Task The_button_stays_pressed_until_its_answer_is_there()
+    {
+        var (sent, answer) = (new TaskCompletionSource(), new TaskCompletionSource());
+        await Page.RouteAsync(
+            url => url.EndsWith("/api/install", StringComparison.Ordinal),
+            async route =>
+            {
+                sent.TrySetResult();
+                await answer.Task;
+                await route.ContinueAsync();
+            });
+        await Page.Clock.InstallAsync();
+        await Page.GotoAsync(await Bed.CreateLinkAsync("acme"));
+        await Page.Clock.RunForAsync(1_000);
+        await Page.EvaluateAsync("document.querySelector('button').click()");
+        await sent.Task;
+
+        await Page.EvaluateAsync("dispatchEvent(new FocusEvent('focus'))");
+        await Page.Clock.RunForAsync(1_000);
+
+        Assert.Equal("true", await Page.EvaluateAsync<string?>("document.querySelector('button').ariaDisabled"));
+        answer.SetResult();
+        await AssertHeadingAsync(Page, "Where should Your app go?");
+    }
+
+    [SkippableFact]
     public async Task The_pages_of_a_link_are_accessible()
     {
         Axe.Require();

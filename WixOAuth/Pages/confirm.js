@@ -2,18 +2,23 @@
 // or leaves its window at the first one, has the second one press it.
 (() => {
   const form = document.forms[0], button = form.querySelector('button');
-  let timer;
+  let timer, sent = false;
   const hold = () => {
     button.ariaDisabled = 'true';
     clearTimeout(timer);
-    timer = setTimeout(() => { button.ariaDisabled = null; }, 1000);
+    timer = setTimeout(() => { button.ariaDisabled = sent ? 'true' : null; }, 1000);
   };
-  for (const name of ['focus', 'pageshow']) addEventListener(name, hold);
+  addEventListener('focus', hold);
+  addEventListener('pageshow', () => {
+    sent = false;
+    hold();
+  });
   form.addEventListener('submit', event => {
-    if (button.ariaDisabled) event.preventDefault();
+    if (button.ariaDisabled) return event.preventDefault();
 
     // A second press would cut off the answer to the first: the link would be used, and its cookie lost.
-    else button.ariaDisabled = 'true';
+    sent = true;
+    button.ariaDisabled = 'true';
   });
   hold();
 })();
