@@ -32,6 +32,11 @@ public sealed class OptionsTests
         using var older = new HttpClientHandler();
         Assert.False(Configured(sockets).AllowAutoRedirect);
         Assert.False(Configured(older).AllowAutoRedirect);
+
+        using var inner = new SocketsHttpHandler();
+        using var outer = new Outer { InnerHandler = new Outer { InnerHandler = inner } };
+        Configured(outer);
+        Assert.False(inner.AllowAutoRedirect);
     }
 
     [Fact]
@@ -66,4 +71,6 @@ public sealed class OptionsTests
         provider.GetRequiredService<IHttpClientFactory>().CreateClient("WixOAuth.Client").Dispose();
         return handler;
     }
+
+    private sealed class Outer : DelegatingHandler;
 }

@@ -53,6 +53,9 @@ public static class WixOAuthClientServiceCollectionExtensions
             case HttpClientHandler { AllowAutoRedirect: true } http:
                 http.AllowAutoRedirect = false;
                 break;
+            case DelegatingHandler { InnerHandler: { } inner }:
+                RefuseRedirects(inner);
+                break;
         }
     }
 
