@@ -21,6 +21,7 @@ public sealed class InstanceEventsTests
         Instance.Consented(Connected, Id, Consent with { Customer = null, WixIssuedAt = Now.AddDays(2) }, Tokens, "again", Now.AddDays(2));
 
     private static readonly Instance Doubted = Instance.AppRemoved(Again, Id, Now.AddDays(3), false, Now.AddDays(3));
+    private static readonly Instance LostLate = Instance.AppRemoved(Again.Marked(Now.AddDays(2)), Id, Now.AddDays(1), false, Now.AddDays(3));
     private static readonly Instance Clone = Instance.AppInstalled(null, Id, Now, mayUseClientCredentials: true, sendSetupCompleted: false, Now);
 
     /// <summary>The name of the transition, the records around it, and its events as "type reason".</summary>
@@ -58,6 +59,8 @@ public sealed class InstanceEventsTests
         (nameof(Instance.AppRemoved), Removed, Instance.AppRemoved(Removed, Id, Now.AddDays(3), false, Now), []),
         (nameof(Instance.AppRemoved), Again, Instance.AppRemoved(Again, Id, Now.AddDays(1), false, Now.AddDays(3)), ["Connected late_removal"]),
         (nameof(Instance.AppRemoved), Again, Doubted, []),
+        (nameof(Instance.AppRemoved), Again.Marked(Now.AddDays(2)), LostLate, []),
+        (nameof(Instance.Consented), LostLate, Instance.Consented(LostLate, Id, Consent, Tokens, "third", Now.AddDays(4)), ["Connected consent"]),
         (nameof(Instance.AppInstalled), Doubted, Instance.AppInstalled(Doubted, Id, Now.AddDays(4), true, false, Now.AddDays(4)), ["Connected late_removal"]),
         (nameof(Instance.Forget), Connected, Instance.Forget(Connected, Id, Now), ["Removed forgotten"]),
         (nameof(Instance.Forget), Removed, Instance.Forget(Removed, Id, Now), []),

@@ -48,6 +48,7 @@ public sealed class ImportDecisionTests
         var id = Samples.NewId();
         var site = new ImportedSite("imported", s_noon, false, null, null);
         Assert.Equal("stored", Imported(Stored("rejected consent 1")! with { Id = id, Customer = "stored" }, site).Customer);
+        Assert.Equal("stored", Imported(Stored("ok consent 1")! with { Id = id, Customer = "stored", RemovalNotedAt = s_noon }, site).Customer);
         Assert.Equal("imported", Imported(Stored("rejected consent 1")! with { Id = id }, site).Customer);
         Assert.Equal("imported", Imported(null, site).Customer);
 

@@ -209,6 +209,10 @@ public sealed class InstanceLifecycleTests
 
         Assert.Equal("acme", Apply(reinstalled, Life[2])!.Customer);
         Assert.Equal("acme", Apply(Consent(reinstalled, Start.AddHours(2.5)), Life[2])!.Customer);
+
+        // Our own app names it again before Wix tells of the removal.
+        var first = Consent(Apply(null, Life[0]), Start, "acme");
+        Assert.Equal("acme", Apply(Consent(first, Start.AddHours(2)).WithCustomer("acme", Start.AddHours(2)), Life[2])!.Customer);
     }
 
     [Fact]

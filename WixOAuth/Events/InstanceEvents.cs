@@ -61,7 +61,11 @@ internal static class InstanceEvents
         };
 
     private static bool WasServed(Instance? before) =>
-        before is { Status: not InstanceStatus.Removed } && (before.ConsentedAt is not null || before.RefreshedAt is not null);
+        before is { Status: not InstanceStatus.Removed } && (before.ConsentedAt is not null || before.RefreshedAt is not null)
+        && !IsLossUntold(before);
+
+    // No event tells that a site which only a consent can serve again has lost its customer.
+    private static bool IsLossUntold(Instance before) => before is { Status: InstanceStatus.ReinstallRequired, Customer: null, CustomerNamedAt: not null };
 
     private static bool LostCustomerToRemoval(Instance before, Instance after) =>
         before.Customer is not null && after.Customer is null && after.CustomerNamedAt is not null;

@@ -66,9 +66,12 @@ internal sealed partial record Instance
     public static bool IsCustomerConflict(Instance? before, Consent consent) =>
         consent.Customer is { } customer && CustomerOf(before) is { } present && present != customer;
 
-    /// <summary>Our own app sets the customer that the site belongs to; null for none. The same one is written again only after a removal.</summary>
+    /// <summary>
+    /// Our own app sets the customer that the site belongs to; null for none. Naming the stored one again renews the time, because Wix
+    /// may tell of an earlier removal later.
+    /// </summary>
     public Instance WithCustomer(string? customer, DateTimeOffset now) =>
-        Customer == customer && (WixRemovedAt is null || CustomerNamedAt > WixRemovedAt)
+        Customer is null && customer is null
             ? this
             : this with { Customer = customer, CustomerNamedAt = customer is null ? null : now, UpdatedAt = now };
 

@@ -52,7 +52,9 @@ internal sealed partial record Instance
     public static Instance Imported(Instance? before, InstanceId id, ImportedSite site, ProtectedTokens tokens, string importId, DateTimeOffset now)
     {
         var known = before is { Status: InstanceStatus.Removed } ? null : before;
-        var (customer, namedAt) = CustomerAfter(before, site.Customer, now);
+
+        // Also while a removal is in doubt: an import never replaces a customer.
+        var (customer, namedAt) = CustomerAfter(known is null ? null : known with { RemovalNotedAt = null }, site.Customer, now);
         return Next(before, id, InstanceStatus.Active, now).WithTokens(tokens, importId, now) with
         {
             Grant = tokens.Refresh is null ? Grant.ClientCredentials : Grant.RefreshToken,
