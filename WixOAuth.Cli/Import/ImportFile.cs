@@ -114,13 +114,13 @@ internal sealed class ImportFile : IDisposable
                 {
                     Ignore(property.Name);
                 }
-                else if (property.Value.ValueKind is JsonValueKind.String or JsonValueKind.Number)
-                {
-                    fields[field] = property.Value.ToString();
-                }
-                else if (property.Value.ValueKind != JsonValueKind.Null)
+                else if (property.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Number or JsonValueKind.Null))
                 {
                     return ImportSite.Unreadable(line, $"{field} is neither a text nor a number");
+                }
+                else if (!fields.TryAdd(field, property.Value.ValueKind == JsonValueKind.Null ? null : property.Value.ToString()))
+                {
+                    return ImportSite.Unreadable(line, $"two names for the field {field}: leave the wrong one out");
                 }
             }
 
@@ -161,7 +161,7 @@ internal sealed class ImportFile : IDisposable
             }
 
             yield return csv.FieldCount == columns.Count
-                ? ImportSite.Read(csv.LineNumber, _now, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at) : null)
+                ? ImportSite.Read(csv.LineNumber, _now, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at).Trim() : null)
                 : ImportSite.Unreadable(csv.LineNumber, $"it has {csv.FieldCount} fields, the header has {columns.Count}");
         }
     }
