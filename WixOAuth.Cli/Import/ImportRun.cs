@@ -24,11 +24,6 @@ internal sealed class ImportSummary
 /// <summary>Sends the sites of a file to the service, several at a time.</summary>
 internal sealed class ImportRun(ServiceClient service, int concurrency, bool revive, TimeProvider time)
 {
-    /// <summary>How often one site is tried while the service is not available.</summary>
-    public const int MaxTries = 12;
-
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
-
     // By GetTimestamp: the clock may be set while an import runs for hours.
     private long _holdUntil;
 
@@ -95,14 +90,12 @@ internal sealed class ImportRun(ServiceClient service, int concurrency, bool rev
         {
             await HoldAsync(cancellationToken);
             var answer = await service.ImportAsync(site, revive, cancellationToken);
-            if (answer.RetryAfter is not { } wait || tries == MaxTries)
+            if (answer.RetryAfter is not { } wait || tries == ServiceClient.MaxTries)
             {
                 return answer;
             }
 
-            var backoff = TimeSpan.FromMilliseconds(250 * Math.Pow(2, tries) * (0.75 + (0.5 * Random.Shared.NextDouble())));
-            var pause = wait > backoff ? wait : backoff;
-            Hold(pause < s_longestPause ? pause : s_longestPause);
+            Hold(ServiceClient.PauseAfter(tries, wait));
         }
     }
 

@@ -109,6 +109,7 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
         const string Hostile = "a\u001b[2J\u001b]0;pwn3d\u0007\u009b31m\rb\u202ec";
         await using var service = WebApplication.CreateSlimBuilder().Build();
         service.Urls.Add($"http://127.0.0.1:{FreePort.Next()}");
+        service.MapGet("/api/instances/{id}", StubServer.InvalidId);
         service.MapFallback(() => Results.Problem(title: Hostile, statusCode: 400));
         await service.StartAsync();
         var file = Write([$"{Guid.NewGuid()},r-1,x"], $"instanceId,refreshToken,\"{Hostile}\"");
@@ -128,7 +129,7 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
         var askedAt = new List<long>();
         await using var service = WebApplication.CreateSlimBuilder().Build();
         service.Urls.Add("http://127.0.0.1:0");
-        service.MapGet("/api/instances/{id}", () => Results.BadRequest());
+        service.MapGet("/api/instances/{id}", StubServer.InvalidId);
         service.MapPut("/api/instances/{id}", (HttpContext context) =>
         {
             askedAt.Add(TimeProvider.System.GetTimestamp());
@@ -304,7 +305,8 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
             return Task.CompletedTask;
         });
         service.MapPut("/api/instances/{id}", () => new { outcome = "imported" });
-        service.MapGet("/api/instances/{id}", () => Results.Json(new { code = "unknown_instance" }, statusCode: StatusCodes.Status404NotFound));
+        service.MapGet("/api/instances/{id}", (Guid id) =>
+            id == Guid.Empty ? StubServer.InvalidId() : Results.Json(new { code = "unknown_instance" }, statusCode: StatusCodes.Status404NotFound));
         return service;
     }
 

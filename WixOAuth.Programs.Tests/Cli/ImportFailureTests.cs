@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -6,6 +7,7 @@ using Spectre.Console;
 using WixOAuth.Cli;
 using WixOAuth.Cli.Import;
 using WixOAuth.Cli.Output;
+using HttpResults = Microsoft.AspNetCore.Http.Results;
 
 namespace WixOAuth.Programs.Tests.Cli;
 
@@ -26,6 +28,66 @@ public sealed class ImportFailureTests : IDisposable
 
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("could not be reached (ConnectionError): is it the right --url?", run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(404, "application/problem+json", "{\"code\":\"unknown_instance\"}")]
+    [InlineData(200, "text/html", "<p>Welcome</p>")]
+    [InlineData(302, "text/html", "")]
+    [InlineData(400, "text/html", "")]
+    [InlineData(400, "application/problem+json", "{\"title\":\"Bad Request\"}")]
+    [InlineData(400, "application/json", "{\"code\":\"invalid_request\"}")]
+    public async Task Another_server_gets_no_token(int status, string type, string body)
+    {
+        var sent = 0;
+        await using var server = await StartAsync(context =>
+        {
+            sent += HttpMethods.IsPut(context.Request.Method) ? 1 : 0;
+            (context.Response.StatusCode, context.Response.ContentType, context.Response.Headers.Location) = (status, type, "/elsewhere");
+            return context.Response.WriteAsync(body);
+        });
+
+        var run = await CliRun.RunAsync(s_key, "import", Write(sites: 3), "--url", server.Urls.Single());
+
+        Assert.Equal((1, 0), (run.ExitCode, sent));
+        Assert.Contains("is it the right --url?", run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(2, 3)]
+    [InlineData(int.MaxValue, 12)]
+    public async Task A_service_that_is_not_available_yet_is_waited_for_before_a_token_is_sent(int unavailable, int asked)
+    {
+        var (clock, asks) = (new SetBackClock(), 0);
+        await using var server = await StartAsync(context => (++asks <= unavailable ? HttpResults.StatusCode(503) : StubServer.InvalidId()).ExecuteAsync(context));
+        using var service = await OpenAsync(server, clock);
+
+        var failure = await Record.ExceptionAsync(() => service.ReachAsync(CancellationToken.None));
+
+        Assert.Equal((asked, unavailable > 12), (asks, failure is CommandFailedException));
+        Assert.True(clock.Waited > TimeSpan.FromSeconds(1), $"{clock.Waited}");
+    }
+
+    [Fact]
+    public async Task A_proxy_gets_no_token_that_is_for_this_machine()
+    {
+        var asked = 0;
+        await using var proxy = await StartAsync(context =>
+        {
+            asked++;
+            return AnswerAsync(context, () => HttpStatusCode.OK);
+        });
+        await using var server = await StartAsync(context => AnswerAsync(context, () => HttpStatusCode.OK));
+        using var process = Process.Start(new ProcessStartInfo(
+            "dotnet", [Path.Combine(AppContext.BaseDirectory, "WixOAuth.Cli.dll"), "import", Write(sites: 1), "--url", server.Urls.Single()])
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+            Environment = { ["WIXOAUTH_KEY"] = "a-key", ["http_proxy"] = proxy.Urls.Single(), ["no_proxy"] = null, ["NO_PROXY"] = null },
+        })!;
+
+        Assert.Equal("1 sites: 1 imported, 0 failed", (await process.StandardOutput.ReadToEndAsync()).Trim());
+        Assert.Equal(0, asked);
     }
 
     [Fact]
@@ -126,12 +188,17 @@ public sealed class ImportFailureTests : IDisposable
 
     private static Task AnswerAsync(HttpContext context, Func<HttpStatusCode> import)
     {
-        context.Response.StatusCode = HttpMethods.IsPut(context.Request.Method) ? (int)import() : 404;
+        if (!HttpMethods.IsPut(context.Request.Method))
+        {
+            return StubServer.InvalidId().ExecuteAsync(context);
+        }
+
+        context.Response.StatusCode = (int)import();
         return context.Response.WriteAsJsonAsync(new { outcome = "imported" });
     }
 
-    private static Task<ServiceClient> OpenAsync(WebApplication server) => ServiceClient.OpenAsync(
-        CliRun.Environment(s_key, TextWriter.Null, TextWriter.Null), server.Urls.Single(), connections: 1, entraScope: null, CancellationToken.None);
+    private static Task<ServiceClient> OpenAsync(WebApplication server, TimeProvider? time = null) => ServiceClient.OpenAsync(
+        CliRun.Environment(s_key, TextWriter.Null, TextWriter.Null, time), server.Urls.Single(), connections: 1, entraScope: null, CancellationToken.None);
 
     private string Write(int sites)
     {
