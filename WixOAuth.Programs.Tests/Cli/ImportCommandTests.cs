@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Net;
 using System.Text.Json;
 using Azure.Core;
+using Azure.Data.Tables;
 using Azure.Identity;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -73,6 +74,41 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
         Assert.Equal(2, bed.Wix.Control.Counts.Grants["refresh_token"]);
         AssertSilent(seeds, first, second);
         Assert.DoesNotContain("s3cret", first.Everything + second.Everything + await File.ReadAllTextAsync(file + ".journal"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_table_that_lost_a_site_has_it_imported_again_and_newer_tokens_stay()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var seeds = bed.Wix.Seed(3);
+        bed.Wix.Control.RejectRefreshToken(seeds[1].InstanceId);
+        var file = Write(seeds.Select(seed => $"{seed.InstanceId},{seed.RefreshToken},2020-01-02"), "instanceId,refreshToken,consentedAt");
+        Assert.EndsWith("3 sites: 2 imported, 1 failed", (await RunAsync(bed, file)).Out.Trim(), StringComparison.Ordinal);
+        using (var browser = new TestBrowser())
+        {
+            await browser.GetAsync(await bed.WalkToRedirectAsync(browser, seeds[0].InstanceId));
+            await bed.SettleAsync();
+        }
+
+        var newer = await ExportAsync();
+        Assert.NotEqual(seeds[0].RefreshToken, newer[seeds[0].InstanceId]);
+        var lost = await bed.Table.QueryAsync<TableEntity>($"RowKey eq 'i|{seeds[2].InstanceId}'").SingleAsync();
+        await bed.Table.DeleteEntityAsync(lost);
+
+        var again = await RunAsync(bed, file);
+
+        Assert.EndsWith("3 sites: 1 imported, 1 kept, 1 failed", again.Out.Trim(), StringComparison.Ordinal);
+        Assert.Contains("Beginning anew", again.Error, StringComparison.Ordinal);
+        var now = await ExportAsync();
+        Assert.Equal((newer[seeds[0].InstanceId], seeds[2].RefreshToken), (now[seeds[0].InstanceId], now[seeds[2].InstanceId]));
+
+        async Task<Dictionary<Guid, string?>> ExportAsync()
+        {
+            var path = Path.Combine(_folder.Path, $"{Guid.NewGuid():N}.ndjson");
+            Assert.Equal(0, (await CliRun.RunAsync(bed.Settings, "export", path)).ExitCode);
+            return (await File.ReadAllLinesAsync(path)).Select(line => JsonDocument.Parse(line).RootElement)
+                .ToDictionary(line => line.GetProperty("instance_id").GetGuid(), line => line.GetProperty("refresh_token").GetString());
+        }
     }
 
     [Fact]

@@ -184,6 +184,20 @@ public sealed class ImportFileTests : IDisposable
     }
 
     [Fact]
+    public void A_journal_of_an_address_that_is_not_ASCII_is_read_to_its_end()
+    {
+        var (file, url) = (Path.Combine(_folder.Path, "sites.csv"), new Uri("https://\u6c49\u5b57\u6c49\u5b57\u6c49.example"));
+        foreach (var line in new[] { 1, 13 })
+        {
+            using var journal = ImportJournal.Open(file, "hash", url);
+            journal.Add(line, "imported");
+        }
+
+        using var last = ImportJournal.Open(file, "hash", url);
+        Assert.Equal([1L, 13], last.Done.Keys.Order());
+    }
+
+    [Fact]
     public async Task A_journal_cut_off_by_a_kill_continues_after_its_last_complete_line()
     {
         var file = Path.Combine(_folder.Path, "sites.csv");
