@@ -41,6 +41,7 @@ internal static class ImportCommand
         var concurrency = parsed.GetValue(s_concurrency) is >= 1 and <= 256 and var given ? given : throw new BadUseException("--concurrency should be 1 to 256.");
         var (path, revive, isDryRun) = (parsed.GetRequiredValue(s_file), parsed.GetValue(s_revive), parsed.GetValue(s_dryRun));
         using var file = ImportFile.Open(path, environment.Time.GetUtcNow());
+        await file.FindRepeatedAsync(cancellationToken);
         using var service = await ServiceClient.OpenAsync(
             environment, parsed.GetRequiredValue(s_url), concurrency, parsed.GetValue(s_entraScope), cancellationToken);
         await service.ReachAsync(cancellationToken);

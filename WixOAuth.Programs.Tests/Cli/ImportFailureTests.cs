@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
@@ -88,6 +89,57 @@ public sealed class ImportFailureTests : IDisposable
 
         Assert.Equal("1 sites: 1 imported, 0 failed", (await process.StandardOutput.ReadToEndAsync()).Trim());
         Assert.Equal(0, asked);
+    }
+
+    [Theory]
+    [InlineData("--dry-run", "1 would be imported")]
+    [InlineData("--revive", "1 imported")]
+    public async Task A_site_that_is_on_two_lines_is_taken_from_neither(string option, string expected)
+    {
+        var (twice, once, sent) = (Guid.NewGuid(), Guid.NewGuid(), new ConcurrentQueue<string>());
+        await using var server = await StartAsync(context =>
+        {
+            if (HttpMethods.IsPut(context.Request.Method))
+            {
+                sent.Enqueue(context.Request.Path);
+            }
+
+            return context.Request.Path.Value!.Contains($"{Guid.Empty}", StringComparison.Ordinal) || HttpMethods.IsPut(context.Request.Method)
+                ? AnswerAsync(context, () => HttpStatusCode.OK)
+                : HttpResults.Json(new { code = "unknown_instance" }, statusCode: 404).ExecuteAsync(context);
+        });
+        var file = Path.Combine(_folder.Path, "sites.csv");
+        await File.WriteAllLinesAsync(file, ["instanceId,refreshToken,customer", $"{twice},r-1,a", $"{once},r-2,a", $"{twice.ToString().ToUpperInvariant()},r-3,b"]);
+
+        var run = await CliRun.RunAsync(s_key, "import", file, "--url", server.Urls.Single(), option);
+
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains($"line 2: {twice} bad_line: the same instance is on lines 2 and 4", run.Out, StringComparison.Ordinal);
+        Assert.Contains($"line 4: {twice} bad_line: the same instance is on lines 2 and 4", run.Out, StringComparison.Ordinal);
+        Assert.EndsWith($"3 sites: {expected}, 2 failed", run.Out.Trim(), StringComparison.Ordinal);
+        Assert.DoesNotContain(sent, path => path.Contains($"{twice}", StringComparison.OrdinalIgnoreCase));
+    }
+
+    [Theory]
+    [InlineData("active", "ok", "", "would be kept")]
+    [InlineData("active", "ok", "r-1,", "would be kept")]
+    [InlineData("active", "ok", "r-1,2026-01-02", "would be kept, or refreshed where consented_at is later than the stored consent")]
+    [InlineData("active", "ok", ",2026-01-02", "would be kept")]
+    [InlineData("active", "rejected", "r-1,", "would be refreshed")]
+    [InlineData("active", "none", ",", "would be kept")]
+    [InlineData("reinstall_required", "ok", "r-1,", "would be refreshed")]
+    [InlineData("reinstall_required", "ok", ",", "would be kept")]
+    public async Task A_dry_run_promises_what_the_service_would_do(string status, string refreshToken, string fields, string expected)
+    {
+        await using var server = await StartAsync(context =>
+            (context.Request.Path.Value!.EndsWith($"{Guid.Empty}", StringComparison.Ordinal) ? StubServer.InvalidId() : HttpResults.Json(new { status, refresh_token = refreshToken })).ExecuteAsync(context));
+        var (file, values) = (Path.Combine(_folder.Path, "sites.csv"), fields.Split(','));
+        var hasToken = values[0].Length > 0;
+        await File.WriteAllLinesAsync(file, [$"instanceId,consentedAt{(hasToken ? ",refreshToken" : "")}", $"{Guid.NewGuid()},{values.ElementAtOrDefault(1)}{(hasToken ? $",{values[0]}" : "")}"]);
+
+        var run = await CliRun.RunAsync(s_key, "import", file, "--url", server.Urls.Single(), "--dry-run");
+
+        Assert.Equal($"1 sites: 1 {expected}, 0 failed", run.Out.Trim());
     }
 
     [Fact]
