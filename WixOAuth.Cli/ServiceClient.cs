@@ -19,12 +19,17 @@ internal sealed record ImportAnswer(string? Outcome, string? Code, string? Messa
 /// <summary>Calls the service's HTTP API.</summary>
 internal sealed class ServiceClient : IDisposable
 {
+    /// <summary>How often something is tried while the service is not available.</summary>
+    public const int MaxTries = 12;
+
     private static readonly TimeSpan s_defaultPause = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
+    private readonly CliEnvironment _environment;
     private readonly HttpClient _http;
 
-    private ServiceClient(Uri url, string key, HttpMessageHandler handler)
+    private ServiceClient(CliEnvironment environment, Uri url, string key, HttpMessageHandler handler)
     {
-        Url = url;
+        (_environment, Url) = (environment, url);
         _http = new HttpClient(handler)
         {
             BaseAddress = new Uri(url.AbsoluteUri.TrimEnd('/') + "/api/"),
@@ -72,8 +77,23 @@ internal sealed class ServiceClient : IDisposable
             throw new BadUseException("WIXOAUTH_KEY should be one key: it has a line break, a blank or another character that no key has.");
         }
 
-        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, MaxConnectionsPerServer = connections, PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
-        return new ServiceClient(address, key, entraScope is null ? handler : new EntraTokenHandler(environment.Credential, entraScope, environment.Time, handler));
+        // Unencrypted requests must not leave this machine, also where http_proxy names a proxy for all.
+        var handler = new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            MaxConnectionsPerServer = connections,
+            PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+            UseProxy = !address.IsLoopback,
+        };
+        return new ServiceClient(environment, address, key, entraScope is null ? handler : new EntraTokenHandler(environment.Credential, entraScope, environment.Time, handler));
+    }
+
+    /// <summary>How long to wait after a try, where the service asked for <paramref name="asked"/>.</summary>
+    public static TimeSpan PauseAfter(int tries, TimeSpan asked)
+    {
+        var backoff = TimeSpan.FromMilliseconds(250 * Math.Pow(2, tries) * (0.75 + (0.5 * Random.Shared.NextDouble())));
+        var pause = asked > backoff ? asked : backoff;
+        return pause < s_longestPause ? pause : s_longestPause;
     }
 
     /// <summary>Imports one site; <paramref name="revive"/> brings a removed one back. A cancelled import may have succeeded.</summary>
@@ -109,10 +129,36 @@ internal sealed class ServiceClient : IDisposable
         }
     }
 
-    /// <summary>Asks for something, so that a wrong address or key is reported at once: an import tries each site for minutes.</summary>
+    /// <summary>
+    /// Asks for an instance that cannot exist, and waits for a service that is not available yet. A wrong address or key is reported
+    /// before another server gets a token.
+    /// </summary>
     /// <exception cref="BadUseException">The key is refused.</exception>
-    /// <exception cref="CommandFailedException">The service does not answer.</exception>
-    public async Task ReachAsync(CancellationToken cancellationToken) => (await GetInstanceAsync($"{Guid.Empty}", cancellationToken)).Dispose();
+    /// <exception cref="CommandFailedException">Nothing answers, or something that is not the service.</exception>
+    public async Task ReachAsync(CancellationToken cancellationToken)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            using var response = await GetInstanceAsync($"{Guid.Empty}", cancellationToken);
+            if (response is { StatusCode: HttpStatusCode.BadRequest, Content.Headers.ContentType.MediaType: "application/problem+json" }
+                && Text(await ReadJsonAsync(response, cancellationToken), "code") == "invalid_request")
+            {
+                return;
+            }
+
+            if (!IsUnavailable(response.StatusCode) || tries == MaxTries)
+            {
+                throw new CommandFailedException($"{Url} answers {(int)response.StatusCode}, and not as this service does: is it the right --url?");
+            }
+
+            if (tries == 1)
+            {
+                _environment.Say($"{Url} answers {(int)response.StatusCode}. Waiting for it ...");
+            }
+
+            await Task.Delay(PauseAfter(tries, RetryAfter(response.Headers)), _environment.Time, cancellationToken);
+        }
+    }
 
     /// <summary>The status of an instance; null when the service does not know it.</summary>
     /// <exception cref="BadUseException">The key, or the lack of an Entra ID token, is refused.</exception>
@@ -167,11 +213,14 @@ internal sealed class ServiceClient : IDisposable
         {
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => throw AccessDenied(),
             HttpStatusCode.NotFound => throw new CommandFailedException("The service has no ImportInstance: is --url right, and is its version new enough?"),
-            HttpStatusCode.TooManyRequests or HttpStatusCode.ServiceUnavailable or HttpStatusCode.BadGateway or HttpStatusCode.GatewayTimeout =>
+            var status when IsUnavailable(status) =>
                 new ImportAnswer(null, code ?? "unavailable", title ?? $"The service answered {(int)response.StatusCode}.", RetryAfter(response.Headers)),
             _ => new ImportAnswer(null, code ?? $"http_{(int)response.StatusCode}", title ?? $"The service answered {(int)response.StatusCode}.", null),
         };
     }
+
+    private static bool IsUnavailable(HttpStatusCode status) =>
+        status is HttpStatusCode.TooManyRequests or HttpStatusCode.ServiceUnavailable or HttpStatusCode.BadGateway or HttpStatusCode.GatewayTimeout;
 
     // Easy Auth and the host answer alike, without a body.
     private static BadUseException AccessDenied() => new(

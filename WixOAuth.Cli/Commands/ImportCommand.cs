@@ -41,6 +41,7 @@ internal static class ImportCommand
         var concurrency = parsed.GetValue(s_concurrency) is >= 1 and <= 256 and var given ? given : throw new BadUseException("--concurrency should be 1 to 256.");
         var (path, revive, isDryRun) = (parsed.GetRequiredValue(s_file), parsed.GetValue(s_revive), parsed.GetValue(s_dryRun));
         using var file = ImportFile.Open(path, environment.Time.GetUtcNow());
+        await file.FindRepeatedAsync(cancellationToken);
         using var service = await ServiceClient.OpenAsync(
             environment, parsed.GetRequiredValue(s_url), concurrency, parsed.GetValue(s_entraScope), cancellationToken);
         await service.ReachAsync(cancellationToken);
@@ -73,7 +74,12 @@ internal static class ImportCommand
         CliEnvironment environment, ImportFile file, string path, ServiceClient service, ImportRun run, ParseResult parsed, CancellationToken cancellationToken)
     {
         using var journal = ImportJournal.Open(path, await file.HashAsync(cancellationToken), service.Url);
-        if (journal.Done.Count > 0)
+        if (journal.Done.Count > 0 && !await run.ConfirmsAsync(file, journal, cancellationToken))
+        {
+            environment.Say($"Beginning anew: the service does not confirm that it has the sites that were imported according to {journal.Path}. Was its table replaced?");
+            journal.BeginAnew();
+        }
+        else if (journal.Done.Count > 0)
         {
             environment.Say($"Continuing: {journal.Done.Count.ToString("N0", CultureInfo.InvariantCulture)} sites were already imported ({journal.Path}).");
         }

@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-
 namespace WixOAuth.Cli.Import;
 
 /// <summary>Reads a whole file, asks the service what it knows, and changes nothing.</summary>
@@ -9,13 +7,13 @@ internal static class DryRun
     public static async Task<ImportSummary> RunAsync(
         ImportFile file, ServiceClient service, int concurrency, bool revive, ImportReport? report, Output.ProgressMeter meter, CancellationToken cancellationToken)
     {
-        var (summary, seen) = (new ImportSummary(), new ConcurrentDictionary<Guid, long>());
+        var summary = new ImportSummary();
         await Parallel.ForEachAsync(
             file.ReadAsync(cancellationToken),
             new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellationToken },
             async (site, token) =>
             {
-                var failure = Check(site, seen);
+                var failure = site.Problem is { } problem ? new ImportFailure(site.Line, site.InstanceId, "bad_line", problem) : null;
                 if (failure is null)
                 {
                     var outcome = await PredictAsync(site, service, revive, token);
@@ -41,25 +39,13 @@ internal static class DryRun
         return summary;
     }
 
-    private static ImportFailure? Check(ImportSite site, ConcurrentDictionary<Guid, long> seen)
-    {
-        if (site.Problem is { } problem)
-        {
-            return new ImportFailure(site.Line, site.InstanceId, "bad_line", problem);
-        }
-
-        var other = seen.GetOrAdd(Guid.ParseExact(site.InstanceId, "D"), site.Line);
-        return other == site.Line
-            ? null
-            : new ImportFailure(site.Line, site.InstanceId, "duplicate", $"the same instance is on line {other}: keep the line with the later consent");
-    }
-
     private static async Task<string?> PredictAsync(ImportSite site, ServiceClient service, bool revive, CancellationToken cancellationToken) =>
         await service.FindAsync(site.InstanceId, cancellationToken) switch
         {
             null => "would be imported",
             { Status: "removed" } => revive ? "would be imported" : null,
-            { RefreshToken: "ok" } => site.ConsentedAt is null ? "would be kept" : "would be kept, or refreshed where consented_at is later than the stored consent",
+            _ when site.RefreshToken is null => "would be kept",
+            { Status: "active", RefreshToken: "ok" } => site.ConsentedAt is null ? "would be kept" : "would be kept, or refreshed where consented_at is later than the stored consent",
             _ => "would be refreshed",
         };
 }

@@ -6,7 +6,7 @@ using CsvHelper;
 
 namespace WixOAuth.Cli.Import;
 
-/// <summary>Reads sites from a CSV or NDJSON file, line by line: memory use does not grow with the number of sites.</summary>
+/// <summary>Reads sites from a CSV or NDJSON file, line by line: of all sites only the ids are kept in memory.</summary>
 internal sealed class ImportFile : IDisposable
 {
     // No valid line is longer; an unclosed quote would make the whole file one field.
@@ -16,6 +16,7 @@ internal sealed class ImportFile : IDisposable
     private const int MostIgnored = 20;
 
     private readonly HashSet<string> _ignored = [];
+    private readonly Dictionary<string, (long First, long Second)> _repeated = [];
     private readonly FileStream _stream;
     private readonly DateTimeOffset _now;
 
@@ -63,6 +64,23 @@ internal sealed class ImportFile : IDisposable
         return hash;
     }
 
+    /// <summary>
+    /// Finds the instances that are on more than one line; from then on <see cref="ReadAsync"/> gives these lines a problem. The first one
+    /// sent would set the customer for good, and lines are sent at the same time.
+    /// </summary>
+    /// <exception cref="BadUseException">The file is neither CSV with the columns that are needed nor NDJSON.</exception>
+    public async Task FindRepeatedAsync(CancellationToken cancellationToken)
+    {
+        var lines = new Dictionary<string, long>();
+        await foreach (var site in ReadAsync(cancellationToken))
+        {
+            if (site.InstanceId.Length > 0 && !lines.TryAdd(site.InstanceId, site.Line))
+            {
+                _repeated.TryAdd(site.InstanceId, (lines[site.InstanceId], site.Line));
+            }
+        }
+    }
+
     /// <summary>The sites in the order of the file.</summary>
     /// <exception cref="BadUseException">The file is neither CSV with the columns that are needed nor NDJSON.</exception>
     public async IAsyncEnumerable<ImportSite> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
@@ -70,8 +88,11 @@ internal sealed class ImportFile : IDisposable
         (_stream.Position, WithoutToken) = (0, 0);
         var isJson = await StartsWithBraceAsync(cancellationToken);
         _stream.Position = 0;
-        await foreach (var site in isJson ? ReadJsonAsync(cancellationToken) : ReadCsvAsync(cancellationToken))
+        await foreach (var read in isJson ? ReadJsonAsync(cancellationToken) : ReadCsvAsync(cancellationToken))
         {
+            var site = read.Problem is null && _repeated.TryGetValue(read.InstanceId, out var lines)
+                ? read with { Problem = $"the same instance is on lines {lines.First} and {lines.Second}: keep the one of the later consent" }
+                : read;
             WithoutToken += site is { RefreshToken: null, Problem: null } ? 1 : 0;
             yield return site;
         }
@@ -114,13 +135,13 @@ internal sealed class ImportFile : IDisposable
                 {
                     Ignore(property.Name);
                 }
-                else if (property.Value.ValueKind is JsonValueKind.String or JsonValueKind.Number)
-                {
-                    fields[field] = property.Value.ToString();
-                }
-                else if (property.Value.ValueKind != JsonValueKind.Null)
+                else if (property.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Number or JsonValueKind.Null))
                 {
                     return ImportSite.Unreadable(line, $"{field} is neither a text nor a number");
+                }
+                else if (!fields.TryAdd(field, property.Value.ValueKind == JsonValueKind.Null ? null : property.Value.ToString()))
+                {
+                    return ImportSite.Unreadable(line, $"two names for the field {field}: leave the wrong one out");
                 }
             }
 
@@ -161,7 +182,7 @@ internal sealed class ImportFile : IDisposable
             }
 
             yield return csv.FieldCount == columns.Count
-                ? ImportSite.Read(csv.LineNumber, _now, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at) : null)
+                ? ImportSite.Read(csv.LineNumber, _now, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at).Trim() : null)
                 : ImportSite.Unreadable(csv.LineNumber, $"it has {csv.FieldCount} fields, the header has {columns.Count}");
         }
     }

@@ -10,14 +10,17 @@ namespace WixOAuth.Cli.Import;
 internal sealed class ImportJournal : IDisposable
 {
     private readonly FileStream _file;
+    private readonly string _header;
+    private readonly OrderedDictionary<long, string> _done;
     private readonly Lock _gate = new();
 
-    private ImportJournal(string path, FileStream file, Dictionary<long, string> done) => (Path, _file, Done) = (path, file, done);
+    private ImportJournal(string path, FileStream file, string header, OrderedDictionary<long, string> done) =>
+        (Path, _file, _header, _done) = (path, file, header, done);
 
     public string Path { get; }
 
-    /// <summary>The outcome of each line that an earlier run has imported.</summary>
-    public IReadOnlyDictionary<long, string> Done { get; }
+    /// <summary>The outcome of each line that an earlier run has imported, in the order of the answers.</summary>
+    public IReadOnlyDictionary<long, string> Done => _done;
 
     /// <summary>Opens the journal of a file and a service; one of another file or service is started again, which does no harm.</summary>
     /// <exception cref="CommandFailedException">Another import of this file is running.</exception>
@@ -31,18 +34,27 @@ internal sealed class ImportJournal : IDisposable
             var done = Read(stream, header, out var end);
             stream.SetLength(end);
             stream.Position = end;
+            var journal = new ImportJournal(path, stream, header, done);
             if (end == 0)
             {
-                stream.Write(Encoding.UTF8.GetBytes(header + "\n"));
-                stream.Flush();
+                journal.BeginAnew();
             }
 
-            return new ImportJournal(path, stream, done);
+            return journal;
         }
         catch (IOException exception)
         {
             throw new CommandFailedException($"{path} cannot be written ({exception.Message}): is another import of this file running?");
         }
+    }
+
+    /// <summary>Drops what it says is imported.</summary>
+    public void BeginAnew()
+    {
+        _done.Clear();
+        _file.SetLength(0);
+        _file.Write(Encoding.UTF8.GetBytes(_header + "\n"));
+        _file.Flush();
     }
 
     /// <summary>Writes an outcome down. A kill after this does not lose it.</summary>
@@ -66,9 +78,9 @@ internal sealed class ImportJournal : IDisposable
     public void Dispose() => _file.Dispose();
 
     // The last line may have been cut off by a kill: what follows the last line break counts for nothing.
-    private static Dictionary<long, string> Read(FileStream stream, string header, out long end)
+    private static OrderedDictionary<long, string> Read(FileStream stream, string header, out long end)
     {
-        var done = new Dictionary<long, string>();
+        var done = new OrderedDictionary<long, string>();
         end = 0;
         using var text = new StreamReader(stream, Encoding.UTF8, leaveOpen: true);
         if (text.ReadLine() != header)
@@ -76,15 +88,17 @@ internal sealed class ImportJournal : IDisposable
             return done;
         }
 
-        var all = header.Length + 1L;
+        // In bytes: a host name need not be ASCII.
+        var all = Encoding.UTF8.GetByteCount(header) + 1L;
         while (text.ReadLine() is { } entry)
         {
-            if (all + entry.Length + 1 > stream.Length)
+            var length = Encoding.UTF8.GetByteCount(entry) + 1;
+            if (all + length > stream.Length)
             {
                 break;
             }
 
-            all += entry.Length + 1;
+            all += length;
             if (entry.Split(' ') is [var number, var outcome] && long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var line))
             {
                 done[line] = string.Intern(outcome);

@@ -24,13 +24,46 @@ internal sealed class ImportSummary
 /// <summary>Sends the sites of a file to the service, several at a time.</summary>
 internal sealed class ImportRun(ServiceClient service, int concurrency, bool revive, TimeProvider time)
 {
-    /// <summary>How often one site is tried while the service is not available.</summary>
-    public const int MaxTries = 12;
-
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
+    // How many sites of a journal the service is asked for.
+    private const int Samples = 5;
 
     // By GetTimestamp: the clock may be set while an import runs for hours.
     private long _holdUntil;
+
+    /// <summary>
+    /// Whether the service knows some sites of the journal, the last one among them: its table may have been lost or replaced since, and the
+    /// last sites are those that a copy of the table lacks.
+    /// </summary>
+    /// <exception cref="BadUseException">The key is refused.</exception>
+    public async Task<bool> ConfirmsAsync(ImportFile file, ImportJournal journal, CancellationToken cancellationToken)
+    {
+        var done = journal.Done.Keys.ToList();
+        var lines = Enumerable.Range(0, Samples).Select(i => done[i * (done.Count - 1) / (Samples - 1)]).ToHashSet();
+        var isConfirmed = false;
+        await foreach (var site in file.ReadAsync(cancellationToken))
+        {
+            if (site.Problem is not null || !lines.Contains(site.Line))
+            {
+                continue;
+            }
+
+            try
+            {
+                if (await service.FindAsync(site.InstanceId, cancellationToken) is null)
+                {
+                    return false;
+                }
+
+                isConfirmed = true;
+            }
+            catch (CommandFailedException)
+            {
+                // No proof either way: one row that cannot be read is answered as if the whole table could not.
+            }
+        }
+
+        return isConfirmed;
+    }
 
     /// <summary>Imports what the journal does not know to be imported.</summary>
     /// <exception cref="BadUseException">The file or the key is wrong.</exception>
@@ -95,14 +128,12 @@ internal sealed class ImportRun(ServiceClient service, int concurrency, bool rev
         {
             await HoldAsync(cancellationToken);
             var answer = await service.ImportAsync(site, revive, cancellationToken);
-            if (answer.RetryAfter is not { } wait || tries == MaxTries)
+            if (answer.RetryAfter is not { } wait || tries == ServiceClient.MaxTries)
             {
                 return answer;
             }
 
-            var backoff = TimeSpan.FromMilliseconds(250 * Math.Pow(2, tries) * (0.75 + (0.5 * Random.Shared.NextDouble())));
-            var pause = wait > backoff ? wait : backoff;
-            Hold(pause < s_longestPause ? pause : s_longestPause);
+            Hold(ServiceClient.PauseAfter(tries, wait));
         }
     }
 

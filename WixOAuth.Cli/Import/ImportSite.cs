@@ -49,7 +49,7 @@ internal sealed record ImportSite(
         }
         else if (time is not null && consentedAt is null)
         {
-            problem = "the time of the consent is neither ISO 8601 nor a Unix time, or it is before 1970";
+            problem = "the time of the consent is neither ISO 8601 nor a Unix time of this century, or it is before 1970";
         }
         else if (consentedAt > now + Instances.Instance.WixClockTolerance)
         {
@@ -60,8 +60,8 @@ internal sealed record ImportSite(
         return new ImportSite(
             line, hasId ? instance.ToString() : "", string.IsNullOrEmpty(token) ? null : new RefreshToken(token), customer, consentedAt, problem);
 
-        // What sqlcmd and others write where a database has nothing.
-        string? TextOf(ImportField name) => field(name) switch { "NULL" => "", var text => text };
+        // What sqlcmd, MySQL and others write where a database has nothing.
+        string? TextOf(ImportField name) => field(name) switch { "NULL" or "null" or @"\N" => "", var text => text };
     }
 
     /// <summary>For a line that cannot be read at all.</summary>
@@ -72,13 +72,19 @@ internal sealed record ImportSite(
     {
         if (long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number))
         {
-            const long FirstMilliseconds = 100_000_000_000;
-            return number < FirstMilliseconds ? DateTimeOffset.FromUnixTimeSeconds(number)
-                : number < FirstMilliseconds * 1_000 ? DateTimeOffset.FromUnixTimeMilliseconds(number)
-                : null;
+            // September 2001, before Wix was founded. A smaller number is a date in another form, like 20260304, or stands for nothing.
+            const long FirstSeconds = 1_000_000_000;
+            return number switch
+            {
+                >= FirstSeconds and < FirstSeconds * 100 => DateTimeOffset.FromUnixTimeSeconds(number),
+                >= FirstSeconds * 1_000 and < FirstSeconds * 100_000 => DateTimeOffset.FromUnixTimeMilliseconds(number),
+                _ => null,
+            };
         }
 
-        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time)
+        // The parser reads 03/04/2026 as 4 March, which may mean 3 April, and 10:30 as a time of today.
+        return text is [>= '0' and <= '9', >= '0' and <= '9', >= '0' and <= '9', >= '0' and <= '9', '-', ..]
+            && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time)
             && time >= DateTimeOffset.UnixEpoch
                 ? time
                 : null;

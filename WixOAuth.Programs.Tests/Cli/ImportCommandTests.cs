@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Net;
 using System.Text.Json;
 using Azure.Core;
+using Azure.Data.Tables;
 using Azure.Identity;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -76,6 +77,41 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
     }
 
     [Fact]
+    public async Task A_table_that_lost_a_site_has_it_imported_again_and_newer_tokens_stay()
+    {
+        await using var bed = await TestBed.StartAsync(azurite);
+        var seeds = bed.Wix.Seed(3);
+        bed.Wix.Control.RejectRefreshToken(seeds[1].InstanceId);
+        var file = Write(seeds.Select(seed => $"{seed.InstanceId},{seed.RefreshToken},2020-01-02"), "instanceId,refreshToken,consentedAt");
+        Assert.EndsWith("3 sites: 2 imported, 1 failed", (await RunAsync(bed, file)).Out.Trim(), StringComparison.Ordinal);
+        using (var browser = new TestBrowser())
+        {
+            await browser.GetAsync(await bed.WalkToRedirectAsync(browser, seeds[0].InstanceId));
+            await bed.SettleAsync();
+        }
+
+        var newer = await ExportAsync();
+        Assert.NotEqual(seeds[0].RefreshToken, newer[seeds[0].InstanceId]);
+        var lost = await bed.Table.QueryAsync<TableEntity>($"RowKey eq 'i|{seeds[2].InstanceId}'").SingleAsync();
+        await bed.Table.DeleteEntityAsync(lost);
+
+        var again = await RunAsync(bed, file);
+
+        Assert.EndsWith("3 sites: 1 imported, 1 kept, 1 failed", again.Out.Trim(), StringComparison.Ordinal);
+        Assert.Contains("Beginning anew", again.Error, StringComparison.Ordinal);
+        var now = await ExportAsync();
+        Assert.Equal((newer[seeds[0].InstanceId], seeds[2].RefreshToken), (now[seeds[0].InstanceId], now[seeds[2].InstanceId]));
+
+        async Task<Dictionary<Guid, string?>> ExportAsync()
+        {
+            var path = Path.Combine(_folder.Path, $"{Guid.NewGuid():N}.ndjson");
+            Assert.Equal(0, (await CliRun.RunAsync(bed.Settings, "export", path)).ExitCode);
+            return (await File.ReadAllLinesAsync(path)).Select(line => JsonDocument.Parse(line).RootElement)
+                .ToDictionary(line => line.GetProperty("instance_id").GetGuid(), line => line.GetProperty("refresh_token").GetString());
+        }
+    }
+
+    [Fact]
     public async Task A_token_in_the_column_of_the_instance_id_is_not_shown()
     {
         await using var bed = await TestBed.StartAsync(azurite);
@@ -109,6 +145,7 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
         const string Hostile = "a\u001b[2J\u001b]0;pwn3d\u0007\u009b31m\rb\u202ec";
         await using var service = WebApplication.CreateSlimBuilder().Build();
         service.Urls.Add($"http://127.0.0.1:{FreePort.Next()}");
+        service.MapGet("/api/instances/{id}", StubServer.InvalidId);
         service.MapFallback(() => Results.Problem(title: Hostile, statusCode: 400));
         await service.StartAsync();
         var file = Write([$"{Guid.NewGuid()},r-1,x"], $"instanceId,refreshToken,\"{Hostile}\"");
@@ -128,7 +165,7 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
         var askedAt = new List<long>();
         await using var service = WebApplication.CreateSlimBuilder().Build();
         service.Urls.Add("http://127.0.0.1:0");
-        service.MapGet("/api/instances/{id}", () => Results.BadRequest());
+        service.MapGet("/api/instances/{id}", StubServer.InvalidId);
         service.MapPut("/api/instances/{id}", (HttpContext context) =>
         {
             askedAt.Add(TimeProvider.System.GetTimestamp());
@@ -304,7 +341,8 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
             return Task.CompletedTask;
         });
         service.MapPut("/api/instances/{id}", () => new { outcome = "imported" });
-        service.MapGet("/api/instances/{id}", () => Results.Json(new { code = "unknown_instance" }, statusCode: StatusCodes.Status404NotFound));
+        service.MapGet("/api/instances/{id}", (Guid id) =>
+            id == Guid.Empty ? StubServer.InvalidId() : Results.Json(new { code = "unknown_instance" }, statusCode: StatusCodes.Status404NotFound));
         return service;
     }
 

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -6,6 +8,7 @@ using Spectre.Console;
 using WixOAuth.Cli;
 using WixOAuth.Cli.Import;
 using WixOAuth.Cli.Output;
+using HttpResults = Microsoft.AspNetCore.Http.Results;
 
 namespace WixOAuth.Programs.Tests.Cli;
 
@@ -26,6 +29,117 @@ public sealed class ImportFailureTests : IDisposable
 
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("could not be reached (ConnectionError): is it the right --url?", run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(404, "application/problem+json", "{\"code\":\"unknown_instance\"}")]
+    [InlineData(200, "text/html", "<p>Welcome</p>")]
+    [InlineData(302, "text/html", "")]
+    [InlineData(400, "text/html", "")]
+    [InlineData(400, "application/problem+json", "{\"title\":\"Bad Request\"}")]
+    [InlineData(400, "application/json", "{\"code\":\"invalid_request\"}")]
+    public async Task Another_server_gets_no_token(int status, string type, string body)
+    {
+        var sent = 0;
+        await using var server = await StartAsync(context =>
+        {
+            sent += HttpMethods.IsPut(context.Request.Method) ? 1 : 0;
+            (context.Response.StatusCode, context.Response.ContentType, context.Response.Headers.Location) = (status, type, "/elsewhere");
+            return context.Response.WriteAsync(body);
+        });
+
+        var run = await CliRun.RunAsync(s_key, "import", Write(sites: 3), "--url", server.Urls.Single());
+
+        Assert.Equal((1, 0), (run.ExitCode, sent));
+        Assert.Contains("is it the right --url?", run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(2, 3)]
+    [InlineData(int.MaxValue, 12)]
+    public async Task A_service_that_is_not_available_yet_is_waited_for_before_a_token_is_sent(int unavailable, int asked)
+    {
+        var (clock, asks) = (new SetBackClock(), 0);
+        await using var server = await StartAsync(context => (++asks <= unavailable ? HttpResults.StatusCode(503) : StubServer.InvalidId()).ExecuteAsync(context));
+        using var service = await OpenAsync(server, clock);
+
+        var failure = await Record.ExceptionAsync(() => service.ReachAsync(CancellationToken.None));
+
+        Assert.Equal((asked, unavailable > 12), (asks, failure is CommandFailedException));
+        Assert.True(clock.Waited > TimeSpan.FromSeconds(1), $"{clock.Waited}");
+    }
+
+    [Fact]
+    public async Task A_proxy_gets_no_token_that_is_for_this_machine()
+    {
+        var asked = 0;
+        await using var proxy = await StartAsync(context =>
+        {
+            asked++;
+            return AnswerAsync(context, () => HttpStatusCode.OK);
+        });
+        await using var server = await StartAsync(context => AnswerAsync(context, () => HttpStatusCode.OK));
+        using var process = Process.Start(new ProcessStartInfo(
+            "dotnet", [Path.Combine(AppContext.BaseDirectory, "WixOAuth.Cli.dll"), "import", Write(sites: 1), "--url", server.Urls.Single()])
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+            Environment = { ["WIXOAUTH_KEY"] = "a-key", ["http_proxy"] = proxy.Urls.Single(), ["no_proxy"] = null, ["NO_PROXY"] = null },
+        })!;
+
+        Assert.Equal("1 sites: 1 imported, 0 failed", (await process.StandardOutput.ReadToEndAsync()).Trim());
+        Assert.Equal(0, asked);
+    }
+
+    [Theory]
+    [InlineData("--dry-run", "1 would be imported")]
+    [InlineData("--revive", "1 imported")]
+    public async Task A_site_that_is_on_two_lines_is_taken_from_neither(string option, string expected)
+    {
+        var (twice, once, sent) = (Guid.NewGuid(), Guid.NewGuid(), new ConcurrentQueue<string>());
+        await using var server = await StartAsync(context =>
+        {
+            if (HttpMethods.IsPut(context.Request.Method))
+            {
+                sent.Enqueue(context.Request.Path);
+            }
+
+            return context.Request.Path.Value!.Contains($"{Guid.Empty}", StringComparison.Ordinal) || HttpMethods.IsPut(context.Request.Method)
+                ? AnswerAsync(context, () => HttpStatusCode.OK)
+                : HttpResults.Json(new { code = "unknown_instance" }, statusCode: 404).ExecuteAsync(context);
+        });
+        var file = Path.Combine(_folder.Path, "sites.csv");
+        await File.WriteAllLinesAsync(file, ["instanceId,refreshToken,customer", $"{twice},r-1,a", $"{once},r-2,a", $"{twice.ToString().ToUpperInvariant()},r-3,b"]);
+
+        var run = await CliRun.RunAsync(s_key, "import", file, "--url", server.Urls.Single(), option);
+
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains($"line 2: {twice} bad_line: the same instance is on lines 2 and 4", run.Out, StringComparison.Ordinal);
+        Assert.Contains($"line 4: {twice} bad_line: the same instance is on lines 2 and 4", run.Out, StringComparison.Ordinal);
+        Assert.EndsWith($"3 sites: {expected}, 2 failed", run.Out.Trim(), StringComparison.Ordinal);
+        Assert.DoesNotContain(sent, path => path.Contains($"{twice}", StringComparison.OrdinalIgnoreCase));
+    }
+
+    [Theory]
+    [InlineData("active", "ok", "", "would be kept")]
+    [InlineData("active", "ok", "r-1,", "would be kept")]
+    [InlineData("active", "ok", "r-1,2026-01-02", "would be kept, or refreshed where consented_at is later than the stored consent")]
+    [InlineData("active", "ok", ",2026-01-02", "would be kept")]
+    [InlineData("active", "rejected", "r-1,", "would be refreshed")]
+    [InlineData("active", "none", ",", "would be kept")]
+    [InlineData("reinstall_required", "ok", "r-1,", "would be refreshed")]
+    [InlineData("reinstall_required", "ok", ",", "would be kept")]
+    public async Task A_dry_run_promises_what_the_service_would_do(string status, string refreshToken, string fields, string expected)
+    {
+        await using var server = await StartAsync(context =>
+            (context.Request.Path.Value!.EndsWith($"{Guid.Empty}", StringComparison.Ordinal) ? StubServer.InvalidId() : HttpResults.Json(new { status, refresh_token = refreshToken })).ExecuteAsync(context));
+        var (file, values) = (Path.Combine(_folder.Path, "sites.csv"), fields.Split(','));
+        var hasToken = values[0].Length > 0;
+        await File.WriteAllLinesAsync(file, [$"instanceId,consentedAt{(hasToken ? ",refreshToken" : "")}", $"{Guid.NewGuid()},{values.ElementAtOrDefault(1)}{(hasToken ? $",{values[0]}" : "")}"]);
+
+        var run = await CliRun.RunAsync(s_key, "import", file, "--url", server.Urls.Single(), "--dry-run");
+
+        Assert.Equal($"1 sites: 1 {expected}, 0 failed", run.Out.Trim());
     }
 
     [Fact]
@@ -126,12 +240,17 @@ public sealed class ImportFailureTests : IDisposable
 
     private static Task AnswerAsync(HttpContext context, Func<HttpStatusCode> import)
     {
-        context.Response.StatusCode = HttpMethods.IsPut(context.Request.Method) ? (int)import() : 404;
+        if (!HttpMethods.IsPut(context.Request.Method))
+        {
+            return StubServer.InvalidId().ExecuteAsync(context);
+        }
+
+        context.Response.StatusCode = (int)import();
         return context.Response.WriteAsJsonAsync(new { outcome = "imported" });
     }
 
-    private static Task<ServiceClient> OpenAsync(WebApplication server) => ServiceClient.OpenAsync(
-        CliRun.Environment(s_key, TextWriter.Null, TextWriter.Null), server.Urls.Single(), connections: 1, entraScope: null, CancellationToken.None);
+    private static Task<ServiceClient> OpenAsync(WebApplication server, TimeProvider? time = null) => ServiceClient.OpenAsync(
+        CliRun.Environment(s_key, TextWriter.Null, TextWriter.Null, time), server.Urls.Single(), connections: 1, entraScope: null, CancellationToken.None);
 
     private string Write(int sites)
     {

@@ -53,12 +53,27 @@ public sealed class ImportFileTests : IDisposable
     [Theory]
     [InlineData("2026-01-02T03:04:05Z")]
     [InlineData("2026-01-02 03:04:05")]
+    [InlineData("2026-01-02 03:04:05.000000+00")]
     [InlineData("2026-01-02T04:04:05+01:00")]
     [InlineData("1767323045")]
     [InlineData("1767323045000")]
     public async Task A_time_may_be_ISO_8601_or_a_Unix_time(string time) => Assert.Equal(
         new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero),
         Assert.Single(await ReadAsync($"instanceId,refreshToken,created_at\n{One},r,{time}\n")).ConsentedAt);
+
+    [Theory]
+    [InlineData("03/04/2026")]
+    [InlineData("2026/03/04")]
+    [InlineData("04.03.2026")]
+    [InlineData("4 Mar 2026")]
+    [InlineData("10:30")]
+    [InlineData("2026-30-04")]
+    [InlineData("20260304")]
+    [InlineData("202603041030")]
+    [InlineData("46085.5")]
+    [InlineData("0")]
+    public async Task A_time_that_could_mean_another_is_a_bad_line(string time) =>
+        Assert.Contains("neither ISO 8601 nor a Unix time", Assert.Single(await ReadAsync($"instanceId,refreshToken,created_at\n{One},r,{time}\n")).Problem, StringComparison.Ordinal);
 
     [Theory]
     [InlineData("{\"a\":1}")]
@@ -109,6 +124,25 @@ public sealed class ImportFileTests : IDisposable
     }
 
     [Theory]
+    [InlineData("\\N")]
+    [InlineData("null")]
+    public async Task What_stands_for_nothing_is_no_customer(string nothing)
+    {
+        var sites = await ReadAsync($"instanceId,refreshToken,customer,consentedAt\n{One},r-1,{nothing},{nothing}\n{Two},{nothing},c-2,\n");
+
+        Assert.Equal([null, "c-2"], sites.Select(site => site.Customer));
+        Assert.Equal([true, false], sites.Select(site => site.Problem is null));
+    }
+
+    [Fact]
+    public async Task Blanks_around_a_field_of_a_CSV_do_not_count()
+    {
+        var site = Assert.Single(await ReadAsync($"instanceId, refreshToken, customer\n{One}, r-1, a customer \n"));
+
+        Assert.Equal((null, "r-1", "a customer"), (site.Problem, site.RefreshToken?.Reveal(), site.Customer));
+    }
+
+    [Theory]
     [InlineData("r 1", "2026-01-02", false)]
     [InlineData("r-ü", "2026-01-02", false)]
     [InlineData("r-1", "2026-06-01T12:06:00Z", false)]
@@ -131,6 +165,36 @@ public sealed class ImportFileTests : IDisposable
         await Assert.ThrowsAsync<BadUseException>(() => ReadAsync($"instanceId,instance_id\n{One},{One}\n"));
         await Assert.ThrowsAsync<BadUseException>(() => ReadAsync(""));
         Assert.Throws<BadUseException>(() => ImportFile.Open(Path.Combine(_folder.Path, "none.csv"), s_now));
+    }
+
+    [Theory]
+    [InlineData("\"customer\":\"a\",\"customer\":\"b\"")]
+    [InlineData("\"customer\":\"a\",\"Customer\":\"b\"")]
+    [InlineData("\"accountId\":1,\"tenant_id\":2")]
+    [InlineData("\"customer\":\"a\",\"userId\":null")]
+    [InlineData("\"userId\":null,\"customer\":\"a\"")]
+    [InlineData("\"refresh_token\":\"r-2\"")]
+    [InlineData("\"instance\":\"{2}\"")]
+    public async Task A_line_that_names_a_field_twice_is_refused(string more)
+    {
+        var sites = await ReadAsync($"{{\"instanceId\":\"{One}\",\"refreshToken\":\"r-1\",{more}}}\n{{\"instanceId\":\"{Two}\",\"note\":1,\"note\":2}}\n");
+
+        Assert.Equal([false, true], sites.Select(site => site.Problem is null));
+        Assert.StartsWith("two names for the field ", sites[0].Problem, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_journal_of_an_address_that_is_not_ASCII_is_read_to_its_end()
+    {
+        var (file, url) = (Path.Combine(_folder.Path, "sites.csv"), new Uri("https://\u6c49\u5b57\u6c49\u5b57\u6c49.example"));
+        foreach (var line in new[] { 1, 13 })
+        {
+            using var journal = ImportJournal.Open(file, "hash", url);
+            journal.Add(line, "imported");
+        }
+
+        using var last = ImportJournal.Open(file, "hash", url);
+        Assert.Equal([1L, 13], last.Done.Keys.Order());
     }
 
     [Fact]

@@ -25,6 +25,9 @@ internal static class StubServer
         return builder.Build();
     }
 
+    /// <summary>What the service answers to the empty instance id; a command knows the service by it.</summary>
+    public static IResult InvalidId() => Results.Problem(statusCode: 400, extensions: new Dictionary<string, object?> { ["code"] = "invalid_request" });
+
     /// <summary>The connection string of a started server that stands for a table service.</summary>
     public static string TablesOf(WebApplication server) =>
         $"AccountName=devstoreaccount1;AccountKey={TestBed.ProtectionKey};TableEndpoint={server.Urls.Single()}/devstoreaccount1";
