@@ -39,9 +39,14 @@ internal static class RestoreCommand
     {
         using var deployment = Deployment.Read(environment, settings, "Tables", "Backup", "KeyVault", "Tokens");
         var copies = deployment.OpenCopies();
-        var (name, manifest) = await BackupChoice.FindAsync(copies, parsed.GetRequiredValue(s_manifest), cancellationToken);
+        var (name, manifest, comparedWith) = await BackupChoice.FindAsync(copies, parsed.GetRequiredValue(s_manifest), cancellationToken);
         var table = deployment.OpenTable(parsed.GetValue(s_table));
         environment.Say(Describe(name, manifest, environment.Time.GetUtcNow()));
+        if (comparedWith is not null)
+        {
+            environment.Say($"Earlier copies: {comparedWith}.");
+        }
+
 
         var check = new BackupCheck(copies, deployment.Keys);
         var contents = await ProgressDisplay.RunAsync(environment, "Checking the copy", manifest.Instances, meter => check.RunAsync(manifest, meter, cancellationToken));
