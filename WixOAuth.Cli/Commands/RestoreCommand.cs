@@ -86,7 +86,7 @@ internal static class RestoreCommand
         }
 
         var keys = string.Join(", ", contents.MissingKeys.Select(key => string.Create(CultureInfo.InvariantCulture, $"{key.Key} ({key.Value:N0} sites)")));
-        var problem = $"No protection key opens {contents.MissingKeys.Values.Sum()} of the refresh tokens: missing are {keys}.";
+        var problem = $"No protection key opens {contents.MissingKeys.Values.Sum()} of the refresh tokens: missing, disabled or malformed are {keys}.";
         if (!goesOnWithoutKeys)
         {
             throw new CommandFailedException($"{problem} Nothing was written. Bring the key back (runbook: a lost protection key), or give --without-keys to restore these sites without a usable refresh token.");
