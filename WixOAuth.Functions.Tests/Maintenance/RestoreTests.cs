@@ -120,6 +120,8 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("removed and installed again")]
     [InlineData("removed and revived by an import")]
     [InlineData("forgotten and revived by an import")]
+    [InlineData("removed and revived by an import of an old consent")]
+    [InlineData("forgotten and revived by an import of an old consent")]
     public async Task A_site_that_came_back_without_a_consent_keeps_neither_tokens_nor_customer_of_before(string what)
     {
         var id = Core.NewId();
@@ -130,11 +132,12 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         _world.Clock.Advance(TimeSpan.FromDays(1));
         await _world.ChangeAsync(id, before => what.StartsWith("forgotten", StringComparison.Ordinal) ? Instance.Forget(before, id, Now) : Instance.AppRemoved(before, id, Now, false, Now));
         _world.Clock.Advance(TimeSpan.FromDays(1));
-        if (what.EndsWith("import", StringComparison.Ordinal))
+        if (what.Contains("import", StringComparison.Ordinal))
         {
             var granted = new WixOAuth.Wix.TokenAnswer.Granted(new("access"), new("imported"), Now, Now.AddMinutes(5));
             var tokens = await _world.Core.InstanceTokens.SealAsync(id, 7, granted, granted.RefreshToken);
-            await _world.ChangeAsync(id, before => Instance.Imported(before, id, new ImportedSite(null, null, Revive: true, null, null), tokens, "import", Now));
+            DateTimeOffset? consentedAt = what.EndsWith("old consent", StringComparison.Ordinal) ? Now.AddDays(-3) : null;
+            await _world.ChangeAsync(id, before => Instance.Imported(before, id, new ImportedSite(null, consentedAt, Revive: true, null, null), tokens, "import", Now));
         }
         else
         {
