@@ -58,8 +58,9 @@ internal static class RestoreCommand
         results.Write(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{summary.Written:N0} sites written, {summary.Kept:N0} kept as they were, {summary.Forgotten:N0} forgotten since the copy, {summary.IndexRowsMended:N0} index rows mended"),
+                $"{summary.Written:N0} sites written, {summary.Kept:N0} kept as they were, {summary.Forgotten:N0} forgotten since the copy, {summary.IndexRowsMended:N0} index rows mended, {summary.CustomersLeft.Count:N0} customers left out"),
             summary);
+        Report(environment, summary.CustomersLeft);
         return ExitCode.Ok;
     }
 
@@ -93,6 +94,20 @@ internal static class RestoreCommand
         }
 
         environment.Say(problem);
+    }
+
+    private static void Report(CliEnvironment environment, IReadOnlyList<CustomerLeft> customers)
+    {
+        if (customers.Count == 0)
+        {
+            return;
+        }
+
+        environment.Say("Of these sites, which were connected again since the copy, a customer was left out, because their owner may be another. Where you know that it is still theirs, set it with PUT /api/instances/{instanceId}/customer.");
+        foreach (var left in customers)
+        {
+            environment.Say($"{left.InstanceId}: {left.Customer} was left out, the site has {left.Stays ?? "none"}");
+        }
     }
 
     private static async Task ConfirmAsync(CliEnvironment environment, bool yes, CancellationToken cancellationToken)

@@ -77,7 +77,7 @@ internal sealed class ShardRestore(
         }
         else if (copied is not null)
         {
-            counts.Kept();
+            counts.Kept(copied, current!);
         }
 
         if (copied is not null)

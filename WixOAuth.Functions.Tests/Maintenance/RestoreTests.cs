@@ -164,8 +164,53 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         var summary = await _world.RestoreAsync(manifest);
 
         Assert.Equal((0, 1), (summary.Written, summary.Kept));
+        Assert.Empty(summary.CustomersLeft);
         Assert.Equal((InstanceStatus.Active, null), (came.Status, came.Customer));
         Assert.Equal(came, await _world.Core.ReadAsync(id));
+    }
+
+    [Fact]
+    public async Task A_customer_of_a_site_that_was_connected_again_in_an_emptied_table_is_named_and_not_attached()
+    {
+        var (without, other, same, imported, changed, noConsent) = (Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId());
+        InstanceId[] lost = [without, other, same, imported, noConsent];
+        foreach (var id in lost.Append(changed))
+        {
+            await _world.Core.InstallAsync(id);
+            await NameAsync(id, id == noConsent ? null : "acme");
+        }
+
+        var manifest = await _world.BackUpAsync();
+        _world.Clock.Advance(TimeSpan.FromHours(1));
+        await NameAsync(changed, "by our own app");
+        foreach (var id in lost)
+        {
+            await _world.LoseAsync(id);
+        }
+
+        foreach (var id in new[] { without, other, same })
+        {
+            await SaveConsentAsync(id);
+        }
+
+        await NameAsync(other, "another");
+        await NameAsync(same, "acme");
+        await _world.ChangeAsync(imported, _ => Instance.Imported(null, imported, new ImportedSite(null, null, false, null, null), NoRefreshToken(), "import", Now));
+        await _world.ChangeAsync(noConsent, _ => Instance.AppInstalled(null, noConsent, Now.AddDays(-1), true, false, Now));
+        await NameAsync(noConsent, "named in the emptied table");
+
+        var summary = await _world.RestoreAsync(manifest);
+
+        Assert.Equal((2, 4), (summary.Written, summary.Kept));
+        Assert.Equal(
+            new CustomerLeft[] { new($"{without}", "acme", null), new($"{other}", "acme", "another"), new($"{noConsent}", "named in the emptied table", null) }.OrderBy(left => left.InstanceId, StringComparer.Ordinal),
+            summary.CustomersLeft);
+        Assert.Null((await _world.Core.ReadAsync(without)).Customer);
+        Assert.Equal(("acme", true), ((await _world.Core.ReadAsync(imported)).Customer, (await _world.Core.ReadAsync(imported)).RefreshToken is not null));
+
+        Task NameAsync(InstanceId id, string? customer) => _world.ChangeAsync(id, before => before!.WithCustomer(customer, Now));
+
+        ProtectedTokens NoRefreshToken() => new(1, new ProtectedText(new string('a', 32), new byte[] { 1 }), null, Now, Now.AddMinutes(5));
     }
 
     [Fact]
