@@ -39,9 +39,14 @@ internal static class RestoreCommand
     {
         using var deployment = Deployment.Read(environment, settings, "Tables", "Backup", "KeyVault", "Tokens");
         var copies = deployment.OpenCopies();
-        var (name, manifest) = await BackupChoice.FindAsync(copies, parsed.GetRequiredValue(s_manifest), cancellationToken);
+        var (name, manifest, comparedWith) = await BackupChoice.FindAsync(copies, parsed.GetRequiredValue(s_manifest), cancellationToken);
         var table = deployment.OpenTable(parsed.GetValue(s_table));
         environment.Say(Describe(name, manifest, environment.Time.GetUtcNow()));
+        if (comparedWith is not null)
+        {
+            environment.Say($"Earlier copies: {comparedWith}.");
+        }
+
 
         var check = new BackupCheck(copies, deployment.Keys);
         var contents = await ProgressDisplay.RunAsync(environment, "Checking the copy", manifest.Instances, meter => check.RunAsync(manifest, meter, cancellationToken));
@@ -53,8 +58,9 @@ internal static class RestoreCommand
         results.Write(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{summary.Written:N0} sites written, {summary.Kept:N0} kept as they were, {summary.Forgotten:N0} forgotten since the copy, {summary.IndexRowsMended:N0} index rows mended"),
+                $"{summary.Written:N0} sites written, {summary.Kept:N0} kept as they were, {summary.Forgotten:N0} forgotten since the copy, {summary.IndexRowsMended:N0} index rows mended, {summary.CustomersLeft.Count:N0} customers left out"),
             summary);
+        Report(environment, summary.CustomersLeft);
         return ExitCode.Ok;
     }
 
@@ -81,13 +87,27 @@ internal static class RestoreCommand
         }
 
         var keys = string.Join(", ", contents.MissingKeys.Select(key => string.Create(CultureInfo.InvariantCulture, $"{key.Key} ({key.Value:N0} sites)")));
-        var problem = $"No protection key opens {contents.MissingKeys.Values.Sum()} of the refresh tokens: missing are {keys}.";
+        var problem = $"No protection key opens {contents.MissingKeys.Values.Sum()} of the refresh tokens: missing, disabled or malformed are {keys}.";
         if (!goesOnWithoutKeys)
         {
             throw new CommandFailedException($"{problem} Nothing was written. Bring the key back (runbook: a lost protection key), or give --without-keys to restore these sites without a usable refresh token.");
         }
 
         environment.Say(problem);
+    }
+
+    private static void Report(CliEnvironment environment, IReadOnlyList<CustomerLeft> customers)
+    {
+        if (customers.Count == 0)
+        {
+            return;
+        }
+
+        environment.Say("Of these sites, which were connected again since the copy, a customer was left out, because their owner may be another. Where you know that it is still theirs, set it with PUT /api/instances/{instanceId}/customer.");
+        foreach (var left in customers)
+        {
+            environment.Say($"{left.InstanceId}: {left.Customer} was left out, the site has {left.Stays ?? "none"}");
+        }
     }
 
     private static async Task ConfirmAsync(CliEnvironment environment, bool yes, CancellationToken cancellationToken)

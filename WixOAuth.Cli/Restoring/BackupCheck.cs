@@ -3,6 +3,7 @@ using Azure.Data.Tables;
 using WixOAuth.Instances;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
+using WixOAuth.Secrets;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Cli.Restoring;
@@ -11,7 +12,7 @@ namespace WixOAuth.Cli.Restoring;
 /// <param name="Instances">How many instances it has, removed ones included.</param>
 /// <param name="Removed">How many of them are removed.</param>
 /// <param name="Unreadable">How many this version cannot read; they are restored as they are.</param>
-/// <param name="MissingKeys">Ids of protection keys that are not available, each with the number of refresh tokens that need it.</param>
+/// <param name="MissingKeys">Ids of protection keys that are missing, disabled or malformed, each with the number of refresh tokens that need it.</param>
 internal sealed record BackupContents(long Instances, long Removed, long Unreadable, IReadOnlyDictionary<string, long> MissingKeys);
 
 /// <summary>Reads a whole copy before anything of it is written: every blob's counts and SHA-256, every row, every key.</summary>
@@ -23,7 +24,7 @@ internal sealed class BackupCheck(BackupContainer container, IKeyRing keys)
 
     /// <exception cref="BackupUnusableException">The copy is cut off, changed or not whole.</exception>
     /// <exception cref="StorageUnavailableException">The blob service fails.</exception>
-    /// <exception cref="Secrets.SecretUnavailableException">Whether a key is there cannot be known now.</exception>
+    /// <exception cref="SecretUnavailableException">Whether a key is there cannot be known now.</exception>
     public async Task<BackupContents> RunAsync(BackupManifest manifest, IProgress<long>? progress, CancellationToken cancellationToken)
     {
         var (read, removed, unreadable, needed) = (0L, 0L, 0L, new ConcurrentDictionary<string, long>());
@@ -85,12 +86,24 @@ internal sealed class BackupCheck(BackupContainer container, IKeyRing keys)
         var missing = new Dictionary<string, long>();
         foreach (var (id, count) in needed)
         {
-            if (await keys.FindAsync(id, cancellationToken) is null)
+            if (!await IsUsableAsync(id, cancellationToken))
             {
                 missing[id] = count;
             }
         }
 
         return missing;
+    }
+
+    private async Task<bool> IsUsableAsync(string id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await keys.FindAsync(id, cancellationToken) is not null;
+        }
+        catch (SecretUnusableException exception) when (!exception.MayNotExist)
+        {
+            return false;
+        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Azure;
 using Azure.Data.Tables;
 using Azure.Storage.Blobs.Models;
@@ -12,7 +13,11 @@ namespace WixOAuth.Cli.Restoring;
 /// <param name="Kept">Instances that stayed as they were in the table, because they are at least as new.</param>
 /// <param name="Forgotten">Instances that were forgotten after the copy, and stay so.</param>
 /// <param name="IndexRowsMended">Rows of the due and the status index that were missing or led nowhere.</param>
-internal sealed record RestoreSummary(long Written, long Kept, long Forgotten, long IndexRowsMended);
+/// <param name="CustomersLeft">Customers that only the row which did not stay had.</param>
+internal sealed record RestoreSummary(long Written, long Kept, long Forgotten, long IndexRowsMended, IReadOnlyList<CustomerLeft> CustomersLeft);
+
+/// <summary>A customer that a restore left out, because nothing tells whether the site is theirs still; <paramref name="Stays"/> is the one that the site has.</summary>
+internal sealed record CustomerLeft(string InstanceId, string Customer, string? Stays);
 
 /// <summary>
 /// Writes a copy into a table: an empty one, a new one, or one that has lost a part of its rows. It may run beside
@@ -94,15 +99,27 @@ internal sealed class Restore(BackupContainer container, TableClient table)
 /// <summary>Counts over all shards.</summary>
 internal sealed class RestoreCounts(IProgress<long>? progress)
 {
+    private readonly ConcurrentQueue<CustomerLeft> _customersLeft = [];
     private long _written;
     private long _kept;
     private long _forgotten;
     private long _mended;
     private long _done;
 
-    public void Written() => Interlocked.Increment(ref _written);
+    public void Written(TableEntity copied, TableEntity? current)
+    {
+        Interlocked.Increment(ref _written);
+        if (current is not null)
+        {
+            CompareCustomers(copied, current);
+        }
+    }
 
-    public void Kept() => Interlocked.Increment(ref _kept);
+    public void Kept(TableEntity copied, TableEntity current)
+    {
+        Interlocked.Increment(ref _kept);
+        CompareCustomers(current, copied);
+    }
 
     public void Forgotten() => Interlocked.Increment(ref _forgotten);
 
@@ -114,5 +131,14 @@ internal sealed class RestoreCounts(IProgress<long>? progress)
         progress?.Report(count);
     }
 
-    public RestoreSummary ToSummary() => new(_written, _kept, _forgotten, _mended);
+    public RestoreSummary ToSummary() => new(_written, _kept, _forgotten, _mended, [.. _customersLeft.OrderBy(left => left.InstanceId, StringComparer.Ordinal)]);
+
+    private void CompareCustomers(TableEntity stays, TableEntity goes)
+    {
+        var (kept, lost) = (RestoredRow.Read(stays), RestoredRow.Read(goes));
+        if (lost.LosesCustomerTo(kept) && InstanceRows.ReadId(stays.RowKey) is { } id)
+        {
+            _customersLeft.Enqueue(new CustomerLeft(id.ToString(), lost.Customer!, kept.Customer));
+        }
+    }
 }

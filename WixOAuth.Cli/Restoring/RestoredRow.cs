@@ -20,22 +20,44 @@ internal readonly record struct RestoredRow(
 {
     public DateTimeOffset? DueAt { get; init; }
 
+    public string? Customer { get; init; }
+
+    private bool HasRefreshToken { get; init; }
+
+    private bool InstalledBefore { get; init; }
+
+    private DateTimeOffset? InstalledAt { get; init; }
+
+    private DateTimeOffset? ImportedAt { get; init; }
+
+    private DateTimeOffset? WixInstalledAt { get; init; }
+
+    private bool IsRemoved => Status == InstanceStatus.Removed;
+
     public static RestoredRow Read(TableEntity row)
     {
-        var consentedAt = Time("ConsentedAt");
+        var (consentedAt, importedAt, installedAt, wixInstalledAt) = (Time("ConsentedAt"), Time("ImportedAt"), Time("InstalledAt"), Time("WixInstalledAt"));
         return new RestoredRow(
-            row.TryGetValue("Status", out var word) && word is string text ? SnakeCaseEnum.Parse<InstanceStatus>(text) : null,
-            consentedAt ?? Time("ImportedAt"),
-            Latest(consentedAt, Time("InstalledAt"), Time("WixInstalledAt")),
+            Value("Status") is string text ? SnakeCaseEnum.Parse<InstanceStatus>(text) : null,
+            consentedAt ?? importedAt,
+            Latest(consentedAt, installedAt, wixInstalledAt),
             Time("RemovedAt"),
             Time("WixRemovedAt"),
-            row.TryGetValue("Generation", out var generation) && generation is long number ? number : 0,
-            row.TryGetValue("Forgotten", out var forgotten) && forgotten is true)
+            Value("Generation") is long number ? number : 0,
+            Value("Forgotten") is true)
         {
             DueAt = Time("DueAt"),
+            Customer = Value("Customer") as string,
+            HasRefreshToken = Value("RefreshToken") is byte[],
+            InstalledBefore = Value("InstalledBefore") is true,
+            InstalledAt = installedAt,
+            ImportedAt = importedAt,
+            WixInstalledAt = wixInstalledAt,
         };
 
-        DateTimeOffset? Time(string name) => row.TryGetValue(name, out var value) ? value as DateTimeOffset? : null;
+        object? Value(string name) => row.TryGetValue(name, out var value) ? value : null;
+
+        DateTimeOffset? Time(string name) => Value(name) as DateTimeOffset?;
     }
 
     /// <summary>
@@ -50,16 +72,38 @@ internal readonly record struct RestoredRow(
             return Status is not null;
         }
 
-        return (Status == InstanceStatus.Removed, current.Status == InstanceStatus.Removed) switch
+        return (IsRemoved, current.IsRemoved) switch
         {
-            (true, false) => RemovedAt >= current.ConnectedAt,
-            (false, true) => !(Latest(current.RemovedAt, current.WixRemovedAt) >= ConnectedAt),
+            // Wix repeats webhooks, also into an emptied table. What an AppInstalled made there is as old as Wix says, and no reason
+            // to revive a forgotten site.
+            (true, false) when current.ConsentedAt is null =>
+                Forgotten || (WixRemovedAt ?? RemovedAt) >= (current.WixInstalledAt ?? current.ConnectedAt),
+            (true, false) => EndOf(current) >= current.ConnectedAt,
+            (false, true) => !(Latest(current.EndOf(this), current.WixRemovedAt) >= ConnectedAt),
+            (true, true) when current.Forgotten && current.RemovedAt >= ConnectedAt => false,
 
             // Within one consent a removal was refuted, or is still in doubt.
             (false, false) when current.ConsentedAt != ConsentedAt && current.WixRemovedAt >= ConnectedAt => false,
+
+            // Sites without tokens were imported into an emptied table.
+            (false, false) when HasRefreshToken && current is { HasRefreshToken: false, InstalledBefore: false } && current.ImportedAt > ConnectedAt => true,
             _ => Compare(this, current) > 0,
         };
     }
+
+    /// <summary>
+    /// Whether this row's customer ends with it when <paramref name="other"/> stays, and not because the site was removed since,
+    /// or because our own app changed the customer of one and the same row.
+    /// </summary>
+    public bool LosesCustomerTo(RestoredRow other) =>
+        Customer is not null && Customer != other.Customer
+        && !IsRemoved && !other.IsRemoved
+        && InstalledAt != other.InstalledAt
+        && !(other.WixRemovedAt >= ConnectedAt)
+        && !(other.InstalledBefore && other.ImportedAt > ConnectedAt);
+
+    // An old AppRemoved that is repeated into an emptied table makes a tombstone that never knew the site: by our clock that was now.
+    private DateTimeOffset? EndOf(RestoredRow site) => !Forgotten && InstalledAt > site.ConnectedAt ? WixRemovedAt ?? RemovedAt : RemovedAt;
 
     private static int Compare(RestoredRow one, RestoredRow other)
     {

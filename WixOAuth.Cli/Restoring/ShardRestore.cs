@@ -61,7 +61,7 @@ internal sealed class ShardRestore(
         if (id is { } read)
         {
             _seen.Add(read);
-            copied = copied is null ? null : ApplyForgotten(read, copied);
+            copied = copied is null ? ForgottenSince(read, current!) : ApplyForgotten(read, copied);
         }
 
         var takesCopy = copied is not null && (current is null || RestoredRow.Read(copied).Replaces(RestoredRow.Read(current)));
@@ -77,7 +77,7 @@ internal sealed class ShardRestore(
         }
         else if (copied is not null)
         {
-            counts.Kept();
+            counts.Kept(copied, current!);
         }
 
         if (copied is not null)
@@ -90,7 +90,7 @@ internal sealed class ShardRestore(
     private TableEntity ApplyForgotten(InstanceId id, TableEntity copied)
     {
         var row = RestoredRow.Read(copied);
-        if (!forgotten.TryGetValue(id, out var at) || row.Forgotten || row.ConnectedAt > at)
+        if (!forgotten.TryGetValue(id, out var at) || row.Forgotten || (row.ConsentedAt is not null && row.ConnectedAt > at))
         {
             return WithoutLease(copied);
         }
@@ -98,6 +98,20 @@ internal sealed class ShardRestore(
         _ended.Add(id);
         counts.Forgotten();
         return Tombstone(id, at, copied);
+    }
+
+    // It is in no copy, but an AppInstalled may have brought it back in an emptied table.
+    private TableEntity? ForgottenSince(InstanceId id, TableEntity current)
+    {
+        if (!forgotten.TryGetValue(id, out var at)
+            || RestoredRow.Read(current) is not { Status: not (null or InstanceStatus.Removed), ConsentedAt: null })
+        {
+            return null;
+        }
+
+        _ended.Add(id);
+        counts.Forgotten();
+        return Tombstone(id, at, current);
     }
 
     // Rows of instances come before those of their events and last uses.

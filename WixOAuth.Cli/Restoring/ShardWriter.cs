@@ -14,7 +14,7 @@ internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
     private const int MostActions = 97;
 
     private readonly List<TableTransactionAction> _actions = [];
-    private readonly List<TableEntity> _instances = [];
+    private readonly List<(TableEntity Copied, TableEntity? Current)> _instances = [];
 
     /// <summary>The keys of the index rows that were written together with their instances.</summary>
     public HashSet<string> IndexKeysWritten { get; } = [];
@@ -25,7 +25,7 @@ internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
     /// <summary>Writes an instance of the copy in place of <paramref name="current"/>, or where there was none.</summary>
     public async Task WriteInstanceAsync(TableEntity copied, TableEntity? current, CancellationToken cancellationToken)
     {
-        _instances.Add(copied);
+        _instances.Add((copied, current));
         _actions.AddRange(Actions(copied, current));
         if (_actions.Count >= MostActions)
         {
@@ -53,7 +53,7 @@ internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
         try
         {
             await gateway.SubmitAsync(_actions, cancellationToken);
-            _instances.ForEach(Written);
+            _instances.ForEach(each => Written(each.Copied, each.Current));
         }
         catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
         {
@@ -62,9 +62,9 @@ internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
                 await AddAloneAsync((TableEntity)action.Entity, cancellationToken);
             }
 
-            foreach (var instance in _instances)
+            foreach (var (copied, _) in _instances)
             {
-                await WriteAloneAsync(instance, cancellationToken);
+                await WriteAloneAsync(copied, cancellationToken);
             }
         }
 
@@ -89,14 +89,14 @@ internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
             if (current is not null && !RestoredRow.Read(copied).Replaces(RestoredRow.Read(current)))
             {
                 IndexKeysKept.UnionWith(RowKinds.IndexKeys(current));
-                counts.Kept();
+                counts.Kept(copied, current);
                 return;
             }
 
             try
             {
                 await gateway.SubmitAsync(Actions(copied, current), cancellationToken);
-                Written(copied);
+                Written(copied, current);
                 return;
             }
             catch (StorageUnavailableException exception) when (TableGateway.IsConflict(exception))
@@ -118,9 +118,9 @@ internal sealed class ShardWriter(TableGateway gateway, RestoreCounts counts)
         }
     }
 
-    private void Written(TableEntity instance)
+    private void Written(TableEntity copied, TableEntity? current)
     {
-        IndexKeysWritten.UnionWith(RowKinds.IndexKeys(instance));
-        counts.Written();
+        IndexKeysWritten.UnionWith(RowKinds.IndexKeys(copied));
+        counts.Written(copied, current);
     }
 }

@@ -70,6 +70,18 @@ public sealed class ImportDecisionTests
         Assert.True(after.InstalledBefore);
     }
 
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(3, false)]
+    [InlineData(4, true)]
+    public void A_revived_site_has_no_consent_of_before_its_removal(int consent, bool isKept)
+    {
+        var before = Stored("forgotten")! with { RemovedAt = s_noon.AddHours(3) };
+        var after = Instance.Imported(before, before.Id, new ImportedSite(null, s_noon.AddHours(consent), true, null, null), TokensFor(before), "import", s_noon.AddHours(9));
+
+        Assert.Equal(isKept ? s_noon.AddHours(consent) : null, after.ConsentedAt);
+    }
+
     [Fact]
     public void An_imported_site_is_not_in_use()
     {

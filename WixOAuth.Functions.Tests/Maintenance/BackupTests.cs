@@ -10,6 +10,7 @@ using WixOAuth.Instances;
 using WixOAuth.Maintenance;
 using WixOAuth.Maintenance.Backup;
 using WixOAuth.Protection;
+using WixOAuth.Secrets;
 using WixOAuth.Storage;
 
 namespace WixOAuth.Functions.Tests.Maintenance;
@@ -185,6 +186,24 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         var contents = await _world.CheckAsync(manifest, other);
 
         Assert.Equal(KeyValuePair.Create(Assert.Single(manifest.Keys).Key, 1L), Assert.Single(contents.MissingKeys));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_copy_whose_key_is_disabled_is_reported_as_one_whose_key_is_gone_unless_that_cannot_be_known(bool areAll)
+    {
+        var (manifest, _) = await CopyOneAsync();
+        var keys = Core.KeyRingOf(new ProtectionKey(ProtectionKey.IdOf(new byte[32]), new byte[32]), _world.Core.Settings.Tokens.ProtectionKey!, areAll);
+
+        if (areAll)
+        {
+            Assert.Equal(manifest.Keys, (await _world.CheckAsync(manifest, keys)).MissingKeys);
+        }
+        else
+        {
+            await Assert.ThrowsAsync<SecretUnusableException>(() => _world.CheckAsync(manifest, keys));
+        }
     }
 
     [Fact]

@@ -49,6 +49,22 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         { "a refuted removal does not count within one consent", true, "active consent 1 wix_removed 2 generation 9", "active consent 1 wix_removed 2 generation 3" },
         { "a removal that was in doubt in the copy counts after the site was installed again", false, "active consent 1 wix_removed 2 generation 5", "active installed 3 wix_removed 2 generation 7" },
         { "a removal by a clock of Wix that is ahead stays", false, "active consent 5 installed 7 generation 1", "removed consent 5 installed 7 removed 6 wix_removed 8 generation 2" },
+        { "an old removal that Wix repeats into an emptied table does not count", true, "active consent 5", "removed saved 9 removed 9 wix_removed 4" },
+        { "nor does one that meets what an old AppInstalled made there", true, "active consent 5", "removed saved 8 installed 3 removed 9 wix_removed 4" },
+        { "a later removal counts in an emptied table", false, "active consent 5", "removed saved 9 removed 9 wix_removed 6" },
+        { "a site that is forgotten in an emptied table stays so", false, "active consent 5", "removed saved 9 removed 9 wix_removed 4 forgotten" },
+        { "a removal of a site that was known counts from when it was told", false, "active saved 3 consent 5", "removed saved 3 consent 3 removed 6 wix_removed 4" },
+        { "an old removal in the copy of an emptied table ends no site", false, "removed saved 9 removed 9 wix_removed 4", "active consent 5" },
+        { "a removed site does not come back by an old AppInstalled", true, "removed consent 5 removed 6 wix_removed 6", "active saved 9 installed 5" },
+        { "a site installed after a removal stays, however late that was told", false, "removed consent 1 removed 8 wix_removed 3", "active saved 9 installed 4" },
+        { "a forgotten site does not come back by an AppInstalled", true, "removed consent 5 removed 6 forgotten", "active saved 9 installed 7" },
+        { "a forgotten site comes back by a consent", false, "removed consent 5 removed 6 forgotten", "active saved 9 consent 9 installed 9" },
+        { "a site that is forgotten in an emptied table is not lost to a plain tombstone", false, "removed consent 5 removed 6 generation 9", "removed saved 9 removed 9 forgotten" },
+        { "a removal after a later consent wins over a forgotten one", true, "removed consent 7 removed 8 generation 9", "removed consent 5 removed 6 forgotten" },
+        { "an import without a token into an emptied table does not keep a token out", true, "active consent 5 token", "active saved 9 imported 9" },
+        { "an import with a token keeps an older one out", false, "active consent 5 token", "active saved 9 imported 9 token" },
+        { "an import without a token that revived a site keeps the token of before out", false, "active consent 5 token", "active saved 9 imported 9 installed_before" },
+        { "a token that was lost within the life of a row does not come back over a later consent", false, "active saved 3 consent 3 token", "active saved 3 consent 9" },
         { "a row that cannot be read gives way", true, "active consent 5 generation 1", "purple consent 9 generation 9" },
         { "a row that cannot be read replaces nothing", false, "purple consent 9 generation 9", "active consent 5 generation 1" },
     };
@@ -120,6 +136,8 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("removed and installed again")]
     [InlineData("removed and revived by an import")]
     [InlineData("forgotten and revived by an import")]
+    [InlineData("removed and revived by an import of an old consent")]
+    [InlineData("forgotten and revived by an import of an old consent")]
     public async Task A_site_that_came_back_without_a_consent_keeps_neither_tokens_nor_customer_of_before(string what)
     {
         var id = Core.NewId();
@@ -130,11 +148,12 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         _world.Clock.Advance(TimeSpan.FromDays(1));
         await _world.ChangeAsync(id, before => what.StartsWith("forgotten", StringComparison.Ordinal) ? Instance.Forget(before, id, Now) : Instance.AppRemoved(before, id, Now, false, Now));
         _world.Clock.Advance(TimeSpan.FromDays(1));
-        if (what.EndsWith("import", StringComparison.Ordinal))
+        if (what.Contains("import", StringComparison.Ordinal))
         {
             var granted = new WixOAuth.Wix.TokenAnswer.Granted(new("access"), new("imported"), Now, Now.AddMinutes(5));
             var tokens = await _world.Core.InstanceTokens.SealAsync(id, 7, granted, granted.RefreshToken);
-            await _world.ChangeAsync(id, before => Instance.Imported(before, id, new ImportedSite(null, null, Revive: true, null, null), tokens, "import", Now));
+            DateTimeOffset? consentedAt = what.EndsWith("old consent", StringComparison.Ordinal) ? Now.AddDays(-3) : null;
+            await _world.ChangeAsync(id, before => Instance.Imported(before, id, new ImportedSite(null, consentedAt, Revive: true, null, null), tokens, "import", Now));
         }
         else
         {
@@ -145,8 +164,53 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         var summary = await _world.RestoreAsync(manifest);
 
         Assert.Equal((0, 1), (summary.Written, summary.Kept));
+        Assert.Empty(summary.CustomersLeft);
         Assert.Equal((InstanceStatus.Active, null), (came.Status, came.Customer));
         Assert.Equal(came, await _world.Core.ReadAsync(id));
+    }
+
+    [Fact]
+    public async Task A_customer_of_a_site_that_was_connected_again_in_an_emptied_table_is_named_and_not_attached()
+    {
+        var (without, other, same, imported, changed, noConsent) = (Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId());
+        InstanceId[] lost = [without, other, same, imported, noConsent];
+        foreach (var id in lost.Append(changed))
+        {
+            await _world.Core.InstallAsync(id);
+            await NameAsync(id, id == noConsent ? null : "acme");
+        }
+
+        var manifest = await _world.BackUpAsync();
+        _world.Clock.Advance(TimeSpan.FromHours(1));
+        await NameAsync(changed, "by our own app");
+        foreach (var id in lost)
+        {
+            await _world.LoseAsync(id);
+        }
+
+        foreach (var id in new[] { without, other, same })
+        {
+            await SaveConsentAsync(id);
+        }
+
+        await NameAsync(other, "another");
+        await NameAsync(same, "acme");
+        await _world.ChangeAsync(imported, _ => Instance.Imported(null, imported, new ImportedSite(null, null, false, null, null), NoRefreshToken(), "import", Now));
+        await _world.ChangeAsync(noConsent, _ => Instance.AppInstalled(null, noConsent, Now.AddDays(-1), true, false, Now));
+        await NameAsync(noConsent, "named in the emptied table");
+
+        var summary = await _world.RestoreAsync(manifest);
+
+        Assert.Equal((2, 4), (summary.Written, summary.Kept));
+        Assert.Equal(
+            new CustomerLeft[] { new($"{without}", "acme", null), new($"{other}", "acme", "another"), new($"{noConsent}", "named in the emptied table", null) }.OrderBy(left => left.InstanceId, StringComparer.Ordinal),
+            summary.CustomersLeft);
+        Assert.Null((await _world.Core.ReadAsync(without)).Customer);
+        Assert.Equal(("acme", true), ((await _world.Core.ReadAsync(imported)).Customer, (await _world.Core.ReadAsync(imported)).RefreshToken is not null));
+
+        Task NameAsync(InstanceId id, string? customer) => _world.ChangeAsync(id, before => before!.WithCustomer(customer, Now));
+
+        ProtectedTokens NoRefreshToken() => new(1, new ProtectedText(new string('a', 32), new byte[] { 1 }), null, Now, Now.AddMinutes(5));
     }
 
     [Fact]
@@ -202,6 +266,46 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         var restored = _world.NewTable();
         await _world.RestoreAsync(withConsent, restored);
         Assert.Equal(InstanceStatus.Active, (await new TableStore(restored).FindAsync(again, None))!.Instance.Status);
+    }
+
+    [Fact]
+    public async Task A_forgotten_site_does_not_come_back_by_an_AppInstalled_that_is_repeated_into_an_emptied_table()
+    {
+        var (copied, later, again) = (Core.NewId(), Core.NewId(), Core.NewId());
+        await _world.Core.InstallAsync(copied);
+        var manifest = await _world.BackUpAsync();
+        foreach (var id in new[] { copied, later, again })
+        {
+            await _world.Container.AddAsync(id, None);
+        }
+
+        // Azurite dated the forgotten ids by the real clock.
+        _world.Clock.SetUtcNow(TimeProvider.System.GetUtcNow().AddHours(1));
+        await _world.LoseAsync(copied);
+        foreach (var id in new[] { copied, later })
+        {
+            await _world.ChangeAsync(id, _ => Instance.AppInstalled(null, id, Now.AddDays(-1), mayUseClientCredentials: true, sendSetupCompleted: false, Now));
+        }
+
+        await _world.Core.InstallAsync(again);
+        var ofEmptiedTable = await _world.BackUpAsync();
+
+        var summary = await _world.RestoreAsync(manifest);
+
+        Assert.Equal((2, 0, 2), (summary.Written, summary.Kept, summary.Forgotten));
+        foreach (var id in new[] { copied, later })
+        {
+            var tombstone = await _world.Core.ReadAsync(id);
+            Assert.Equal((InstanceStatus.Removed, true), (tombstone.Status, tombstone.Forgotten));
+        }
+
+        Assert.Equal(InstanceStatus.Active, (await _world.Core.ReadAsync(again)).Status);
+        await BackupTests.AssertIndexesAgreeAsync(_world.Table, 3);
+
+        // Nor does it by a copy that was made meanwhile.
+        var restored = _world.NewTable();
+        Assert.Equal((3, 2), ((await _world.RestoreAsync(ofEmptiedTable, restored)).Written, (await _world.RestoreAsync(ofEmptiedTable, restored)).Forgotten));
+        Assert.Equal(2, (await CopyWorld.RowsAsync(restored).ToListAsync()).Count(row => row.TryGetValue("Forgotten", out var isForgotten) && isForgotten is true));
     }
 
     [Fact]
@@ -278,11 +382,17 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
                 case "forgotten":
                     row["Forgotten"] = true;
                     break;
+                case "token":
+                    row["RefreshToken"] = new byte[] { 1 };
+                    break;
+                case "installed_before":
+                    row["InstalledBefore"] = true;
+                    break;
                 case "generation":
                     row["Generation"] = long.Parse(parts[++i], System.Globalization.CultureInfo.InvariantCulture);
                     break;
                 default:
-                    var name = parts[i] switch { "consent" => "ConsentedAt", "imported" => "ImportedAt", "removed" => "RemovedAt", "wix_removed" => "WixRemovedAt", _ => "WixInstalledAt" };
+                    var name = parts[i] switch { "consent" => "ConsentedAt", "imported" => "ImportedAt", "removed" => "RemovedAt", "wix_removed" => "WixRemovedAt", "saved" => "InstalledAt", _ => "WixInstalledAt" };
                     row[name] = s_noon.AddHours(int.Parse(parts[++i], System.Globalization.CultureInfo.InvariantCulture));
                     break;
             }

@@ -118,6 +118,11 @@ public sealed class RestoredRowsTests(AzuriteFixture azurite) : IAsyncLifetime
                 await test._world.LoseAsync(id);
                 await test._world.ChangeAsync(id, _ => Instance.AppRemoved(null, id, test.Now, false, test.Now));
             }),
+        ("the table is lost and an old removal is repeated", true, async (test, id) =>
+            {
+                await test._world.LoseAsync(id);
+                await test._world.ChangeAsync(id, _ => Instance.AppRemoved(null, id, test.Now.AddHours(-1), false, test.Now));
+            }),
         ("the site was forgotten and the table is lost", false, async (test, id) => { await test._world.LoseAsync(id); await test._world.Container.AddAsync(id, None); }),
         ("the site was forgotten", false, async (test, id) => { await test._world.ChangeAsync(id, before => Instance.Forget(before, id, test.Now)); await test._world.Container.AddAsync(id, None); }),
     ];

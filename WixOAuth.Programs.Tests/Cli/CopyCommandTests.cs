@@ -37,7 +37,7 @@ public sealed class CopyCommandTests(AzuriteFixture azurite) : IAsyncLifetime
     public Task DisposeAsync() => Task.CompletedTask;
 
     [Fact]
-    public async Task A_restore_does_not_take_the_latest_copy_when_an_earlier_one_has_more_than_twice_the_sites()
+    public async Task A_restore_does_not_take_the_latest_copy_when_an_earlier_one_has_far_more_sites()
     {
         await AddCopyAsync(Monday, 40);
         await AddCopyAsync(Tuesday, 2);
@@ -48,6 +48,7 @@ public sealed class CopyCommandTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(1, run.ExitCode);
         Assert.Contains($"{Wednesday} has far fewer sites than {Monday}, 3 instead of 40", run.Error, StringComparison.Ordinal);
         Assert.Contains("Name the copy to restore", run.Error, StringComparison.Ordinal);
+        Assert.Contains($"{Tuesday} (2 sites), {Monday} (40 sites)", run.Error, StringComparison.Ordinal);
         await Assert.ThrowsAsync<Azure.RequestFailedException>(async () => await _table.QueryAsync<TableEntity>().ToListAsync());
 
         // These copies are but manifests: the check, which comes next, tells that this one was taken.
@@ -62,7 +63,64 @@ public sealed class CopyCommandTests(AzuriteFixture azurite) : IAsyncLifetime
         await _copies.Blobs.UploadBlobAsync($"manifests/{Tuesday}.json", BinaryData.FromString("{"));
         await AddCopyAsync(Wednesday, 3);
 
-        Assert.Contains($"{Wednesday}: 3 sites", (await CliRun.RunAsync(_settings, "restore", "latest", "--yes")).Error, StringComparison.Ordinal);
+        var run = await CliRun.RunAsync(_settings, "restore", "latest", "--yes");
+
+        Assert.Contains($"{Wednesday}: 3 sites", run.Error, StringComparison.Ordinal);
+        Assert.Contains($"{Tuesday} (cannot be read), {Monday} (5 sites)", run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(1, 0, false)]
+    [InlineData(5, 4, true)]
+    [InlineData(5, 3, true)]
+    [InlineData(5, 2, false)]
+    [InlineData(20, 18, true)]
+    [InlineData(30, 27, false)]
+    [InlineData(40, 37, true)]
+    [InlineData(1000, 901, true)]
+    [InlineData(1000, 900, false)]
+    [InlineData(1000, 1100, true)]
+    public async Task A_restore_takes_the_latest_copy_unless_an_earlier_one_has_three_sites_and_a_tenth_more(long before, long after, bool isTaken)
+    {
+        await AddCopyAsync(Monday, before);
+        await AddCopyAsync(Tuesday, after);
+
+        var run = await CliRun.RunAsync(_settings, "restore", "latest", "--yes");
+
+        Assert.True(isTaken == run.Error.Contains($"{Tuesday}: {after:N0} sites", StringComparison.Ordinal), run.Error);
+        Assert.True(isTaken != run.Error.Contains("Nothing was written", StringComparison.Ordinal), run.Error);
+    }
+
+    [Theory]
+    [InlineData("20260114T023700Z-dddd", false)]
+    [InlineData("20260115T023700Z-dddd", true)]
+    public async Task A_restore_compares_the_latest_copy_with_all_of_the_seven_days_before_it(string newest, bool isTaken)
+    {
+        await AddCopyAsync(Wednesday, 40);
+        for (var hour = 4; hour < 14; hour++)
+        {
+            await AddCopyAsync($"20260112T{hour:D2}0000Z-aaaa", 3);
+        }
+
+        await AddCopyAsync(newest, 3);
+
+        var run = await CliRun.RunAsync(_settings, "restore", "latest", "--yes");
+
+        Assert.True(isTaken == run.Error.Contains($"{newest}: 3 sites", StringComparison.Ordinal), run.Error);
+    }
+
+    [Fact]
+    public async Task A_restore_compares_the_latest_copy_with_seven_however_old_they_are()
+    {
+        await AddCopyAsync("20250105T023700Z-aaaa", 40);
+        for (var month = 2; month < 8; month++)
+        {
+            await AddCopyAsync($"2025{month:D2}05T023700Z-aaaa", 3);
+        }
+
+        await AddCopyAsync(Monday, 3);
+
+        Assert.Contains("3 instead of 40", (await CliRun.RunAsync(_settings, "restore", "latest", "--yes")).Error, StringComparison.Ordinal);
     }
 
     [Theory]

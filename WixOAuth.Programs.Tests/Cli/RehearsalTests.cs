@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Http.Json;
 using System.Text.Json;
 using WixOAuth.Functions.Tests.EndToEnd;
 
@@ -32,6 +33,12 @@ public sealed class RehearsalTests(AzuriteFixture azurite) : IDisposable
         // One is removed before the copy; one is forgotten, one consents again and one is new after it.
         var (removed, forgotten, again) = (seeds[0].InstanceId, seeds[1].InstanceId, seeds[2].InstanceId);
         await bed.CallAsync(HttpMethod.Delete, $"instances/{removed}");
+        foreach (var id in new[] { again, seeds[3].InstanceId })
+        {
+            using var customer = JsonContent.Create(new { customer = "acme" });
+            Assert.Equal(HttpStatusCode.NoContent, (await bed.CallAsync(HttpMethod.Put, $"instances/{id}/customer", customer)).StatusCode);
+        }
+
         var copy = await CliRun.RunAsync(bed.Settings, "backup", "--json");
         Assert.Equal(0, copy.ExitCode);
         Assert.Equal(sites, JsonDocument.Parse(copy.Out).RootElement.GetProperty("instances").GetInt32());
@@ -56,6 +63,9 @@ public sealed class RehearsalTests(AzuriteFixture azurite) : IDisposable
         Assert.Contains("What changed after that is not in it", restore.Error, StringComparison.Ordinal);
         var summary = JsonDocument.Parse(restore.Out).RootElement;
         Assert.Equal((sites - 1, 1, 1), (summary.GetProperty("written").GetInt32(), summary.GetProperty("kept").GetInt32(), summary.GetProperty("forgotten").GetInt32()));
+        var left = Assert.Single(summary.GetProperty("customers_left").EnumerateArray());
+        Assert.Equal((again, "acme", null), (left.GetProperty("instance_id").GetGuid(), left.GetProperty("customer").GetString(), left.GetProperty("stays").GetString()));
+        Assert.Contains($"{again}: acme", restore.Error, StringComparison.Ordinal);
         await stop.CancelAsync();
         await load;
 
@@ -71,6 +81,8 @@ public sealed class RehearsalTests(AzuriteFixture azurite) : IDisposable
         });
         Assert.Equal(sites - gone.Length, (int)bed.Wix.Control.Counts.Grants["refresh_token"]);
         Assert.Equal(0, (int)bed.Wix.Control.Counts.Grants["client_credentials"]);
+        Assert.Equal(JsonValueKind.Null, (await bed.GetInstanceAsync(again)).GetProperty("customer").ValueKind);
+        Assert.Equal("acme", (await bed.GetInstanceAsync(seeds[3].InstanceId)).GetProperty("customer").GetString());
         Assert.Equal(consented.GetProperty("installed_at").GetString(), (await bed.GetInstanceAsync(again)).GetProperty("installed_at").GetString());
 
         var export = Path.Combine(_folder.Path, "export.ndjson");

@@ -65,7 +65,9 @@ internal sealed partial record Instance
 
             // A revived site starts from the beginning, so that no tombstone of an older copy takes precedence.
             InstalledAt = known?.InstalledAt ?? now,
-            ConsentedAt = Later(site.ConsentedAt, known?.ConsentedAt),
+
+            // A consent of before the removal is over. With its time, the row of an older copy would take precedence.
+            ConsentedAt = site.ConsentedAt <= before?.RemovedAt ? null : Later(site.ConsentedAt, known?.ConsentedAt),
 
             // An import does not count as a use: imported sites are not kept warm until they are used.
             LastUsedAt = known?.LastUsedAt ?? site.ConsentedAt,
