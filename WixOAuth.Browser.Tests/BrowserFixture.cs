@@ -21,6 +21,9 @@ public sealed class BrowserFixture : IAsyncLifetime
         "--test-third-party-cookie-phaseout",
     ];
 
+    // For a machine that is busy with other tests; in milliseconds.
+    private const float Patience = 180_000;
+
     private static readonly string? Chromium = FindChromium();
 
     private IPlaywright? _playwright;
@@ -36,10 +39,9 @@ public sealed class BrowserFixture : IAsyncLifetime
     {
         if (Chromium is not null)
         {
-            // For a machine that is busy with other tests.
-            Assertions.SetDefaultExpectTimeout(20_000);
+            Assertions.SetDefaultExpectTimeout(Patience);
             _playwright = await Playwright.CreateAsync();
-            _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = Flags });
+            _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = Flags, Timeout = Patience });
         }
     }
 
@@ -48,7 +50,14 @@ public sealed class BrowserFixture : IAsyncLifetime
     {
         Directory.CreateDirectory(Path.Combine(profile, "Default"));
         File.WriteAllText(Path.Combine(profile, "Default", "Preferences"), """{"profile":{"default_content_setting_values":{"cookies":2}}}""");
-        return _playwright!.Chromium.LaunchPersistentContextAsync(profile, new() { ExecutablePath = Chromium, Args = Flags });
+        return _playwright!.Chromium.LaunchPersistentContextAsync(profile, new() { ExecutablePath = Chromium, Args = Flags, Timeout = Patience });
+    }
+
+    /// <summary>Has the actions and navigations of a browser wait as long as everything else here.</summary>
+    public static void BePatient(IBrowserContext context)
+    {
+        context.SetDefaultTimeout(Patience);
+        context.SetDefaultNavigationTimeout(Patience);
     }
 
     public async Task DisposeAsync()

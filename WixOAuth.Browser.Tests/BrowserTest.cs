@@ -109,6 +109,7 @@ public abstract class BrowserTest(AzuriteFixture azurite, BrowserFixture chromiu
 
     private IBrowserContext Watch(IBrowserContext context)
     {
+        BrowserFixture.BePatient(context);
         context.Console += (_, message) =>
         {
             if (message.Type is "error" or "warning" or "assert")

@@ -250,7 +250,15 @@ public sealed class TokenCacheTests
         await using var client = new TestClient();
         var failures = 2;
         client.Service.Answer = _ => failures-- > 0 ? StubService.Problem(503, "wix_unavailable", 1) : client.Service.NewToken();
-        Assert.Equal("token-1", await client.WithTimeAsync(client.GetAsync()));
+        var call = client.GetAsync();
+        for (var pause = 1; pause <= 2; pause++)
+        {
+            // Only then: the caller gives up after 15 seconds.
+            await TestClient.UntilAsync(() => client.Time.Waits(TimeSpan.FromSeconds(1)) == pause);
+            client.Time.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        Assert.Equal("token-1", await call);
         Assert.Equal(3, client.Service.Requests.Count);
     }
 

@@ -16,10 +16,10 @@ public sealed class AzuriteFixture : IAsyncLifetime
 {
     public const string Name = "Azurite";
 
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("wixoauth-azurite-");
+    private readonly TemporaryFolder _folder = new();
     private Azurite? _azurite;
 
-    public async Task InitializeAsync() => _azurite = await Azurite.StartAsync(_folder.FullName, CancellationToken.None, savesMeanwhile: false);
+    public async Task InitializeAsync() => _azurite = await Azurite.StartAsync(_folder.Path, CancellationToken.None, savesMeanwhile: false);
 
     public async Task DisposeAsync()
     {
@@ -28,7 +28,7 @@ public sealed class AzuriteFixture : IAsyncLifetime
             await _azurite.DisposeAsync();
         }
 
-        _folder.Delete(recursive: true);
+        _folder.Dispose();
     }
 
     /// <summary>The settings of a table that does not exist yet.</summary>

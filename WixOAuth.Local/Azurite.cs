@@ -20,7 +20,7 @@ internal sealed class Azurite : IAsyncDisposable
     private const string Account = "devstoreaccount1";
 
     private static readonly TimeSpan s_startsWithin = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan s_endsWithin = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_endsWithin = TimeSpan.FromSeconds(30);
 
     private readonly Process _process;
     private readonly FileStream _lock;
@@ -72,7 +72,7 @@ internal sealed class Azurite : IAsyncDisposable
         }
     }
 
-    /// <summary>Has the data saved and the process end; kills it when that takes longer than 10 seconds.</summary>
+    /// <summary>Has the data saved and the process end; kills it when that takes longer than 30 seconds.</summary>
     public async ValueTask DisposeAsync()
     {
         await StopAsync(_process);
@@ -178,6 +178,9 @@ internal sealed class Azurite : IAsyncDisposable
             catch (TimeoutException)
             {
                 process.Kill(entireProcessTree: true);
+
+                // Until then it may still write into the data folder.
+                await process.WaitForExitAsync(CancellationToken.None);
             }
         }
     }

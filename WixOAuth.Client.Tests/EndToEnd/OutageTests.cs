@@ -11,7 +11,7 @@ public sealed class OutageTests(LocalProgram program)
     public async Task No_caller_fails_while_its_token_lives_though_the_service_is_killed_for_a_minute()
     {
         var instance = await program.InstallAsync("Outage");
-        var (service, url) = await program.StartServiceAsync();
+        var (service, url) = await program.StartServiceAsync(FreePort.NextUrl());
         var time = new FakeTimeProvider();
         await using var client = new WatchedClient(url, program.WixUrl, time);
         await client.CallAsync(instance);

@@ -1,5 +1,4 @@
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Time.Testing;
 
 namespace WixOAuth.Client.Tests.Support;
 
@@ -25,7 +24,7 @@ internal sealed class TestClient : IAsyncDisposable
         Tokens = _services.GetRequiredService<IWixTokenClient>();
     }
 
-    public FakeTimeProvider Time { get; } = new();
+    public WatchedTime Time { get; } = new();
 
     public StubService Service { get; } = new();
 
@@ -45,7 +44,7 @@ internal sealed class TestClient : IAsyncDisposable
 
     public static async Task UntilAsync(Func<Task<bool>> condition)
     {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30), TimeProvider.System);
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(3), TimeProvider.System);
         while (!await condition())
         {
             await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, patience.Token);

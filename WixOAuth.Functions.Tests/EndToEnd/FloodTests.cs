@@ -18,7 +18,7 @@ public sealed class FloodTests(AzuriteFixture azurite)
     private static readonly TimeSpan s_length =
         TimeSpan.FromSeconds(int.TryParse(Environment.GetEnvironmentVariable("FLOOD_SECONDS"), out var seconds) ? seconds : 5);
 
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(8);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
 
     [Fact]
     public async Task A_flood_of_invented_codes_costs_bounded_calls_rows_and_log_lines_and_installs_continue()
@@ -32,7 +32,7 @@ public sealed class FloodTests(AzuriteFixture azurite)
         var attackers = Enumerable.Range(0, 3).Select(_ => Task.Run(AttackAsync)).ToList();
         var housekeeping = Task.Run(() => bed.Host.Services.GetRequiredService<Housekeeping>().RunAsync(CancellationToken.None));
         List<TimeSpan> installs = [];
-        while (clock.Elapsed < s_length)
+        while (IsOn())
         {
             var before = clock.Elapsed;
             await bed.InstallAsync($"Genuine {installs.Count}");
@@ -70,6 +70,9 @@ public sealed class FloodTests(AzuriteFixture azurite)
         await bed.Host.Services.GetRequiredService<ConsumedStateCleanup>().RunHourlyAsync(CancellationToken.None);
         Assert.DoesNotContain(await bed.RowsAsync(), row => row.RowKey.StartsWith("n|", StringComparison.Ordinal));
 
+        // Longer on a machine that is too busy for a flood.
+        bool IsOn() => clock.Elapsed < s_length || Volatile.Read(ref attempts) < 10;
+
         async Task<IReadOnlyList<InstanceId>> AddOldTombstonesAsync(TestBed to)
         {
             List<InstanceId> ids = [];
@@ -85,7 +88,7 @@ public sealed class FloodTests(AzuriteFixture azurite)
 
         async Task AttackAsync()
         {
-            while (clock.Elapsed < s_length)
+            while (IsOn())
             {
                 using var browser = new TestBrowser();
                 var state = TestBed.QueryOf(TestBrowser.LocationOf(await browser.GetAsync(new Uri(bed.Api, "install"))))["state"];

@@ -52,7 +52,7 @@ public sealed class GetTokenTests(AzuriteFixture azurite) : IAsyncLifetime
     public async Task Min_ttl_is_met()
     {
         var id = await _bed.InstallAsync();
-        _bed.Clock.Advance(TimeSpan.FromSeconds(100));
+        _bed.Clock.Advance(TimeSpan.FromSeconds(75));
         await TokenAsync(id, "?min_ttl=190");
         Assert.Equal(0, _bed.Wix.Control.Counts.Grants["refresh_token"]);
 

@@ -40,7 +40,7 @@ public sealed class KillTests(AzuriteFixture azurite)
         bed.Wix.Control.GateAfter = afterWixActed ? gate : null;
 
         var loading = browser.GetAsync(redirect);
-        await reached.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await reached.Task.WaitAsync(TimeSpan.FromMinutes(3));
         process.Kill();
         await process.WaitForExitAsync();
         (bed.Wix.Control.Gate, bed.Wix.Control.GateAfter) = (null, null);

@@ -6,6 +6,9 @@ using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
+using OpenTelemetry.Logs;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Trace;
 using WixOAuth.Functions.Tests.Secrets;
 using WixOAuth.Functions.Tests.Support;
 using WixOAuth.Hosting;
@@ -224,7 +227,7 @@ internal sealed class TestBed : IAsyncDisposable
         for (var tries = 1; ; tries++)
         {
             var answer = await CallAsync(HttpMethod.Post, "webhooks", new StringContent(body, System.Text.Encoding.UTF8, "text/plain"), key: null);
-            if ((int)answer.StatusCode != 503 || tries == 10)
+            if ((int)answer.StatusCode != 503 || tries == 20)
             {
                 return answer;
             }
@@ -244,7 +247,7 @@ internal sealed class TestBed : IAsyncDisposable
     /// <summary>Waits until an event is parked.</summary>
     public async Task WaitForParkedEventAsync()
     {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(3));
         while (!(await RowsAsync()).Any(row => row.RowKey.StartsWith("p|", StringComparison.Ordinal)))
         {
             patience.Token.ThrowIfCancellationRequested();
@@ -263,6 +266,21 @@ internal sealed class TestBed : IAsyncDisposable
     {
         await Host.Services.GetRequiredService<TimerEndpoints>().RefreshTokens(CancellationToken.None);
         await SettleAsync();
+    }
+
+    /// <summary>
+    /// Sweeps until a receiver has what the test waits for: a sweep skips the events of an instance while the result of an
+    /// earlier attempt is being written, which happens after the receiver has answered.
+    /// </summary>
+    public async Task SweepUntilAsync(Func<bool> condition, TimeSpan between = default)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(3));
+        while (!condition())
+        {
+            patience.Token.ThrowIfCancellationRequested();
+            Clock.Advance(between);
+            await SweepAsync();
+        }
     }
 
     public static async Task<JsonElement> ReadJsonAsync(HttpResponseMessage response)
@@ -311,6 +329,15 @@ internal sealed class TestBed : IAsyncDisposable
         // Nothing else disposes it, and it would receive the Azure SDK's events of every later test.
         Logs.Dispose();
     }
+
+    /// <summary>Has what was exported so far sent: at the end of the program the exporters have five seconds, which may be too few on a busy machine.</summary>
+    public Task FlushTelemetryAsync() => Task.Run(() =>
+    {
+        const int Patience = 120_000;
+        Host.Services.GetService<LoggerProvider>()?.ForceFlush(Patience);
+        Host.Services.GetService<TracerProvider>()?.ForceFlush(Patience);
+        Host.Services.GetService<MeterProvider>()?.ForceFlush(Patience);
+    });
 
     public async Task StartHostAsync() => _host = await LocalHost.StartAsync(
         LocalSettings.From(_settings),

@@ -54,6 +54,7 @@ internal static class TroubledLife
         using var refreshed = await bed.CallAsync(HttpMethod.Post, $"instances/{id}/refresh");
         using var nowhere = await bed.CallAsync(HttpMethod.Get, $"nowhere?note={OnlyInQueries}");
         secrets.Add("secret-wrong-key");
+        await bed.FlushTelemetryAsync();
         await bed.RestartAsync();
         await bed.GetTokenAsync(id);
         await bed.CallAsync(HttpMethod.Get, $"health?note={OnlyInQueries}", key: null);
@@ -68,6 +69,7 @@ internal static class TroubledLife
         }
 
         await bed.GetTokenAsync(id);
+        await bed.FlushTelemetryAsync();
         secrets.AddRange(bed.Wix.Control.IssuedSecrets);
         Assert.InRange(secrets.Count, 20, 1_000);
         return (id, secrets);

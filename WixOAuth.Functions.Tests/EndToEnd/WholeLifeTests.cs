@@ -104,7 +104,7 @@ public sealed class WholeLifeTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.True(Generation(reinstalled) > Generation(upgraded) + 1);
 
         // Wix repeats the event of the earlier installation, signed again: the site stays.
-        foreach (var old in _bed.Wix.Deliveries.Where(delivery => delivery.InstanceId == site).ToList())
+        foreach (var old in Latest().Where(delivery => delivery.InstanceId == site))
         {
             Assert.Equal(200, old.Status);
             Assert.True(_bed.Wix.ReplayWebhook(old.Number));
@@ -157,11 +157,25 @@ public sealed class WholeLifeTests(AzuriteFixture azurite) : IAsyncLifetime
         await _bed.SettleAsync();
     }
 
+    /// <summary>Waits for Wix's webhooks. One that was not answered, or with 503 as a busy machine does after a second, is sent again, as Wix does.</summary>
     private async Task WebhooksAsync()
     {
         await _bed.Wix.WebhooksSettledAsync(CancellationToken.None);
-        Assert.All(_bed.Wix.Deliveries, delivery => Assert.Equal(200, delivery.Status));
+        for (var tries = 0; tries < 20; tries++)
+        {
+            foreach (var late in Latest().Where(delivery => delivery.Status is 503 or null))
+            {
+                Assert.True(_bed.Wix.ReplayWebhook(late.Number));
+            }
+
+            await _bed.Wix.WebhooksSettledAsync(CancellationToken.None);
+        }
+
+        Assert.All(Latest(), delivery => Assert.Equal(200, delivery.Status));
     }
+
+    /// <summary>The last attempt to deliver each webhook.</summary>
+    private List<PretendWixDelivery> Latest() => [.. _bed.Wix.Deliveries.GroupBy(delivery => delivery.Jwt).Select(attempts => attempts.Last())];
 
     private async Task RemoveDuringRefreshAsync(
         Guid instanceId, Action<PretendWixControl, Func<string, CancellationToken, Task>?> setGate, string endpoint)

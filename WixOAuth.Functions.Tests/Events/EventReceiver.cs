@@ -52,7 +52,7 @@ internal sealed class EventReceiver : IAsyncDisposable
     {
         for (var each = 0; each < count; each++)
         {
-            Assert.True(await _arrived.WaitAsync(TimeSpan.FromMinutes(1)), $"Only {All.Count} events arrived.");
+            Assert.True(await _arrived.WaitAsync(TimeSpan.FromMinutes(3)), $"Only {All.Count} events arrived.");
         }
     }
 

@@ -2,6 +2,7 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
 using CsCheck;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -47,6 +48,7 @@ public sealed class HostileRequestTests(AzuriteFixture azurite) : IAsyncLifetime
         _bed = await TestBed.StartAsync(
             azurite,
             services => services
+                .Configure<KestrelServerOptions>(RawHttp.BePatient)
                 .Replace(ServiceDescriptor.Singleton<IInstanceStore>(provider =>
                     _store = new WatchedStore(new TableStore(TableConnection.Open(provider.GetRequiredService<ServiceSettings>().Tables, null)))))
                 .Replace(ServiceDescriptor.Singleton(provider => (IConsumedStateStore)provider.GetRequiredService<IInstanceStore>())),

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace WixOAuth.Functions.Tests.Hostile;
 
@@ -17,8 +18,12 @@ internal sealed record RawAnswer(int Status, IReadOnlyList<(string Name, string 
 /// <summary>HTTP/1.1 byte by byte: a client of the framework would put right what is wrong, or refuse to send it.</summary>
 internal static class RawHttp
 {
-    /// <summary>Far beyond what any answer takes, and below the time after which the server itself gives a request up.</summary>
-    private static readonly TimeSpan s_hang = TimeSpan.FromSeconds(20);
+    /// <summary>Far beyond what any answer takes on a busy machine.</summary>
+    private static readonly TimeSpan s_hang = TimeSpan.FromMinutes(2);
+
+    /// <summary>Has the server give up no request before this does: otherwise its end would hide a hang.</summary>
+    public static void BePatient(KestrelServerOptions server) =>
+        (server.Limits.RequestHeadersTimeout, server.Limits.KeepAliveTimeout) = (s_hang * 2, s_hang * 2);
 
     /// <summary>
     /// Sends a request and reads the first answer; null when the server hung up without one.

@@ -70,6 +70,6 @@ public sealed class AnswerTests
             await caller.GetStream().WriteAsync("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"u8.ToArray());
         }
 
-        await written.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await written.Task.WaitAsync(TimeSpan.FromMinutes(3));
     }
 }

@@ -330,7 +330,7 @@ public sealed class BackupTests(AzuriteFixture azurite) : IAsyncLifetime
         using var wire = StubStorage.Busy();
         var container = BackupContainer.Open(_world.Options, null, new HttpClientTransport(wire));
 
-        await Assert.ThrowsAsync<StorageUnavailableException>(() => container.ListAsync(None)).WaitAsync(TimeSpan.FromSeconds(30));
+        await Assert.ThrowsAsync<StorageUnavailableException>(() => container.ListAsync(None)).WaitAsync(TimeSpan.FromSeconds(100));
 
         Assert.Equal(1, wire.Calls);
     }

@@ -209,8 +209,8 @@ public sealed class RefreshSweepTests : IDisposable
         await pace.WaitAsync(None);
         pace.Begin(() => throw new InvalidOperationException());
 
-        await pace.WhenIdleAsync().WaitAsync(TimeSpan.FromSeconds(30));
-        await pace.WaitAsync(None).WaitAsync(TimeSpan.FromSeconds(30));
+        await pace.WhenIdleAsync().WaitAsync(TimeSpan.FromMinutes(3));
+        await pace.WaitAsync(None).WaitAsync(TimeSpan.FromMinutes(3));
     }
 
     [Fact]
@@ -292,7 +292,7 @@ public sealed class RefreshSweepTests : IDisposable
         };
 
         var sweep = core.Sweep.RunAsync(None);
-        await full.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await full.Task.WaitAsync(TimeSpan.FromMinutes(3));
         gate.SetResult();
 
         Assert.Equal((20, 20, 0, 0), Counts(await sweep));
@@ -346,7 +346,7 @@ public sealed class RefreshSweepTests : IDisposable
         };
 
         var sweep = core.Sweep.RunAsync(stopping.Token);
-        await allAsked.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await allAsked.Task.WaitAsync(TimeSpan.FromMinutes(3));
         if (shutdown)
         {
             await stopping.CancelAsync();

@@ -16,7 +16,7 @@ namespace WixOAuth.Functions.Tests.Maintenance;
 [Collection(AzuriteFixture.Name)]
 public sealed class RestoreFailureTests(AzuriteFixture azurite) : IAsyncLifetime
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(3);
 
     private readonly InstanceId _lost = Core.NewId();
     private readonly InstanceId _withoutDueRow = Core.NewId();

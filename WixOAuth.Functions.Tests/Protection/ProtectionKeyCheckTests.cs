@@ -93,6 +93,9 @@ public sealed class ProtectionKeyCheckTests : IDisposable
         keys.Now = [_wrong];
         await check.StartAsync(None);
         await _core.Logs.WaitForAsync(109);
+
+        // It logs before it remembers the result: the end waits for both.
+        await check.StopAsync(None);
         var id = Core.NewId();
         var text = await protector.ProtectAsync(id, TokenField.RefreshToken, 1, new RefreshToken("next"), None);
 
@@ -102,7 +105,6 @@ public sealed class ProtectionKeyCheckTests : IDisposable
         // What has not begun does not begin.
         Assert.False(await protector.CanSealAsync(None));
         await Assert.ThrowsAsync<SecretUnavailableException>(() => protector.EnsureCanSealAsync(None).AsTask());
-        await check.StopAsync(None);
     }
 
     [Fact]

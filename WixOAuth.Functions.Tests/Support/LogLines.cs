@@ -25,12 +25,12 @@ internal sealed class LogLines : ILoggerFactory
     public ILogger<T> For<T>() => new Line<T>(this);
 
     /// <summary>Completes when a message was logged <paramref name="count"/> times.</summary>
-    /// <exception cref="TimeoutException">Nothing was logged for 30 seconds.</exception>
+    /// <exception cref="TimeoutException">Nothing was logged for three minutes.</exception>
     public async Task WaitForAsync(int id, int count = 1)
     {
         for (var next = _next; Of(id).Count < count; next = _next)
         {
-            await next.Task.WaitAsync(TimeSpan.FromSeconds(30));
+            await next.Task.WaitAsync(TimeSpan.FromMinutes(3));
         }
     }
 

@@ -164,7 +164,7 @@ public sealed class RefreshHistoryTests : IDisposable
         var sweep = core.Sweep.RunAsync(None);
         await asked.Task;
         core.Clock.Advance(TimeSpan.FromSeconds(2));
-        await sweep.WaitAsync(TimeSpan.FromSeconds(30));
+        await sweep.WaitAsync(TimeSpan.FromMinutes(3));
 
         // The next one tries again.
         silent.Setup(it => it.SaveTalliesAsync(It.IsAny<IReadOnlyCollection<RefreshTally>>(), It.IsAny<CancellationToken>())).Returns<IReadOnlyCollection<RefreshTally>, CancellationToken>(_store.SaveTalliesAsync);
@@ -189,7 +189,7 @@ public sealed class RefreshHistoryTests : IDisposable
 
         _clock.Advance(RefreshHistory.Interval);
 
-        await saved.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await saved.Task.WaitAsync(TimeSpan.FromMinutes(3));
         await history.StopAsync(None);
     }
 

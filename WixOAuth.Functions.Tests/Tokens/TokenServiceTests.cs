@@ -443,7 +443,7 @@ public sealed class TokenServiceTests : IDisposable
             return Task.FromResult(call.Step == StoreStep.Lease ? StoreFault.Refused : StoreFault.None);
         };
 
-        Assert.IsType<TokenResult.StorageUnavailable>(await core.GetAsync(Id).WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.IsType<TokenResult.StorageUnavailable>(await core.GetAsync(Id).WaitAsync(TimeSpan.FromMinutes(3)));
         Assert.Equal(2, leases);
         Assert.Empty(core.Wix.Calls);
     }

@@ -20,7 +20,7 @@ namespace WixOAuth.Functions.Tests.Worker;
 /// </summary>
 internal sealed class FunctionsHost : IAsyncDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(3);
 
     private readonly WebApplication _app;
     private readonly WorkerStream _stream;

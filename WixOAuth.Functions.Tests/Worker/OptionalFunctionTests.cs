@@ -64,7 +64,7 @@ public sealed partial class OptionalFunctionTests(AzuriteFixture azurite)
         var id = await bed.InstallAsync();
         var shard = InstanceShard.Of(new InstanceId(id).ToByteArray());
 
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60), TimeProvider.System);
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(3), TimeProvider.System);
         while (Refreshes() == 0)
         {
             patience.Token.ThrowIfCancellationRequested();

@@ -11,7 +11,7 @@ namespace WixOAuth.Functions.Tests.Worker;
 /// <summary>The built Function App in its real worker process, with the pretend Wix and a separate table in the real Azurite.</summary>
 internal sealed class WorkerBed : IAsyncDisposable
 {
-    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(60) };
+    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromMinutes(3) };
     private readonly List<string> _secrets = [TestBed.AppSecret, TestBed.FunctionKey, TestBed.ProtectionKey];
 
     private WorkerBed(PretendWixServer wix, FunctionsHost host, TableStore store) => (Wix, Host, Store) = (wix, host, store);
@@ -65,13 +65,19 @@ internal sealed class WorkerBed : IAsyncDisposable
         return await _http.SendAsync(request, cancellationToken);
     }
 
-    /// <summary>Posts a webhook as Wix does; answers the status.</summary>
+    /// <summary>Posts a webhook as Wix does: again where the answer is 503, which is also that of a busy machine after a second. Answers the status.</summary>
     public async Task<int> PostWebhookAsync(string body)
     {
-        using var content = new StringContent(body, Encoding.UTF8, "text/plain");
-        using var response = await SendAsync(HttpMethod.Post, "webhooks", content, key: null);
         _secrets.Add(body);
-        return (int)response.StatusCode;
+        for (var tries = 1; ; tries++)
+        {
+            using var content = new StringContent(body, Encoding.UTF8, "text/plain");
+            using var response = await SendAsync(HttpMethod.Post, "webhooks", content, key: null);
+            if ((int)response.StatusCode != 503 || tries == 20)
+            {
+                return (int)response.StatusCode;
+            }
+        }
     }
 
     /// <summary>Asks for a token that has to be there.</summary>
@@ -112,7 +118,7 @@ internal sealed class WorkerBed : IAsyncDisposable
     public async Task EndAsync()
     {
         Host.TerminateWorker();
-        Assert.Equal(0, await Host.Process.Ended.WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.Equal(0, await Host.Process.Ended.WaitAsync(TimeSpan.FromMinutes(3)));
         AssertNoSecretIn(Host.Output);
     }
 

@@ -66,13 +66,13 @@ public sealed class WorkerFailureTests(AzuriteFixture azurite)
         };
 
         var opening = browser.GetAsync(redirect);
-        await reached.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await reached.Task.WaitAsync(TimeSpan.FromMinutes(3));
         bed.Host.Process.Terminate();
         open.SetResult();
 
         using var response = await opening;
         Assert.Equal("/installer/close-window", TestBrowser.LocationOf(response).AbsolutePath);
-        Assert.Equal(0, await bed.Host.Process.Ended.WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.Equal(0, await bed.Host.Process.Ended.WaitAsync(TimeSpan.FromMinutes(3)));
         var saved = (await bed.Store.FindAsync(new InstanceId(site.InstanceId), CancellationToken.None))!.Instance;
         Assert.Equal((InstanceStatus.Active, RefreshTokenState.Ok), (saved.Status, saved.RefreshTokenState));
 
@@ -95,7 +95,7 @@ public sealed class WorkerFailureTests(AzuriteFixture azurite)
             ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "bad-endpoint",
         });
 
-        Assert.Equal(1, await host.Process.Ended.WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.Equal(1, await host.Process.Ended.WaitAsync(TimeSpan.FromMinutes(3)));
         Assert.Equal(
             ["HousekeepingSchedule", "OTEL_EXPORTER_OTLP_ENDPOINT", "RefreshSchedule", "Tokens__ProtectionKey", "Wix__AppId", "Wix__RedirectUrl"],
             host.Errors.Select(line => line.Split(' ')[0]).Order(StringComparer.Ordinal));

@@ -104,10 +104,10 @@ public sealed class ExportCommandTests(AzuriteFixture azurite) : IDisposable
         start.Environment["Tokens__ProtectionKey"] = TestBed.ProtectionKey;
         using var process = Process.Start(start)!;
 
-        await asked.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await asked.Task.WaitAsync(TimeSpan.FromMinutes(3));
         Assert.Single(Directory.GetFiles(_folder.Path));
         using var kill = Process.Start("kill", ["-s", signal, $"{process.Id}"]);
-        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(30));
+        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(3));
 
         Assert.Equal(1, process.ExitCode);
         Assert.EndsWith("Stopped.", (await process.StandardError.ReadToEndAsync()).TrimEnd(), StringComparison.Ordinal);

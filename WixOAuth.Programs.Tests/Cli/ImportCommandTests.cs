@@ -289,9 +289,12 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
         var random = new Random(seed);
         for (var kill = 0; kill < 10; kill++)
         {
-            // Slowly, so that an import cannot end while a busy machine keeps this loop waiting.
-            using var killed = Start(bed, file, "--concurrency", "4");
+            // Wix holds what comes after, so that an import cannot end while a busy machine keeps this loop waiting.
             var until = Used(bed) + random.Next(2, sites / 16);
+            var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            bed.Wix.Control.Gate = (endpoint, cancellationToken) =>
+                endpoint == PretendWixEndpoints.Access && Used(bed) > until + 4 ? goOn.Task.WaitAsync(cancellationToken) : Task.CompletedTask;
+            using var killed = Start(bed, file, "--concurrency", "4");
             while (!killed.HasExited && Used(bed) < until)
             {
                 // Another process: its progress can only be polled.
@@ -301,6 +304,8 @@ public sealed class ImportCommandTests(AzuriteFixture azurite, ITestOutputHelper
             Assert.False(killed.HasExited);
             killed.Kill(entireProcessTree: true);
             await killed.WaitForExitAsync();
+            bed.Wix.Control.Gate = null;
+            goOn.SetResult();
         }
 
         var journal = (await File.ReadAllLinesAsync(file + ".journal")).Length;

@@ -34,7 +34,7 @@ public sealed class CrashTests
                 Storms = 1,
                 Lives = 6,
                 ChangesPerSecond = 2,
-                Tolerance = new Tolerance(Slack: TimeSpan.FromMinutes(1), Blink: TimeSpan.FromSeconds(20)),
+                Tolerance = new Tolerance(Slack: TimeSpan.FromMinutes(2), Blink: TimeSpan.FromSeconds(20)),
             },
             say: _ => { },
             patience.Token);

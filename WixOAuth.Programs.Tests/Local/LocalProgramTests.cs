@@ -11,7 +11,7 @@ namespace WixOAuth.Programs.Tests.Local;
 /// <summary>The built program itself, as a process.</summary>
 public sealed class LocalProgramTests : IDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(3);
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();

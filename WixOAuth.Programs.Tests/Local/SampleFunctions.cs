@@ -92,7 +92,7 @@ internal sealed class TimerLog
         }
     }
 
-    public async Task WaitForStartAsync() => await _started.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(20));
+    public async Task WaitForStartAsync() => await _started.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromMinutes(3));
 
     public void LetEnd() => _mayEnd.Writer.TryWrite(true);
 }

@@ -177,6 +177,6 @@ public sealed class TimerServiceTests
             return timer;
         }
 
-        public async Task WaitUntilArmedAsync() => await _armed.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(20));
+        public async Task WaitUntilArmedAsync() => await _armed.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromMinutes(3));
     }
 }

@@ -13,7 +13,7 @@ namespace WixOAuth.Programs.Tests.Scale;
 /// </remarks>
 public sealed class FleetProperties(ITestOutputHelper output)
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(4) * Rounds.Factor;
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(7) * Rounds.Factor;
 
     [Theory]
     [InlineData("1-3", 4)]

@@ -7,7 +7,7 @@ namespace WixOAuth.Programs.Tests.Scale;
 /// </summary>
 public sealed class SimulatorTests
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(7);
 
     // Tokens live 5 minutes and are due after 3 and a bit, so a sweep each minute refreshes a warm site with every fourth
     // tick: 30 times in 2 hours. Each refresh is a read, a lease and a commit. Every 20 minutes the HTTP process finds its

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, mock, test } from 'node:test';
 import { createClient } from '@wix/sdk';
 import { WixOAuthClient } from '../../src/index.js';
-import { KEY, Program } from './program.js';
+import { freeUrl, KEY, Program } from './program.js';
 
 let program;
 let wix;
@@ -77,7 +77,7 @@ test('hits reach neither the service nor Wix', async () => {
 
 test('no caller fails while its token lives, though the service is killed for a minute', async (t) => {
   const instanceId = await program.install();
-  let service = await program.startService();
+  let service = await program.startService(await freeUrl());
   t.after(() => service.stop());
   const { url } = service;
   const wire = { asked: 0, answered: 0, ended: 0, gate: Promise.resolve() };

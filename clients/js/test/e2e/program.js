@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -85,7 +86,7 @@ export class Program {
       await exited;
     }
 
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
   async #read() {
@@ -116,6 +117,25 @@ async function redirect(url, init) {
   }
 
   return new URL(response.headers.get('location'), url).href;
+}
+
+/**
+ * An address of this machine whose port is free now. From below the range that systems take the ports of outgoing
+ * connections from, or such a connection could have it by the time a service is started there again.
+ */
+export async function freeUrl() {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 4_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      server.close();
+      await once(server, 'close');
+      return `http://127.0.0.1:${port}`;
+    } catch {
+      // Taken: the next one.
+    }
+  }
 }
 
 /** What was built last. */

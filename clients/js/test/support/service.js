@@ -55,6 +55,18 @@ export function fakeTime(t) {
     return controller.signal;
   });
   t.after(() => mock.timers.reset());
+
+  // Hashes are made on other threads, which fake time does not wait for by itself.
+  const digest = crypto.subtle.digest.bind(crypto.subtle);
+  let hashing = 0;
+  t.mock.method(crypto.subtle, 'digest', async (...args) => {
+    hashing++;
+    try {
+      return await digest(...args);
+    } finally {
+      hashing--;
+    }
+  });
   return {
     advance: (seconds) => mock.timers.tick(seconds * 1000),
     setClockBack(seconds) {
@@ -67,9 +79,12 @@ export function fakeTime(t) {
       const settled = promise.finally(() => (done = true));
       settled.catch(() => {});
       for (let i = 0; i < 10_000 && !done; i++) {
-        mock.timers.tick(50);
-        // Hashes are made on other threads, which fake time does not wait for.
-        await new Promise((resolve) => realTimeout(resolve, 1));
+        do {
+          await new Promise((resolve) => realTimeout(resolve, 1));
+        } while (hashing > 0);
+        if (!done) {
+          mock.timers.tick(50);
+        }
       }
 
       return settled;
