@@ -47,7 +47,6 @@ internal static class RestoreCommand
             environment.Say($"Earlier copies: {comparedWith}.");
         }
 
-
         var check = new BackupCheck(copies, deployment.Keys);
         var contents = await ProgressDisplay.RunAsync(environment, "Checking the copy", manifest.Instances, meter => check.RunAsync(manifest, meter, cancellationToken));
         Report(environment, contents, parsed.GetValue(s_withoutKeys));
