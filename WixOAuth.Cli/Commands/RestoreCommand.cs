@@ -89,7 +89,7 @@ internal static class RestoreCommand
         var problem = $"No protection key opens {contents.MissingKeys.Values.Sum()} of the refresh tokens: missing, disabled or malformed are {keys}.";
         if (!goesOnWithoutKeys)
         {
-            throw new CommandFailedException($"{problem} Nothing was written. Bring the key back (runbook: a lost protection key), or give --without-keys to restore these sites without a usable refresh token.");
+            throw new CommandFailedException($"{problem} Nothing was written. Bring the key back (runbook: The protection key), or give --without-keys to restore these sites without a usable refresh token.");
         }
 
         environment.Say(problem);

@@ -233,7 +233,7 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
         using var response = await http.SendAsync(request, cancellationToken);
         return (int)response.StatusCode < 500
             ? Finding.Ok(check, $"the receiver {url.Host} answers")
-            : Finding.Failed(check, $"the receiver {url.Host} answers {(int)response.StatusCode}: fix it; events are kept for 72 hours");
+            : Finding.Failed(check, $"the receiver {url.Host} answers {(int)response.StatusCode}: fix it; events are retried for 72 hours, then parked for 30 days");
     }
 
     // Table order is by a hash of the id, so that the first sites are as good as any sample.

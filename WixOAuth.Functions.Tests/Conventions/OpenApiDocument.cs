@@ -63,6 +63,11 @@ internal static partial class OpenApiDocument
             ["summary"] = name,
             ["security"] = needsKey ? new JsonArray(new JsonObject { ["functionKey"] = new JsonArray() }) : [],
         };
+        if (name == "ImportInstance")
+        {
+            operation["description"] = "The key is the host's master key; a function key is not enough.";
+        }
+
         var parameters = PathParameters(function[2]).Concat(QueryParameters(name)).ToArray();
         if (parameters.Length > 0)
         {

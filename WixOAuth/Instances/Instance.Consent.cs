@@ -70,8 +70,9 @@ internal sealed partial record Instance
     /// Our own app sets the customer that the site belongs to; null for none. Naming the stored one again renews the time, because Wix
     /// may tell of an earlier removal later.
     /// </summary>
+    /// <returns>This instance itself when it has that customer since <paramref name="now"/> already.</returns>
     public Instance WithCustomer(string? customer, DateTimeOffset now) =>
-        Customer is null && customer is null
+        Customer == customer && (customer is null || CustomerNamedAt >= now)
             ? this
             : this with { Customer = customer, CustomerNamedAt = customer is null ? null : now, UpdatedAt = now };
 

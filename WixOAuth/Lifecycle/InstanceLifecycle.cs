@@ -52,12 +52,14 @@ internal sealed partial class InstanceLifecycle(
     /// <summary>Sets or clears the customer that a site belongs to.</summary>
     /// <returns>The instance as it is now; unchanged where it is removed. Null when it is not known.</returns>
     /// <exception cref="StorageUnavailableException">The storage fails; it may be set again.</exception>
-    public async Task<Instance?> SetCustomerAsync(InstanceId id, string? customer, CancellationToken cancellationToken) =>
-        (await writer.UpdateAsync(
-            id,
-            known: null,
-            before => before is null or { Status: InstanceStatus.Removed } ? before : before.WithCustomer(customer, time.GetUtcNow()),
-            cancellationToken))?.Instance;
+    public async Task<Instance?> SetCustomerAsync(InstanceId id, string? customer, CancellationToken cancellationToken)
+    {
+        // One time for all attempts, by which one whose answer was lost is recognised.
+        var now = time.GetUtcNow();
+        var stored = await writer.UpdateAsync(
+            id, known: null, before => before is null or { Status: InstanceStatus.Removed } ? before : before.WithCustomer(customer, now), cancellationToken);
+        return stored?.Instance;
+    }
 
     private async Task<bool> ChangeAsync(
         string what, InstanceId id, Func<Instance?, DateTimeOffset, Instance> change, CancellationToken cancellationToken)
