@@ -114,25 +114,33 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
     [SkippableFact]
     public async Task The_button_stays_pressed_until_its_answer_is_there()
     {
-        var (sent, answer) = (new TaskCompletionSource(), new TaskCompletionSource());
-        await Page.RouteAsync(
-            url => url.EndsWith("/api/install", StringComparison.Ordinal),
-            async route =>
+        var answer = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await Page.RouteAsync(url => new Uri(url).AbsolutePath == "/api/install", async route =>
+        {
+            if (route.Request.Method == "POST")
             {
-                sent.TrySetResult();
                 await answer.Task;
-                await route.ContinueAsync();
-            });
-        await Page.Clock.InstallAsync();
+            }
+
+            await route.ContinueAsync();
+        });
+
+        // The page's second takes no time.
+        await Page.AddInitScriptAsync("const timeout = setTimeout; window.setTimeout = run => timeout(run, 0);");
         await Page.GotoAsync(await Bed.CreateLinkAsync("acme"));
-        await Page.Clock.RunForAsync(1_000);
-        await Page.EvaluateAsync("document.querySelector('button').click()");
-        await sent.Task;
+        await Assertions.Expect(Page.GetByRole(AriaRole.Button, new() { Name = "Choose a site" })).ToBeEnabledAsync();
 
-        await Page.EvaluateAsync("dispatchEvent(new FocusEvent('focus'))");
-        await Page.Clock.RunForAsync(1_000);
+        var state = await Page.EvaluateAsync<string?>("""
+            async () => {
+              const button = document.querySelector('button');
+              button.click();
+              dispatchEvent(new FocusEvent('focus'));
+              await new Promise(setTimeout);
+              return button.ariaDisabled;
+            }
+            """);
 
-        Assert.Equal("true", await Page.EvaluateAsync<string?>("document.querySelector('button').ariaDisabled"));
+        Assert.Equal("true", state);
         answer.SetResult();
         await AssertHeadingAsync(Page, "Where should Your app go?");
     }
