@@ -22,7 +22,15 @@ internal readonly record struct RestoredRow(
 
     public string? Customer { get; init; }
 
+    /// <summary>
+    /// Whether it is installed, and no consent and no import ever was. In a table that was not lost, no such row follows one that was
+    /// forgotten.
+    /// </summary>
+    public bool IsOfAppInstalledAlone => !IsRemoved && ConsentedAt is null && !HadConsent;
+
     private bool HasRefreshToken { get; init; }
+
+    private bool HadConsent { get; init; }
 
     private bool InstalledBefore { get; init; }
 
@@ -49,6 +57,7 @@ internal readonly record struct RestoredRow(
             DueAt = Time("DueAt"),
             Customer = Value("Customer") as string,
             HasRefreshToken = Value("RefreshToken") is byte[],
+            HadConsent = Value("ConsentId") is string,
             InstalledBefore = Value("InstalledBefore") is true,
             InstalledAt = installedAt,
             ImportedAt = importedAt,
@@ -74,19 +83,14 @@ internal readonly record struct RestoredRow(
 
         return (IsRemoved, current.IsRemoved) switch
         {
-            // Wix repeats webhooks, also into an emptied table. What an AppInstalled made there is as old as Wix says, and no reason
-            // to revive a forgotten site.
-            (true, false) when current.ConsentedAt is null =>
-                Forgotten || (WixRemovedAt ?? RemovedAt) >= (current.WixInstalledAt ?? current.ConnectedAt),
-            (true, false) => EndOf(current) >= current.ConnectedAt,
-            (false, true) => !(Latest(current.EndOf(this), current.WixRemovedAt) >= ConnectedAt),
-            (true, true) when current.Forgotten && current.RemovedAt >= ConnectedAt => false,
+            (true, false) => Ends(current),
+            (false, true) => !(current.Ends(this) || current.WixRemovedAt >= ConnectedAt),
+            (true, true) when Forgotten != current.Forgotten => Forgotten ? RemovedAt >= current.ConnectedAt : !(current.RemovedAt >= ConnectedAt),
 
             // Within one consent a removal was refuted, or is still in doubt.
             (false, false) when current.ConsentedAt != ConsentedAt && current.WixRemovedAt >= ConnectedAt => false,
-
-            // Sites without tokens were imported into an emptied table.
-            (false, false) when HasRefreshToken && current is { HasRefreshToken: false, InstalledBefore: false } && current.ImportedAt > ConnectedAt => true,
+            (false, false) when LosesTokenTo(current) => true,
+            (false, false) when current.LosesTokenTo(this) => false,
             _ => Compare(this, current) > 0,
         };
     }
@@ -102,8 +106,24 @@ internal readonly record struct RestoredRow(
         && !(other.WixRemovedAt >= ConnectedAt)
         && !(other.InstalledBefore && other.ImportedAt > ConnectedAt);
 
-    // An old AppRemoved that is repeated into an emptied table makes a tombstone that never knew the site: by our clock that was now.
-    private DateTimeOffset? EndOf(RestoredRow site) => !Forgotten && InstalledAt > site.ConnectedAt ? WixRemovedAt ?? RemovedAt : RemovedAt;
+    // Whether this tombstone ends an installed site. Wix repeats webhooks, also into an emptied table: what they make there is as old as
+    // Wix says, though by our clock it is of now. No AppInstalled revives a forgotten site.
+    private bool Ends(RestoredRow site)
+    {
+        if (site.IsOfAppInstalledAlone)
+        {
+            return Forgotten || (WixRemovedAt ?? RemovedAt) >= (site.WixInstalledAt ?? site.ConnectedAt);
+        }
+
+        var neverKnewIt = !Forgotten && InstalledAt > site.ConnectedAt;
+        return (neverKnewIt ? WixRemovedAt ?? RemovedAt : RemovedAt) >= site.ConnectedAt;
+    }
+
+    // Whether the other row is of a site that was imported without its token into an emptied table, and of no other customer.
+    private bool LosesTokenTo(RestoredRow other) =>
+        HasRefreshToken && other is { HasRefreshToken: false, InstalledBefore: false }
+        && other.ImportedAt > ConnectedAt
+        && (other.Customer is null || other.Customer == Customer);
 
     private static int Compare(RestoredRow one, RestoredRow other)
     {

@@ -90,7 +90,7 @@ internal sealed class ShardRestore(
     private TableEntity ApplyForgotten(InstanceId id, TableEntity copied)
     {
         var row = RestoredRow.Read(copied);
-        if (!forgotten.TryGetValue(id, out var at) || row.Forgotten || (row.ConsentedAt is not null && row.ConnectedAt > at))
+        if (!forgotten.TryGetValue(id, out var at) || row.Forgotten || (!row.IsOfAppInstalledAlone && row.ConnectedAt > at))
         {
             return WithoutLease(copied);
         }
@@ -103,8 +103,7 @@ internal sealed class ShardRestore(
     // It is in no copy, but an AppInstalled may have brought it back in an emptied table.
     private TableEntity? ForgottenSince(InstanceId id, TableEntity current)
     {
-        if (!forgotten.TryGetValue(id, out var at)
-            || RestoredRow.Read(current) is not { Status: not (null or InstanceStatus.Removed), ConsentedAt: null })
+        if (!forgotten.TryGetValue(id, out var at) || RestoredRow.Read(current) is not { Status: not null, IsOfAppInstalledAlone: true })
         {
             return null;
         }

@@ -65,6 +65,13 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         { "an import with a token keeps an older one out", false, "active consent 5 token", "active saved 9 imported 9 token" },
         { "an import without a token that revived a site keeps the token of before out", false, "active consent 5 token", "active saved 9 imported 9 installed_before" },
         { "a token that was lost within the life of a row does not come back over a later consent", false, "active saved 3 consent 3 token", "active saved 3 consent 9" },
+        { "an import that names another customer keeps the token and the customer of the copy out", false, "active consent 5 token customer acme", "active saved 9 imported 9 customer bob" },
+        { "an import that names the same customer does not", true, "active consent 5 token customer acme", "active saved 9 imported 9 customer acme" },
+        { "an import without a token in the copy of an emptied table does not replace a token", false, "active saved 9 imported 9", "active consent 5 token" },
+        { "an old AppInstalled in the copy of an emptied table revives no removed site", false, "active saved 9 installed 5", "removed consent 5 removed 6 wix_removed 6" },
+        { "nor a forgotten one", false, "active saved 9 installed 7", "removed consent 5 removed 6 forgotten" },
+        { "a site that consented after it was forgotten, and was installed again since, stays", false, "removed removed 6 forgotten", "active installed 8 consent_id" },
+        { "a site that was forgotten in the copy of an emptied table stays so", true, "removed saved 9 removed 9 forgotten", "removed consent 5 removed 6 generation 9" },
         { "a row that cannot be read gives way", true, "active consent 5 generation 1", "purple consent 9 generation 9" },
         { "a row that cannot be read replaces nothing", false, "purple consent 9 generation 9", "active consent 5 generation 1" },
     };
@@ -73,6 +80,19 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
     [MemberData(nameof(Pairs))]
     public void A_row_of_the_copy_replaces_one_of_the_table_by_the_documented_rules(string rule, bool replaces, string copied, string current) =>
         Assert.True(replaces == RestoredRow.Read(RowOf(copied)).Replaces(RestoredRow.Read(RowOf(current))), rule);
+
+    [Fact]
+    public void Of_two_rows_at_most_one_replaces_the_other()
+    {
+        var random = new Random(7);
+        for (var i = 0; i < 100_000; i++)
+        {
+            var (one, other) = (AnyRow(random), AnyRow(random));
+            Assert.False(
+                RestoredRow.Read(RowOf(one)).Replaces(RestoredRow.Read(RowOf(other))) && RestoredRow.Read(RowOf(other)).Replaces(RestoredRow.Read(RowOf(one))),
+                $"{one} and {other}");
+        }
+    }
 
     [Fact]
     public async Task A_restore_into_a_damaged_table_restores_what_is_lost_and_leaves_the_rest()
@@ -309,6 +329,30 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_site_that_consented_after_it_was_forgotten_and_was_then_installed_without_a_consent_stays()
+    {
+        var id = Core.NewId();
+        await _world.Core.InstallAsync(id);
+        await _world.ChangeAsync(id, before => Instance.Forget(before, id, Now));
+        await _world.Container.AddAsync(id, None);
+
+        // Azurite dated the forgotten id by the real clock.
+        _world.Clock.SetUtcNow(TimeProvider.System.GetUtcNow().AddHours(1));
+        await SaveConsentAsync(id);
+        await _world.ChangeAsync(id, before => Instance.AppRemoved(before, id, Now.AddDays(3), false, Now.AddDays(3)));
+        await _world.ChangeAsync(id, before => Instance.AppInstalled(before, id, Now.AddDays(4), mayUseClientCredentials: true, sendSetupCompleted: false, Now.AddDays(4)));
+        Assert.Equal((InstanceStatus.Active, null), ((await _world.Core.ReadAsync(id)).Status, (await _world.Core.ReadAsync(id)).ConsentedAt));
+        var manifest = await _world.BackUpAsync();
+
+        await _world.RestoreAsync(manifest);
+        var restored = _world.NewTable();
+        await _world.RestoreAsync(manifest, restored);
+
+        Assert.Equal(InstanceStatus.Active, (await _world.Core.ReadAsync(id)).Status);
+        Assert.Equal(InstanceStatus.Active, (await new TableStore(restored).FindAsync(id, None))!.Instance.Status);
+    }
+
+    [Fact]
     public async Task A_row_of_another_version_is_restored_as_it_is()
     {
         var id = Core.NewId();
@@ -371,6 +415,15 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         await _world.Core.Get<ConsentSaver>().SaveAsync(id, new Consent(null, null, null, null, false), granted, granted.RefreshToken!);
     }
 
+    private static string AnyRow(Random random)
+    {
+        string[] words = ["consent", "imported", "saved", "installed", "removed", "wix_removed", "generation"];
+        string[] flags = ["forgotten", "token", "installed_before", "consent_id", "customer acme", "customer bob"];
+        return string.Join(' ', words.Where(_ => random.Next(2) == 0).Select(word => $"{word} {random.Next(1, 6)}")
+            .Concat(flags.Where(_ => random.Next(3) == 0))
+            .Prepend(random.Next(2) == 0 ? "active" : "removed"));
+    }
+
     private static TableEntity RowOf(string words)
     {
         var parts = words.Split(' ');
@@ -384,6 +437,12 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
                     break;
                 case "token":
                     row["RefreshToken"] = new byte[] { 1 };
+                    break;
+                case "consent_id":
+                    row["ConsentId"] = "first";
+                    break;
+                case "customer":
+                    row["Customer"] = parts[++i];
                     break;
                 case "installed_before":
                     row["InstalledBefore"] = true;
