@@ -23,6 +23,9 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
         new Thread(Run) { IsBackground = true, Name = nameof(SingleThreadSynchronizationContext) }.Start();
     }
 
+    /// <summary>Whether no continuation is left in any context.</summary>
+    public static bool AreOver => Volatile.Read(ref s_left) == 0;
+
     public override void Post(SendOrPostCallback d, object? state)
     {
         Interlocked.Increment(ref s_left);
@@ -89,7 +92,7 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
             }
 
             await OfThePoolAsync().ConfigureAwait(false);
-            if (IsAnotherThreadRunning() || Volatile.Read(ref s_left) > 0 || isBusy() || ThreadPool.PendingWorkItemCount > 0)
+            if (IsAnotherThreadRunning() || !AreOver || isBusy() || ThreadPool.PendingWorkItemCount > 0)
             {
                 quiet = -1;
             }
