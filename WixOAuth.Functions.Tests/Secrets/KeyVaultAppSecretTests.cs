@@ -278,7 +278,7 @@ public sealed class KeyVaultAppSecretTests : KeyVaultFixture
         var exception = await RefusedAsync(() => source.GetAsync(None).AsTask());
         Assert.Contains("is empty", exception.Message, StringComparison.Ordinal);
 
-        AddAppSecret("first-value\n");
+        AddAppSecret("\uFEFFfirst-value\n");
         Time.Advance(TimeSpan.FromSeconds(5));
 
         Assert.Equal("first-value", (await source.GetAsync(None)).Value.Reveal());

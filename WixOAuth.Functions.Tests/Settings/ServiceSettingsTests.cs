@@ -114,6 +114,7 @@ public sealed class ServiceSettingsTests
         { "Wix__RedirectUrl", "https://user:pass@apps.example.com/api/redirect", "an absolute https URL" },
         { "Wix__RedirectUrl", "ftp://apps.example.com/", "https" },
         { "Wix__AppSecret", null, "should be given, or KeyVault__VaultUri" },
+        { "Wix__AppSecret", "@Microsoft.KeyVault(SecretUri=https://name.vault.azure.net/secrets/wix-app-secret)", "has not resolved" },
         { "Wix__AppSecretName", "wix_app_secret", "1 to 127 letters, digits and hyphens" },
         { "Wix__AppSecretName", new string('a', 128), "1 to 127 letters, digits and hyphens" },
         { "Wix__WebhookPublicKey", "not a key", "PEM, or base64 of one" },
@@ -189,6 +190,15 @@ public sealed class ServiceSettingsTests
         Assert.Equal(
             ["Tables__ServiceUri", "Tokens__ProtectionKey", "Wix__AppId", "Wix__AppSecret", "Wix__RedirectUrl"],
             problems.Select(problem => problem.Split(' ')[0]).Order());
+    }
+
+    [Fact]
+    public void A_receiver_of_events_whose_address_is_not_resolved_stops_no_start()
+    {
+        var settings = Read([.. Azure, ("Events__Url", "@Microsoft.KeyVault(VaultName=name;SecretName=events-url)")]);
+
+        Assert.Empty(settings.Problems);
+        Assert.Equal("https://unresolved.invalid/", settings.Events.Url?.ToString());
     }
 
     [Fact]
@@ -323,6 +333,8 @@ public sealed class ServiceSettingsTests
         });
         Assert.Equal(2, Read(("Wix__WebhookPublicKey", Pem + "\n" + MakePem(2048))).Wix.WebhookPublicKeys.Count);
         Assert.Single(Read(("Wix__WebhookPublicKey", MakePem(1024))).Problems);
+        Assert.Single(Read(("Wix__WebhookPublicKey", Pem + "\n" + MakePem(2048)[..100])).Problems);
+        Assert.Single(Read(("Wix__WebhookPublicKey", Pem + "\n" + Pem.Replace("PUBLIC KEY", "CERTIFICATE", StringComparison.Ordinal))).Problems);
     }
 
     private static ServiceSettings Read(params (string Name, string? Value)[] changes)

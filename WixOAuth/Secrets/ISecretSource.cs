@@ -37,8 +37,8 @@ internal sealed record AppSecretVersion(string Version, AppSecret Value)
     /// <summary>Reads the secret of Key Vault named by <c>Wix__AppSecretName</c>.</summary>
     /// <exception cref="SecretUnavailableException">It is empty.</exception>
     internal static AppSecretVersion Parse(KeyVaultSecret secret) =>
-        // A secret that was set from a file often ends with a line feed.
-        secret.Value?.Trim() is { Length: > 0 } text
+        // A secret that was set from a file often ends with a line feed, and may begin with a byte order mark.
+        secret.Value?.Trim().TrimStart('\uFEFF') is { Length: > 0 } text
             ? new AppSecretVersion(secret.Properties.Version, new AppSecret(text))
             : throw new SecretUnavailableException(
                 $"The secret '{secret.Name}' in Key Vault is empty: it should be the app secret from Wix's dashboard.");

@@ -71,6 +71,9 @@ internal sealed partial class SettingsReader(IConfiguration configuration)
         return null;
     }
 
+    /// <summary>Whether a text is a reference to Key Vault, which App Service replaces by the secret where it can.</summary>
+    public static bool IsVaultReference(string? text) => text?.StartsWith("@Microsoft.KeyVault(", StringComparison.OrdinalIgnoreCase) == true;
+
     public string SecretName(string name, string otherwise) =>
         Parse(name, otherwise, "should be 1 to 127 letters, digits and hyphens", text => (VaultName().IsMatch(text), text));
 

@@ -28,7 +28,11 @@ internal sealed class WixOptions(SettingsReader reader)
 
     public string AppSecretName { get; } = reader.SecretName("Wix__AppSecretName", "wix-app-secret");
 
-    public AppSecret? AppSecret { get; } = reader.Secret("Wix__AppSecret", SettingsReader.OrVault, "", text => (true, new AppSecret(text)));
+    public AppSecret? AppSecret { get; } = reader.Secret(
+        "Wix__AppSecret",
+        SettingsReader.OrVault,
+        "should be the app secret, and is a reference to Key Vault that the platform has not resolved",
+        text => (!SettingsReader.IsVaultReference(text), new AppSecret(text)));
 
     /// <summary>The keys that webhooks are checked with, each a PEM.</summary>
     public IReadOnlyList<string> WebhookPublicKeys { get; } = reader.Parse<IReadOnlyList<string>>(
@@ -129,8 +133,14 @@ internal sealed class TokensOptions(SettingsReader reader)
 
 internal sealed class EventsOptions(SettingsReader reader)
 {
-    /// <summary>Where events are sent: https, or http on this machine; a function app or logic app takes its key in the query. Null where none are sent.</summary>
-    public Uri? Url { get; } = reader.ExactUrl("Events__Url", mayHaveQuery: true);
+    // No such host exists (RFC 6761 §6.4): events wait, and are parked in the end.
+    private static readonly Uri s_unresolved = new("https://unresolved.invalid/");
+
+    /// <summary>
+    /// Where events are sent: https, or http on this machine; a function app or logic app takes its key in the query. Null where none are
+    /// sent. A reference to Key Vault that the platform has not resolved delays the events, and nothing else.
+    /// </summary>
+    public Uri? Url { get; } = SettingsReader.IsVaultReference(reader.Text("Events__Url")) ? s_unresolved : reader.ExactUrl("Events__Url", mayHaveQuery: true);
 
     public string SecretName { get; } = reader.SecretName("Events__SecretName", "events-secret");
 
