@@ -59,9 +59,8 @@ internal sealed class ImportFile : IDisposable
     /// <summary>The SHA-256 of the file, by which it is known again.</summary>
     public async Task<string> HashAsync(CancellationToken cancellationToken)
     {
-        var hash = Convert.ToHexStringLower(await SHA256.HashDataAsync(_stream, cancellationToken));
         _stream.Position = 0;
-        return hash;
+        return Convert.ToHexStringLower(await SHA256.HashDataAsync(_stream, cancellationToken));
     }
 
     /// <summary>

@@ -184,6 +184,19 @@ public sealed class ImportFileTests : IDisposable
     }
 
     [Fact]
+    public async Task The_hash_is_of_the_whole_file_after_it_was_read_too()
+    {
+        using var file = await OpenAsync("instanceId,refreshToken\n{1},r-1\n");
+        using var other = await OpenAsync("instanceId,refreshToken\n{1},r-2\n");
+        var hash = await file.HashAsync(CancellationToken.None);
+        await file.FindRepeatedAsync(CancellationToken.None);
+        await other.FindRepeatedAsync(CancellationToken.None);
+
+        Assert.Equal(hash, await file.HashAsync(CancellationToken.None));
+        Assert.NotEqual(hash, await other.HashAsync(CancellationToken.None));
+    }
+
+    [Fact]
     public void A_journal_of_an_address_that_is_not_ASCII_is_read_to_its_end()
     {
         var (file, url) = (Path.Combine(_folder.Path, "sites.csv"), new Uri("https://\u6c49\u5b57\u6c49\u5b57\u6c49.example"));
