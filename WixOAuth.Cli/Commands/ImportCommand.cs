@@ -74,7 +74,7 @@ internal static class ImportCommand
         CliEnvironment environment, ImportFile file, string path, ServiceClient service, ImportRun run, ParseResult parsed, CancellationToken cancellationToken)
     {
         using var journal = ImportJournal.Open(path, await file.HashAsync(cancellationToken), service.Url);
-        if (journal.Done.Count > 0 && !await run.ConfirmsAsync(file, journal, cancellationToken))
+        if (journal.Done.Count > 0 && !await run.ConfirmsAsync(file, journal, environment.Say, cancellationToken))
         {
             environment.Say($"Beginning anew: the service does not confirm that it has the sites that were imported according to {journal.Path}. Was its table replaced?");
             journal.BeginAnew();

@@ -59,9 +59,8 @@ internal sealed class ImportFile : IDisposable
     /// <summary>The SHA-256 of the file, by which it is known again.</summary>
     public async Task<string> HashAsync(CancellationToken cancellationToken)
     {
-        var hash = Convert.ToHexStringLower(await SHA256.HashDataAsync(_stream, cancellationToken));
         _stream.Position = 0;
-        return hash;
+        return Convert.ToHexStringLower(await SHA256.HashDataAsync(_stream, cancellationToken));
     }
 
     /// <summary>
@@ -128,7 +127,7 @@ internal sealed class ImportFile : IDisposable
         try
         {
             using var document = JsonDocument.Parse(json);
-            var fields = new Dictionary<ImportField, string?>();
+            var fields = new Dictionary<ImportField, string>();
             foreach (var property in document.RootElement.EnumerateObject())
             {
                 if (ImportFields.Find(property.Name) is not { } field)
@@ -139,7 +138,7 @@ internal sealed class ImportFile : IDisposable
                 {
                     return ImportSite.Unreadable(line, $"{field} is neither a text nor a number");
                 }
-                else if (!fields.TryAdd(field, property.Value.ValueKind == JsonValueKind.Null ? null : property.Value.ToString()))
+                else if (property.Value.ValueKind != JsonValueKind.Null && !fields.TryAdd(field, property.Value.ToString()))
                 {
                     return ImportSite.Unreadable(line, $"two names for the field {field}: leave the wrong one out");
                 }
@@ -182,10 +181,13 @@ internal sealed class ImportFile : IDisposable
             }
 
             yield return csv.FieldCount == columns.Count
-                ? ImportSite.Read(csv.LineNumber, _now, field => columns.IndexOf(field) is >= 0 and var at ? csv.GetString(at).Trim() : null)
+                ? ImportSite.Read(csv.LineNumber, _now, field => columns.IndexOf(field) is >= 0 and var at ? ValueOf(csv.GetString(at).Trim()) : null)
                 : ImportSite.Unreadable(csv.LineNumber, $"it has {csv.FieldCount} fields, the header has {columns.Count}");
         }
     }
+
+    // MySQL and others write these where a database has nothing.
+    private static string ValueOf(string text) => text is "null" or @"\N" ? "" : text;
 
     private void Ignore(string name)
     {

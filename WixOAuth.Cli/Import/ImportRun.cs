@@ -32,37 +32,36 @@ internal sealed class ImportRun(ServiceClient service, int concurrency, bool rev
 
     /// <summary>
     /// Whether the service knows some sites of the journal, the last one among them: its table may have been lost or replaced since, and the
-    /// last sites are those that a copy of the table lacks.
+    /// last sites are those that a copy of the table lacks. A service that cannot answer for any of them is waited for.
     /// </summary>
     /// <exception cref="BadUseException">The key is refused.</exception>
-    public async Task<bool> ConfirmsAsync(ImportFile file, ImportJournal journal, CancellationToken cancellationToken)
+    /// <exception cref="CommandFailedException">The service could not answer for any of them.</exception>
+    public async Task<bool> ConfirmsAsync(ImportFile file, ImportJournal journal, Action<string> say, CancellationToken cancellationToken)
     {
         var done = journal.Done.Keys.ToList();
         var lines = Enumerable.Range(0, Samples).Select(i => done[i * (done.Count - 1) / (Samples - 1)]).ToHashSet();
-        var isConfirmed = false;
-        await foreach (var site in file.ReadAsync(cancellationToken))
+        var sites = await file.ReadAsync(cancellationToken).Where(site => site.Problem is null && lines.Contains(site.Line)).ToListAsync(cancellationToken);
+        for (var tries = 1; ; tries++)
         {
-            if (site.Problem is not null || !lines.Contains(site.Line))
-            {
-                continue;
-            }
-
             try
             {
-                if (await service.FindAsync(site.InstanceId, cancellationToken) is null)
-                {
-                    return false;
-                }
-
-                isConfirmed = true;
+                return await KnowsAsync(sites, cancellationToken);
+            }
+            catch (CommandFailedException exception) when (tries == ServiceClient.MaxTries)
+            {
+                throw new CommandFailedException(
+                    $"{exception.Message} Nothing was sent: it is not known whether the service still has the sites that were imported according to {journal.Path}. Without that file all sites are imported again.");
             }
             catch (CommandFailedException)
             {
-                // No proof either way: one row that cannot be read is answered as if the whole table could not.
+                if (tries == 1)
+                {
+                    say($"The service cannot tell yet whether it has the sites that were imported according to {journal.Path}. Waiting for it ...");
+                }
             }
-        }
 
-        return isConfirmed;
+            await Task.Delay(ServiceClient.PauseAfter(tries, TimeSpan.Zero), time, cancellationToken);
+        }
     }
 
     /// <summary>Imports what the journal does not know to be imported.</summary>
@@ -95,6 +94,30 @@ internal sealed class ImportRun(ServiceClient service, int concurrency, bool rev
             // A key that was replaced meanwhile.
             throw new CommandFailedException($"{exception.Message} {summary.Succeeded.ToString("N0", CultureInfo.InvariantCulture)} sites are imported; run the same command again for the others.");
         }
+    }
+
+    // One row that cannot be read is answered as if the whole table could not: the others decide.
+    private async Task<bool> KnowsAsync(IReadOnlyList<ImportSite> sites, CancellationToken cancellationToken)
+    {
+        var (isKnown, failure) = (false, (CommandFailedException?)null);
+        foreach (var site in sites)
+        {
+            try
+            {
+                if (await service.FindAsync(site.InstanceId, cancellationToken) is null)
+                {
+                    return false;
+                }
+
+                isKnown = true;
+            }
+            catch (CommandFailedException exception)
+            {
+                failure = exception;
+            }
+        }
+
+        return isKnown || failure is null ? isKnown : throw failure;
     }
 
     private async Task<ImportFailure?> ImportAsync(ImportSite site, ImportJournal journal, ImportReport? report, ImportSummary summary, CancellationToken cancellationToken)

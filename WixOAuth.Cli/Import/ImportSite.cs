@@ -60,8 +60,8 @@ internal sealed record ImportSite(
         return new ImportSite(
             line, hasId ? instance.ToString() : "", string.IsNullOrEmpty(token) ? null : new RefreshToken(token), customer, consentedAt, problem);
 
-        // What sqlcmd, MySQL and others write where a database has nothing.
-        string? TextOf(ImportField name) => field(name) switch { "NULL" or "null" or @"\N" => "", var text => text };
+        // What sqlcmd and others write where a database has nothing.
+        string? TextOf(ImportField name) => field(name) switch { "NULL" => "", var text => text };
     }
 
     /// <summary>For a line that cannot be read at all.</summary>

@@ -134,6 +134,29 @@ public sealed class ImportFileTests : IDisposable
         Assert.Equal([true, false], sites.Select(site => site.Problem is null));
     }
 
+    [Theory]
+    [InlineData("\"null\"", "null")]
+    [InlineData("\"\\\\N\"", "\\N")]
+    [InlineData("\"NULL\"", null)]
+    [InlineData("null", null)]
+    public async Task A_customer_of_an_export_may_be_named_null(string customer, string? expected)
+    {
+        var site = Assert.Single(await ReadAsync($"{{\"instance_id\":\"{One}\",\"refresh_token\":\"r-1\",\"customer\":{customer}}}\n"));
+
+        Assert.Equal((null, expected), (site.Problem, site.Customer));
+    }
+
+    [Theory]
+    [InlineData("\"customer\":null,\"accountId\":\"a1\"")]
+    [InlineData("\"accountId\":\"a1\",\"customer\":null")]
+    [InlineData("\"customer\":null,\"userId\":null,\"accountId\":\"a1\",\"refresh_token\":null")]
+    public async Task A_JSON_null_beside_another_name_of_the_field_does_not_count(string more)
+    {
+        var site = Assert.Single(await ReadAsync($"{{\"instanceId\":\"{One}\",\"refreshToken\":\"r-1\",{more}}}\n"));
+
+        Assert.Equal((null, "r-1", "a1"), (site.Problem, site.RefreshToken?.Reveal(), site.Customer));
+    }
+
     [Fact]
     public async Task Blanks_around_a_field_of_a_CSV_do_not_count()
     {
@@ -171,8 +194,6 @@ public sealed class ImportFileTests : IDisposable
     [InlineData("\"customer\":\"a\",\"customer\":\"b\"")]
     [InlineData("\"customer\":\"a\",\"Customer\":\"b\"")]
     [InlineData("\"accountId\":1,\"tenant_id\":2")]
-    [InlineData("\"customer\":\"a\",\"userId\":null")]
-    [InlineData("\"userId\":null,\"customer\":\"a\"")]
     [InlineData("\"refresh_token\":\"r-2\"")]
     [InlineData("\"instance\":\"{2}\"")]
     public async Task A_line_that_names_a_field_twice_is_refused(string more)
@@ -181,6 +202,19 @@ public sealed class ImportFileTests : IDisposable
 
         Assert.Equal([false, true], sites.Select(site => site.Problem is null));
         Assert.StartsWith("two names for the field ", sites[0].Problem, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_hash_is_of_the_whole_file_after_it_was_read_too()
+    {
+        using var file = await OpenAsync("instanceId,refreshToken\n{1},r-1\n");
+        using var other = await OpenAsync("instanceId,refreshToken\n{1},r-2\n");
+        var hash = await file.HashAsync(CancellationToken.None);
+        await file.FindRepeatedAsync(CancellationToken.None);
+        await other.FindRepeatedAsync(CancellationToken.None);
+
+        Assert.Equal(hash, await file.HashAsync(CancellationToken.None));
+        Assert.NotEqual(hash, await other.HashAsync(CancellationToken.None));
     }
 
     [Fact]
