@@ -54,6 +54,11 @@ public partial class WorkflowTests
         Assert.EndsWith("infra/smoke-test.sh \"${app%/api/install}\"\n", deploy, StringComparison.Ordinal);
     }
 
+    /// <summary>This prevents accidents only: another branch can change the line. The environment's own rule is in the runbook.</summary>
+    [Fact]
+    public void Only_main_is_deployed() =>
+        Assert.Contains("\n  deploy:\n    needs: ci\n    if: github.ref == 'refs/heads/main'\n", Read("deploy.yml"), StringComparison.Ordinal);
+
     /// <summary>With the state that azd recorded, a role or a resource that went missing would not come back.</summary>
     [Fact]
     public void A_deployment_by_hand_provisions_in_any_case_and_one_by_a_push_only_what_changed() => Assert.Contains(
