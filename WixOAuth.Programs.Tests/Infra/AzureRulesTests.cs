@@ -38,6 +38,21 @@ public partial class AzureRulesTests
         Assert.Equal("1", loop.At("copy.batchSize"));
     }
 
+    /// <summary>Each waits for another one, and no two for the same.</summary>
+    [SkippableFact]
+    public async Task The_parts_of_the_site_are_written_one_at_a_time()
+    {
+        var parts = Bicep.ResourcesOf(await Bicep.Template)
+            .Where(resource => resource.At("type")!.StartsWith("Microsoft.Web/sites/", StringComparison.Ordinal))
+            .ToList();
+        var before = parts.Select(part => part.GetProperty("dependsOn").EnumerateArray()
+            .Select(other => other.GetString()!)
+            .SingleOrDefault(other => other.StartsWith("app::", StringComparison.Ordinal)));
+
+        Assert.Equal(4, parts.Count);
+        Assert.Equal(4, before.Distinct().Count());
+    }
+
     [SkippableFact]
     public async Task Every_parameter_can_be_set_with_azd()
     {
