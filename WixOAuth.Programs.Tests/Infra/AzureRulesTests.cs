@@ -156,6 +156,23 @@ public partial class AzureRulesTests
         Assert.Equal(2, Regex.Count(runbook, Regex.Escape("PrincipalId] ForAnyOfAnyValues:GuidEquals {$APP_PRINCIPAL_ID, $VAULT_OFFICER_PRINCIPAL_ID}")));
     }
 
+    /// <summary>Until then, what was erased from the table can be read in a copy.</summary>
+    [SkippableTheory]
+    [InlineData("docs/operations.md")]
+    [InlineData("docs/security.md")]
+    public async Task The_documents_say_how_long_a_deleted_copy_can_be_recovered(string document)
+    {
+        var deployment = await Bicep.Usual;
+        var rule = Assert.Single(deployment.Of("Microsoft.Storage/storageAccounts/managementPolicies"))
+            .GetProperty("properties").GetProperty("policy").GetProperty("rules")[0];
+        var blobs = Assert.Single(
+            deployment.Of("Microsoft.Storage/storageAccounts/blobServices"), each => each.At("name")!.StartsWith("stbackup", StringComparison.Ordinal));
+        var kept = rule.At("definition.actions.baseBlob.delete.daysAfterModificationGreaterThan");
+        var recoverable = blobs.At("properties.deleteRetentionPolicy.days");
+
+        Assert.Matches($@"deleted after {kept} days[^.|]*recover[^.|]* {recoverable} more", File.ReadAllText(Path.Combine(Bicep.Root, document)));
+    }
+
     [Fact]
     public void The_host_reads_nothing_of_Application_Insights_in_OpenTelemetry_mode()
     {
