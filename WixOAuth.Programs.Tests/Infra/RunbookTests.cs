@@ -27,6 +27,16 @@ public partial class RunbookTests
         Assert.Contains("gh api -X POST repos/OWNER/REPO/environments/production/deployment-branch-policies -f name=main", runbook, StringComparison.Ordinal);
     }
 
+    /// <summary>A reference that names the lost vault is not resolved.</summary>
+    [Theory]
+    [InlineData("docs/operations.md")]
+    [InlineData("docs/standby.md")]
+    public void Another_region_gets_the_address_of_events_in_its_own_vault(string document)
+    {
+        Assert.Contains("`events-url`", Read(document), StringComparison.Ordinal);
+        Assert.Contains("`EVENTS_URL`", Read(document), StringComparison.Ordinal);
+    }
+
     /// <summary>Nothing of ours is published: a stranger could register the name.</summary>
     [Theory]
     [InlineData("README.md")]
