@@ -84,6 +84,17 @@ internal static class Bicep
         return copy;
     }
 
+    /// <summary>The resources of a template and of its modules, with their expressions.</summary>
+    public static IEnumerable<JsonElement> ResourcesOf(JsonElement template)
+    {
+        var resources = template.GetProperty("resources");
+        var here = resources.ValueKind == JsonValueKind.Array ? resources.EnumerateArray() : resources.EnumerateObject().Select(each => each.Value);
+        return here.SelectMany(resource =>
+            resource.At("type") == "Microsoft.Resources/deployments"
+                ? ResourcesOf(resource.GetProperty("properties").GetProperty("template"))
+                : [resource]);
+    }
+
     private static async Task<JsonElement> CompileAsync()
     {
         var (exitCode, output, diagnostics) = await RunAsync(["build", Path.Combine(Folder, "main.bicep"), "--stdout"]);

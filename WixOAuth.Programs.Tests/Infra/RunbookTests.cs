@@ -15,6 +15,28 @@ public partial class RunbookTests
         Assert.All(commands, command => Assert.True(command.Groups["set"].Success || command.Groups["state"].Success, command.Value));
     }
 
+    /// <summary>The pipeline's sign-in holds for the environment, and any branch can name it in a workflow of its own.</summary>
+    [Fact]
+    public void The_environment_is_restricted_to_main_and_reviewed()
+    {
+        var runbook = Read("docs/operations.md");
+
+        Assert.Contains("gh api -X PUT repos/OWNER/REPO/environments/production ", runbook, StringComparison.Ordinal);
+        Assert.Matches(@"""reviewers"": ?\[\{", runbook);
+        Assert.Contains("\"custom_branch_policies\": true", runbook, StringComparison.Ordinal);
+        Assert.Contains("gh api -X POST repos/OWNER/REPO/environments/production/deployment-branch-policies -f name=main", runbook, StringComparison.Ordinal);
+    }
+
+    /// <summary>A reference that names the lost vault is not resolved.</summary>
+    [Theory]
+    [InlineData("docs/operations.md")]
+    [InlineData("docs/standby.md")]
+    public void Another_region_gets_the_address_of_events_in_its_own_vault(string document)
+    {
+        Assert.Contains("`events-url`", Read(document), StringComparison.Ordinal);
+        Assert.Contains("`EVENTS_URL`", Read(document), StringComparison.Ordinal);
+    }
+
     /// <summary>Nothing of ours is published: a stranger could register the name.</summary>
     [Theory]
     [InlineData("README.md")]

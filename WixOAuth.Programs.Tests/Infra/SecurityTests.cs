@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.RegularExpressions;
 
 namespace WixOAuth.Programs.Tests.Infra;
@@ -181,7 +180,7 @@ public partial class SecurityTests
     [SkippableFact]
     public async Task The_names_of_role_assignments_are_the_same_in_every_deployment()
     {
-        var names = AllResources(await Bicep.Template)
+        var names = Bicep.ResourcesOf(await Bicep.Template)
             .Where(resource => resource.At("type") == "Microsoft.Authorization/roleAssignments")
             .Select(resource => resource.At("name")!)
             .ToList();
@@ -199,7 +198,7 @@ public partial class SecurityTests
         Assert.DoesNotMatch(@"(?i)\blist\w*\(", text);
         Assert.DoesNotMatch("(?i)secure(string|object)", text);
         Assert.DoesNotMatch(@"(?i)getSecret\(|AccountKey=|SharedAccessSignature|InstrumentationKey|newGuid\(", text);
-        Assert.DoesNotContain(AllResources(template), resource => resource.At("type")!.Contains("vaults/secrets", StringComparison.Ordinal));
+        Assert.DoesNotContain(Bicep.ResourcesOf(template), resource => resource.At("type")!.Contains("vaults/secrets", StringComparison.Ordinal));
         Assert.Equal(
             [
                 "APP_URL", "AZURE_BACKUP_STORAGE_NAME", "AZURE_FUNCTION_APP_NAME", "AZURE_KEY_VAULT_NAME", "AZURE_LOCATION", "AZURE_LOG_ANALYTICS_WORKSPACE_NAME",
@@ -326,16 +325,6 @@ public partial class SecurityTests
 
     /// <summary>A name without the 13 characters that make it unique.</summary>
     private static string KindOf(string name) => name[..^13];
-
-    private static IEnumerable<JsonElement> AllResources(JsonElement template)
-    {
-        var resources = template.GetProperty("resources");
-        var here = resources.ValueKind == JsonValueKind.Array ? resources.EnumerateArray() : resources.EnumerateObject().Select(each => each.Value);
-        return here.SelectMany(resource =>
-            resource.At("type") == "Microsoft.Resources/deployments"
-                ? AllResources(resource.GetProperty("properties").GetProperty("template"))
-                : [resource]);
-    }
 
     [GeneratedRegex("(?i)secret|key(?!vault__vaulturi)|password|connection|sas")]
     private static partial Regex SecretLike();

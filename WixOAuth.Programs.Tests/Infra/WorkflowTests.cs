@@ -54,6 +54,21 @@ public partial class WorkflowTests
         Assert.EndsWith("infra/smoke-test.sh \"${app%/api/install}\"\n", deploy, StringComparison.Ordinal);
     }
 
+    /// <summary>This prevents accidents only: another branch can change the line. The environment's own rule is in the runbook.</summary>
+    [Fact]
+    public void Only_main_is_deployed() =>
+        Assert.Contains("\n  deploy:\n    needs: ci\n    if: github.ref == 'refs/heads/main'\n", Read("deploy.yml"), StringComparison.Ordinal);
+
+    /// <summary>The CI that a deployment waits for belongs to its run; a pull request has one CI at a time.</summary>
+    [Fact]
+    public void A_push_cancels_the_tests_of_no_deployment()
+    {
+        var concurrency = Concurrency().Match(Read("ci.yml"));
+
+        Assert.Equal("ci-${{ github.event_name }}-${{ github.event_name == 'pull_request' && github.ref || github.run_id }}", concurrency.Groups["group"].Value);
+        Assert.Equal("${{ github.event_name == 'pull_request' }}", concurrency.Groups["cancel"].Value);
+    }
+
     /// <summary>With the state that azd recorded, a role or a resource that went missing would not come back.</summary>
     [Fact]
     public void A_deployment_by_hand_provisions_in_any_case_and_one_by_a_push_only_what_changed() => Assert.Contains(
@@ -63,6 +78,9 @@ public partial class WorkflowTests
 
     [GeneratedRegex(@"uses: (?!\./)(.+)")]
     private static partial Regex Uses();
+
+    [GeneratedRegex(@"^concurrency:\n  group: (?<group>.+)\n  cancel-in-progress: (?<cancel>.+)\n", RegexOptions.Multiline)]
+    private static partial Regex Concurrency();
 
     [GeneratedRegex(@"readEnvironmentVariable\(\s*'(\w+)'")]
     private static partial Regex Reads();

@@ -115,6 +115,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     }
   }
 
+  // One after another, by dependsOn: of several changes of one site at the same time, Azure may refuse or lose one.
   resource ftpCredentials 'basicPublishingCredentialsPolicies' = {
     name: 'ftp'
     properties: { allow: false }
@@ -123,6 +124,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   resource scmCredentials 'basicPublishingCredentialsPolicies' = {
     name: 'scm'
     properties: { allow: false }
+    dependsOn: [ftpCredentials]
   }
 
   // Apart from the site, whose host name is known only when it exists.
@@ -164,6 +166,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       Tokens__SweepBy: byQueue ? 'Queue' : 'Timer'
       Tokens__ProtectionKeyName: 'token-protection-key'
     })
+    dependsOn: [scmCredentials]
   }
 
   // Deployed without Entra ID too: a deployment removes nothing, so that a condition here could never switch it off again.
@@ -207,6 +210,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
             }
           }
         }
+    dependsOn: [settings]
   }
 }
 
