@@ -140,8 +140,8 @@ public sealed class InstallLinkTests(AzuriteFixture azurite, BrowserFixture chro
             }
             """);
 
-        Assert.Equal("true", state);
         answer.SetResult();
+        Assert.Equal("true", state);
         await AssertHeadingAsync(Page, "Where should Your app go?");
     }
 
