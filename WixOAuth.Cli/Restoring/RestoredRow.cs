@@ -23,10 +23,10 @@ internal readonly record struct RestoredRow(
     public string? Customer { get; init; }
 
     /// <summary>
-    /// Whether it is installed, and no consent and no import ever was. In a table that was not lost, no such row follows one that was
-    /// forgotten.
+    /// Whether there never was a consent or an import: webhooks alone made it. In a table that was not lost, no such row follows one that
+    /// was forgotten.
     /// </summary>
-    public bool IsOfAppInstalledAlone => !IsRemoved && ConsentedAt is null && !HadConsent;
+    public bool IsOfWebhooksAlone => ConsentedAt is null && !HadConsent;
 
     private bool HasRefreshToken { get; init; }
 
@@ -85,7 +85,7 @@ internal readonly record struct RestoredRow(
         {
             (true, false) => Ends(current),
             (false, true) => !(current.Ends(this) || current.WixRemovedAt >= ConnectedAt),
-            (true, true) when Forgotten != current.Forgotten => Forgotten ? RemovedAt >= current.ConnectedAt : !(current.RemovedAt >= ConnectedAt),
+            (true, true) when Forgotten != current.Forgotten => Forgotten ? !(current.ConsentedAt > RemovedAt) : ConsentedAt > current.RemovedAt,
 
             // Within one consent a removal was refuted, or is still in doubt.
             (false, false) when current.ConsentedAt != ConsentedAt && current.WixRemovedAt >= ConnectedAt => false,
@@ -110,9 +110,14 @@ internal readonly record struct RestoredRow(
     // Wix says, though by our clock it is of now. No AppInstalled revives a forgotten site.
     private bool Ends(RestoredRow site)
     {
-        if (site.IsOfAppInstalledAlone)
+        if (Forgotten && site.IsOfWebhooksAlone)
         {
-            return Forgotten || (WixRemovedAt ?? RemovedAt) >= (site.WixInstalledAt ?? site.ConnectedAt);
+            return true;
+        }
+
+        if (!Forgotten && site.ConsentedAt is null)
+        {
+            return (WixRemovedAt ?? RemovedAt) >= (site.WixInstalledAt ?? site.ConnectedAt);
         }
 
         var neverKnewIt = !Forgotten && InstalledAt > site.ConnectedAt;

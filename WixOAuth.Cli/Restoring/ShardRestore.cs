@@ -90,7 +90,7 @@ internal sealed class ShardRestore(
     private TableEntity ApplyForgotten(InstanceId id, TableEntity copied)
     {
         var row = RestoredRow.Read(copied);
-        if (!forgotten.TryGetValue(id, out var at) || row.Forgotten || (!row.IsOfAppInstalledAlone && row.ConnectedAt > at))
+        if (!forgotten.TryGetValue(id, out var at) || row.Forgotten || (!row.IsOfWebhooksAlone && row.ConnectedAt > at))
         {
             return WithoutLease(copied);
         }
@@ -100,10 +100,10 @@ internal sealed class ShardRestore(
         return Tombstone(id, at, copied);
     }
 
-    // It is in no copy, but an AppInstalled may have brought it back in an emptied table.
+    // It is in no copy, but webhooks may have made a row of it in an emptied table.
     private TableEntity? ForgottenSince(InstanceId id, TableEntity current)
     {
-        if (!forgotten.TryGetValue(id, out var at) || RestoredRow.Read(current) is not { Status: not null, IsOfAppInstalledAlone: true })
+        if (!forgotten.TryGetValue(id, out var at) || RestoredRow.Read(current) is not { Status: not null, Forgotten: false, IsOfWebhooksAlone: true })
         {
             return null;
         }

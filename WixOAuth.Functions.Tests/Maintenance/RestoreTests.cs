@@ -72,6 +72,9 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         { "nor a forgotten one", false, "active saved 9 installed 7", "removed consent 5 removed 6 forgotten" },
         { "a site that consented after it was forgotten, and was installed again since, stays", false, "removed removed 6 forgotten", "active installed 8 consent_id" },
         { "a site that was forgotten in the copy of an emptied table stays so", true, "removed saved 9 removed 9 forgotten", "removed consent 5 removed 6 generation 9" },
+        { "a forgotten site is not lost to an old removal that is repeated into an emptied table", true, "removed consent 5 removed 6 forgotten", "removed saved 9 removed 9 wix_removed 4" },
+        { "nor to one in the copy of an emptied table", false, "removed saved 9 removed 9 wix_removed 4", "removed consent 5 removed 6 forgotten" },
+        { "a site that had consented once and was installed after a removal stays, however late that was told", false, "removed consent 1 removed 8 wix_removed 3 consent_id", "active saved 1 installed 4 consent_id" },
         { "a row that cannot be read gives way", true, "active consent 5 generation 1", "purple consent 9 generation 9" },
         { "a row that cannot be read replaces nothing", false, "purple consent 9 generation 9", "active consent 5 generation 1" },
     };
@@ -291,10 +294,10 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task A_forgotten_site_does_not_come_back_by_an_AppInstalled_that_is_repeated_into_an_emptied_table()
     {
-        var (copied, later, again) = (Core.NewId(), Core.NewId(), Core.NewId());
+        var (copied, later, removed, again) = (Core.NewId(), Core.NewId(), Core.NewId(), Core.NewId());
         await _world.Core.InstallAsync(copied);
         var manifest = await _world.BackUpAsync();
-        foreach (var id in new[] { copied, later, again })
+        foreach (var id in new[] { copied, later, removed, again })
         {
             await _world.Container.AddAsync(id, None);
         }
@@ -307,25 +310,26 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
             await _world.ChangeAsync(id, _ => Instance.AppInstalled(null, id, Now.AddDays(-1), mayUseClientCredentials: true, sendSetupCompleted: false, Now));
         }
 
+        await _world.ChangeAsync(removed, _ => Instance.AppRemoved(null, removed, Now.AddDays(-1), sendSetupCompleted: false, Now));
         await _world.Core.InstallAsync(again);
         var ofEmptiedTable = await _world.BackUpAsync();
 
         var summary = await _world.RestoreAsync(manifest);
 
-        Assert.Equal((2, 0, 2), (summary.Written, summary.Kept, summary.Forgotten));
-        foreach (var id in new[] { copied, later })
+        Assert.Equal((3, 0, 3), (summary.Written, summary.Kept, summary.Forgotten));
+        foreach (var id in new[] { copied, later, removed })
         {
             var tombstone = await _world.Core.ReadAsync(id);
             Assert.Equal((InstanceStatus.Removed, true), (tombstone.Status, tombstone.Forgotten));
         }
 
         Assert.Equal(InstanceStatus.Active, (await _world.Core.ReadAsync(again)).Status);
-        await BackupTests.AssertIndexesAgreeAsync(_world.Table, 3);
+        await BackupTests.AssertIndexesAgreeAsync(_world.Table, 4);
 
         // Nor does it by a copy that was made meanwhile.
         var restored = _world.NewTable();
-        Assert.Equal((3, 2), ((await _world.RestoreAsync(ofEmptiedTable, restored)).Written, (await _world.RestoreAsync(ofEmptiedTable, restored)).Forgotten));
-        Assert.Equal(2, (await CopyWorld.RowsAsync(restored).ToListAsync()).Count(row => row.TryGetValue("Forgotten", out var isForgotten) && isForgotten is true));
+        Assert.Equal((4, 3), ((await _world.RestoreAsync(ofEmptiedTable, restored)).Written, (await _world.RestoreAsync(ofEmptiedTable, restored)).Forgotten));
+        Assert.Equal(3, (await CopyWorld.RowsAsync(restored).ToListAsync()).Count(row => row.TryGetValue("Forgotten", out var isForgotten) && isForgotten is true));
     }
 
     [Fact]
