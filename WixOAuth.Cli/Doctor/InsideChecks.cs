@@ -222,6 +222,11 @@ internal sealed class InsideChecks(IConfiguration configuration, TimeProvider ti
             return Finding.Skipped(check, "no receiver is set (Events__Url)");
         }
 
+        if (SettingsReader.IsVaultReference(text))
+        {
+            return Finding.Skipped(check, "Events__Url is a reference to Key Vault, which only the platform resolves: give the address itself");
+        }
+
         if (!Uri.TryCreate(text, UriKind.Absolute, out var url))
         {
             return Finding.Failed(check, "Events__Url is no URL: correct it");

@@ -24,6 +24,7 @@ public sealed class DoctorInsideTests(AzuriteFixture azurite)
         { "Backup__Container", "no-copies-yet", "FAILED  backup: The storage service refused with 404 *Check the address and the role *" },
         { "Wix__AppSecret", "another one", "warning app secret: Wix refuses *: compare the secret with Wix's dashboard, *" },
         { "Wix__ApiUrl", "http://127.0.0.1:1", "warning app secret: Wix gave no clear answer: try again later, *" },
+        { "Events__Url", "@Microsoft.KeyVault(VaultName=name;SecretName=events-url)", "skipped events: Events__Url is a reference to Key Vault*" },
         { "Events__Url", "http://127.0.0.1:1/events", "FAILED  events: could not be reached: check the address" },
     };
 
