@@ -92,11 +92,13 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
             }
 
             await OfThePoolAsync().ConfigureAwait(false);
-            if (IsAnotherThreadRunning() || !AreOver || isBusy() || ThreadPool.PendingWorkItemCount > 0)
+            if (IsWorkLeft() || IsAnotherThreadRunning() || IsWorkLeft())
             {
                 quiet = -1;
             }
         }
+
+        bool IsWorkLeft() => !AreOver || isBusy() || ThreadPool.PendingWorkItemCount > 0;
     }
 
     /// <summary>
