@@ -102,7 +102,7 @@ internal static class RestoreCommand
             return;
         }
 
-        environment.Say("Of these sites, which were connected again since the copy, a customer was left out, because their owner may be another. Where you know that it is still theirs, set it with PUT /api/instances/{instanceId}/customer.");
+        environment.Say("These sites were connected again since the copy, perhaps by another owner, so a customer was left out. Where you know that the site is still theirs, set it with PUT /api/instances/{instanceId}/customer.");
         foreach (var left in customers)
         {
             environment.Say($"{left.InstanceId}: {left.Customer} was left out, the site has {left.Stays ?? "none"}");

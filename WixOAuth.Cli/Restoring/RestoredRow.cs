@@ -89,8 +89,8 @@ internal readonly record struct RestoredRow(
 
             // Within one consent a removal was refuted, or is still in doubt.
             (false, false) when current.ConsentedAt != ConsentedAt && current.WixRemovedAt >= ConnectedAt => false,
-            (false, false) when LosesTokenTo(current) => true,
-            (false, false) when current.LosesTokenTo(this) => false,
+            (false, false) when BringsTokenBackTo(current) => true,
+            (false, false) when current.BringsTokenBackTo(this) => false,
             _ => Compare(this, current) > 0,
         };
     }
@@ -125,7 +125,7 @@ internal readonly record struct RestoredRow(
     }
 
     // Whether the other row is of a site that was imported without its token into an emptied table, and of no other customer.
-    private bool LosesTokenTo(RestoredRow other) =>
+    private bool BringsTokenBackTo(RestoredRow other) =>
         HasRefreshToken && other is { HasRefreshToken: false, InstalledBefore: false }
         && other.ImportedAt > ConnectedAt
         && (other.Customer is null || other.Customer == Customer);

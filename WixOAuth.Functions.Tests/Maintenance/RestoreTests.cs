@@ -326,7 +326,7 @@ public sealed class RestoreTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(InstanceStatus.Active, (await _world.Core.ReadAsync(again)).Status);
         await BackupTests.AssertIndexesAgreeAsync(_world.Table, 4);
 
-        // Nor does it by a copy that was made meanwhile.
+        // A copy that was made meanwhile does not bring it back either.
         var restored = _world.NewTable();
         Assert.Equal((4, 3), ((await _world.RestoreAsync(ofEmptiedTable, restored)).Written, (await _world.RestoreAsync(ofEmptiedTable, restored)).Forgotten));
         Assert.Equal(3, (await CopyWorld.RowsAsync(restored).ToListAsync()).Count(row => row.TryGetValue("Forgotten", out var isForgotten) && isForgotten is true));

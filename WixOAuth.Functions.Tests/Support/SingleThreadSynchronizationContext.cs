@@ -110,7 +110,7 @@ internal sealed class SingleThreadSynchronizationContext : SynchronizationContex
 
     public void Dispose() => _turns.CompleteAdding();
 
-    // Also one that could run but that the machine keeps waiting, which the thread pool shows in no count.
+    // Counts a thread that the machine keeps waiting, too: no count of the thread pool shows it.
     private static bool IsAnotherThreadRunning()
     {
         using var process = Process.GetCurrentProcess();

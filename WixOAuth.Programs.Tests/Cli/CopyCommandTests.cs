@@ -80,7 +80,7 @@ public sealed class CopyCommandTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData(1000, 901, true)]
     [InlineData(1000, 900, false)]
     [InlineData(1000, 1100, true)]
-    public async Task A_restore_takes_the_latest_copy_unless_an_earlier_one_has_three_sites_and_a_tenth_more(long before, long after, bool isTaken)
+    public async Task A_restore_takes_the_latest_copy_unless_it_has_three_sites_and_a_tenth_fewer_than_an_earlier_one(long before, long after, bool isTaken)
     {
         await AddCopyAsync(Monday, before);
         await AddCopyAsync(Tuesday, after);
